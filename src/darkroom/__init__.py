@@ -1,0 +1,1 @@
+"""Darkroom turns prompts into pictures asynchronously, on one machine and on AWS."""

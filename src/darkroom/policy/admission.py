@@ -1,0 +1,138 @@
+"""Whether a request is let in, and where it goes; a refusal names every fault at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from darkroom.errors import Fault
+from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, MAXIMUM_KEY_BYTES, RESERVED_PREFIX
+from darkroom.tasks.draft import Draft
+from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
+from darkroom.tasks.task import Task
+
+MAXIMUM_ID_LENGTH = 64
+MAXIMUM_PREFIX_LENGTH = 512
+# The context travels in every notification, and SNS takes 256 KiB in all.
+MAXIMUM_CONTEXT_BYTES = 64 * 1024
+MAXIMUM_TIMEOUT_SECONDS = 3600.0
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The request is a task, to be published with this one message attribute, which decides its queue."""
+
+    task: Task
+    attribute: str
+    value: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The request is none, for these reasons."""
+
+    faults: tuple[Fault, ...]
+
+
+def admit(draft: Draft, catalogue: Catalogue) -> Admitted | Refused:
+    """Judge a request at the front door."""
+    faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft)]
+    runtime = None
+    if draft.runtime is not None:
+        runtime = catalogue.find(draft.runtime)
+        if runtime is None:
+            known = ", ".join(catalogue.names)
+            faults.append(Fault(draft.paths["runtime"], f"there is no runtime {draft.runtime!r}; there are: {known}"))
+    elif draft.checkpoint is not None:
+        runtime = catalogue.static_for(draft.checkpoint) or catalogue.dynamic_sdwebui()
+        if runtime is None:
+            known = ", ".join(catalogue.checkpoints) or "none"
+            faults.append(
+                Fault(
+                    draft.paths["checkpoint"],
+                    f"no runtime serves {draft.checkpoint!r}, and none loads models on demand; there are: {known}",
+                )
+            )
+    if runtime is not None:
+        faults.extend(_unfit_kind(draft, runtime))
+    if faults or runtime is None:
+        return Refused(tuple(faults))
+    task = _task(draft, runtime.name)
+    if draft.checkpoint is not None and not runtime.dynamic:
+        return Admitted(task, CHECKPOINT_ATTRIBUTE, draft.checkpoint)
+    return Admitted(task, RUNTIME_ATTRIBUTE, runtime.name)
+
+
+def readmit(draft: Draft, runtime: RuntimeSpec) -> Task | Refused:
+    """Judge a message at the agent, which serves `runtime` alone: messages can reach the topic past the front door.
+
+    The queue's filter has decided that the message is for this runtime, so the name in it is not compared again:
+    the guide's own v1alpha1 API writes `legacy` there.
+    """
+    faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft), *_unfit_kind(draft, runtime)]
+    return Refused(tuple(faults)) if faults else _task(draft, runtime.name)
+
+
+def _task(draft: Draft, runtime_name: str) -> Task:
+    if draft.id is None or draft.kind is None or draft.prefix is None or draft.content is None:
+        raise AssertionError("a draft without faults has every field")
+    return Task(
+        id=draft.id,
+        runtime=runtime_name,
+        kind=draft.kind,
+        prefix=draft.prefix.rstrip("/"),
+        content=draft.content,
+        context=draft.context,
+        timeout_seconds=draft.timeout_seconds,
+    )
+
+
+def _unfit_kind(draft: Draft, runtime: RuntimeSpec) -> Iterator[Fault]:
+    if draft.kind is not None and draft.kind not in runtime.accepted_kinds:
+        accepted = ", ".join(sorted(runtime.accepted_kinds))
+        does_not = f"the runtime {runtime.name!r} is of type {runtime.type!r}, which does not do {draft.kind}"
+        yield Fault(draft.paths["kind"], f"{does_not}; it does: {accepted}")
+
+
+def _bad_names(draft: Draft) -> Iterator[Fault]:
+    """Names that would make a bad S3 object key."""
+    if draft.id is not None:
+        yield from _bad_name(draft.id, draft.paths["id"], MAXIMUM_ID_LENGTH)
+        if "/" in draft.id:
+            yield Fault(draft.paths["id"], "must not contain '/'")
+    if draft.prefix is not None:
+        path = draft.paths["prefix"]
+        yield from _bad_name(draft.prefix.rstrip("/"), path, MAXIMUM_PREFIX_LENGTH)
+        if draft.prefix.startswith("/"):
+            yield Fault(path, "must not begin with '/'")
+        if "//" in draft.prefix.rstrip("/"):
+            yield Fault(path, "must not contain '//'")
+        if f"{draft.prefix}/".startswith(RESERVED_PREFIX):
+            yield Fault(path, f"must not begin with {RESERVED_PREFIX!r}, which Darkroom keeps for itself")
+    if draft.id is not None and draft.prefix is not None:
+        key_bytes = len(draft.prefix.encode()) + 2 * len(draft.id.encode()) + LONGEST_SUFFIX_BYTES
+        if key_bytes > MAXIMUM_KEY_BYTES:
+            reason = f"prefix and id make object keys of up to {key_bytes} bytes; S3 allows {MAXIMUM_KEY_BYTES}"
+            yield Fault(draft.paths["prefix"], reason)
+
+
+def _bad_name(name: str, path: str, maximum_length: int) -> Iterator[Fault]:
+    if not name:
+        yield Fault(path, "must not be empty")
+    if len(name) > maximum_length:
+        yield Fault(path, f"is {len(name)} characters long; at most {maximum_length} are allowed")
+    if any(segment in (".", "..") for segment in name.split("/")):
+        yield Fault(path, "must not contain '.' or '..' as a part of the path")
+    if not name.isprintable():
+        yield Fault(path, "must not contain control characters or other characters that cannot be printed")
+
+
+def _bad_sizes(draft: Draft) -> Iterator[Fault]:
+    context_bytes = len(msgspec.json.encode(draft.context))
+    if context_bytes > MAXIMUM_CONTEXT_BYTES:
+        path = draft.paths.get("id", "").removesuffix("id") + "context"
+        yield Fault(path, f"is {context_bytes} bytes of JSON; at most {MAXIMUM_CONTEXT_BYTES} are allowed")
+    timeout = draft.timeout_seconds
+    if timeout is not None and not 0 < timeout <= MAXIMUM_TIMEOUT_SECONDS:
+        reason = f"must be more than 0 and at most {MAXIMUM_TIMEOUT_SECONDS:g} seconds"
+        yield Fault(draft.paths["timeout_seconds"], reason)

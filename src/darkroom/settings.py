@@ -1,0 +1,226 @@
+"""Typed settings: the only place that reads environment variables.
+
+Each process reads its settings once, from a mapping, in its composition root. Every fault is reported at once.
+The agent's variables without the prefix `DARKROOM_` are those that the guide's own chart sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from darkroom.errors import SettingsError
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off", ""})
+DEFAULT_BASE_URLS = {"sdwebui": "http://localhost:8080/sdapi/v1/", "comfyui": "localhost:8080"}
+
+
+class AwsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where AWS is. `endpoint_url` is None for AWS itself; credentials are found by the AWS library, never by us."""
+
+    region: str
+    endpoint_url: str | None = None
+
+
+class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What links in a request may lead to. `buckets` are the ones that s3:// links may name."""
+
+    allow_private: bool = False
+    buckets: tuple[str, ...] = ()
+    maximum_bytes: int = 32 * 1024 * 1024
+    timeout_seconds: float = 30.0
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored."""
+
+    aws: AwsSettings
+    links: LinkSettings
+    queue_url: str
+    topic_arn: str
+    bucket: str
+    runtime_name: str
+    runtime_type: str
+    base_url: str
+    dynamic_model: bool = False
+    tracing: bool = True
+    notify_when_running: bool = False
+    dead_letter_queue_url: str | None = None
+    task_table: str | None = None
+    task_timeout_seconds: float = 300.0
+    task_timeout_limit_seconds: float = 3600.0
+    task_expiry_seconds: float | None = None
+    grace_period_seconds: float = 100.0
+    maximum_held_bytes: int = 48 * 1024 * 1024
+    health_host: str = "127.0.0.1"
+    health_port: int | None = None
+    log_level: str = "INFO"
+
+
+class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What both doors of the API need. `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads."""
+
+    topic_arn: str
+    bucket: str
+    runtimes: str
+    task_table: str | None = None
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests."""
+
+    aws: AwsSettings
+    front_door: FrontDoorSettings
+    stage: str
+    api_keys: tuple[str, ...]
+    rate_limit: float = 30.0
+    burst_limit: int = 50
+    host: str = "127.0.0.1"
+    port: int = 8000
+    log_level: str = "INFO"
+
+
+def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
+    """The agent's settings. Raises `SettingsError` that lists every variable that is missing or wrong."""
+    read = _Reader(environment)
+    runtime_type = read.text("RUNTIME_TYPE").lower()
+    bucket = read.text("S3_BUCKET")
+    settings = AgentSettings(
+        aws=_aws(read),
+        links=LinkSettings(
+            allow_private=read.boolean("DARKROOM_LINK_ALLOW_PRIVATE", False),
+            buckets=tuple(read.names("DARKROOM_LINK_BUCKETS", bucket)),
+            maximum_bytes=read.number("DARKROOM_LINK_MAX_BYTES", int, 32 * 1024 * 1024, at_least=1),
+            timeout_seconds=read.number("DARKROOM_LINK_TIMEOUT_SECONDS", float, 30.0, at_least=0.1),
+        ),
+        queue_url=read.text("SQS_QUEUE_URL"),
+        topic_arn=read.text("SNS_TOPIC_ARN"),
+        bucket=bucket,
+        runtime_name=read.text("RUNTIME_NAME"),
+        runtime_type=runtime_type,
+        base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
+        dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
+        tracing=not read.boolean("DISABLE_XRAY", False),
+        notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),
+        dead_letter_queue_url=read.optional_text("DARKROOM_DEAD_LETTER_QUEUE_URL"),
+        task_table=read.optional_text("DARKROOM_TASK_TABLE"),
+        task_timeout_seconds=read.number("DARKROOM_TASK_TIMEOUT_SECONDS", float, 300.0, at_least=1),
+        task_timeout_limit_seconds=read.number("DARKROOM_TASK_TIMEOUT_LIMIT_SECONDS", float, 3600.0, at_least=1),
+        task_expiry_seconds=read.number("DARKROOM_TASK_EXPIRY_SECONDS", float, 0.0, at_least=0) or None,
+        grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
+        maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
+        health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
+        health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
+        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+    )
+    read.raise_faults("the agent")
+    return settings
+
+
+def read_front_door_settings(environment: Mapping[str, str]) -> FrontDoorSettings:
+    """What the Lambda function is told. Raises `SettingsError`."""
+    read = _Reader(environment)
+    settings = _front_door(read)
+    read.raise_faults("the front door")
+    return settings
+
+
+def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
+    """The gateway's settings. Raises `SettingsError` that lists every variable that is missing or wrong."""
+    read = _Reader(environment)
+    settings = GatewaySettings(
+        aws=_aws(read),
+        front_door=_front_door(read),
+        stage=read.text("DARKROOM_STAGE", "prod"),
+        api_keys=tuple(read.names("DARKROOM_API_KEYS")),
+        rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
+        burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
+        host=read.text("DARKROOM_HOST", "127.0.0.1"),
+        port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
+        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+    )
+    read.raise_faults("the gateway")
+    return settings
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `darkroom submit` and `verify` find in the environment, where the command line does not say."""
+
+    endpoint: str | None = None
+    api_key: str | None = None
+
+
+def read_client_settings(environment: Mapping[str, str]) -> ClientSettings:
+    """Which front door to use, and with which key."""
+    read = _Reader(environment)
+    return ClientSettings(
+        endpoint=read.optional_text("DARKROOM_ENDPOINT"), api_key=read.optional_text("DARKROOM_API_KEY")
+    )
+
+
+def _aws(read: _Reader) -> AwsSettings:
+    region = read.optional_text("AWS_DEFAULT_REGION") or read.text("AWS_REGION")
+    return AwsSettings(region=region, endpoint_url=read.optional_text("AWS_ENDPOINT_URL"))
+
+
+def _front_door(read: _Reader) -> FrontDoorSettings:
+    return FrontDoorSettings(
+        topic_arn=read.text("SNS_TOPIC_ARN"),
+        bucket=read.text("S3_BUCKET"),
+        runtimes=read.text("DARKROOM_RUNTIMES"),
+        task_table=read.optional_text("DARKROOM_TASK_TABLE"),
+    )
+
+
+class _Reader:
+    """Reads typed values and collects what is wrong. An empty variable counts as a missing one."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._faults: list[str] = []
+
+    def optional_text(self, name: str) -> str | None:
+        return self._environment.get(name, "").strip() or None
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self.optional_text(name) or default
+        if value is None:
+            self._faults.append(f"{name} is not set")
+            return ""
+        return value
+
+    def names(self, name: str, default: str = "") -> list[str]:
+        value = self._environment.get(name) or default
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self._environment.get(name)
+        if value is None:
+            return default
+        if value.strip().lower() in _TRUE:
+            return True
+        if value.strip().lower() not in _FALSE:
+            self._faults.append(f"{name} must be true or false, not {value!r}")
+        return False
+
+    def number(self, name: str, kind: Callable[[str], T], default: T, *, at_least: float) -> T:
+        value = self.optional_text(name)
+        if value is None:
+            return default
+        try:
+            number = kind(value)
+        except ValueError:
+            self._faults.append(f"{name} must be a number, not {value!r}")
+            return default
+        if not float(value) >= at_least:
+            self._faults.append(f"{name} must be at least {at_least:g}, not {value}")
+        return number
+
+    def raise_faults(self, who: str) -> None:
+        if self._faults:
+            raise SettingsError(f"{who} cannot start:\n" + "\n".join(f"  {fault}" for fault in self._faults))

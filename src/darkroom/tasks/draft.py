@@ -1,0 +1,76 @@
+"""A request as far as it could be read, with every fault found on the way.
+
+A strict decoder stops at the first fault; a caller wants to hear of all of them at once. So each codec reads field by
+field into a `Draft`, and `darkroom.policy.admission` turns a draft without faults into a `Task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from darkroom.errors import Fault
+from darkroom.tasks.task import JsonObject, TaskKind
+
+T = TypeVar("T")
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What could be read of a request; a field that is `None` was missing or wrong, and `faults` says why.
+
+    `paths` maps the names `id`, `runtime`, `kind`, `prefix` and `checkpoint` to where the caller wrote them.
+    Exactly one of `runtime` (v1alpha2, messages) and `checkpoint` (v1alpha1) says where the task should go.
+    """
+
+    paths: Mapping[str, str]
+    faults: tuple[Fault, ...] = ()
+    id: str | None = None
+    runtime: str | None = None
+    checkpoint: str | None = None
+    kind: TaskKind | None = None
+    prefix: str | None = None
+    content: JsonObject | None = None
+    context: Any = msgspec.field(default_factory=dict)
+    timeout_seconds: float | None = None
+
+
+class FieldReader:
+    """Reads typed fields out of JSON objects and collects what is wrong instead of raising."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def document(self, body: bytes | str, what: str) -> JsonObject:
+        """Parse `body` as a JSON object; on a fault return an empty one."""
+        try:
+            decoded = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self.faults.append(Fault("", f"{what} is not valid JSON: {error}"))
+            return {}
+        if not isinstance(decoded, dict):
+            self.faults.append(Fault("", f"{what} must be a JSON object"))
+            return {}
+        return decoded
+
+    def required(self, source: JsonObject, key: str, path: str, kind: type[T]) -> T | None:
+        """The field `key` as a `kind`; a fault and `None` when it is missing or of another type."""
+        if key not in source:
+            if not self.faults or self.faults[0].path != "":  # a document that could not be read has no fields to miss
+                self.faults.append(Fault(path, "is required"))
+            return None
+        return self.optional(source, key, path, kind)
+
+    def optional(self, source: JsonObject, key: str, path: str, kind: type[T]) -> T | None:
+        """The field `key` as a `kind`, or `None` when it is missing; a fault when it is of another type."""
+        if key not in source:
+            return None
+        try:
+            return msgspec.convert(source[key], type=kind)
+        except msgspec.ValidationError as error:
+            reason = str(error)
+            if kind is TaskKind and isinstance(source[key], str):
+                reason = f"{source[key]!r} is not a task type; there are: {', '.join(TaskKind)}"
+            self.faults.append(Fault(path, reason[0].lower() + reason[1:]))
+            return None

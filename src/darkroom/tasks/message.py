@@ -1,0 +1,121 @@
+"""The message on the input topic, and the three wrappings in which a queue hands it over.
+
+A queue takes it in SNS's envelope (as the guide has it) or raw; either may hold a pointer in the form of AWS's payload
+offloading libraries in place of the text: `["software.amazon.payloadoffloading.PayloadS3Pointer", {...}]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from darkroom.errors import UnreadableMessage
+from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.task import Task
+from darkroom.tasks.v1alpha1 import translate_content
+from darkroom.tasks.v1alpha2 import read_task
+
+POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
+
+# Message attributes. SNS filters on the first two; the third follows a request through every copy and redrive of it.
+RUNTIME_ATTRIBUTE = "runtime"
+CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
+SUBMISSION_ATTRIBUTE = "submission_id"
+SIZE_ATTRIBUTE = "ExtendedPayloadSize"
+
+
+class PayloadPointer(msgspec.Struct, frozen=True, rename={"bucket": "s3BucketName", "key": "s3Key"}):
+    """Where an offloaded message text lies."""
+
+    bucket: str
+    key: str
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as a queue delivered it, unwrapped.
+
+    `payload` is the text, or where it lies. `submission_id` is the same for every copy of one submission, however often
+    it is delivered, so whatever is derived from it comes out the same again.
+    """
+
+    payload: str | PayloadPointer
+    submission_id: str
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class _EnvelopeAttribute(msgspec.Struct, frozen=True, rename={"value": "Value"}):
+    value: str
+
+
+class _Envelope(
+    msgspec.Struct,
+    frozen=True,
+    rename={"type": "Type", "message_id": "MessageId", "message": "Message", "attributes": "MessageAttributes"},
+):
+    type: str
+    message_id: str
+    message: str
+    attributes: dict[str, _EnvelopeAttribute] = msgspec.field(default_factory=dict)
+
+
+def encode_message(task: Task) -> str:
+    """The text to publish on the input topic."""
+    metadata: dict[str, Any] = {
+        "id": task.id,
+        "runtime": task.runtime,
+        "tasktype": task.kind,
+        "prefix": task.prefix,
+        "context": task.context,
+    }
+    if task.timeout_seconds is not None:
+        metadata["timeout"] = task.timeout_seconds
+    return msgspec.json.encode({"metadata": metadata, "content": task.content}).decode()
+
+
+def encode_pointer(pointer: PayloadPointer) -> str:
+    """The text to publish in place of one that lies at `pointer`."""
+    return msgspec.json.encode([POINTER_CLASS, pointer]).decode()
+
+
+def unwrap(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> Delivery:
+    """Take a queue's message body out of SNS's envelope, if it has one, and see whether it was offloaded.
+
+    `attributes` are the SQS message attributes of a raw delivery. Raises `UnreadableMessage` for an offloading pointer
+    that is not in AWS's form. Any other text is returned as it is: `decode_message` judges it.
+    """
+    text, fallback_id = body, sqs_message_id
+    try:
+        envelope = msgspec.json.decode(body, type=_Envelope)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # raw delivery
+    else:
+        if envelope.type == "Notification":
+            text, fallback_id = envelope.message, envelope.message_id
+            attributes = {name: attribute.value for name, attribute in envelope.attributes.items()}
+    return Delivery(
+        payload=_decode_pointer(text) if text.startswith('["software.amazon.') else text,
+        submission_id=attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id,
+        attributes=attributes,
+    )
+
+
+def decode_message(text: str | bytes) -> Draft:
+    """Read the text of a message; what is wrong with it stands in the draft's `faults`."""
+    reader = FieldReader()
+    document = reader.document(text, "the message")
+    if reader.faults:
+        return Draft(paths={}, faults=tuple(reader.faults))
+    draft = read_task(reader, document, at="")
+    return draft if draft.content is None else msgspec.structs.replace(draft, content=translate_content(draft.content))
+
+
+def _decode_pointer(text: str) -> PayloadPointer:
+    try:
+        class_name, pointer = msgspec.json.decode(text, type=tuple[str, PayloadPointer])
+    except msgspec.DecodeError as error:
+        raise UnreadableMessage(f"the message is an offloading pointer that cannot be read: {error}") from None
+    if class_name != POINTER_CLASS:
+        raise UnreadableMessage(f"the message is an offloading pointer of the unknown class {class_name!r}")
+    return pointer

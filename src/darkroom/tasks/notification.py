@@ -1,0 +1,67 @@
+"""What a user is told about a task on the output topic, in the guide's callback format and a little beyond it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from darkroom.errors import DarkroomError
+from darkroom.tasks.task import Status
+
+
+class NotifiedError(msgspec.Struct, frozen=True):
+    """Why a task has no pictures. `retryable`: whether sending the same request again may help."""
+
+    type: str
+    message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, error: DarkroomError) -> NotifiedError:
+        """The same facts that `error` carries."""
+        return cls(type=error.type, message=str(error), retryable=error.retryable)
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One notification; its JSON has the guide's field names.
+
+    `result` is unset while the task runs; `error` is set when it failed. `image_url` and `output_url` are s3:// URLs.
+    """
+
+    id: str
+    status: Status
+    runtime: str
+    result: bool | msgspec.UnsetType = msgspec.UNSET
+    image_url: list[str] | msgspec.UnsetType = msgspec.UNSET
+    output_url: str | msgspec.UnsetType = msgspec.UNSET
+    context: Any = msgspec.UNSET
+    error: NotifiedError | msgspec.UnsetType = msgspec.UNSET
+
+
+def encode_notification(notification: Notification) -> str:
+    """The text to publish on the output topic."""
+    return msgspec.json.encode(notification).decode()
+
+
+def decode_notification(text: str | bytes) -> Notification:
+    """Read a notification. Raises `msgspec.ValidationError` for anything else."""
+    return msgspec.json.decode(text, type=Notification)
+
+
+def notification_attributes(notification: Notification, submission_id: str) -> dict[str, str]:
+    """The message attributes by which a subscriber filters and deduplicates.
+
+    `notification_id` is derived from the submission: a task that is done or notified twice has one terminal id.
+    """
+    phase = "end" if notification.status.is_terminal else notification.status.value
+    digest = hashlib.sha256(f"{submission_id}/{phase}".encode()).hexdigest()
+    attributes = {
+        "runtime": notification.runtime,
+        "status": notification.status.value,
+        "notification_id": digest[:32],
+    }
+    if notification.result is not msgspec.UNSET:
+        attributes["result"] = "true" if notification.result else "false"
+    return attributes

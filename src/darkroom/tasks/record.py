@@ -1,0 +1,32 @@
+"""What is kept about a task for whoever asks after it: one record per task id, the latest submission's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.task import Status, TaskKind
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a task stands. Times are seconds since 1970 (UTC); URLs are s3:// URLs.
+
+    `submission_id` tells apart two submissions under one id: an update from an older one must not touch a newer one's
+    record. `cancel_requested` asks the agent that has the task, or will have it, to stop.
+    """
+
+    id: str
+    submission_id: str
+    status: Status
+    runtime: str
+    tasktype: TaskKind | None = None
+    output_location: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    image_url: list[str] = msgspec.field(default_factory=list)
+    output_url: str | None = None
+    error: NotifiedError | None = None
+    context: Any = None
+    cancel_requested: bool = False

@@ -1,0 +1,52 @@
+"""What a user asks for: a task, and the states that it goes through."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+JsonObject = dict[str, Any]
+
+
+class TaskKind(StrEnum):
+    """What is to be done; the guide calls it `tasktype`."""
+
+    TEXT_TO_IMAGE = "text-to-image"
+    IMAGE_TO_IMAGE = "image-to-image"
+    EXTRA_SINGLE_IMAGE = "extra-single-image"
+    EXTRA_BATCH_IMAGES = "extra-batch-images"
+    PIPELINE = "pipeline"
+
+
+class Status(StrEnum):
+    """Where a task stands. The last four are terminal."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing will change any more."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted request.
+
+    `content` is the runtime's own request body; `context` is the user's own data, returned in every notification;
+    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue.
+    """
+
+    id: str
+    runtime: str
+    kind: TaskKind
+    prefix: str
+    content: JsonObject
+    context: Any = msgspec.field(default_factory=dict)
+    timeout_seconds: float | None = None

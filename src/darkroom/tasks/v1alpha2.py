@@ -1,0 +1,53 @@
+"""The request of the guide's v1alpha2 API: `{"task": {"metadata": {...}, "content": {...}}}`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.task import JsonObject, TaskKind
+
+
+class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller is told at once. The guide documents `id_task`; its sample code returns `id`: both are here."""
+
+    id_task: str
+    id: str
+    runtime: str
+    output_location: str
+
+
+def decode_request(body: bytes | str) -> Draft:
+    """Read a request body; what is wrong with it stands in the draft's `faults`."""
+    reader = FieldReader()
+    document = reader.document(body, "the request body")
+    task = reader.required(document, "task", "task", dict) or {}
+    if "task" not in document or not isinstance(document["task"], dict):
+        return Draft(paths={}, faults=tuple(reader.faults))
+    return read_task(reader, task, at="task.")
+
+
+def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
+    """Read `{"metadata", "content"}`, which stands at the path `at` of what the caller sent ("" for a message)."""
+    metadata = reader.required(task, "metadata", f"{at}metadata", dict)
+    content = reader.required(task, "content", f"{at}content", dict)
+    if metadata is None:
+        return Draft(paths={}, faults=tuple(reader.faults), content=content)
+    paths = {
+        "id": f"{at}metadata.id",
+        "runtime": f"{at}metadata.runtime",
+        "kind": f"{at}metadata.tasktype",
+        "prefix": f"{at}metadata.prefix",
+        "timeout_seconds": f"{at}metadata.timeout",
+    }
+    return Draft(
+        paths=paths,
+        id=reader.required(metadata, "id", paths["id"], str),
+        runtime=reader.required(metadata, "runtime", paths["runtime"], str),
+        kind=reader.required(metadata, "tasktype", paths["kind"], TaskKind),
+        prefix=reader.required(metadata, "prefix", paths["prefix"], str),
+        context=metadata.get("context", {}),
+        timeout_seconds=reader.optional(metadata, "timeout", paths["timeout_seconds"], float),
+        content=content,
+        faults=tuple(reader.faults),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -64,7 +63,7 @@ def translated(doing: str) -> Iterator[None]:
         raise translate(error, doing) from error
     except NoCredentialsError as error:
         raise AwsRefused(f"{doing}: {error}") from error
-    except (HTTPClientError, aiohttp.ClientError, asyncio.TimeoutError, ConnectionError) as error:
+    except (TimeoutError, HTTPClientError, aiohttp.ClientError, ConnectionError) as error:
         raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
     except BotoCoreError as error:
         raise AwsRefused(f"{doing}: {error}") from error

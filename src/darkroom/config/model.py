@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.policy.catalogue import SDWEBUI_KINDS, RuntimeSpec
 from darkroom.tasks.task import TaskKind
 
@@ -119,7 +120,7 @@ class RuntimeConfig(ConfigModel):
 
     @property
     def static_model(self) -> str | None:
-        """The checkpoint by whose name v1alpha1 requests are routed here; None where any is loaded, or none is known."""
+        """The checkpoint by whose name v1alpha1 requests are routed here, if it has one loaded for good."""
         return None if self.dynamic_model or self.adapter == "comfyui" else self.model_filename
 
     @property
@@ -179,3 +180,7 @@ class DarkroomConfig(ConfigModel):
     def catalogue_specs(self) -> list[RuntimeSpec]:
         """The runtimes as the front door knows them."""
         return [runtime.spec() for runtime in self.models_runtime]
+
+    def task_plane(self) -> TaskPlane:
+        """The topics, queues, bucket and table that these runtimes need."""
+        return plan_task_plane(RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable, LeaseLost
 
@@ -37,6 +38,14 @@ _PASSING_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
+_PASSING_ERRORS = (
+    BotoConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    aiohttp.ClientError,
+    ConnectionError,
+    TimeoutError,
+)
 _LEASE_CODES = frozenset(
     {
         "AWS.SimpleQueueService.MessageNotInflight",
@@ -61,9 +70,7 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise translate(error, doing) from error
-    except NoCredentialsError as error:
-        raise AwsRefused(f"{doing}: {error}") from error
-    except (TimeoutError, HTTPClientError, aiohttp.ClientError, ConnectionError) as error:
+    except _PASSING_ERRORS as error:
         raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
     except BotoCoreError as error:
         raise AwsRefused(f"{doing}: {error}") from error

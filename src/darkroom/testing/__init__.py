@@ -1,0 +1,1 @@
+"""Published fakes: what Darkroom's own tests use, for yours."""

@@ -1,1 +1,1 @@
-"""Published fakes: what Darkroom's own tests use, for yours."""
+"""Fakes that are published with Darkroom: runtimes that behave, and misbehave, as the real ones were seen to."""

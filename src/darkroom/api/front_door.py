@@ -46,7 +46,7 @@ class FrontDoor:
                     return await self._cancel(plan)
         except AwsFailure as failure:
             # Not `exc_info`: botocore's own exceptions may quote what was sent.
-            logger.error("%s", failure, extra={"action": "aws_failed", "error_type": failure.type})
+            logger.error("%s", failure, extra={"darkroom_fields": {"action": "aws_failed", "error_type": failure.type}})
             return exchange.try_again() if failure.retryable else exchange.out_of_order()
         return plan
 
@@ -69,7 +69,7 @@ class FrontDoor:
         try:
             await records.delete(record.id, record.submission_id)
         except AwsFailure as failure:
-            logger.error("%s", failure, extra={"action": "withdraw_failed", "task_id": record.id})
+            logger.error("%s", failure, extra={"darkroom_fields": {"action": "withdraw_failed", "id": record.id}})
 
     async def _look_up(self, plan: Lookup) -> HttpReply:
         if self._ports.records is None:

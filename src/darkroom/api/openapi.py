@@ -151,6 +151,7 @@ def _submission(version: str, request: str, reply: str) -> Operation:
             "methods": ["POST"],
             "operation_id": f"submit_{version}",
             "summary": "Submit a task",
+            "description": "Answered at once; the pictures come later, to `output_location`.",
             "tags": ["tasks"],
             "responses": _replies(200, "Accepted: the pictures will be here.", reply, 400, 413, 415),
             "openapi_extra": {
@@ -162,7 +163,13 @@ def _submission(version: str, request: str, reply: str) -> Operation:
 
 
 def _task_operation(
-    path: str, method: str, operation_id: str, summary: str, responses: dict[int | str, dict[str, Any]], links: bool
+    path: str,
+    method: str,
+    operation_id: str,
+    summary: str,
+    description: str,
+    responses: dict[int | str, dict[str, Any]],
+    links: bool = False,
 ) -> Operation:
     parameters = [{"name": "task_id", "in": "path", "required": True, "schema": {"type": "string"}}]
     if links:
@@ -175,6 +182,7 @@ def _task_operation(
             "methods": [method],
             "operation_id": operation_id,
             "summary": summary,
+            "description": description,
             "tags": ["tasks"],
             "responses": responses,
             "openapi_extra": {"parameters": parameters, "security": [{"ApiKey": []}]},
@@ -192,6 +200,7 @@ def operations() -> tuple[Operation, ...]:
             "GET",
             "get_task",
             "See where a task stands",
+            "The status of the latest submission under this id; once it has ended, its pictures or its error.",
             _replies(200, "Where the latest submission under this id stands.", "TaskView", 400, 404),
             links=True,
         ),
@@ -200,10 +209,10 @@ def operations() -> tuple[Operation, ...]:
             "PUT",
             "cancel_task",
             "Ask for a task to be stopped",
+            "A task in the queue is not begun; one that runs is interrupted. Its final status tells which came first.",
             {
                 **_replies(202, "Asked: the task will be stopped if it has not ended by then.", "TaskView", 404),
                 200: {"description": "The task had already ended.", "content": _json("TaskView")},
             },
-            links=False,
         ),
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 
 from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable, LeaseLost
@@ -64,10 +63,19 @@ def translated(doing: str) -> Iterator[None]:
         raise translate(error, doing) from error
     except NoCredentialsError as error:
         raise AwsRefused(f"{doing}: {error}") from error
-    except (HTTPClientError, aiohttp.ClientError, asyncio.TimeoutError, ConnectionError) as error:
+    except _connection_errors() as error:
         raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
     except BotoCoreError as error:
         raise AwsRefused(f"{doing}: {error}") from error
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """What a connection may raise, of botocore, Python, and aiohttp while a body is read.
+
+    AWS Lambda has boto3 alone: where aiohttp was never loaded, nothing of its can be raised.
+    """
+    aiohttp = sys.modules.get("aiohttp")
+    return (HTTPClientError, TimeoutError, ConnectionError, *(() if aiohttp is None else (aiohttp.ClientError,)))
 
 
 def translate(error: ClientError, doing: str) -> AwsFailure:

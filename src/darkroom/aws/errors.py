@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
@@ -38,14 +38,7 @@ _PASSING_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
-_PASSING_ERRORS = (
-    BotoConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    aiohttp.ClientError,
-    ConnectionError,
-    TimeoutError,
-)
+_PASSING_ERRORS = (BotoConnectionError, HTTPClientError, IncompleteReadError, ConnectionError, TimeoutError)
 _LEASE_CODES = frozenset(
     {
         "AWS.SimpleQueueService.MessageNotInflight",
@@ -70,10 +63,19 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise translate(error, doing) from error
-    except _PASSING_ERRORS as error:
+    except _connection_errors() as error:
         raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
     except BotoCoreError as error:
         raise AwsRefused(f"{doing}: {error}") from error
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """What a connection may raise, of botocore, Python, and aiohttp while a body is read.
+
+    AWS Lambda has boto3 alone: where aiohttp was never loaded, nothing of its can be raised.
+    """
+    aiohttp = sys.modules.get("aiohttp")
+    return _PASSING_ERRORS if aiohttp is None else (*_PASSING_ERRORS, aiohttp.ClientError)
 
 
 def translate(error: ClientError, doing: str) -> AwsFailure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import NotFound, translated
 from darkroom.errors import AwsRefused
@@ -25,11 +25,9 @@ class Bucket:
 
     async def put(self, key: str, body: bytes, content_type: str, *, only_if_absent: bool = False) -> None:
         """Write an object. With `only_if_absent`, raise `darkroom.aws.errors.AlreadyExists` when there is one."""
-        condition = {"IfNoneMatch": "*"} if only_if_absent else {}
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
         with translated(f"writing s3://{self.name}/{key}"):
-            await self._client.put_object(
-                Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition
-            )
+            await self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> None:
         """Write an object of any size from `chunks`, holding one part of 8 MiB at a time.

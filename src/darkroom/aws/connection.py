@@ -80,8 +80,11 @@ async def open_aws(settings: AwsSettings, *services: str, session: AioSession | 
     async with AsyncExitStack() as stack:
         clients = {}
         for service in services:
-            created = session.create_client(
-                service, region_name=settings.region, endpoint_url=settings.endpoint_url, config=config
+            created: Any = session.create_client(
+                service,  # type: ignore[call-overload]  # the stubs know the services as literals only
+                region_name=settings.region,
+                endpoint_url=settings.endpoint_url,
+                config=config,
             )
             clients[service] = await stack.enter_async_context(created)
         yield Aws(clients)

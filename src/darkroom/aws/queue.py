@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ LONGEST_WAIT_SECONDS = 20
 class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message that this process holds until its visibility runs out.
 
-    `received` counts the receives, this one included; `sent_at` is in seconds since 1970; `trace_header` is AWS X-Ray's.
+    `received` counts the receives, this one included; `sent_at` is in seconds since 1970; `trace_header` is X-Ray's.
     """
 
     body: str
@@ -65,7 +65,7 @@ class Queue:
         self, *, maximum: int = 1, wait_seconds: int = LONGEST_WAIT_SECONDS, visibility_seconds: int | None = None
     ) -> list[ReceivedMessage]:
         """Wait for messages, at most `wait_seconds` (0 to 20), and take up to `maximum` (1 to 10) of them."""
-        visibility = {} if visibility_seconds is None else {"VisibilityTimeout": visibility_seconds}
+        visibility: dict[str, Any] = {} if visibility_seconds is None else {"VisibilityTimeout": visibility_seconds}
         with translated(f"receiving from {self.url}"):
             reply = await self._client.receive_message(
                 QueueUrl=self.url,
@@ -77,7 +77,7 @@ class Queue:
             )
         messages = []
         for message in reply.get("Messages", []):
-            system: Mapping[str, str] = message.get("Attributes", {})
+            system = {str(name): value for name, value in message.get("Attributes", {}).items()}
             messages.append(
                 ReceivedMessage(
                     body=message["Body"],

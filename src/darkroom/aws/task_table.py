@@ -46,7 +46,7 @@ class TaskTable:
             pass
 
     async def request_cancel(self, task_id: str) -> TaskRecord | None:
-        """Ask for a task to be stopped. Return its record, or None where there is none; an ended task stays as it is."""
+        """Ask for a task to be stopped, unless it has ended. Return its record, or None where there is none."""
         try:
             with translated(f"cancelling task {task_id}"):
                 reply = await self._client.update_item(

@@ -38,7 +38,6 @@ _PASSING_CODES = frozenset(
         "TransactionInProgressException",
     }
 )
-_PASSING_ERRORS = (BotoConnectionError, HTTPClientError, IncompleteReadError, ConnectionError, TimeoutError)
 _LEASE_CODES = frozenset(
     {
         "AWS.SimpleQueueService.MessageNotInflight",
@@ -63,19 +62,20 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise translate(error, doing) from error
-    except _connection_errors() as error:
+    except _passing_errors() as error:
         raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
     except BotoCoreError as error:
         raise AwsRefused(f"{doing}: {error}") from error
 
 
-def _connection_errors() -> tuple[type[Exception], ...]:
-    """What a connection may raise, of botocore, Python, and aiohttp while a body is read.
+def _passing_errors() -> tuple[type[Exception], ...]:
+    """What a connection may raise: botocore's, Python's, and aiohttp's while a body is read.
 
     AWS Lambda has boto3 alone: where aiohttp was never loaded, nothing of its can be raised.
     """
     aiohttp = sys.modules.get("aiohttp")
-    return _PASSING_ERRORS if aiohttp is None else (*_PASSING_ERRORS, aiohttp.ClientError)
+    own = () if aiohttp is None else (aiohttp.ClientError,)
+    return (BotoConnectionError, HTTPClientError, IncompleteReadError, ConnectionError, TimeoutError, *own)
 
 
 def translate(error: ClientError, doing: str) -> AwsFailure:

@@ -166,7 +166,7 @@ def forbidden_connections(connections: list[tuple[Any, ...]]) -> list[Any]:
 async def test_the_watch_at_the_socket_sees_what_is_connected_to(connections: list[tuple[Any, ...]]) -> None:
     async with fetcher(settings={"allow_private": True}) as links:
         with pytest.raises(LinkUnreachable):
-            await links.fetch("http://127.2:1025/")
+            await links.fetch("http://127.0.0.2:1025/")
     assert forbidden_connections(connections) == [("127.0.0.2", 1025)]
 
 

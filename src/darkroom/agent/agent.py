@@ -175,7 +175,7 @@ class Agent:
     async def _receive(self) -> list[ReceivedMessage]:
         """Wait for a message; return none when there is none, when AWS cannot say, or when the agent is to stop.
 
-        A poll that is under way is not cut off: SQS may have put a message into the reply, and nobody would see it until
+        A poll that is under way is not cut off: SQS may have put a message into the reply that nobody would see until
         its visibility timeout ends. What still comes after the agent was told to stop is given back at once.
         """
         try:

@@ -35,7 +35,7 @@ def verify(
     picture: Annotated[
         Path | None,
         typer.Option(
-            help="A picture to send along for image-to-image and upscaling. Default: a picture that comes with Darkroom "
+            help="A picture to send along for image-to-image and upscaling. Default: one that comes with Darkroom "
             "for a stack on this machine, the guide's links for any other deployment.",
             exists=True,
             dir_okay=False,

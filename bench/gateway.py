@@ -7,7 +7,7 @@ second of the gateway's own processor time, which is what one core of the gatewa
 
 Expected before the first measurement: each request costs the gateway two calls of aiobotocore (about 0.8 ms each of
 signing, serialising and parsing) and about 0.5 ms of uvicorn, FastAPI and msgspec, so about 450 requests per second of
-processor time; the emulator's two calls cost it about as much, so 300 to 400 per second of time. It must be 300 or more.
+processor time; the emulator's two calls cost it about as much, so 300 to 400 per second of time. 300 are required.
 Measured on two shared cores of a cloud machine: 667 per second, 1.5 ms of processor time for each, p50 46 ms.
 
 Run it from the project's root, on a quiet machine: `python bench/gateway.py [--seconds 10] [--check 300]`.

@@ -1,8 +1,8 @@
 """How long the Lambda handler itself takes for a request, AWS calls aside, and how long it takes to load.
 
 The real handler answers real proxy events; behind it, the ports are the ones in memory, so that what is left is our
-own: decoding, admission, encoding, the reply. Loading is measured in fresh processes: the handler's modules with boto3, and
-boto3 alone, which any Python function on AWS Lambda that uses it pays for.
+own: decoding, admission, encoding, the reply. Loading is measured in fresh processes: the handler's modules with boto3,
+and boto3 alone, which any Python function on AWS Lambda that uses it pays for.
 
 Expected before the first measurement: 30 to 60 µs for one of the guide's samples, most of it msgspec and the checks of
 each field; for a request with a picture of 3 MB inline, 10 ms, which is decoding, encoding and copying 4 MB of base64.

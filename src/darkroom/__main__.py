@@ -1,7 +1,8 @@
-"""`python -m darkroom` is the same as `darkroom`."""
+"""`python -m darkroom` is `darkroom`."""
 
 import sys
 
 from darkroom.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

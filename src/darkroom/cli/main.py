@@ -24,8 +24,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": Command("darkroom.cli.demo", "Show the whole of Darkroom at work on this machine, and stop it.", "local"),
+    "up": Command("darkroom.cli.up", "Run the whole of Darkroom on this machine until Ctrl-C.", "local"),
     "submit": Command("darkroom.cli.submit", "Send a request: a prompt, or a request file. Can wait for the pictures."),
     "verify": Command("darkroom.cli.verify", "Test a deployment: send it the guide's sample requests."),
+    "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent"),
     "gateway": Command("darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway"),
 }
 

@@ -200,3 +200,18 @@ def test_verify_fails_when_a_task_does(server: Any, tmp_path: Path) -> None:
     run = darkroom("verify", "--runtime", "r", "--type", "sdwebui", folder=tmp_path, server=server)
     assert run.returncode == 1
     assert "failed" in run.stdout
+
+
+def test_verify_says_what_was_refused(server: Any, tmp_path: Path) -> None:
+    run = darkroom("verify", "--runtime", "r", "--type", "comfyui", folder=tmp_path, server=server, key="wrong")
+    assert run.returncode == 3
+    assert "refused" in run.stdout
+    assert "x-api-key" in run.stderr
+
+
+def test_verify_keeps_the_last_status_of_a_task_that_takes_too_long(server: Any, tmp_path: Path) -> None:
+    server.view |= {"status": "running"}
+    run = darkroom("verify", "--runtime", "r", "--type", "comfyui", "--timeout", "1", folder=tmp_path, server=server)
+    assert run.returncode == 1
+    assert "running" in run.stdout
+    assert "is still running" in run.stderr

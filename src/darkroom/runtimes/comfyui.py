@@ -1,0 +1,380 @@
+"""The adapter for ComfyUI.
+
+A job is followed in two ways at once: its websocket tells at once what happens, and its history is polled beside it,
+since a socket can be cut or fall silent, and a job can end, or be gone, while nobody is listening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from darkroom.errors import (
+    GenerationFailed,
+    GenerationInterrupted,
+    GenerationTimeout,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
+from darkroom.policy.catalogue import KINDS_OF_TYPE
+from darkroom.runtimes.base_url import parse_base_url
+from darkroom.runtimes.comfyui_errors import describe_node_errors
+from darkroom.runtimes.comfyui_history import NamedFile, cached_nodes, failure_of_record, named_files
+from darkroom.runtimes.comfyui_server import ComfyUiServer
+from darkroom.runtimes.comfyui_socket import ComfyUiSocket
+from darkroom.runtimes.comfyui_watch import PromptWatch
+from darkroom.runtimes.comfyui_workflow import Workflow, read_workflow, salted, with_uploads
+from darkroom.runtimes.failure_streak import FailureStreak
+from darkroom.runtimes.http import RuntimeHttp
+from darkroom.runtimes.protocol import (
+    Generation,
+    GenerationRequest,
+    InputFile,
+    Output,
+    Prepared,
+    Progress,
+    ProgressListener,
+    Runtime,
+    RuntimeContext,
+)
+from darkroom.tasks.task import JsonObject, TaskKind
+
+_PARALLEL_TRANSFERS = 4
+# What a GPU says that only a restart gives back.
+_DEVICE_FAULTS = ("CUDA error", "OutOfMemoryError", "AcceleratorError", "device-side assert")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How patient the adapter is, in seconds. It polls quickly while the websocket cannot be trusted."""
+
+    poll_interval: float = 1.0
+    quick_poll_interval: float = 0.2
+    socket_delay: float = 0.2
+    record_patience: float = 5.0
+    stop_interval: float = 0.3
+    stop_patience: float = 15.0
+
+
+@dataclass(frozen=True)
+class _Payload:
+    workflow: Workflow
+    encoded: msgspec.Raw
+    extra: JsonObject
+
+
+@dataclass(frozen=True)
+class _Result:
+    workflow: Workflow
+    prompt_id: str
+    node_errors: object
+    pictures: Mapping[str, list[bytes]]
+    record: JsonObject | None
+
+
+@dataclass
+class _Run:
+    """A task in `run`. `prompt_id` changes when a workflow is run again."""
+
+    previous: asyncio.Event | None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    is_interrupted: bool = False
+    prompt_id: str = ""
+    watch: PromptWatch | None = None
+
+
+class ComfyUi(Runtime):
+    """ComfyUI behind the `Runtime` protocol; made by the entry point `comfyui`."""
+
+    def __init__(
+        self,
+        context: RuntimeContext,
+        timings: Timings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        http = RuntimeHttp(context.http, parse_base_url(context.base_url))
+        self._server = ComfyUiServer(http)
+        self._client_prefix = f"{context.client_id}-"
+        self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
+        self._timings = timings or Timings()
+        self._clock = clock
+        self._new_id = new_id
+        self._streak = FailureStreak()
+        self._runs: dict[str, _Run] = {}
+        self._abandoned: dict[str, str] = {}  # prompt ids that `run` was cancelled under, by task
+        # Jobs of this agent's predecessor may still run.
+        self._lost_touch = True
+
+    @property
+    def kinds(self) -> frozenset[TaskKind]:
+        """Pipelines."""
+        return KINDS_OF_TYPE["comfyui"]
+
+    @property
+    def queues(self) -> bool:
+        """The server has a queue of its own."""
+        return True
+
+    @property
+    def fault(self) -> str | None:
+        """Set when task after task fails with a fault of the device."""
+        return self._streak.fault
+
+    async def check_ready(self) -> None:
+        """The server answers; connect the websocket too, so that the first task need not wait for it."""
+        try:
+            await self._server.check()
+        except RuntimeUnavailable:
+            self._streak.reset()  # it is down, so what comes up again is a new one
+            self._lost_touch = True
+            raise
+        await self._socket.connect()
+
+    async def prepare(self, request: GenerationRequest) -> Prepared:
+        """Upload what links led to, put the files' names in their place, and write the body."""
+        workflow, extra = read_workflow(request.content)
+        slots = asyncio.Semaphore(_PARALLEL_TRANSFERS)
+
+        async def upload(file: InputFile) -> str:
+            # Named after its contents: the same picture again is the same file, and two tasks never share another.
+            name = f"{hashlib.sha256(file.data).hexdigest()[:24]}.{file.extension}"
+            async with slots:
+                return await self._server.upload(name, file)
+
+        names = await asyncio.gather(*(upload(file) for file in request.files.values()))
+        workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
+        encoded = msgspec.json.encode(workflow)
+        payload = _Payload(workflow, msgspec.Raw(encoded), extra)
+        return Prepared(replace(request, files={}), payload, size_bytes=len(encoded))
+
+    async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
+        """Submit the workflow and wait until the server is done with it."""
+        task_id, seconds = prepared.request.task_id, prepared.request.timeout_seconds
+        others = [run.ended for run in self._runs.values()]
+        run = self._runs[task_id] = _Run(previous=others[-1] if others else None)
+        try:
+            await self._stop_leftovers()
+            # The limit is set when the server turns to the task: what it waits for others does not count.
+            async with asyncio.timeout(None) as limit:
+                result = await self._run(prepared.payload, run, report, limit, seconds)
+        except TimeoutError:
+            await self._stop(run.prompt_id)
+            raise GenerationTimeout(f"the runtime did not finish within {seconds:g} s and was interrupted") from None
+        except asyncio.CancelledError:
+            if run.prompt_id:
+                self._abandoned[task_id] = run.prompt_id
+            raise
+        except RuntimeUnavailable:
+            self._lost_touch = True
+            raise
+        except GenerationFailed as failure:
+            if any(text in str(failure) for text in _DEVICE_FAULTS):
+                self._streak.record_failure(task_id, str(failure))
+            raise
+        finally:
+            run.ended.set()
+            self._socket.leave(run.prompt_id)
+            if self._runs.get(task_id) is run:
+                del self._runs[task_id]
+        self._streak.reset()
+        return result
+
+    async def collect(self, result: _Result) -> Generation:
+        """Read the record, and download the files that it names."""
+        record = result.record or await self._wait_for_record(result.prompt_id)
+        failure = failure_of_record(record, result.workflow)
+        if failure is not None:
+            raise failure
+        files = named_files(record)
+        slots = asyncio.Semaphore(_PARALLEL_TRANSFERS)
+
+        async def read(file: NamedFile) -> Output:
+            async with slots:
+                # Where a workflow saves pictures, those that it also previews are not what it was made for.
+                is_preview = file.kind == "temp" and any(other.kind != "temp" for other in files)
+                return Output(await self._server.read_file(file), (*file.path, "url"), is_preview)
+
+        outputs = list(await asyncio.gather(*(read(file) for file in files)))
+        response = {**record, "prompt_id": result.prompt_id}
+        for file in files:
+            _entry(response, file.path)["url"] = None
+        for node_id, pictures in result.pictures.items():
+            shown = response.setdefault("outputs", {}).setdefault(node_id, {})
+            shown["images"] = [{"url": None, "type": "websocket"} for _ in pictures]
+            for number, picture in enumerate(pictures):
+                outputs.append(Output(picture, ("outputs", node_id, "images", number, "url")))
+        warnings = describe_node_errors(result.node_errors, result.workflow)
+        if warnings:
+            response["node_errors"] = result.node_errors
+        return Generation(tuple(sorted(outputs, key=lambda output: output.is_extra)), response, tuple(warnings))
+
+    async def progress(self) -> Progress | None:
+        """What the websocket last told of the running job."""
+        for run in self._runs.values():
+            if run.watch is not None:
+                return run.watch.progress
+        return None
+
+    async def interrupt(self, prepared: Prepared) -> None:
+        """Take the task's job out of the queue, or interrupt it if it runs; no other is touched."""
+        task_id = prepared.request.task_id
+        run = self._runs.get(task_id)
+        prompt_id = run.prompt_id if run is not None else self._abandoned.pop(task_id, "")
+        if run is not None:
+            run.is_interrupted = True
+        if prompt_id:
+            await self._stop(prompt_id)
+        if run is not None and run.watch is not None:
+            run.watch.changed.set()
+
+    async def close(self) -> None:
+        """Close the websocket."""
+        await self._socket.disconnect()
+
+    async def _run(
+        self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float
+    ) -> _Result:
+        result, watch = await self._run_once(payload, run, report, limit, seconds)
+        again = await self._gone_outputs(result, watch)
+        if again:
+            workflow = salted(payload.workflow, again, self._new_id())
+            payload = replace(payload, workflow=workflow, encoded=msgspec.Raw(msgspec.json.encode(workflow)))
+            result, watch = await self._run_once(payload, run, report, limit, seconds=None)
+            if watch.missed_pictures:
+                raise RuntimeUnavailable("the connection was cut while the runtime sent its pictures")
+        return result
+
+    async def _run_once(
+        self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
+    ) -> tuple[_Result, PromptWatch]:
+        is_connected = await self._socket.connect()
+        if run.is_interrupted:
+            raise GenerationInterrupted("the generation was interrupted before it began")
+        watch = run.watch = PromptWatch(payload.workflow, report, self._clock)
+        watch.was_cut = not is_connected
+        run.prompt_id = self._new_id()
+        self._socket.follow(run.prompt_id, watch)
+        submitted = await self._server.submit(
+            payload.encoded, payload.extra, run.prompt_id, self._socket.client_id, payload.workflow
+        )
+        if submitted.prompt_id != run.prompt_id:
+            self._socket.leave(run.prompt_id)
+            run.prompt_id = submitted.prompt_id
+            self._socket.follow(run.prompt_id, watch)
+        if seconds is not None:
+            if run.previous is not None:
+                await run.previous.wait()
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        record = await self._follow(run, watch)
+        self._socket.leave(run.prompt_id)
+        failure = watch.failure or (failure_of_record(record, payload.workflow) if record is not None else None)
+        if failure is not None:
+            raise failure
+        return _Result(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
+
+    async def _follow(self, run: _Run, watch: PromptWatch) -> JsonObject | None:
+        """Return when the job is over: its record where polling found it, None where the socket told."""
+        unknown = unanswered = 0
+        while True:
+            hurry = watch.was_cut or unknown or unanswered or run.is_interrupted
+            await _wait(watch.changed, self._timings.quick_poll_interval if hurry else self._timings.poll_interval)
+            watch.changed.clear()
+            if watch.is_over:
+                return None
+            try:
+                record = await self._server.read_record(run.prompt_id)
+                is_queued = any(job.prompt_id == run.prompt_id for job in await self._server.read_queue())
+                unanswered = 0
+            except RuntimeUnavailable:
+                unanswered += 1
+                if unanswered > 2:
+                    raise
+                continue
+            if record is not None:
+                await self._distrust_silence(watch)
+                return record
+            unknown = 0 if is_queued else unknown + 1
+            if unknown and run.is_interrupted:
+                raise GenerationInterrupted("the generation was interrupted before it began")
+            if unknown > 3:
+                raise RuntimeUnavailable("the runtime no longer knows the job: it was restarted, or its queue cleared")
+
+    async def _distrust_silence(self, watch: PromptWatch) -> None:
+        """A socket that does not tell within a moment what the history has told is deaf for good: give it up."""
+        if watch.was_cut or watch.is_over:
+            return
+        await _wait(watch.changed, self._timings.socket_delay)
+        if not watch.is_over:
+            watch.was_cut = True
+            if len(self._runs) == 1:
+                await self._socket.disconnect()
+
+    async def _gone_outputs(self, result: _Result, watch: PromptWatch) -> set[str]:
+        """The nodes to run again: those whose cached files are gone, and those whose pictures were missed."""
+        missed = set(watch.pictures) if watch.missed_pictures else set()
+        cached = watch.cached if result.record is None else cached_nodes(result.record)
+        if not watch.answered_from_cache and not (result.record is not None and cached):
+            return missed
+        record = result.record or await self._wait_for_record(result.prompt_id)
+        named = [file for file in named_files(record) if file.node_id in cached]
+        there = await asyncio.gather(*(self._server.has_file(file) for file in named))
+        return missed | {file.node_id for file, is_there in zip(named, there, strict=True) if not is_there}
+
+    async def _wait_for_record(self, prompt_id: str) -> JsonObject:
+        """The record can be a moment late."""
+        deadline = self._clock() + self._timings.record_patience
+        while True:
+            record = await self._server.read_record(prompt_id)
+            if record is not None:
+                return record
+            if self._clock() > deadline:
+                raise GenerationFailed("the runtime finished the job and has no record of it")
+            await asyncio.sleep(self._timings.quick_poll_interval / 4)
+
+    async def _stop(self, prompt_id: str) -> None:
+        """Remove or interrupt a job until the server no longer has it, or patience ends."""
+        with contextlib.suppress(TimeoutError, RuntimeFailure):
+            async with asyncio.timeout(self._timings.stop_patience):
+                while True:
+                    await self._server.remove(prompt_id)
+                    jobs = [job for job in await self._server.read_queue() if job.prompt_id == prompt_id]
+                    if not jobs:
+                        return
+                    if jobs[0].is_running:
+                        await self._server.interrupt(prompt_id)
+                    await asyncio.sleep(self._timings.stop_interval)
+
+    async def _stop_leftovers(self) -> None:
+        """See that nothing of ours runs that nobody waits for: what comes next would queue behind it."""
+        while self._abandoned:
+            await self._stop(self._abandoned.popitem()[1])
+        if self._lost_touch and len(self._runs) == 1:
+            for job in await self._server.read_queue():
+                if job.client_id.startswith(self._client_prefix):
+                    await self._stop(job.prompt_id)
+            self._lost_touch = False
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _entry(document: JsonObject, path: tuple[str | int, ...]) -> JsonObject:
+    """The object that stands at `path`."""
+    value: object = document
+    for part in path:
+        value = value[part]  # type: ignore[index]
+    if not isinstance(value, dict):
+        raise AssertionError("a named file stands in an object")
+    return value

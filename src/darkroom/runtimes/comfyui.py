@@ -27,7 +27,7 @@ from darkroom.policy.catalogue import KINDS_OF_TYPE
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui_errors import describe_node_errors
 from darkroom.runtimes.comfyui_history import NamedFile, cached_nodes, failure_of_record, named_files
-from darkroom.runtimes.comfyui_server import ComfyUiServer
+from darkroom.runtimes.comfyui_server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui_socket import ComfyUiSocket
 from darkroom.runtimes.comfyui_watch import PromptWatch
 from darkroom.runtimes.comfyui_workflow import Workflow, read_workflow, salted, with_uploads
@@ -81,9 +81,9 @@ class _Result:
 
 @dataclass
 class _Run:
-    """A task in `run`. `prompt_id` changes when a workflow is run again."""
+    """A task in `run`. `prompt_id` changes when a workflow is run again; `previous` is the end of the one in front."""
 
-    previous: asyncio.Event | None
+    previous: asyncio.Event | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_interrupted: bool = False
     prompt_id: str = ""
@@ -110,6 +110,8 @@ class ComfyUi(Runtime):
         self._new_id = new_id
         self._streak = FailureStreak()
         self._runs: dict[str, _Run] = {}
+        self._submitting = asyncio.Lock()
+        self._last_submitted: asyncio.Event | None = None
         self._abandoned: dict[str, str] = {}  # prompt ids that `run` was cancelled under, by task
         # Jobs of this agent's predecessor may still run.
         self._lost_touch = True
@@ -159,10 +161,8 @@ class ComfyUi(Runtime):
     async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
         """Submit the workflow and wait until the server is done with it."""
         task_id, seconds = prepared.request.task_id, prepared.request.timeout_seconds
-        others = [run.ended for run in self._runs.values()]
-        run = self._runs[task_id] = _Run(previous=others[-1] if others else None)
+        run = self._runs[task_id] = _Run()
         try:
-            await self._stop_leftovers()
             # The limit is set when the server turns to the task: what it waits for others does not count.
             async with asyncio.timeout(None) as limit:
                 result = await self._run(prepared.payload, run, report, limit, seconds)
@@ -256,20 +256,9 @@ class ComfyUi(Runtime):
     async def _run_once(
         self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
     ) -> tuple[_Result, PromptWatch]:
-        is_connected = await self._socket.connect()
-        if run.is_interrupted:
-            raise GenerationInterrupted("the generation was interrupted before it began")
-        watch = run.watch = PromptWatch(payload.workflow, report, self._clock)
-        watch.was_cut = not is_connected
-        run.prompt_id = self._new_id()
-        self._socket.follow(run.prompt_id, watch)
-        submitted = await self._server.submit(
-            payload.encoded, payload.extra, run.prompt_id, self._socket.client_id, payload.workflow
-        )
-        if submitted.prompt_id != run.prompt_id:
-            self._socket.leave(run.prompt_id)
-            run.prompt_id = submitted.prompt_id
-            self._socket.follow(run.prompt_id, watch)
+        watch = PromptWatch(payload.workflow, report, self._clock)
+        async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
+            submitted = await self._submit(payload, run, watch)
         if seconds is not None:
             if run.previous is not None:
                 await run.previous.wait()
@@ -280,6 +269,25 @@ class ComfyUi(Runtime):
         if failure is not None:
             raise failure
         return _Result(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
+
+    async def _submit(self, payload: _Payload, run: _Run, watch: PromptWatch) -> Submitted:
+        await self._stop_leftovers()
+        watch.was_cut = not await self._socket.connect()
+        if run.is_interrupted:
+            raise GenerationInterrupted("the generation was interrupted before it began")
+        # The id is ours and known before the answer, for messages may come before that.
+        run.prompt_id, run.watch = self._new_id(), watch
+        self._socket.follow(run.prompt_id, watch)
+        submitted = await self._server.submit(
+            payload.encoded, payload.extra, run.prompt_id, self._socket.client_id, payload.workflow
+        )
+        if submitted.prompt_id != run.prompt_id:
+            self._socket.leave(run.prompt_id)
+            run.prompt_id = submitted.prompt_id
+            self._socket.follow(run.prompt_id, watch)
+        if self._last_submitted is not run.ended:
+            run.previous, self._last_submitted = self._last_submitted, run.ended
+        return submitted
 
     async def _follow(self, run: _Run, watch: PromptWatch) -> JsonObject | None:
         """Return when the job is over: its record where polling found it, None where the socket told."""
@@ -357,7 +365,7 @@ class ComfyUi(Runtime):
         """See that nothing of ours runs that nobody waits for: what comes next would queue behind it."""
         while self._abandoned:
             await self._stop(self._abandoned.popitem()[1])
-        if self._lost_touch and len(self._runs) == 1:
+        if self._lost_touch and not any(run.prompt_id for run in self._runs.values()):
             for job in await self._server.read_queue():
                 if job.client_id.startswith(self._client_prefix):
                     await self._stop(job.prompt_id)

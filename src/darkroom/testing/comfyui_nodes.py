@@ -157,3 +157,39 @@ def _fault(kind: str, message: str, details: str) -> dict[str, Any]:
 def _error(kind: str, message: str, node_id: str | None) -> dict[str, Any]:
     details = f"Node ID '#{node_id}'" if node_id is not None else ""
     return {"type": kind, "message": message, "details": details, "extra_info": {}}
+
+
+def text_to_image_workflow(
+    *,
+    prompt: str = "a cat",
+    seed: int = 1,
+    steps: int = 2,
+    width: int = 64,
+    height: int = 64,
+    batch_size: int = 1,
+    checkpoint: str = "v1-5-pruned-emaonly.safetensors",
+    output: str = "SaveImage",
+    filename_prefix: str = "ComfyUI",
+) -> Workflow:
+    """The smallest workflow that makes pictures, as ComfyUI exports it; node 9 is the output."""
+    sampler = {"seed": seed, "steps": steps, "cfg": 8, "sampler_name": "euler", "scheduler": "normal", "denoise": 1}
+    links = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["5", 0]}
+    size = {"width": width, "height": height, "batch_size": batch_size}
+    saved: dict[str, Any] = {"filename_prefix": filename_prefix, "images": ["8", 0]}
+    return {
+        "3": {"class_type": "KSampler", "inputs": {**sampler, **links}, "_meta": {"title": "KSampler"}},
+        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": checkpoint}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": size},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": prompt, "clip": ["4", 1]}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["4", 1]}},
+        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
+        "9": {"class_type": output, "inputs": saved, "_meta": {"title": "Save Image"}},
+    }
+
+
+def image_to_image_workflow(image: str, *, seed: int = 1) -> Workflow:
+    """A workflow that begins with a picture: the name of an uploaded file, or a link to one."""
+    workflow = text_to_image_workflow(seed=seed)
+    workflow["5"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["12", 0], "vae": ["4", 2]}}
+    workflow["12"] = {"class_type": "LoadImage", "inputs": {"image": image}}
+    return workflow

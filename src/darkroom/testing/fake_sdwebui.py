@@ -62,12 +62,14 @@ class FakeSdWebui(LoopbackServer):
         latency_seconds: float = 0.0,
         switch_seconds: float = 0.0,
         startup_seconds: float = 0.0,
+        loads_late: bool = False,
         plain_bytes: int | None = None,
     ) -> None:
         super().__init__(port)
         self.latency_seconds = latency_seconds
         self.switch_seconds = switch_seconds
         self.startup_seconds = startup_seconds
+        self.loads_late = loads_late
         self.faults: deque[SdWebuiFault] = deque()
         self.requests: list[dict[str, Any]] = []
         self.interrupts = 0
@@ -99,6 +101,7 @@ class FakeSdWebui(LoopbackServer):
             web.get(f"{api}/progress", self._guarded(self._progress)),
             web.post(f"{api}/interrupt", self._guarded(self._interrupt)),
             web.get(f"{api}/memory", self._guarded(self._memory)),
+            web.get(f"{api}/cmd-flags", self._guarded(self._flags)),
             web.route("*", "/{anything:.*}", self._unknown_route),
         ]
 
@@ -251,7 +254,7 @@ class FakeSdWebui(LoopbackServer):
             await asyncio.sleep(3600)  # until the crash takes this request with it
             await task
         if fault is SdWebuiFault.CUT:
-            cut(request)
+            cut(request)  # and go on, as the real one does
         if fault is SdWebuiFault.DEVICE_LOST:
             self.checkpoints.device_lost = True
         if self.checkpoints.device_lost:
@@ -314,11 +317,15 @@ class FakeSdWebui(LoopbackServer):
             self.job.name, self.job.count, self.job.number = "", 0, 1
             self.busy_seconds += time.monotonic() - started_at
 
+    @property
+    def _seconds_to_model(self) -> float:
+        return max(0.0, self._started_at + self.startup_seconds - time.monotonic())
+
     async def _wait_for_model(self) -> None:
-        await asyncio.sleep(max(0.0, self._started_at + self.startup_seconds - time.monotonic()))
+        await asyncio.sleep(self._seconds_to_model)
 
     async def _get_options(self, request: web.Request) -> web.StreamResponse:
-        return json_response(self.options)
+        return json_response({**self.options, "sd_model_checkpoint": None} if self._seconds_to_model else self.options)
 
     async def _set_options(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request)
@@ -362,6 +369,9 @@ class FakeSdWebui(LoopbackServer):
         self.job.interrupted = True
         self._interrupted.set()
         return json_response({})
+
+    async def _flags(self, request: web.Request) -> web.StreamResponse:
+        return json_response({"api": True, "skip_load_model_at_start": self.loads_late})
 
     async def _memory(self, request: web.Request) -> web.StreamResponse:
         gigabytes = 2**30

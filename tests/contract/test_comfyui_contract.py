@@ -9,13 +9,13 @@ import aiohttp
 import pytest
 
 from darkroom.runtimes.comfyui import ComfyUi, Timings
+from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 from darkroom.testing.comfyui_executor import ComfyUiFault
 from darkroom.testing.comfyui_nodes import image_to_image_workflow, text_to_image_workflow
 from darkroom.testing.fake_comfyui import FakeComfyUi
-from darkroom.testing.runtime_contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 
 LINK = "https://example.com/cat.png"
 

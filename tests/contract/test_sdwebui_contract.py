@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
 from darkroom.runtimes.sdwebui import SdWebui
 from darkroom.runtimes.sdwebui_door import Timings
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
-from darkroom.testing.runtime_contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 
 LINK = "https://example.com/cat.png"
 

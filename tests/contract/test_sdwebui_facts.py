@@ -22,13 +22,13 @@ from darkroom.errors import (
     RuntimeUnavailable,
 )
 from darkroom.policy.media_types import JPEG, PNG, recognise
+from darkroom.runtimes.contract import PATIENCE_SECONDS, generate, wait_until
 from darkroom.runtimes.protocol import Generation, GenerationRequest, InputFile, Output, Progress, RuntimeContext
 from darkroom.runtimes.sdwebui import SdWebui
 from darkroom.runtimes.sdwebui_door import Timings
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
-from darkroom.testing.runtime_contract import PATIENCE_SECONDS, generate, wait_until
 from darkroom.testing.sdwebui_state import Checkpoint
 
 QUICK = Timings(progress_interval=0.02, interrupt_interval=0.05, interrupt_patience=3)

@@ -115,7 +115,7 @@ class Executor:
         succeeded = last == "execution_success"
         status = {"status_str": "success" if succeeded else "error", "completed": succeeded, "messages": events}
         # The real server does not keep the nodes' order.
-        shuffled = dict(sorted(outputs.items(), reverse=True))
+        shuffled = dict(reversed(outputs.items()))
         meta = {name: {"node_id": name, "display_node": name, "parent_node": None} for name in shuffled}
         return {"prompt": job.listing(), "outputs": shuffled, "status": status, "meta": meta}
 

@@ -14,17 +14,25 @@ _PREVIEW_EVENT = 1
 
 
 class Sockets:
-    """The open sockets by client id. `cut_after` closes them all right after that many messages about jobs."""
+    """The open sockets by client id.
+
+    `cut_after` closes them all right after that many messages about jobs; `is_mute` sends no messages about jobs, as a
+    deaf socket gets none; `refuses` answers 404 to whoever wants one.
+    """
 
     def __init__(self) -> None:
         self.open: dict[str, web.WebSocketResponse] = {}
         self.cut_after: int | None = None
         self.messages_sent = 0
+        self.is_mute = False
+        self.refuses = False
 
     async def serve(
         self, request: web.Request, remaining: int, running: tuple[str | None, str] | None
     ) -> web.WebSocketResponse:
         """Keep a client's socket until it closes. `running` is the running job's client id and node."""
+        if self.refuses:
+            raise web.HTTPNotFound
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         sid = request.query.get("clientId") or uuid.uuid4().hex
@@ -42,6 +50,8 @@ class Sockets:
 
     async def tell(self, client_id: str | None, event: str, data: dict[str, Any]) -> None:
         """Send a message about a job to its own client, or where it has none, to everybody."""
+        if self.is_mute:
+            return
         if client_id is None:
             receivers = list(self.open.values()) if event in _BROADCAST else []
         else:
@@ -53,7 +63,7 @@ class Sockets:
     async def send_picture(self, client_id: str | None, image_format: int, data: bytes) -> None:
         """Send a binary frame: 1 for JPEG, 2 for PNG, then the picture."""
         socket = self.open.get(client_id or "")
-        if socket is not None:
+        if socket is not None and not self.is_mute:
             await _deliver(socket, _PREVIEW_EVENT.to_bytes(4, "big") + image_format.to_bytes(4, "big") + data)
         await self._count()
 

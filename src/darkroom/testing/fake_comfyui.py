@@ -45,6 +45,7 @@ class FakeComfyUi(LoopbackServer):
         self.checkpoints = list(checkpoints)
         self.startup_seconds = startup_seconds
         self.history_delay_seconds = 0.0
+        self.chooses_ids = False
         self.faults: deque[ComfyUiFault] = deque()
         self.submitted: list[dict[str, Any]] = []
         self.interrupts: list[str | None] = []
@@ -129,11 +130,16 @@ class FakeComfyUi(LoopbackServer):
         extra = {**body.get("extra_data", {})}
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
-        job = Job(number, str(body.get("prompt_id") or uuid.uuid4()), workflow, extra, outputs)
+        job = Job(number, self._prompt_id(body), workflow, extra, outputs)
         self.pending.append(job)
         self._wake.set()
         await self.sockets.send_status(self.remaining)
         return json_response({"prompt_id": job.prompt_id, "number": number, "node_errors": node_errors})
+
+    def _prompt_id(self, body: dict[str, Any]) -> str:
+        """The client's own choice, unless this is a server of before that was possible."""
+        chosen = None if self.chooses_ids else body.get("prompt_id")
+        return str(chosen or uuid.uuid4())
 
     def _validate(self, workflow: Workflow) -> tuple[list[str], dict[str, Any]]:
         """The output nodes that can be reached without a fault, and the faults."""

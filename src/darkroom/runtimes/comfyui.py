@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -25,8 +25,8 @@ from darkroom.errors import (
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
 from darkroom.runtimes.base_url import parse_base_url
-from darkroom.runtimes.comfyui_errors import describe_node_errors
-from darkroom.runtimes.comfyui_history import NamedFile, cached_nodes, failure_of_record, named_files
+from darkroom.runtimes.comfyui_history import failure_of_record
+from darkroom.runtimes.comfyui_results import FinishedJob, Results
 from darkroom.runtimes.comfyui_server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui_socket import ComfyUiSocket
 from darkroom.runtimes.comfyui_watch import PromptWatch
@@ -37,7 +37,6 @@ from darkroom.runtimes.protocol import (
     Generation,
     GenerationRequest,
     InputFile,
-    Output,
     Prepared,
     Progress,
     ProgressListener,
@@ -46,7 +45,7 @@ from darkroom.runtimes.protocol import (
 )
 from darkroom.tasks.task import JsonObject, TaskKind
 
-_PARALLEL_TRANSFERS = 4
+_PARALLEL_UPLOADS = 4
 # What a GPU says that only a restart gives back.
 _DEVICE_FAULTS = ("CUDA error", "OutOfMemoryError", "AcceleratorError", "device-side assert")
 
@@ -68,15 +67,6 @@ class _Payload:
     workflow: Workflow
     encoded: msgspec.Raw
     extra: JsonObject
-
-
-@dataclass(frozen=True)
-class _Result:
-    workflow: Workflow
-    prompt_id: str
-    node_errors: object
-    pictures: Mapping[str, list[bytes]]
-    record: JsonObject | None
 
 
 @dataclass
@@ -101,11 +91,12 @@ class ComfyUi(Runtime):
         clock: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
+        self._timings = timings or Timings()
         http = RuntimeHttp(context.http, parse_base_url(context.base_url))
         self._server = ComfyUiServer(http)
+        self._results = Results(self._server, self._timings.record_patience, clock)
         self._client_prefix = f"{context.client_id}-"
         self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
-        self._timings = timings or Timings()
         self._clock = clock
         self._new_id = new_id
         self._streak = FailureStreak()
@@ -144,7 +135,7 @@ class ComfyUi(Runtime):
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Upload what links led to, put the files' names in their place, and write the body."""
         workflow, extra = read_workflow(request.content)
-        slots = asyncio.Semaphore(_PARALLEL_TRANSFERS)
+        slots = asyncio.Semaphore(_PARALLEL_UPLOADS)
 
         async def upload(file: InputFile) -> str:
             # Named after its contents: the same picture again is the same file, and two tasks never share another.
@@ -158,7 +149,7 @@ class ComfyUi(Runtime):
         payload = _Payload(workflow, msgspec.Raw(encoded), extra)
         return Prepared(replace(request, files={}), payload, size_bytes=len(encoded))
 
-    async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
+    async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""
         task_id, seconds = prepared.request.task_id, prepared.request.timeout_seconds
         run = self._runs[task_id] = _Run()
@@ -188,34 +179,9 @@ class ComfyUi(Runtime):
         self._streak.reset()
         return result
 
-    async def collect(self, result: _Result) -> Generation:
+    async def collect(self, result: FinishedJob) -> Generation:
         """Read the record, and download the files that it names."""
-        record = result.record or await self._wait_for_record(result.prompt_id)
-        failure = failure_of_record(record, result.workflow)
-        if failure is not None:
-            raise failure
-        files = named_files(record)
-        slots = asyncio.Semaphore(_PARALLEL_TRANSFERS)
-
-        async def read(file: NamedFile) -> Output:
-            async with slots:
-                # Where a workflow saves pictures, those that it also previews are not what it was made for.
-                is_preview = file.kind == "temp" and any(other.kind != "temp" for other in files)
-                return Output(await self._server.read_file(file), (*file.path, "url"), is_preview)
-
-        outputs = list(await asyncio.gather(*(read(file) for file in files)))
-        response = {**record, "prompt_id": result.prompt_id}
-        for file in files:
-            _entry(response, file.path)["url"] = None
-        for node_id, pictures in result.pictures.items():
-            shown = response.setdefault("outputs", {}).setdefault(node_id, {})
-            shown["images"] = [{"url": None, "type": "websocket"} for _ in pictures]
-            for number, picture in enumerate(pictures):
-                outputs.append(Output(picture, ("outputs", node_id, "images", number, "url")))
-        warnings = describe_node_errors(result.node_errors, result.workflow)
-        if warnings:
-            response["node_errors"] = result.node_errors
-        return Generation(tuple(sorted(outputs, key=lambda output: output.is_extra)), response, tuple(warnings))
+        return await self._results.collect(result)
 
     async def progress(self) -> Progress | None:
         """What the websocket last told of the running job."""
@@ -242,9 +208,9 @@ class ComfyUi(Runtime):
 
     async def _run(
         self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float
-    ) -> _Result:
+    ) -> FinishedJob:
         result, watch = await self._run_once(payload, run, report, limit, seconds)
-        again = await self._gone_outputs(result, watch)
+        again = await self._nodes_to_repeat(result, watch)
         if again:
             workflow = salted(payload.workflow, again, self._new_id())
             payload = replace(payload, workflow=workflow, encoded=msgspec.Raw(msgspec.json.encode(workflow)))
@@ -255,7 +221,7 @@ class ComfyUi(Runtime):
 
     async def _run_once(
         self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
-    ) -> tuple[_Result, PromptWatch]:
+    ) -> tuple[FinishedJob, PromptWatch]:
         watch = PromptWatch(payload.workflow, report, self._clock)
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
@@ -268,7 +234,7 @@ class ComfyUi(Runtime):
         failure = watch.failure or (failure_of_record(record, payload.workflow) if record is not None else None)
         if failure is not None:
             raise failure
-        return _Result(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
+        return FinishedJob(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
 
     async def _submit(self, payload: _Payload, run: _Run, watch: PromptWatch) -> Submitted:
         await self._stop_leftovers()
@@ -326,27 +292,11 @@ class ComfyUi(Runtime):
             if len(self._runs) == 1:
                 await self._socket.disconnect()
 
-    async def _gone_outputs(self, result: _Result, watch: PromptWatch) -> set[str]:
-        """The nodes to run again: those whose cached files are gone, and those whose pictures were missed."""
+    async def _nodes_to_repeat(self, job: FinishedJob, watch: PromptWatch) -> set[str]:
+        """Those whose cached files are gone, and those whose pictures were missed."""
         missed = set(watch.pictures) if watch.missed_pictures else set()
-        cached = watch.cached if result.record is None else cached_nodes(result.record)
-        if not watch.answered_from_cache and not (result.record is not None and cached):
-            return missed
-        record = result.record or await self._wait_for_record(result.prompt_id)
-        named = [file for file in named_files(record) if file.node_id in cached]
-        there = await asyncio.gather(*(self._server.has_file(file) for file in named))
-        return missed | {file.node_id for file, is_there in zip(named, there, strict=True) if not is_there}
-
-    async def _wait_for_record(self, prompt_id: str) -> JsonObject:
-        """The record can be a moment late."""
-        deadline = self._clock() + self._timings.record_patience
-        while True:
-            record = await self._server.read_record(prompt_id)
-            if record is not None:
-                return record
-            if self._clock() > deadline:
-                raise GenerationFailed("the runtime finished the job and has no record of it")
-            await asyncio.sleep(self._timings.quick_poll_interval / 4)
+        # Where the socket told of everything, it told of the cache too; only otherwise does this cost a question.
+        return missed | await self._results.find_gone(job) if watch.answered_from_cache or job.record else missed
 
     async def _stop(self, prompt_id: str) -> None:
         """Remove or interrupt a job until the server no longer has it, or patience ends."""
@@ -376,13 +326,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-def _entry(document: JsonObject, path: tuple[str | int, ...]) -> JsonObject:
-    """The object that stands at `path`."""
-    value: object = document
-    for part in path:
-        value = value[part]  # type: ignore[index]
-    if not isinstance(value, dict):
-        raise AssertionError("a named file stands in an object")
-    return value

@@ -163,9 +163,11 @@ class Executor:
         scene = scene_of(job.workflow, name)
         if key == "text":
             return {"text": [repr(scene)]}
-        made = await asyncio.to_thread(
-            lambda: list(make_files(class_type, scene, self._initial(job.workflow, name), self._plain))
-        )
+        if self._plain is not None and extension == "png":
+            made = [self._plain] * scene.count
+        else:
+            initial = self._initial(job.workflow, name)
+            made = await asyncio.to_thread(lambda: list(make_files(class_type, scene, initial)))
         if class_type == "SaveImageWebsocket":
             for number, data in enumerate(made):
                 progress = {"value": number, "max": len(made), "prompt_id": job.prompt_id, "node": name}

@@ -123,7 +123,7 @@ def scene_of(workflow: Workflow, node_id: str) -> Scene:
     return Scene(**facts)
 
 
-def make_files(class_type: str, scene: Scene, initial: bytes | None, plain: bytes | None) -> Iterator[bytes]:
+def make_files(class_type: str, scene: Scene, initial: bytes | None) -> Iterator[bytes]:
     """The files that an output node writes."""
     if class_type == "SaveWEBM":
         yield bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d") + b"\0" * 200
@@ -140,7 +140,7 @@ def make_files(class_type: str, scene: Scene, initial: bytes | None, plain: byte
         yield buffer.getvalue()
     else:
         for number in range(scene.count):
-            yield plain if plain is not None else pictures.encode(_paint(scene, number, initial))
+            yield pictures.encode(_paint(scene, number, initial))
 
 
 def _paint(scene: Scene, number: int, initial: bytes | None) -> Image.Image:

@@ -79,7 +79,8 @@ class FakeSdWebui(LoopbackServer):
         # The keys that the server's configuration file holds: only these are restored after an override.
         self.configured = {"sd_model_checkpoint"}
         self.job = Job()
-        self._plain = pictures.plain(plain_bytes) if plain_bytes is not None else None
+        # Encoded once, so that a load test measures its subject and not this server.
+        self._plain = base64.b64encode(pictures.plain(plain_bytes)).decode() if plain_bytes is not None else None
         self._device = asyncio.Lock()
         self._interrupted = asyncio.Event()
         self._started_at = time.monotonic()
@@ -153,7 +154,10 @@ class FakeSdWebui(LoopbackServer):
             )
             made = seeds[: max(1, done) * per_round]
             model = self.checkpoints.current
-            images = await asyncio.to_thread(self._paint, body, made, initial, model)
+            if self._plain is not None:
+                images = [self._plain] * len(made)
+            else:
+                images = await asyncio.to_thread(self._paint, body, made, initial, model)
             await restore()
         if fault is SdWebuiFault.PARTIAL and len(images) > 1:
             images = images[:-1]
@@ -165,9 +169,7 @@ class FakeSdWebui(LoopbackServer):
 
     def _paint(
         self, body: dict[str, Any], seeds: Sequence[int], initial: Sequence[Any] | None, model: Checkpoint
-    ) -> list[bytes]:
-        if self._plain is not None:
-            return [self._plain] * len(seeds)
+    ) -> list[str]:
         width, height, prompt = body.get("width") or 512, body.get("height") or 512, str(body.get("prompt") or "")
         file_format = {"jpeg": "jpg"}.get(self.options["samples_format"], self.options["samples_format"])
         images = []
@@ -177,7 +179,7 @@ class FakeSdWebui(LoopbackServer):
             else:
                 picture = pictures.paint(width, height, seed, prompt)
             facts = infotext(body, seed, model.model_name, model.sha256[:10])
-            images.append(pictures.encode(picture, file_format, facts))
+            images.append(base64.b64encode(pictures.encode(picture, file_format, facts)).decode())
         return images
 
     async def _extra_single(self, request: web.Request) -> web.StreamResponse:
@@ -218,7 +220,7 @@ class FakeSdWebui(LoopbackServer):
             images = []
             for original in originals:
                 if self._plain is not None:
-                    images.append(base64.b64encode(self._plain).decode())
+                    images.append(self._plain)
                     continue
                 width, height = round(original.width * factor), round(original.height * factor)
                 if body.get("resize_mode") == 1:

@@ -337,6 +337,20 @@ async def test_interrupted_by_somebody_else_is_not_a_success_with_fewer_pictures
         await generate(adapter, text_to_image(n_iter=3))
 
 
+async def test_interrupted_by_somebody_else_is_noticed_even_where_the_only_picture_came(
+    adapter: SdWebui, fake: FakeSdWebui, http: aiohttp.ClientSession
+) -> None:
+    """One picture for one seed: only the server's state tells that it is half done."""
+    fake.faults.append(SdWebuiFault.HANG)
+    task = asyncio.create_task(generate(adapter, text_to_image()))
+    await wait_until(lambda: fake.job.count > 0)
+    async with http.post(f"{fake.url}/sdapi/v1/interrupt"):
+        pass
+    with pytest.raises(GenerationInterrupted, match="somebody interrupted"):
+        await task
+    assert (await generate(adapter, text_to_image())).outputs
+
+
 async def test_interrupt_answers_200_with_partial_images_and_hits_only_the_running_request(
     adapter: SdWebui, fake: FakeSdWebui
 ) -> None:

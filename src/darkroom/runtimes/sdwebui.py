@@ -158,6 +158,9 @@ class SdWebui(Runtime):
                     f"the runtime made the picture with the model {made_by!r}, though {wanted.name!r} was asked for"
                 )
         generation = read_generation(document)
+        stamp = information.job_timestamp if information is not None else None
+        if stamp is not None and await self._door.was_interrupted_by_others(stamp):
+            raise GenerationInterrupted("somebody interrupted the generation, so its picture is not finished")
         self._streak.reset()
         return generation
 

@@ -152,7 +152,7 @@ class FakeSdWebui(LoopbackServer):
             done = await self._work(
                 "scripts_" + request.path.rpartition("/")[2], rounds, body.get("steps") or 50, fault
             )
-            made = seeds[: max(1, done) * per_round]
+            made, stamp = seeds[: max(1, done) * per_round], self.job.timestamp
             model = self.checkpoints.current
             if self._plain is not None:
                 images = [self._plain] * len(made)
@@ -165,7 +165,7 @@ class FakeSdWebui(LoopbackServer):
         if body.get("save_images") and len(images) > 1 and not body.get("do_not_save_grid"):
             images, grids = [images[0], *images], 1
         name = "some-other-model" if fault is SdWebuiFault.WRONG_MODEL else model.model_name
-        return picture_answer(body, images, seeds, model=name, model_hash=model.sha256[:10], grids=grids)
+        return picture_answer(body, images, seeds, model=name, model_hash=model.sha256[:10], grids=grids, stamp=stamp)
 
     def _paint(
         self, body: dict[str, Any], seeds: Sequence[int], initial: Sequence[Any] | None, model: Checkpoint

@@ -433,6 +433,19 @@ async def test_25_cancelling_a_pending_job_interrupts_nobody(adapter: ComfyUi, f
     assert fake.interrupts == []
 
 
+async def test_cancelling_while_the_server_takes_the_job(adapter: ComfyUi, fake: FakeComfyUi) -> None:
+    fake.faults.append(ComfyUiFault.HANG)
+    fake.submission_gate = asyncio.Event()
+    prepared = await adapter.prepare(pipeline(text_to_image_workflow()))
+    run = asyncio.create_task(adapter.run(prepared, lambda _: None))
+    await wait_until(lambda: fake.arrivals == 1)
+    await adapter.interrupt(prepared)
+    fake.submission_gate.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(GenerationInterrupted):
+            await run
+
+
 async def test_a_predecessors_jobs_are_removed_and_strangers_are_left_alone(
     adapter: ComfyUi, fake: FakeComfyUi, http: aiohttp.ClientSession
 ) -> None:

@@ -224,6 +224,18 @@ async def test_errors_500_of_the_servers_own_give_kind_and_reason(adapter: SdWeb
         await generate(adapter, text_to_image())
 
 
+async def test_errors_401_ask_for_a_password_and_never_show_one(http: aiohttp.ClientSession) -> None:
+    async with FakeSdWebui(credentials=("agent", "s3cret")) as fake:
+        address = fake.url.removeprefix("http://")
+        await SdWebui(RuntimeContext(f"http://agent:s3cret@{address}", http), QUICK).check_ready()
+        with pytest.raises(RuntimeUnavailable, match="API_BASE_URL") as caught:
+            await SdWebui(RuntimeContext(f"http://agent:hunter2@{address}", http), QUICK).check_ready()
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(RuntimeUnavailable, match="cannot be reached") as caught:
+        await SdWebui(RuntimeContext(f"http://agent:hunter2@{address}", http), QUICK).check_ready()
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_errors_404_in_fastapis_shape_mean_that_the_api_is_off(http: aiohttp.ClientSession) -> None:
     async with FakeSdWebui() as fake:
         adapter = SdWebui(RuntimeContext(f"{fake.url}/elsewhere", http), QUICK)
@@ -279,6 +291,15 @@ async def test_models_are_found_by_title_model_name_and_file_name(
         assert '"sd_model_name": "second"' in generation.response["info"]
     assert fake.checkpoints.loads == [SECOND]
     assert dynamic.loaded_model == SECOND
+
+
+async def test_models_the_loaded_one_is_known_from_the_start(dynamic: SdWebui, adapter: SdWebui) -> None:
+    await dynamic.check_ready()
+    assert dynamic.loaded_model == FIRST
+    prepared = await dynamic.prepare(text_to_image(alwayson_scripts={"sd_model_checkpoint": "first"}))
+    assert prepared.model == dynamic.loaded_model
+    await adapter.check_ready()
+    assert adapter.loaded_model is None
 
 
 async def test_models_are_switched_once_for_a_row_of_tasks(dynamic: SdWebui, fake: FakeSdWebui) -> None:

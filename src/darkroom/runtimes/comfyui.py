@@ -225,6 +225,8 @@ class ComfyUi(Runtime):
         watch = PromptWatch(payload.workflow, report, self._clock)
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
+        if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet
+            await self._stop(run.prompt_id)
         if seconds is not None:
             if run.previous is not None:
                 await run.previous.wait()

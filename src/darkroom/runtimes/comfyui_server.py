@@ -53,7 +53,9 @@ class ComfyUiServer:
         """Ask whether a ComfyUI answers here."""
         answer = await self._http.get("system_stats", timeout_seconds=QUICK_SECONDS)
         if answer.status != 200:
-            raise RuntimeUnavailable(f"there is no ComfyUI at {self._http.server}: HTTP {answer.status}")
+            raise RuntimeUnavailable(
+                f"there is no ComfyUI at {self._http.server.with_user(None)}: HTTP {answer.status}"
+            )
 
     async def submit(
         self, encoded: msgspec.Raw, extra: JsonObject, prompt_id: str, client_id: str, workflow: Workflow

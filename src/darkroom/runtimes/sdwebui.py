@@ -101,8 +101,11 @@ class SdWebui(Runtime):
             options = decode_answer(answer.body)
         except GenerationFailed as error:
             raise RuntimeUnavailable(str(error)) from None
-        if options.get("sd_model_checkpoint", "") is None and not await self._loads_late():
+        current = options.get("sd_model_checkpoint", "")
+        if current is None and not await self._loads_late():
             raise RuntimeUnavailable("the runtime has not loaded its model yet")
+        if self._door.is_idle and isinstance(current, str | None):
+            self._models.note_loaded(current)
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Find the model, put pictures in the place of links, and write the body."""

@@ -86,6 +86,11 @@ class Door:
         """The request of that task, if it is at the server."""
         return self._jobs.get(task_id)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of our requests is at the server."""
+        return not self._jobs
+
     def send(self, task_id: str, path: str, body: bytes) -> Job:
         """Post `body`; it takes its place behind what was sent before."""
         waiting = [job.exchange for job in self._jobs.values()]

@@ -63,6 +63,7 @@ class FakeSdWebui(LoopbackServer):
         switch_seconds: float = 0.0,
         startup_seconds: float = 0.0,
         loads_late: bool = False,
+        credentials: tuple[str, str] | None = None,
         plain_bytes: int | None = None,
     ) -> None:
         super().__init__(port)
@@ -70,6 +71,7 @@ class FakeSdWebui(LoopbackServer):
         self.switch_seconds = switch_seconds
         self.startup_seconds = startup_seconds
         self.loads_late = loads_late
+        self.authorization = _basic_authorization(*credentials) if credentials else None
         self.faults: deque[SdWebuiFault] = deque()
         self.requests: list[dict[str, Any]] = []
         self.interrupts = 0
@@ -119,6 +121,8 @@ class FakeSdWebui(LoopbackServer):
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
+                if self.authorization not in (None, request.headers.get("Authorization")):
+                    raise server_error(401, "HTTPException", "Not authenticated")
                 return await handler(request)
             except Answer as answer:
                 return answer.response
@@ -382,6 +386,10 @@ class FakeSdWebui(LoopbackServer):
 
     async def _unknown_route(self, request: web.Request) -> web.StreamResponse:
         return json_response({"detail": "Not Found"}, 404)
+
+
+def _basic_authorization(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 def main() -> None:

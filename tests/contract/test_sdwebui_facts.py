@@ -350,6 +350,16 @@ async def test_models_a_switch_waits_for_the_running_job(dynamic: SdWebui, fake:
     assert '"sd_model_name": "second"' in second.response["info"]
 
 
+async def test_models_the_wait_before_a_switch_does_not_count(dynamic: SdWebui, fake: FakeSdWebui) -> None:
+    fake.latency_seconds = 0.8
+    first = asyncio.create_task(generate(dynamic, text_to_image("one")))
+    await wait_until(lambda: fake.job.count > 0)
+    fake.latency_seconds = 0.0
+    scripts = {"sd_model_checkpoint": SECOND}
+    assert (await generate(dynamic, text_to_image("two", timeout=0.5, alwayson_scripts=scripts))).outputs
+    await first
+
+
 async def test_interrupted_by_somebody_else_is_not_a_success_with_fewer_pictures(
     adapter: SdWebui, fake: FakeSdWebui
 ) -> None:

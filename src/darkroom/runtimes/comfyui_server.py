@@ -40,7 +40,6 @@ class QueuedJob:
 
     prompt_id: str
     client_id: str
-    is_running: bool
 
 
 class ComfyUiServer:
@@ -99,10 +98,9 @@ class ComfyUiServer:
             raise RuntimeUnavailable(f"the runtime's queue cannot be read: HTTP {answer.status}")
         document = _decode(answer.body, "queue")
         jobs = []
-        for key, is_running in (("queue_running", True), ("queue_pending", False)):
-            for item in document.get(key) or []:
-                extra = item[3] if len(item) > 3 and isinstance(item[3], dict) else {}
-                jobs.append(QueuedJob(str(item[1]), str(extra.get("client_id") or ""), is_running))
+        for item in [*(document.get("queue_running") or []), *(document.get("queue_pending") or [])]:
+            extra = item[3] if len(item) > 3 and isinstance(item[3], dict) else {}
+            jobs.append(QueuedJob(str(item[1]), str(extra.get("client_id") or "")))
         return jobs
 
     async def remove(self, prompt_id: str) -> None:

@@ -56,6 +56,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_timeout_limit_seconds: float = 3600.0
     task_expiry_seconds: float | None = None
     grace_period_seconds: float = 100.0
+    receive_wait_seconds: int = 20
     maximum_held_bytes: int = 48 * 1024 * 1024
     health_host: str = "127.0.0.1"
     health_port: int | None = None
@@ -113,12 +114,21 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         task_timeout_limit_seconds=read.number("DARKROOM_TASK_TIMEOUT_LIMIT_SECONDS", float, 3600.0, at_least=1),
         task_expiry_seconds=read.number("DARKROOM_TASK_EXPIRY_SECONDS", float, 0.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
+        receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 20, at_least=0),
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the agent")
+    return settings
+
+
+def read_aws_settings(environment: Mapping[str, str]) -> AwsSettings:
+    """Where AWS is. Raises `SettingsError`."""
+    read = _Reader(environment)
+    settings = _aws(read)
+    read.raise_faults("the connection to AWS")
     return settings
 
 
@@ -137,7 +147,7 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         aws=_aws(read),
         front_door=_front_door(read),
         stage=read.text("DARKROOM_STAGE", "prod"),
-        api_keys=tuple(read.names("DARKROOM_API_KEYS")),
+        api_keys=tuple(read.required_names("DARKROOM_API_KEYS")),
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
@@ -197,6 +207,12 @@ class _Reader:
     def names(self, name: str, default: str = "") -> list[str]:
         value = self._environment.get(name) or default
         return [part.strip() for part in value.split(",") if part.strip()]
+
+    def required_names(self, name: str) -> list[str]:
+        names = self.names(name)
+        if not names:
+            self._faults.append(f"{name} is not set")
+        return names
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self._environment.get(name)

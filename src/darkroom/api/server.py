@@ -1,0 +1,56 @@
+"""The composition root of the gateway's process: settings in, a server on a port out."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Mapping
+
+import uvicorn
+
+from darkroom.api.front_door import FrontDoor
+from darkroom.api.gateway import create_gateway
+from darkroom.api.ports import Ports
+from darkroom.api.service import Service
+from darkroom.aws.connection import open_aws
+from darkroom.logs import configure_logs, log
+from darkroom.policy.catalogue import decode_catalogue
+from darkroom.settings import GatewaySettings, read_gateway_settings
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes cannot be read."""
+    front = settings.front_door
+    service = Service(decode_catalogue(front.runtimes), front.bucket)
+    services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
+    async with open_aws(settings.aws, *services) as aws:
+        ports = Ports(
+            topic=aws.topic(front.topic_arn),
+            bucket=aws.bucket(front.bucket),
+            records=None if front.task_table is None else aws.task_table(front.task_table),
+        )
+        door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex)
+        app = create_gateway(settings, door, monotonic=time.monotonic)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,  # uvicorn's loggers go the way of all others, from warnings upwards
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+        log(logging.INFO, "gateway.starting", f"http://{settings.host}:{settings.port}/{settings.stage}")
+        await uvicorn.Server(config).serve()
+    log(logging.INFO, "gateway.stopped", "every request has been answered")
+
+
+async def run_gateway(environment: Mapping[str, str]) -> None:
+    """Serve with the settings of `environment`. Raises `SettingsError` that lists every fault."""
+    settings = read_gateway_settings(environment)
+    configure_logs(settings.log_level)
+    # uvicorn stops gently on SIGTERM and then raises it again, for whoever handled it before: to be told is enough.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    await serve(settings)

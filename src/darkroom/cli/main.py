@@ -16,7 +16,7 @@ from darkroom.errors import DarkroomError, MissingExtra
 
 
 class Command(NamedTuple):
-    """A command: the module whose function of the same name it is, and the extra that this module's imports need."""
+    """A command: the module whose function (or group of functions) of the same name it is, and the extra it needs."""
 
     module: str
     help: str
@@ -28,6 +28,9 @@ COMMANDS = {
     "up": Command("darkroom.cli.up", "Run the whole of Darkroom on this machine until Ctrl-C.", "local"),
     "submit": Command("darkroom.cli.submit", "Send a request: a prompt, or a request file. Can wait for the pictures."),
     "verify": Command("darkroom.cli.verify", "Test a deployment: send it the guide's sample requests."),
+    "dlq": Command(
+        "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
+    ),
     "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent"),
     "gateway": Command("darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway"),
 }
@@ -58,20 +61,23 @@ def _create_app(asked_for: str | None) -> typer.Typer:
         pass
 
     for name, command in COMMANDS.items():
-        function = _load(name, command) if name == asked_for else _not_loaded
-        app.command(name, help=None if name == asked_for else command.help)(function)
+        loaded = _load(name, command) if name == asked_for else None
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=name)
+        else:
+            app.command(name, help=command.help if loaded is None else None)(loaded or _not_loaded)
     return app
 
 
-def _load(name: str, command: Command) -> Callable[..., Any]:
+def _load(name: str, command: Command) -> Callable[..., Any] | typer.Typer:
     try:
         module = importlib.import_module(command.module)
     except ModuleNotFoundError as error:
         if command.extra is None or (error.name or "").partition(".")[0] == "darkroom":
             raise
         raise MissingExtra(command.extra, f"`darkroom {name}`") from error
-    function: Callable[..., Any] = getattr(module, name)
-    return function
+    loaded: Callable[..., Any] | typer.Typer = getattr(module, name)
+    return loaded
 
 
 def _not_loaded() -> None:

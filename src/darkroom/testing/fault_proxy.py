@@ -95,7 +95,7 @@ class FaultProxy(LoopbackServer):
 
     def routes(self) -> list[web.RouteDef]:
         """Every path is AWS's."""
-        return [web.route("*", "/{anything:.*}", self._handle)]
+        return [web.route("*", "/{anything:.*}", self._handle, expect_handler=_expect)]
 
     async def start(self) -> None:
         """Listen."""
@@ -155,6 +155,12 @@ class FaultProxy(LoopbackServer):
             if request.method == "HEAD" and "Content-Length" in reply.headers:
                 kept["Content-Length"] = reply.headers["Content-Length"]
             return reply.status, kept, answer
+
+
+async def _expect(request: web.Request) -> None:
+    """Answer `Expect: 100-continue`, which S3's clients send, unless the client has gone meanwhile: it may be killed."""
+    with contextlib.suppress(ConnectionError):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _is_end_to_end(name: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import random
 import re
 from collections import Counter
@@ -29,6 +30,7 @@ _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
 # They belong to one connection, not to the message (RFC 9110, 7.6.1); the body is sent on with its length.
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect", "host"})
 _LONGEST_SILENCE_SECONDS = 60.0
+_LARGE_BYTES = 2**20
 
 
 class AwsFault(StrEnum):
@@ -112,7 +114,10 @@ class FaultProxy(LoopbackServer):
             await session.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        try:
+            body = await request.read()
+        except ConnectionError:  # the client has gone; it may be killed
+            return _cut(request)
         service, operation = _operation(request, body)
         name = f"{service}:{operation}"
         suffering = AwsRequest(service, operation, self.requests[name])
@@ -146,9 +151,11 @@ class FaultProxy(LoopbackServer):
         headers = CIMultiDict((name, value) for name, value in request.headers.items() if _is_end_to_end(name))
         # As it was signed and encoded: a key may hold what an URL library would write differently.
         url = URL(self._target_url + request.raw_path, encoded=True)
+        # aiohttp warns of large bodies that are bytes: they hold up the loop.
+        data = io.BytesIO(body) if len(body) > _LARGE_BYTES else body
         skipped = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
         async with self._session.request(
-            request.method, url, headers=headers, data=body, skip_auto_headers=skipped, allow_redirects=False
+            request.method, url, headers=headers, data=data, skip_auto_headers=skipped, allow_redirects=False
         ) as reply:
             answer = await reply.read()
             kept = CIMultiDict((name, value) for name, value in reply.headers.items() if _is_end_to_end(name))
@@ -158,7 +165,7 @@ class FaultProxy(LoopbackServer):
 
 
 async def _expect(request: web.Request) -> None:
-    """Answer `Expect: 100-continue`, which S3's clients send, unless the client has gone meanwhile: it may be killed."""
+    """Answer `Expect: 100-continue`, which S3 clients send; the client may be gone, or killed."""
     with contextlib.suppress(ConnectionError):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 

@@ -24,6 +24,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="repeats a run (default: a new one)")
     parser.add_argument("--deadline", type=float, default=1500.0, metavar="SECONDS")
     parser.add_argument("--kill-every", type=float, default=6.0, metavar="SECONDS", help="on average, of all agents")
+    parser.add_argument("--outage-every", type=float, default=25.0, metavar="SECONDS", help="on average")
+    parser.add_argument("--longest-outage", type=float, default=6.0, metavar="SECONDS")
     options = parser.parse_args()
     plan = ChaosPlan(
         seed=random.SystemRandom().randrange(10**6) if options.seed is None else options.seed,
@@ -31,7 +33,8 @@ def main() -> int:
         agents=options.agents,
         deadline_seconds=options.deadline,
         kill_every_seconds=options.kill_every,
-        outage_every_seconds=25.0,
+        outage_every_seconds=options.outage_every,
+        longest_outage_seconds=options.longest_outage,
     )
     for name in list(os.environ):
         if name.startswith(("AWS_", "DARKROOM_")):

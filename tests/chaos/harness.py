@@ -167,7 +167,7 @@ class _Run:
             await asyncio.sleep(chance.expovariate(1 / self._plan.outage_every_seconds))
             self._outage = (chance.choice(_SERVICES), chance.choice(_OUTAGES))
             self._report.counts["outages"] += 1
-            await asyncio.sleep(chance.uniform(1.0, 6.0))
+            await asyncio.sleep(chance.uniform(1.0, self._plan.longest_outage_seconds))
             self._outage = None
 
     def _environment(self, runtime_url: str) -> dict[str, str]:

@@ -64,6 +64,7 @@ class ChaosPlan:
     runtime_fault_rate: float = 0.06
     kill_every_seconds: float = 4.0
     outage_every_seconds: float = 8.0
+    longest_outage_seconds: float = 6.0
     doubled_rate: float = 0.05
     offloaded_rate: float = 0.03
     deadline_seconds: float = 90.0

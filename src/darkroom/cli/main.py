@@ -7,20 +7,21 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import typer
-from rich.console import Console
-from rich.markup import escape
-
-from darkroom.cli.exit_codes import EXIT_CODES_HELP, exit_code
+from darkroom.cli.exit_codes import exit_code
 from darkroom.errors import DarkroomError, MissingExtra
 
 
 class Command(NamedTuple):
-    """A command: the module whose function (or group of functions) of the same name it is, and the extra it needs."""
+    """A command: the module whose function (or group of them) of the same name it is, and the extra that it needs.
+
+    A server takes everything from its environment. Without arguments it is run without the libraries for command lines,
+    which would stay in its memory for as long as it lives.
+    """
 
     module: str
     help: str
     extra: str | None = None
+    is_server: bool = False
 
 
 COMMANDS = {
@@ -31,62 +32,39 @@ COMMANDS = {
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
     ),
-    "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent"),
-    "gateway": Command("darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway"),
+    "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent", True),
+    "gateway": Command(
+        "darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway", True
+    ),
 }
-
-_HELP = "Darkroom turns prompts into pictures, asynchronously: on one machine, and on AWS.\n\n" + EXIT_CODES_HELP
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    asked_for = arguments[0] if arguments else None
+    command = COMMANDS.get(arguments[0]) if arguments else None
     try:
-        return _run(_create_app(asked_for), arguments)
+        function = load(arguments[0], command) if command is not None else None
+        if command is not None and function is not None and command.is_server and len(arguments) == 1:
+            function()
+            return 0
+        from darkroom.cli.app import run_app
+
+        return run_app(COMMANDS, arguments, function)
     except DarkroomError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]{error.type}[/]: {escape(str(error))}", highlight=False)
+        from darkroom.cli.app import print_error
+
+        print_error(error)
         return exit_code(error)
 
 
-def _create_app(asked_for: str | None) -> typer.Typer:
-    """Make the app with every command's name and help, but only the one that is asked for in full.
-
-    So `darkroom --help` is quick, and a command whose extra is not installed is in nobody's way.
-    """
-    app = typer.Typer(name="darkroom", help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
-
-    @app.callback()
-    def darkroom() -> None:
-        pass
-
-    for name, command in COMMANDS.items():
-        loaded = _load(name, command) if name == asked_for else None
-        if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=name)
-        else:
-            app.command(name, help=command.help if loaded is None else None)(loaded or _not_loaded)
-    return app
-
-
-def _load(name: str, command: Command) -> Callable[..., Any] | typer.Typer:
+def load(name: str, command: Command) -> Callable[..., Any]:
+    """Import a command. Raises `MissingExtra` when it is not installed."""
     try:
         module = importlib.import_module(command.module)
     except ModuleNotFoundError as error:
         if command.extra is None or (error.name or "").partition(".")[0] == "darkroom":
             raise
         raise MissingExtra(command.extra, f"`darkroom {name}`") from error
-    loaded: Callable[..., Any] | typer.Typer = getattr(module, name)
-    return loaded
-
-
-def _not_loaded() -> None:
-    raise AssertionError("only the command that is asked for can run")
-
-
-def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
-    try:
-        app(args=list(arguments), prog_name="darkroom")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
-    return 0
+    function: Callable[..., Any] = getattr(module, name)
+    return function

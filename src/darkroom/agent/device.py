@@ -96,9 +96,9 @@ class Device:
         except asyncio.CancelledError:
             if entry in self._waiting:
                 self._waiting.remove(entry)
-                self.changed.set()
-            else:  # called, but cancelled before it woke
+            elif job in self._at_runtime:  # called, but cancelled before it woke
                 self._leave(job)
+            self.changed.set()
             raise
 
     def _leave(self, job: Job) -> None:
@@ -119,6 +119,8 @@ class Device:
 
     def _call(self) -> None:
         """Let those go who may."""
+        # Who was cancelled this very moment has not yet woken to leave the line.
+        self._waiting = [(job, turn) for job, turn in self._waiting if not turn.done()]
         while self._waiting and self._may_be_sent():
             index = next_turn(
                 [Candidate(_model_of(job), job.overtaken) for job, _ in self._waiting],

@@ -1,0 +1,114 @@
+"""Reads config.yaml into a `DarkroomConfig`, or says everything that is wrong with it, line by line."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document
+from darkroom.config.model import DarkroomConfig
+from darkroom.config.rules import broken_rules
+from darkroom.errors import SettingsError
+
+
+def load_config(path: FilePath, region: str | None = None) -> DarkroomConfig:
+    """Read the file at `path`. `region`, where known, is checked against the ARNs in it.
+
+    Raises `SettingsError`, whose text lists every fault with its line, key, reason and the values that are allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"there is no file {path}; write one with: darkroom config init") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    return parse_config(text, str(path), region)
+
+
+def parse_config(text: str, source: str = "config.yaml", region: str | None = None) -> DarkroomConfig:
+    """The same for the file's text; `source` names it in errors."""
+    document = read_document(text)
+    config: DarkroomConfig | None = None
+    faults = list(document.faults)
+    if not faults:
+        try:
+            config = DarkroomConfig.model_validate(document.values)
+        except ValidationError as error:
+            faults.extend(_translate(details) for details in error.errors(include_url=False))
+        faults.extend(broken_rules(document.values, region))
+    if config is None or faults:
+        raise SettingsError(_listing(faults, document, source))
+    return config
+
+
+def _listing(faults: list[ConfigFault], document: Document, source: str) -> str:
+    placed = sorted({(document.line_of(fault.path), dotted(fault.path), fault.reason) for fault in faults})
+    count = "1 fault" if len(placed) == 1 else f"{len(placed)} faults"
+    lines = [f"  line {line}: {f'{where} ' if where else ''}{reason}" for line, where, reason in placed]
+    return "\n".join([f"{source} has {count}:", *lines])
+
+
+def _translate(details: ErrorDetails) -> ConfigFault:
+    """A fault of pydantic's in our words."""
+    # Members of a union and of an enum's own schema stand in pydantic's location, but in no file.
+    path = tuple(part for part in details["loc"] if not (isinstance(part, str) and ("[" in part or part == "none")))
+    context = details.get("ctx", {})
+    value = details["input"]
+    match details["type"]:
+        case "missing":
+            reason = "is missing"
+        case "extra_forbidden":
+            reason = _unknown_key(path)
+        case "literal_error" | "enum":
+            reason = f"must be {context['expected']}, not {value!r}"
+            if isinstance(value, float):
+                reason += "; write it in quotes"
+        case "string_pattern_mismatch":
+            reason = f"must match {context['pattern']}, which {value!r} does not"
+        case "string_type":
+            reason = f"must be text, not {value!r}; write it in quotes"
+        case "string_too_long":
+            reason = f"must be at most {context['max_length']} characters long, and is {len(value)}"
+        case "too_short":
+            reason = f"must have at least {context['min_length']}"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            reason = f"must be a mapping of keys to values, not {value!r}"
+        case _:
+            reason = f"{details['msg'].replace('Input should be', 'must be')}, not {value!r}"
+    return ConfigFault(path, reason)
+
+
+def _unknown_key(path: Path) -> str:
+    model = _model_at(path[:-1])
+    known = sorted(field.alias or name for name, field in model.model_fields.items()) if model is not None else []
+    close = difflib.get_close_matches(str(path[-1]), known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"is not a key here; {hint}there are: {', '.join(known)}"
+
+
+def _model_at(path: Path) -> type[BaseModel] | None:
+    """The model whose keys are allowed at `path`."""
+    model: type[BaseModel] = DarkroomConfig
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = next((field for name, field in model.model_fields.items() if part in (field.alias, name)), None)
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (list, Union, types.UnionType, Annotated):
+        found = (_model_in(argument) for argument in get_args(annotation))
+        return next((model for model in found if model is not None), None)
+    return None

@@ -1,0 +1,186 @@
+"""What config.yaml may say: the guide's keys with their defaults, and Darkroom's own beyond them.
+
+Key names are the guide's. Everything checked here concerns one key; what concerns several is in `rules.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
+from darkroom.policy.catalogue import SDWEBUI_KINDS, RuntimeSpec
+from darkroom.tasks.task import TaskKind
+
+# What Amazon CloudWatch Logs can keep, in days.
+LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
+KubernetesVersion = Literal["1.33", "1.34", "1.35", "1.36"]
+FastStart = Literal["soci", "snapshot"]
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
+
+# Darkroom's own runtime speaks the SD Web UI API, so the agent talks to it through that adapter.
+DIFFUSERS = "diffusers"
+KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
+
+
+class ConfigModel(BaseModel):
+    """Keys are the fields' names in camelCase; other keys are faults; values are never converted silently."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True, use_enum_values=False
+    )
+
+
+class Throttle(ConfigModel):
+    """How many requests one API key may send before it is answered 429."""
+
+    rate_limit: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        default=30, description="requests per second for each API key, on average"
+    )
+    burst_limit: Annotated[int, Field(ge=1, le=5_000)] = Field(
+        default=50, description="requests that may arrive at once"
+    )
+
+
+class ApiGateway(ConfigModel):
+    """The front door."""
+
+    stage_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")] = Field(
+        default="prod", description="the first part of the API's path"
+    )
+    throttle: Throttle = Throttle()
+
+
+class ClusterComponents(ConfigModel):
+    """The nodes that KEDA, Karpenter and the other components run on; runtimes have nodes of their own."""
+
+    instance_type: InstanceType = Field(default="m7g.large", description="EC2 instance type, Graviton or x86")
+    desired_count: Annotated[int, Field(ge=1, le=20)] = Field(default=2, description="number of nodes")
+
+
+class Network(ConfigModel):
+    """The VPC: a new one, or an existing one by its id."""
+
+    cidr: Annotated[str, Field(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")] = Field(
+        default="10.0.0.0/16", description="addresses of the new VPC; a /16 holds three public and three private /19"
+    )
+    nat_gateways: Annotated[int, Field(ge=1, le=3)] = Field(
+        default=3, description="3 as in the guide, one for each zone; 1 costs a third and depends on one zone"
+    )
+    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
+        default=None, description="use this VPC, with its private subnets, instead of making one"
+    )
+
+
+class Alarms(ConfigModel):
+    """Who is told when something is wrong, and what counts as wrong."""
+
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = Field(
+        default=None, description="address that alarms are sent to; it has to confirm the subscription once"
+    )
+    queue_age_seconds: Annotated[int, Field(ge=60)] = Field(
+        default=1800, description="alarm when the oldest waiting task is older than this"
+    )
+    monthly_spend_usd: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="AWS Budgets alarm for the stack's tagged cost in a month; none if not set"
+    )
+
+
+class RuntimeConfig(ConfigModel):
+    """One Stable Diffusion runtime: its queue, its pods and its nodes."""
+
+    name: Annotated[DnsLabel, Field(max_length=40)] = Field(description="the name that requests give; unique")
+    namespace: Annotated[DnsLabel, Field(max_length=63)] = Field(
+        default="default", description="the Kubernetes namespace, best one for each runtime"
+    )
+    type: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)] = Field(
+        description=f"one of {', '.join(KNOWN_RUNTIME_TYPES)}, or your own together with taskTypes"
+    )
+    task_types: list[Annotated[TaskKind, Field(strict=False)]] = Field(
+        default=[], description="the task types that a runtime of your own type accepts"
+    )
+    model_filename: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$", max_length=255)] | None = Field(
+        default=None, description="the checkpoint that is loaded at the start, from Stable-diffusion/ in the bucket"
+    )
+    dynamic_model: bool = Field(default=False, description="load whichever checkpoint a request names")
+    chart_repository: Annotated[str, Field(pattern=r"^((oci|https?)://.+)?$")] | None = Field(
+        default=None, description="where a Helm chart of your own lies; Darkroom's chart travels with the deployment"
+    )
+    chart_version: str | None = Field(default=None, description="the version of that chart")
+    extra_values: dict[str, Any] = Field(default={}, description="values for the chart")
+
+    @property
+    def adapter(self) -> str:
+        """The agent's RUNTIME_TYPE: which adapter speaks to this runtime."""
+        return "sdwebui" if self.type == DIFFUSERS else self.type
+
+    @property
+    def static_model(self) -> str | None:
+        """The checkpoint by whose name v1alpha1 requests are routed here, if it has one loaded for good."""
+        return None if self.dynamic_model or self.adapter == "comfyui" else self.model_filename
+
+    @property
+    def snapshot_id(self) -> str | None:
+        """The EBS snapshot with cached images that the node's data volume is made from."""
+        section: Any = self.extra_values
+        for key in ("karpenter", "nodeTemplate", "dataVolume", "snapshotID"):
+            section = section.get(key) if isinstance(section, dict) else None
+        return section if isinstance(section, str) and section else None
+
+    def spec(self) -> RuntimeSpec:
+        """The runtime as the front door knows it."""
+        return RuntimeSpec(
+            name=self.name,
+            type=self.type,
+            model=None if self.adapter == "comfyui" else self.model_filename,
+            dynamic=self.dynamic_model,
+            kinds=SDWEBUI_KINDS if self.type == DIFFUSERS else frozenset(self.task_types),
+        )
+
+
+class DarkroomConfig(ConfigModel):
+    """The whole of config.yaml."""
+
+    stack_name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,29}$")] = Field(
+        default="sdoneks", description="names the deployment; the CloudFormation stack is this with 'Stack' behind it"
+    )
+    model_bucket_arn: BucketArn | None = Field(
+        default=None, description="the bucket with the models; a stack on one machine needs none"
+    )
+    api_gateway: ApiGateway = Field(default=ApiGateway(), alias="APIGW")
+    cluster_components: ClusterComponents = ClusterComponents()
+    models_runtime: Annotated[list[RuntimeConfig], Field(min_length=1)] = Field(description="the runtimes")
+    kubernetes_version: KubernetesVersion = Field(default="1.35", description="in quotes, or 1.30 would read as 1.3")
+    network: Network = Network()
+    fast_start: FastStart | None = Field(
+        default=None,
+        description="how images reach new nodes fast; not set: 'snapshot' for runtimes with a snapshotID, else 'soci'",
+    )
+    log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
+    alarms: Alarms = Alarms()
+
+    @property
+    def cloudformation_stack_name(self) -> str:
+        """The guide's stack name: `sdoneks` is deployed as `sdoneksStack`."""
+        return f"{self.stack_name}Stack"
+
+    @property
+    def model_bucket(self) -> str | None:
+        """The name of the model bucket."""
+        return self.model_bucket_arn.rpartition(":")[2] if self.model_bucket_arn else None
+
+    def fast_start_of(self, runtime: RuntimeConfig) -> FastStart:
+        """How this runtime's images reach a new node fast."""
+        return self.fast_start or ("snapshot" if runtime.snapshot_id else "soci")
+
+    def catalogue_specs(self) -> list[RuntimeSpec]:
+        """The runtimes as the front door knows them."""
+        return [runtime.spec() for runtime in self.models_runtime]
+
+    def task_plane(self) -> TaskPlane:
+        """The topics, queues, bucket and table that these runtimes need."""
+        return plan_task_plane(RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime)

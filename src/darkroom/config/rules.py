@@ -1,0 +1,121 @@
+"""What must hold between the keys of config.yaml.
+
+The rules read plain values, not the parsed model, so that they report their faults together with the model's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from darkroom.config.document import ConfigFault, Path
+from darkroom.config.model import KNOWN_RUNTIME_TYPES
+from darkroom.tasks.task import TaskKind
+
+# Six /19 subnets, as in the guide, need a /16; three zones with a pod network can do with a /20.
+LARGEST_PREFIX, SMALLEST_PREFIX = 16, 20
+
+
+def partition_of(region: str) -> str:
+    """The AWS partition of a region."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigFault]:
+    """Every rule that `values` breaks; `region` is where it would be deployed, if that is known."""
+    runtimes = values.get("modelsRuntime")
+    indexed: list[tuple[Path, dict[str, Any]]] = [
+        (("modelsRuntime", index), runtime)
+        for index, runtime in enumerate(runtimes if isinstance(runtimes, list) else [])
+        if isinstance(runtime, dict)
+    ]
+    yield from _repeated(indexed, "name")
+    yield from _repeated([pair for pair in indexed if pair[1].get("type") != "comfyui"], "modelFilename")
+    for path, runtime in indexed:
+        yield from _unfit_for_type(path, runtime)
+        yield from _half_a_chart(path, runtime)
+        yield from _unfit_fast_start(path, runtime, values.get("fastStart"))
+    yield from _unfit_network(values.get("network"))
+    if region is not None:
+        yield from _unfit_partition(values.get("modelBucketArn"), region)
+
+
+def _repeated(runtimes: list[tuple[Path, dict[str, Any]]], key: str) -> Iterator[ConfigFault]:
+    first: dict[str, Path] = {}
+    for path, runtime in runtimes:
+        value = runtime.get(key)
+        if isinstance(value, str) and value:
+            if value in first:
+                other = f"modelsRuntime[{first[value][1]}]"
+                yield ConfigFault(
+                    (*path, key), f"{value!r} is already the {key} of {other}; each runtime needs its own"
+                )
+            first.setdefault(value, path)
+
+
+def _unfit_for_type(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    runtime_type, task_types = runtime.get("type"), runtime.get("taskTypes")
+    if runtime_type == "comfyui" and runtime.get("dynamicModel") is True:
+        reason = "is for runtimes that speak the SD Web UI API; a ComfyUI workflow names its models itself: remove it"
+        yield ConfigFault((*path, "dynamicModel"), reason)
+    if isinstance(runtime_type, str) and runtime_type not in KNOWN_RUNTIME_TYPES and not task_types:
+        known = ", ".join(KNOWN_RUNTIME_TYPES)
+        kinds = ", ".join(TaskKind)
+        reason = f"{runtime_type!r} is none of {known}; for a type of your own, say in taskTypes what it does: {kinds}"
+        yield ConfigFault((*path, "type"), reason)
+    if runtime_type in KNOWN_RUNTIME_TYPES and task_types:
+        yield ConfigFault(
+            (*path, "taskTypes"), f"is for types of your own; what {runtime_type!r} does is fixed: remove it"
+        )
+
+
+def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    if runtime.get("chartRepository") and not runtime.get("chartVersion"):
+        yield ConfigFault((*path, "chartRepository"), "needs chartVersion too, so that every deployment is the same")
+    if runtime.get("chartVersion") and not runtime.get("chartRepository"):
+        yield ConfigFault((*path, "chartVersion"), "needs chartRepository too; Darkroom's own chart has one version")
+
+
+def _unfit_fast_start(path: Path, runtime: dict[str, Any], fast_start: Any) -> Iterator[ConfigFault]:
+    section: Any = runtime
+    keys = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
+    for key in keys:
+        section = section.get(key) if isinstance(section, dict) else None
+    if fast_start == "soci" and section:
+        reason = "is not used with fastStart: soci, which wipes the image store of the snapshot; remove one of the two"
+        yield ConfigFault((*path, *keys), reason)
+    if fast_start == "snapshot" and not section:
+        reason = "fastStart is 'snapshot', but no extraValues.karpenter.nodeTemplate.dataVolume.snapshotID is set"
+        yield ConfigFault(path, f"{reason}; build one with: darkroom cache build")
+
+
+def _unfit_network(network: Any) -> Iterator[ConfigFault]:
+    if not isinstance(network, dict):
+        return
+    if network.get("vpcId"):
+        for key in ("cidr", "natGateways"):
+            if key in network:
+                yield ConfigFault(
+                    ("network", key), "is for a new VPC; with vpcId, the VPC is used as it is: remove one"
+                )
+    cidr = network.get("cidr")
+    if isinstance(cidr, str):
+        try:
+            prefix = ipaddress.IPv4Network(cidr).prefixlen
+        except ValueError as error:
+            yield ConfigFault(("network", "cidr"), f"is not an IPv4 network: {error}")
+        else:
+            if not LARGEST_PREFIX <= prefix <= SMALLEST_PREFIX:
+                reason = f"must be between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, not /{prefix}"
+                yield ConfigFault(("network", "cidr"), reason)
+
+
+def _unfit_partition(arn: Any, region: str) -> Iterator[ConfigFault]:
+    partition = partition_of(region)
+    if isinstance(arn, str) and arn.startswith("arn:") and arn.split(":")[1] != partition:
+        reason = f"is in the partition {arn.split(':')[1]!r}, but the region {region} is in {partition!r}"
+        right = ":".join(["arn", partition, *arn.split(":")[2:]])
+        yield ConfigFault(("modelBucketArn",), f"{reason}: write {right}")

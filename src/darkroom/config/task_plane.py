@@ -1,0 +1,168 @@
+"""The task plane of one deployment: topics, queues, bucket and table, as plain data.
+
+The stack on one machine is provisioned from it and the CDK app synthesises from it, so that the two cannot differ.
+`name` is a resource's role; on AWS, CloudFormation makes the physical name from it, on one machine it is the name.
+The `*_attributes` are what the AWS API takes and returns, with its own spelling.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
+
+DAY_SECONDS = 24 * 3600
+# The guide's own names, which its outputs and documents carry.
+INPUT_TOPIC = "sdNotificationLambda"
+OUTPUT_TOPIC = "sdNotificationOutput"
+OUTPUT_BUCKET = "outputS3Bucket"
+TASK_TABLE = "tasks"
+
+
+@dataclass(frozen=True)
+class RuntimeRoute:
+    """What of a runtime decides which messages reach its queue.
+
+    `static_model` is the checkpoint of a static SD Web UI runtime, by whose name v1alpha1 requests are routed.
+    """
+
+    name: str
+    static_model: str | None = None
+
+
+@dataclass(frozen=True)
+class TopicPlan:
+    """An SNS standard topic."""
+
+    name: str
+
+    @property
+    def encryption_key(self) -> str:
+        """The KMS key: the one that AWS manages for SNS, which subscribers need no permission for."""
+        return "alias/aws/sns"
+
+
+@dataclass(frozen=True)
+class QueuePlan:
+    """A runtime's SQS standard queue, its dead letters, and its subscription to the input topic.
+
+    A task is tried five times; the sixth receive is for telling that it failed (see `darkroom.policy.outcomes.Tries`).
+    The agent extends the visibility timeout while it works, so this is how long a task waits whose agent has died.
+    """
+
+    runtime: str
+    filter_policy: dict[str, Any]
+    visibility_timeout_seconds: int = 30
+    retention_seconds: int = 4 * DAY_SECONDS
+    receive_wait_seconds: int = 20
+    maximum_receives: int = 6
+    dead_letter_retention_seconds: int = 14 * DAY_SECONDS
+    raw_delivery: bool = False
+
+    @property
+    def name(self) -> str:
+        """The role of the queue."""
+        return f"InputQueue-{self.runtime}"
+
+    @property
+    def dead_letter_name(self) -> str:
+        """The role of the queue for dead letters."""
+        return f"DeadLetters-{self.runtime}"
+
+    def attributes(self, dead_letter_arn: str) -> dict[str, str]:
+        """The queue's attributes."""
+        redrive = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": self.maximum_receives}
+        return {
+            "VisibilityTimeout": str(self.visibility_timeout_seconds),
+            "MessageRetentionPeriod": str(self.retention_seconds),
+            "ReceiveMessageWaitTimeSeconds": str(self.receive_wait_seconds),
+            "SqsManagedSseEnabled": "true",
+            "RedrivePolicy": json.dumps(redrive),
+        }
+
+    def dead_letter_attributes(self) -> dict[str, str]:
+        """The attributes of the queue for dead letters."""
+        return {"MessageRetentionPeriod": str(self.dead_letter_retention_seconds), "SqsManagedSseEnabled": "true"}
+
+    def subscription_attributes(self) -> dict[str, str]:
+        """The attributes of the queue's subscription to the input topic."""
+        return {
+            "FilterPolicy": json.dumps(self.filter_policy),
+            "FilterPolicyScope": "MessageAttributes",
+            "RawMessageDelivery": str(self.raw_delivery).lower(),
+        }
+
+    def policy(self, queue_arn: str, topic_arn: str) -> dict[str, Any]:
+        """The queue's resource policy: the input topic may send, and nobody may speak to it without TLS."""
+        return {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "sns.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": queue_arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+                },
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "sqs:*",
+                    "Resource": queue_arn,
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class BucketPlan:
+    """The output bucket. Pictures stay; message texts that were too large for SNS are only needed until they are done.
+
+    Encrypted by S3's own keys, never public. It outlives the deployment.
+    """
+
+    name: str = OUTPUT_BUCKET
+    payload_prefix: str = RESERVED_PREFIX
+    payload_expiry_days: int = 15
+    incomplete_upload_expiry_days: int = 7
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """The DynamoDB table of task records, paid for by the request; records expire by themselves."""
+
+    name: str = TASK_TABLE
+    partition_key: str = "id"
+    expiry_attribute: str = "expires_at"
+
+
+@dataclass(frozen=True)
+class TaskPlane:
+    """Everything between the front door and the agents."""
+
+    queues: tuple[QueuePlan, ...]
+    input_topic: TopicPlan = field(default=TopicPlan(INPUT_TOPIC))
+    output_topic: TopicPlan = field(default=TopicPlan(OUTPUT_TOPIC))
+    bucket: BucketPlan = field(default=BucketPlan())
+    table: TablePlan = field(default=TablePlan())
+
+    def queue_of(self, runtime: str) -> QueuePlan:
+        """The queue of that runtime. Raises `KeyError` if there is none."""
+        return {queue.runtime: queue for queue in self.queues}[runtime]
+
+
+def plan_task_plane(routes: Iterable[RuntimeRoute]) -> TaskPlane:
+    """The task plane for these runtimes."""
+    return TaskPlane(queues=tuple(QueuePlan(route.name, _filter_policy(route)) for route in routes))
+
+
+def _filter_policy(route: RuntimeRoute) -> dict[str, Any]:
+    by_name = {RUNTIME_ATTRIBUTE: [route.name]}
+    if route.static_model is None:
+        return by_name
+    return {"$or": [{CHECKPOINT_ATTRIBUTE: [route.static_model]}, by_name]}

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from train_denoiser import Generator
 
-from darkroom.inference.pocket.network import weights_hash
+from darkroom.inference.pocket.network import GRAPHS, VOCABULARY, weights_hash
 from darkroom.inference.pocket.tokens import MAX_TRIGRAMS, MAX_WORDS
 
 PACKAGE = Path("src/darkroom/inference/pocket/weights")
@@ -109,7 +109,7 @@ def main() -> None:
     ids[:, :3] = 5
     trigrams = torch.zeros(n, MAX_WORDS, MAX_TRIGRAMS, dtype=torch.long)
     trigrams[:, :3, :4] = 7
-    export(model.text, {"words": ids, "trigrams": trigrams}, "caption", package / "text.onnx")
+    export(model.text, {"words": ids, "trigrams": trigrams}, "caption", package / GRAPHS["text"])
     export(
         model.denoiser,
         {
@@ -120,13 +120,13 @@ def main() -> None:
             "known": torch.ones(n, 1),
         },
         "clean",
-        package / "denoiser.onnx",
+        package / GRAPHS["denoiser"],
     )
-    export(encoder, {"picture": torch.randn(n, 3, 64, 64)}, "latent", package / "encoder.onnx")
-    export(decoder, {"latent": latent}, "picture", package / "decoder.onnx")
+    export(encoder, {"picture": torch.randn(n, 3, 64, 64)}, "latent", package / GRAPHS["encoder"])
+    export(decoder, {"latent": latent}, "picture", package / GRAPHS["decoder"])
     for graph in package.glob("*.onnx"):
         store_as_int8(graph)
-    shutil.copy(work / "vocabulary.json", package / "vocabulary.json")
+    shutil.copy(work / "vocabulary.json", package / VOCABULARY)
     size = sum(file.stat().st_size for file in package.iterdir())
     print(f"step {state['steps']}: {size / 2**20:.2f} MiB in {package}, sha256 {weights_hash(package)}")
 

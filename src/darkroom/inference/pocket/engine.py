@@ -14,6 +14,7 @@ from PIL import Image
 from darkroom.errors import NotFound
 from darkroom.inference.engine import Checkpoint, Generation, Sampler, Scheduler, Watch
 from darkroom.inference.pocket.network import (
+    GRAPHS,
     LATENT_SHAPE,
     LAYOUT_NUMBERS,
     PICTURE_SIDE,
@@ -47,7 +48,7 @@ class PocketEngine:
         """`threads` 0 takes every core. Nothing is read before `load`."""
         self._weights = weights
         self._threads = threads
-        self._checkpoint = Checkpoint("pocket", weights / "pocket.onnx")
+        self._checkpoint = Checkpoint("pocket", weights / GRAPHS["denoiser"])
         self._network: Network | None = None
 
     @property

@@ -18,7 +18,9 @@ from darkroom.inference.pocket.tokens import Tokenizer
 Array = NDArray[np.floating[Any]]
 
 WEIGHTS = Path(__file__).parent / "weights"
-GRAPHS = ("text", "denoiser", "encoder", "decoder")
+#: The denoiser's file carries the model's name, since clients see it as the checkpoint's.
+GRAPHS = {"text": "text.onnx", "denoiser": "pocket.onnx", "encoder": "encoder.onnx", "decoder": "decoder.onnx"}
+VOCABULARY = "vocabulary.json"
 LATENT_SHAPE = (8, 8, 8)
 PICTURE_SIDE = 64
 LAYOUT_NUMBERS = 6
@@ -44,11 +46,11 @@ class Network:
         try:
             self._sessions = {
                 name: onnxruntime.InferenceSession(
-                    (folder / f"{name}.onnx").read_bytes(), options, providers=["CPUExecutionProvider"]
+                    (folder / file).read_bytes(), options, providers=["CPUExecutionProvider"]
                 )
-                for name in GRAPHS
+                for name, file in GRAPHS.items()
             }
-            self._tokenizer = Tokenizer(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
+            self._tokenizer = Tokenizer(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
         except Exception as error:  # onnxruntime has no error class of its own to catch
             raise ModelUnusable(f"the pocket model in {folder} cannot be loaded: {error}") from error
 
@@ -90,6 +92,6 @@ class Network:
 def weights_hash(folder: Path = WEIGHTS) -> str:
     """SHA-256 over all of the model's files, in hexadecimal."""
     digest = hashlib.sha256()
-    for name in (*(f"{graph}.onnx" for graph in GRAPHS), "vocabulary.json"):
+    for name in (*GRAPHS.values(), VOCABULARY):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()

@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import filler
+
 from darkroom.inference.pocket.tokens import split_words
 
 #: `{}` stands for the name with its article.
@@ -70,6 +72,9 @@ BACKGROUND_TEMPLATES = (
     "draw {} on a {colour} background",
 )
 
+#: The part of captions whose name stands among words that mean nothing for the picture.
+SURROUNDED = 0.45
+
 _VOWEL = re.compile(r"^[aeiou]", re.IGNORECASE)
 
 
@@ -117,6 +122,8 @@ class CaptionWriter:
             name = chance.choice(self._keywords[concept])
         elif ":" in name and chance.random() < 0.3:
             name = name.replace(":", "")
+        if chance.random() < SURROUNDED:
+            return filler.around(name, chance)
         article = with_article(name, chance)
         if colour is not None and chance.random() < (0.1 if colour == "white" else 0.5):
             return chance.choice(BACKGROUND_TEMPLATES).format(article, colour=colour)
@@ -134,4 +141,5 @@ def vocabulary(drawables: list[Drawable]) -> list[str]:
     for text in texts:
         for word in split_words(text):
             counted[word] = None
-    return sorted(counted)
+    known = sorted(counted)
+    return known + sorted(set(filler.WORDS) - set(known))

@@ -1,4 +1,4 @@
-"""Judges the exported model as it is shipped: does a prompt give the picture that it names?
+"""Judges the exported model as it is shipped, by whether a prompt gives the picture that it names.
 
 200 names, drawn at random from all concepts, each alone or in a plain sentence, fresh seeds, default settings, through
 the same engine that the runtime uses. The nearest training picture, by the features of a classifier that was trained
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from captions import load_drawables
 from judge import Judge
-from PIL import Image, ImageDraw
 from pictures import Layout, compose, load_glyphs
+from PIL import Image, ImageDraw
 
 from darkroom.inference.engine import Generation
 from darkroom.inference.pocket.engine import PocketEngine

@@ -132,7 +132,7 @@ def main() -> None:
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
         told_apart = error[(level > 0.99) & (known[:, 0] > 0)].mean().item()
         running = 0.99 * running + 0.01 * told_apart if steps - first > 20 else told_apart
-        if steps % 4 == 0:
+        if steps % 16 == 0:
             store.renew(256)
         if steps % 200 == 0:
             each = (time.monotonic() - began - paused) / (steps - first)

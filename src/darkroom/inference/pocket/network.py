@@ -43,6 +43,9 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Weights become float32 once, at loading. Left alone, onnxruntime would multiply in int8: coarser, and with
+        # another result for a picture alone than for the same picture in a batch.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self._sessions = {
                 name: onnxruntime.InferenceSession(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-#: Common English words, of every kind that prompts use.
-WORDS = (
+_TEXT = (
     "a an the this that these those some any every one two my your our their his her its of in on at by for from to with "
     "without under over near behind beside between above below into onto through around across against and or but very so "
     "too also just only quite really rather more most less much many few all both each other another same new old young "
@@ -27,10 +26,33 @@ WORDS = (
     "right child children kid kids boy girl man woman friend family mother father brother sister teacher people person "
     "someone birthday party school work home house office shop book story game gift card idea thing something anything "
     "wooden metal golden silver colourful colorful"
-).split()
+)
+#: Common English words, of every kind that prompts use.
+WORDS = _TEXT.split()
 
-_SYLLABLES = ("ba", "cor", "del", "fi", "gan", "hol", "in", "jo", "ka", "lem", "mar", "no", "pra", "quo", "rin", "sta",
-              "tu", "ver", "wix", "yo", "zen")
+_SYLLABLES = (
+    "ba",
+    "cor",
+    "del",
+    "fi",
+    "gan",
+    "hol",
+    "in",
+    "jo",
+    "ka",
+    "lem",
+    "mar",
+    "no",
+    "pra",
+    "quo",
+    "rin",
+    "sta",
+    "tu",
+    "ver",
+    "wix",
+    "yo",
+    "zen",
+)
 
 
 def words(count: int, chance: random.Random) -> str:

@@ -23,14 +23,24 @@ from darkroom.inference.upscaling import Upscaling
 SMALL = {"prompt": "a dog", "steps": 2, "width": 64, "height": 64, "seed": 1}
 
 # The keys that SD Web UI 1.8.0 answered with, in its order.
-INFO_KEYS = ["prompt", "all_prompts", "negative_prompt", "all_negative_prompts", "seed", "all_seeds", "subseed", "all_subseeds", "subseed_strength", "width", "height", "sampler_name", "cfg_scale", "steps", "batch_size", "restore_faces", "face_restoration_model", "sd_model_name", "sd_model_hash", "sd_vae_name", "sd_vae_hash", "seed_resize_from_w", "seed_resize_from_h", "denoising_strength", "extra_generation_params", "index_of_first_image", "infotexts", "styles", "job_timestamp", "clip_skip", "is_using_inpainting_conditioning", "version"]
+_INFO = (
+    "prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds "
+    "subseed_strength width height sampler_name cfg_scale steps batch_size restore_faces "
+    "face_restoration_model sd_model_name sd_model_hash sd_vae_name sd_vae_hash seed_resize_from_w "
+    "seed_resize_from_h denoising_strength extra_generation_params index_of_first_image infotexts styles "
+    "job_timestamp clip_skip is_using_inpainting_conditioning version"
+)
+INFO_KEYS = _INFO.split()
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     models = tmp_path_factory.mktemp("models")
     service = Service(
-        PocketEngine(threads=1), Upscaling(models, SpandrelScaler()), chance=random.Random(3), max_waiting=4  # noqa: S311 - seeds
+        PocketEngine(threads=1),
+        Upscaling(models, SpandrelScaler()),
+        chance=random.Random(3),
+        max_waiting=4,  # noqa: S311 - seeds
     )
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         yield client

@@ -91,4 +91,10 @@ def _engine(name: EngineName, models: Path | None, threads: int) -> Engine:
         from darkroom.inference.pocket.engine import PocketEngine
 
         return PocketEngine(threads=threads)
-    raise MissingExtra("diffusers", "the engine 'diffusers'")
+
+    def stable_diffusion() -> Engine:
+        from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine
+
+        return StableDiffusionEngine(models)
+
+    return needs("diffusers", "the engine 'diffusers'", stable_diffusion)

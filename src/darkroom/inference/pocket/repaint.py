@@ -46,7 +46,8 @@ class Repaint:
 
         def held(noisy: Array, level: float) -> Array:
             guess = predict(self._held(noisy, level), level)
-            return self.redrawn * guess + (1 - self.redrawn) * self.clean
+            kept: Array = self.redrawn * guess + (1 - self.redrawn) * self.clean
+            return kept
 
         return held
 
@@ -61,4 +62,5 @@ def _latent_mask(mask: Image.Image) -> Array:
     pixels = to_pixels(mask.convert("RGB"), PICTURE_SIDE)[0] / 2 + 0.5
     side = PICTURE_SIDE // LATENT_SHAPE[1]
     places = pixels.reshape(LATENT_SHAPE[1], side, LATENT_SHAPE[2], side).mean(axis=(1, 3))
-    return np.clip(places * 2, 0, 1).astype(np.float32)[None, None]
+    redrawn: Array = np.clip(places * 2, 0, 1)[None, None]
+    return redrawn

@@ -36,12 +36,8 @@ INFO_KEYS = _INFO.split()
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     models = tmp_path_factory.mktemp("models")
-    service = Service(
-        PocketEngine(threads=1),
-        Upscaling(models, SpandrelScaler()),
-        chance=random.Random(3),
-        max_waiting=4,  # noqa: S311 - seeds
-    )
+    chance = random.Random(3)  # noqa: S311 - seeds
+    service = Service(PocketEngine(threads=1), Upscaling(models, SpandrelScaler()), chance=chance, max_waiting=4)
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         yield client
 

@@ -31,7 +31,6 @@ from darkroom.inference.upscaling import Upscaling  # noqa: E402
 
 from . import tiny_checkpoints as tiny  # noqa: E402
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers against the newest numpy
 
 

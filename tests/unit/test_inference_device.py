@@ -21,7 +21,7 @@ def device(max_waiting: int = 8) -> Device:
 
 async def until(condition: object) -> None:
     async with asyncio.timeout(DEADLINE):  # threads set what is waited for, which no asyncio event could tell
-        while not condition():  # type: ignore[operator]
+        while not condition():  # type: ignore[operator]  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

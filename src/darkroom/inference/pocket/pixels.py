@@ -10,6 +10,9 @@ from PIL import Image, ImageFilter
 
 Array = NDArray[np.floating[Any]]
 
+#: Over how many pixels an edge runs out into its mean colour.
+FADE = 10.0
+
 
 def to_pixels(picture: Image.Image, side: int) -> Array:
     """An RGB picture as [3, side, side] in -1..1, its shorter sides filled up with its own edges."""
@@ -38,18 +41,23 @@ def to_picture(pixels: Array, width: int, height: int, *, contained: bool) -> Im
         left, upper = (side - inner_width) // 2, (side - inner_height) // 2
         bytes_ = bytes_[upper : upper + inner_height, left : left + inner_width]
     elif ratio != 1:
-        extra_width = max(0, round(side * ratio) - side)
-        extra_height = max(0, round(side / ratio) - side)
-        bytes_ = np.pad(
-            bytes_,
-            (
-                (extra_height // 2, extra_height - extra_height // 2),
-                (extra_width // 2, extra_width - extra_width // 2),
-                (0, 0),
-            ),
-            mode="edge",
-        )
+        bytes_ = _continued(bytes_, max(0, round(side * ratio) - side), max(0, round(side / ratio) - side))
     return enlarge(Image.fromarray(bytes_), width, height)
+
+
+def _continued(pixels: NDArray[np.uint8], extra_width: int, extra_height: int) -> NDArray[np.uint8]:
+    """A picture made larger on all sides: its edges run out into their mean colour, so that no streaks are seen."""
+    left, upper = extra_width // 2, extra_height // 2
+    margins = ((upper, extra_height - upper), (left, extra_width - left), (0, 0))
+    edges = np.pad(pixels, margins, mode="edge").astype(np.float32)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    rows, columns = (
+        np.maximum(np.maximum(before - np.arange(size), np.arange(size) - (size - 1 - after)), 0)
+        for (before, after), size in zip(margins[:2], edges.shape[:2], strict=True)
+    )
+    away = np.minimum(np.maximum(rows[:, None], columns[None, :]) / FADE, 1)[..., None]
+    faded: NDArray[np.uint8] = (edges * (1 - away) + np.median(border, axis=0) * away).round().astype(np.uint8)
+    return faded
 
 
 def enlarge(picture: Image.Image, width: int, height: int) -> Image.Image:

@@ -193,6 +193,28 @@ def test_a_lora_works_for_one_generation_only(models: Path) -> None:
     assert paint(engine)
 
 
+def test_a_textual_inversion_gives_its_name_a_meaning(models: Path) -> None:
+    engine = engine_of(models)
+    before = paint(engine, prompts=("a Moodlight, (cat:1.2)",)).tobytes()
+    folder = models / "embeddings"
+    folder.mkdir()
+    torch.save({"string_to_param": {"*": torch.randn(3, tiny.TEXT)}, "name": "moodlight"}, folder / "moodlight.pt")
+    save({"emb_params": torch.randn(2, tiny.TEXT)}, folder / "other.safetensors")
+    first = paint(engine, prompts=("a Moodlight, (cat:1.2)",)).tobytes()
+    assert first != before
+    assert paint(engine, prompts=("a moodlights, (cat:1.2)",)).tobytes() != first
+    assert paint(engine, prompts=("a moodlight, other, (cat:1.2)",)).tobytes() != first
+    assert paint(engine, prompts=("a Moodlight, (cat:1.2)",)).tobytes() == first
+    load(engine, "large")
+    with pytest.raises(ModelUnusable, match=r"other.safetensors does not fit a Stable Diffusion XL model"):
+        paint(engine, prompts=("other",))
+    save({"clip_l": torch.randn(2, tiny.TEXT), "clip_g": torch.randn(2, tiny.TEXT)}, folder / "large.safetensors")
+    assert paint(engine, prompts=("large",)).tobytes() != paint(engine, prompts=("largely",)).tobytes()
+    (folder / "moodlight.pt").unlink()
+    load(engine, "one")
+    assert paint(engine, prompts=("a Moodlight, (cat:1.2)",)).tobytes() == before
+
+
 def test_another_vae_until_it_is_taken_back(models: Path) -> None:
     engine = engine_of(models)
     own = paint(engine).tobytes()

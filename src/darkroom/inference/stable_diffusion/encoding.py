@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +20,11 @@ class Conditioning:
     pooled: torch.Tensor | None
 
 
-def encode(networks: Networks, prompts: list[str], clip_skip: int) -> Conditioning:
+def encode(
+    networks: Networks, prompts: list[str], clip_skip: int, insertions: Mapping[str, tuple[int, ...]] | None = None
+) -> Conditioning:
     """Encode prompts together, each as long as the longest. On the networks' device."""
-    cut = [chunks(prompt) for prompt in prompts]
+    cut = [chunks(prompt, insertions or {}) for prompt in prompts]
     longest = max(len(pieces) for pieces in cut)
     filled = [pieces + [Chunk((), ())] * (longest - len(pieces)) for pieces in cut]
     parts, pooled = [], None
@@ -57,4 +60,7 @@ def _emphasised(words: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         return words
     before = words.mean(dim=(1, 2), keepdim=True)
     weighted = words * weights[..., None]
-    return weighted * (before / weighted.mean(dim=(1, 2), keepdim=True))
+    after = weighted.mean(dim=(1, 2), keepdim=True)
+    # A mean that is nothing but rounding cannot be kept: the quotient of two such means is any number.
+    kept: torch.Tensor = torch.where(after.abs() > 1e-4 * weighted.std(), weighted * (before / after), weighted)
+    return kept

@@ -19,6 +19,7 @@ from darkroom.inference.engine import Checkpoint, Generation, Sampler, Scheduler
 from darkroom.inference.stable_diffusion.diffusion import sample
 from darkroom.inference.stable_diffusion.encoding import encode
 from darkroom.inference.stable_diffusion.folders import CHECKPOINTS, ModelFolders
+from darkroom.inference.stable_diffusion.inversions import with_inversions
 from darkroom.inference.stable_diffusion.loras import with_loras
 from darkroom.inference.stable_diffusion.networks import Networks, build, build_vae
 from darkroom.inference.stable_diffusion.prompts import take_loras
@@ -144,12 +145,10 @@ class StableDiffusionEngine:
         trailing = "turbo" in self._current.stem.lower()
         scheduler = make_scheduler(generation.sampler, generation.scheduler, networks.prediction, trailing)
         try:
+            texts = [text for text, _ in prompts] + [take_loras(text)[0] for text in generation.negative_prompts]
             with with_loras(networks, loras, self._folders), torch.inference_mode():
-                both = encode(
-                    networks,
-                    [text for text, _ in prompts] + [take_loras(text)[0] for text in generation.negative_prompts],
-                    generation.clip_skip,
-                )
+                with with_inversions(networks, texts, self._folders) as insertions:
+                    both = encode(networks, texts, generation.clip_skip, insertions)
                 count = len(prompts)
                 wanted = type(both)(both.words[:count], both.pooled[:count] if both.pooled is not None else None)
                 unwanted = type(both)(both.words[count:], both.pooled[count:] if both.pooled is not None else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from darkroom.errors import Fault, InvalidRequest
@@ -70,12 +71,27 @@ def weighted_parts(prompt: str) -> list[tuple[str, float]]:
     return [(text, weight) for text, weight in parts if text.strip()]
 
 
-def chunks(prompt: str) -> list[Chunk]:
-    """A prompt as one or more chunks of 75 tokens; an empty prompt is one empty chunk."""
+def _tokens(text: str, insertions: Mapping[str, tuple[int, ...]]) -> list[int]:
+    if not insertions:
+        return token_ids(text)
+    longest_first = sorted(insertions, key=len, reverse=True)
+    names = "|".join(re.escape(name) for name in longest_first)
+    by_name = {name.lower(): ids for name, ids in insertions.items()}
+    tokens: list[int] = []
+    for piece in re.split(rf"(?<!\w)({names})(?!\w)", text, flags=re.IGNORECASE):
+        tokens += by_name.get(piece.lower()) or token_ids(piece)
+    return tokens
+
+
+def chunks(prompt: str, insertions: Mapping[str, tuple[int, ...]]) -> list[Chunk]:
+    """A prompt as one or more chunks of 75 tokens; an empty prompt is one empty chunk.
+
+    `insertions` are the tokens that stand for the names of textual inversions.
+    """
     ids: list[int] = []
     weights: list[float] = []
     for text, weight in weighted_parts(prompt):
-        tokens = token_ids(text)
+        tokens = _tokens(text, insertions)
         ids += tokens
         weights += [weight] * len(tokens)
     return [

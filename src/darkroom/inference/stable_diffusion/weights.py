@@ -73,7 +73,10 @@ def _pickled(file: Path, content: bytes) -> Tensors:
             f"{file.name} is broken, or holds more than weights, which would be code that runs: {_first_line(error)}; "
             "convert it to .safetensors"
         ) from error
-    tensors = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    tensors = loaded if isinstance(loaded, dict) else None
+    for level in ("state_dict", "string_to_param"):  # checkpoints; textual inversions
+        if tensors is not None and level in tensors:
+            tensors = tensors[level]
     if not isinstance(tensors, dict):
         raise ModelUnusable(f"{file.name} holds no state_dict: it is not a checkpoint")
     return {name: value for name, value in tensors.items() if isinstance(value, torch.Tensor)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -59,6 +59,7 @@ def test_a_checkpoint_answers_to_its_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("file_format", ["png", "jpg", "jpeg", "webp"])
+@settings(deadline=None)  # a busy machine is no fault
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200))
 def test_infotext_survives_every_format(file_format: str, text: str) -> None:
     encoded = encode_picture(Image.new("RGB", (8, 8), "red"), file_format, text)
@@ -144,6 +145,7 @@ def test_unknown_words_keep_their_letters() -> None:
     assert not tokens.words[2].any()
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.text(max_size=2000))
 def test_any_text_can_be_encoded(text: str) -> None:
     tokens = Tokenizer(["a"])([text])
@@ -152,6 +154,7 @@ def test_any_text_can_be_encoded(text: str) -> None:
 
 
 @pytest.mark.parametrize("scheduler", ["Uniform", "Karras"])
+@settings(deadline=None)  # a busy machine is no fault
 @given(steps=st.integers(1, 150), strength=st.floats(0.01, 1))
 def test_noise_levels_fall_from_the_strength_to_nothing(scheduler: str, steps: int, strength: float) -> None:
     levels = noise_levels(steps, scheduler, strength)
@@ -212,6 +215,7 @@ def test_guidance_grows_with_the_scale() -> None:
     assert 1 < guidance(4) < guidance(7) < guidance(20) == guidance(30)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(width=st.integers(8, 300), height=st.integers(8, 300))
 def test_any_size_goes_into_the_model_and_comes_out_again(width: int, height: int) -> None:
     picture = Image.new("RGB", (width, height), (10, 200, 30))

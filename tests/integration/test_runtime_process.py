@@ -88,6 +88,7 @@ def test_a_running_job_shows_its_progress_and_can_be_interrupted(runtime: Runnin
         waiting = pool.submit(runtime.post, "txt2img", **{**LONG, "batch_size": 1, "n_iter": 1, "steps": 2})
         until(lambda: runtime.state()["textinfo"] == "1 waiting")
         assert runtime.client.get("/healthz").status_code == 200  # busy, and still answering
+        assert runtime.post("txt2img", sampler_name="Nope").status_code == 404  # without a wait
         assert runtime.post("interrupt").json() == {}
         interrupted = long.result(PATIENCE).json()
         assert len(interrupted["images"]) < 256

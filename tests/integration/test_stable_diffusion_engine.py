@@ -324,6 +324,8 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
             == "two"
         )
         assert model_of() == "two"
+        assert client.post("/sdapi/v1/unload-checkpoint").json() == {}
+        assert model_of() == "two"
         assert client.post("/sdapi/v1/options", json={"sd_model_checkpoint": "one"}).status_code == 200
         for route, wrong in (
             ("options", {"sd_model_checkpoint": "cut"}),

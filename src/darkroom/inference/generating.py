@@ -63,8 +63,7 @@ def plan(body: GenerationBody, engine: Engine, options: Options, chance: random.
             raise InvalidRequest([Fault("override_settings.sd_model_checkpoint", "must be a model's name")])
         find_checkpoint(engine, checkpoint)
     options = options.changed(overrides, "override_settings")
-    refuse_unsupported(body)
-    sampler, scheduler = _sampler(body, engine)
+    sampler, scheduler = check(body, engine)
     width, height = body.width // 8 * 8, body.height // 8 * 8
     prepared, source = _source(body, width, height, options) if isinstance(body, ImageToImageBody) else (None, None)
     first_seed = body.seed if body.seed >= 0 else chance.randrange(SEED_LIMIT)
@@ -141,6 +140,17 @@ def find_checkpoint(engine: Engine, wanted: str) -> Checkpoint:
     raise NotFound(f"model {wanted!r} not found; models: {names}")
 
 
+def check(body: GenerationBody, engine: Engine) -> tuple[str, str | None]:
+    """Everything that can be said against a request without the device. Sampler and scheduler by their full names.
+
+    Raises `InvalidRequest` and `NotFound`.
+    """
+    refuse_unsupported(body)
+    if isinstance(body, ImageToImageBody) and not body.init_images:
+        raise NotFound("Init image not found: init_images must hold at least one picture as base64")
+    return _sampler(body, engine)
+
+
 def refuse_unsupported(body: GenerationBody) -> None:
     """Raises `InvalidRequest` for what this runtime cannot do: a picture without it would be a wrong picture."""
     faults = [
@@ -184,11 +194,9 @@ def _sampler(body: GenerationBody, engine: Engine) -> tuple[str, str | None]:
 
 
 def _source(body: ImageToImageBody, width: int, height: int, options: Options) -> tuple[Prepared, Source]:
-    if not body.init_images:
-        raise NotFound("Init image not found: init_images must hold at least one picture as base64")
     pictures = [
         opaque(decode_picture(text, f"init_images.{index}"), options.img2img_background_color)
-        for index, text in enumerate(body.init_images)
+        for index, text in enumerate(body.init_images or ())
     ]
     blur_x, blur_y = (body.mask_blur_x, body.mask_blur_y) if body.mask_blur is None else (body.mask_blur,) * 2
     prepared = prepare(

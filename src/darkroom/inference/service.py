@@ -16,7 +16,7 @@ from darkroom.errors import DarkroomError
 from darkroom.inference.device import Device, Job
 from darkroom.inference.engine import Engine
 from darkroom.inference.extras import enlarge
-from darkroom.inference.generating import Made, find_checkpoint, make, plan
+from darkroom.inference.generating import Made, check, find_checkpoint, make, plan
 from darkroom.inference.metrics import Metrics
 from darkroom.inference.options import Options
 from darkroom.inference.requests import ExtrasBody, GenerationBody
@@ -83,6 +83,7 @@ class Service:
 
     async def generate(self, kind: str, body: GenerationBody, gone: Gone) -> Made | None:
         """Text or image to image. None when the client has left meanwhile."""
+        check(body, self.engine)  # what is wrong anyway is said at once, not after the wait for the device
         return await self._measured(kind, lambda job: self._generate(body, job), gone, lambda made: len(made.images))
 
     async def enlarge(
@@ -125,14 +126,11 @@ class Service:
         planned = plan(body, self.engine, self._options, self._chance)
         self._ensure_loaded()
         before = self.engine.loaded()
-        overridden = {
-            name: value for name, value in (body.override_settings or {}).items() if name != "sd_model_checkpoint"
-        }
-        if planned.checkpoint is not None:
-            self.engine.load(find_checkpoint(self.engine, planned.checkpoint))
-        if planned.options.sd_vae != self._options.sd_vae:
-            self.engine.use_vae(planned.options.sd_vae)
         try:
+            if planned.checkpoint is not None:
+                self.engine.load(find_checkpoint(self.engine, planned.checkpoint))
+            if planned.options.sd_vae != self._options.sd_vae:
+                self.engine.use_vae(planned.options.sd_vae)
             return make(planned, self.engine, self.upscaling, job, self._clocks.now)
         finally:
             if body.override_settings_restore_afterwards:
@@ -141,7 +139,7 @@ class Service:
                 if planned.checkpoint is not None and before is not None:
                     self.engine.load(before)
             else:
-                self._options = self._options.changed(overridden)
+                self._options = self._options.changed(body.override_settings or {})
 
     def _load_first(self) -> None:
         self.engine.refresh()

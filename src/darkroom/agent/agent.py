@@ -268,6 +268,8 @@ class Agent:
             result = await self._run_on_device(job, ready)
         generation = await parts.runtime.collect(result)
         del result
+        for warning in generation.warnings:
+            log(logging.WARNING, "task.warning", warning, **job.log_fields)
         with parts.budget.holding(_size(generation)):
             job.settling = True
             await parts.settlement.complete(job, generation)

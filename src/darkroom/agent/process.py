@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -75,7 +76,8 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 base_url=settings.base_url,
                 http=http,
                 dynamic_model=settings.dynamic_model,
-                client_id=f"darkroom-{settings.runtime_name}",
+                # A pod's name: another agent's must differ, and that of a container that was started anew must not.
+                client_id=f"darkroom-{settings.runtime_name}-{socket.gethostname()}",
             ),
         )
         stack.push_async_callback(runtime.close)

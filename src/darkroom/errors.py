@@ -15,6 +15,10 @@ DarkroomError
 │   ├── GenerationFailed     it reported a fault of its own
 │   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
+├── InferenceFailure         the built-in runtime could not do what it was asked
+│   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
+│   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
+│   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
 │   ├── AwsUnavailable       throttled, timed out, unreachable or a fault of the service
 │   ├── AwsRefused           not allowed, not found, or not valid
@@ -132,6 +136,24 @@ class RuntimeKilled(RuntimeFailure):
 
 class GenerationRefused(RuntimeFailure):
     """The runtime reported a fault of the request: the same request cannot succeed."""
+
+
+class InferenceFailure(DarkroomError):
+    """The built-in runtime could not do what it was asked."""
+
+
+class NotFound(InferenceFailure):
+    """It has no model, sampler or upscaler of that name (the text names those it has), or a picture is missing."""
+
+
+class ModelUnusable(InferenceFailure):
+    """A model's file is broken, of a kind that is not known, or too large for the device."""
+
+
+class RuntimeBusy(InferenceFailure):
+    """Too many requests wait for the device already."""
+
+    retryable = True
 
 
 class AwsFailure(DarkroomError):

@@ -33,6 +33,7 @@ COMMANDS = {
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
     ),
     "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent", True),
+    "runtime": Command("darkroom.inference.command", "Run the built-in Stable Diffusion runtime.", "inference"),
     "gateway": Command(
         "darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway", True
     ),

@@ -13,6 +13,7 @@ DarkroomError
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
+│   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
 ├── AwsFailure               an AWS service did not do what was asked
 │   ├── AwsUnavailable       throttled, timed out, unreachable or a fault of the service
@@ -123,6 +124,10 @@ class GenerationFailed(RuntimeFailure):
     """The runtime reported a fault of its own."""
 
     retryable = True
+
+
+class RuntimeKilled(RuntimeFailure):
+    """The task took its runtime down again and again: it is kept away from the others."""
 
 
 class GenerationRefused(RuntimeFailure):

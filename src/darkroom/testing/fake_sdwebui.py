@@ -80,6 +80,7 @@ class FakeSdWebui(LoopbackServer):
         self.faults: deque[SdWebuiFault] = deque()
         self.requests: list[dict[str, Any]] = []
         self.interrupts = 0
+        self.switches = 0
         self.busy_seconds = 0.0
         self.checkpoints = Checkpoints([Checkpoint(model) if isinstance(model, str) else model for model in models])
         self.options = default_options(self.checkpoints.current.title)
@@ -303,6 +304,7 @@ class FakeSdWebui(LoopbackServer):
         await asyncio.sleep(self.switch_seconds)
         self.checkpoints.load(checkpoint)
         self.options["sd_model_checkpoint"] = checkpoint.title
+        self.switches += 1
 
     async def _work(self, name: str, rounds: int, steps: int, fault: SdWebuiFault | None) -> int:
         """Keep the device busy for `rounds` times the latency; returns how many rounds were finished."""

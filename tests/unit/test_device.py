@@ -22,7 +22,7 @@ async def test_a_turn_ends_well_though_the_next_in_line_was_cancelled_just_befor
 
     async with device.turn(first):
         waiting = [asyncio.create_task(wait_for_turn(job)) for job in (second, third)]
-        while len(device.waiting) < 2:  # noqa: ASYNC110 - a turn of the loop is enough
+        while len(device.waiting) < 2:  # noqa: ASYNC110 - no event says that both wait
             await asyncio.sleep(0)
         waiting[0].cancel()
     results = await asyncio.gather(*waiting, return_exceptions=True)

@@ -33,6 +33,7 @@ from darkroom.agent.settlement import Settlement
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import (
     AwsFailure,
+    AwsUnavailable,
     DarkroomError,
     GenerationFailed,
     GenerationInterrupted,
@@ -40,7 +41,6 @@ from darkroom.errors import (
     RuntimeFailure,
     RuntimeKilled,
     RuntimeUnavailable,
-    UnreadableMessage,
 )
 from darkroom.logs import log, logger
 from darkroom.policy.outcomes import (
@@ -133,7 +133,7 @@ class Agent:
                 break
             for message in await self._fetching.next_messages():
                 if self._stopping.is_set():
-                    await self._lease(message).give_back(0)
+                    await self._hand_back(self._lease(message))
                 else:
                     self._start(message)
         while self._handlers:
@@ -208,7 +208,7 @@ class Agent:
             if job is None:
                 return
             if self._stopping.is_set():
-                await lease.give_back(0)
+                await self._hand_back(lease)
                 return
             job.activity = asyncio.current_task()
             self._jobs.add(job)
@@ -229,8 +229,10 @@ class Agent:
                 self._jobs.discard(job)
                 self._parts.health.runtime_has_fault(self._parts.runtime.fault)
         except AwsFailure as error:
-            # Not even the end could be told. The message comes back when its visibility runs out.
+            # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
+            if isinstance(error, AwsUnavailable):
+                await self._hand_back(lease, backoff_seconds(lease.message.received, self._clock.chance()))
         finally:
             self._has_arrived(lease)
             lease.drop()
@@ -246,12 +248,8 @@ class Agent:
         try:
             found = await self._parts.intake.read(lease)
         except AwsFailure as error:
-            if tries.is_last:
-                unreadable = Unreadable(UnreadableMessage(str(error)), lease.message.message_id)
-                await self._parts.settlement.bury_unreadable(lease, unreadable)
-            else:
-                log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
-                await lease.give_back(backoff_seconds(tries.received, self._clock.chance()))
+            log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
+            await self._hand_back(lease, backoff_seconds(tries.received, self._clock.chance()))
             return None
         if isinstance(found, Unreadable):
             await self._parts.settlement.bury_unreadable(lease, found)
@@ -348,6 +346,13 @@ class Agent:
         if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:
             job.stop(CancelledByUser("cancelled while it ran"))
 
+    async def _hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
+        """Give back a message for a reason that is not its task's: it must not use up the task's last try."""
+        if self._parts.intake.tries(lease.message).is_last:
+            await lease.start_over(delay_seconds)
+        else:
+            await lease.give_back(delay_seconds)
+
     # --- when it did not go well ------------------------------------------------------------------------------------
 
     async def _after_stop(self, job: Job, reason: DarkroomError) -> None:
@@ -358,11 +363,11 @@ class Agent:
             await self._parts.settlement.skip(job, NotToBeRun(Status.CANCELLED, str(reason)))
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
-            await job.lease.give_back(0)
+            await self._hand_back(job.lease)
 
     async def _after_failure(self, job: Job, error: DarkroomError) -> None:
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
-            await job.lease.give_back(0)
+            await self._hand_back(job.lease)
             return
         if isinstance(error, LeaseLost):
             log(logging.WARNING, "task.lease_lost", str(error), **job.log_fields)
@@ -372,7 +377,7 @@ class Agent:
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
-                await job.lease.give_back(delay)
+                await self._hand_back(job.lease, delay)
             case FailForGood():
                 await self._parts.settlement.fail(job, error)
             case DeadLetter():

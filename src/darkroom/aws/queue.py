@@ -109,12 +109,13 @@ class Queue:
                 QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
 
-    async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Put a message into the queue."""
+    async def send(self, body: str, attributes: Mapping[str, str] | None = None, delay_seconds: int = 0) -> None:
+        """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900)."""
         with translated(f"sending to {self.url}"):
             await self._client.send_message(
                 QueueUrl=self.url,
                 MessageBody=body,
+                DelaySeconds=delay_seconds,
                 MessageAttributes={
                     # AWS's own payload-offloading libraries look for the size as a number.
                     name: {"DataType": "Number" if name == SIZE_ATTRIBUTE else "String", "StringValue": value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from darkroom.errors import DarkroomError, RuntimeKilled
+from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled
 
 # SQS allows a message to be hidden for 12 hours; waiting that long helps nobody.
 MAXIMUM_DELAY_SECONDS = 300
@@ -71,7 +71,7 @@ def decide_on_failure(error: DarkroomError, tries: Tries, jitter: float) -> Outc
         return DeadLetter(error)
     if not error.retryable:
         return FailForGood(error)
-    if tries.is_last:
+    if tries.is_last and not isinstance(error, AwsUnavailable):  # an outage of AWS is no task's fault
         return DeadLetter(error)
     return GiveBack(backoff_seconds(tries.received, jitter), str(error))
 

@@ -19,6 +19,9 @@ DarkroomError
 │   ├── AwsRefused           not allowed, not found, or not valid
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
 ├── ApiFailure               the front door answered a client with an error
+├── ApiUnreachable           no front door answered a client
+├── TaskFailed               a task that a client waited for ended without pictures
+├── WaitTimeout              a client waited for a task for as long as it wanted to
 └── StackFailure             the one-machine stack cannot start or has lost a part
 
 `retryable` on a class says whether the same task may succeed when it is tried again, unchanged.
@@ -154,6 +157,32 @@ class ApiFailure(DarkroomError):
         self.faults = tuple(faults)
         details = "".join(f"\n  {fault.path}: {fault.reason}" for fault in self.faults)
         super().__init__(f"{message} (HTTP {status_code}){details}")
+
+
+class ApiUnreachable(DarkroomError):
+    """No front door answered a client."""
+
+    retryable = True
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"nothing answers at {url}: {reason}")
+
+
+class TaskFailed(DarkroomError):
+    """A task that a client waited for ended without pictures; `status` says how."""
+
+    def __init__(self, task_id: str, status: str, reason: str) -> None:
+        self.status = status
+        super().__init__(f"the task {task_id} ended as {status}: {reason}")
+
+
+class WaitTimeout(DarkroomError):
+    """A client waited for a task for as long as it wanted to; the task goes on."""
+
+    retryable = True
+
+    def __init__(self, task_id: str, status: str, seconds: float) -> None:
+        super().__init__(f"the task {task_id} is still {status} after {seconds:g} s")
 
 
 class StackFailure(DarkroomError):

@@ -122,6 +122,14 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
     return settings
 
 
+def read_aws_settings(environment: Mapping[str, str]) -> AwsSettings:
+    """Where AWS is. Raises `SettingsError`."""
+    read = _Reader(environment)
+    settings = _aws(read)
+    read.raise_faults("the connection to AWS")
+    return settings
+
+
 def read_front_door_settings(environment: Mapping[str, str]) -> FrontDoorSettings:
     """What the Lambda function is told. Raises `SettingsError`."""
     read = _Reader(environment)
@@ -137,7 +145,7 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         aws=_aws(read),
         front_door=_front_door(read),
         stage=read.text("DARKROOM_STAGE", "prod"),
-        api_keys=tuple(read.names("DARKROOM_API_KEYS")),
+        api_keys=tuple(read.required_names("DARKROOM_API_KEYS")),
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
@@ -197,6 +205,12 @@ class _Reader:
     def names(self, name: str, default: str = "") -> list[str]:
         value = self._environment.get(name) or default
         return [part.strip() for part in value.split(",") if part.strip()]
+
+    def required_names(self, name: str) -> list[str]:
+        names = self.names(name)
+        if not names:
+            self._faults.append(f"{name} is not set")
+        return names
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self._environment.get(name)

@@ -56,7 +56,7 @@ class QueuePlan:
 
     runtime: str
     filter_policy: dict[str, Any]
-    visibility_timeout_seconds: int = 120
+    visibility_timeout_seconds: int = 30
     retention_seconds: int = 4 * DAY_SECONDS
     receive_wait_seconds: int = 20
     maximum_receives: int = 6

@@ -73,27 +73,57 @@ class StreamedBody:
 
 @dataclass(frozen=True)
 class Output:
-    """One file that the runtime made. `path` is where its data stood in the response, to be replaced by its URL."""
+    """One file that the runtime made. `path` is where its data stood in the response, to be replaced by its URL.
+
+    `is_extra` marks what the runtime added of its own accord: a grid of all pictures, the map that a script worked
+    with. Extras come after what was asked for.
+    """
 
     body: bytes | StreamedBody
     path: tuple[str | int, ...] | None = None
+    is_extra: bool = False
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What a task came to: its files in order, and the runtime's full return without their data."""
+    """What a task came to: its files in order, and the runtime's full return, with None where their data stood."""
 
     outputs: tuple[Output, ...]
     response: JsonObject
 
 
 class Runtime(Protocol):
-    """A Stable Diffusion runtime. Every method may raise a `RuntimeFailure`, and nothing else on purpose."""
+    """A Stable Diffusion runtime. Every method may raise a `RuntimeFailure`, and nothing else on purpose.
+
+    Adapters inherit from this class, for what has a body here need not be written again.
+    """
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
         """The task types that it can do."""
         ...
+
+    @property
+    def queues(self) -> bool:
+        """Whether `run` may be called for a task while another one runs: it then waits at the runtime's own door.
+
+        A task's time limit counts from when the runtime turns to it.
+        """
+        return False
+
+    @property
+    def loaded_model(self) -> str | None:
+        """The model that needs no switch, as in `Prepared.model`; None when that is not known, or does not matter."""
+        return None
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing but a restart of the runtime can help, or None. The agent's health endpoint repeats it."""
+        return None
+
+    async def progress(self) -> Progress | None:
+        """How far the running generation has come, or None when nothing runs or the runtime does not say."""
+        return None
 
     async def check_ready(self) -> None:
         """Return when the runtime could take a task now. Raises `RuntimeUnavailable` otherwise."""
@@ -106,8 +136,9 @@ class Runtime(Protocol):
     async def run(self, prepared: Prepared, report: ProgressListener) -> Any:
         """Occupy the device until the task is done, and return what `collect` takes.
 
-        Raises `GenerationTimeout` after the request's time limit, having interrupted the runtime. When this coroutine
-        is cancelled, it leaves the runtime as it is: call `interrupt`.
+        Raises `GenerationTimeout` after the request's time limit, having interrupted the runtime, and
+        `GenerationInterrupted` after `interrupt`. When this coroutine is cancelled, it leaves the runtime as it is:
+        call `interrupt`.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""The queue agent: it stands beside a GPU and turns messages into pictures."""

@@ -1,0 +1,89 @@
+"""Whether the agent works: what its pod's probes ask, and what its main loop goes by."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+# A runtime that fails this often in a row will not mend itself: after a corrupt model, an SD Web UI answers every
+# request with 500 until it is started anew.
+_FAILURES_THAT_MEAN_BROKEN = 3
+
+
+class Health:
+    """The agent's state of health. `live` false asks for a restart; `ready` false says that it does no work now."""
+
+    def __init__(self) -> None:
+        self.runtime_ready = False
+        self.runtime_reason = "not asked yet"
+        self.generation_failures = 0
+        self.aws_failures = 0
+        self.aws_reason = ""
+
+    def runtime_is_ready(self) -> None:
+        """Note that the runtime answered."""
+        self.runtime_ready, self.runtime_reason = True, ""
+
+    def runtime_went_away(self, reason: str) -> None:
+        """Note that the runtime was not there for a task."""
+        self.runtime_ready, self.runtime_reason = False, reason
+
+    def generation_failed(self, reason: str) -> None:
+        """Note a fault that the runtime reported of itself."""
+        self.generation_failures += 1
+        self.runtime_reason = reason
+
+    def generation_succeeded(self) -> None:
+        """Note a task that went well."""
+        self.generation_failures = 0
+
+    def aws_failed(self, reason: str) -> None:
+        """Note that the queue could not be asked."""
+        self.aws_failures += 1
+        self.aws_reason = reason
+
+    def aws_is_fine(self) -> None:
+        """Note that the queue answered."""
+        self.aws_failures, self.aws_reason = 0, ""
+
+    @property
+    def live(self) -> bool:
+        """Whether a restart would not help."""
+        return self.generation_failures < _FAILURES_THAT_MEAN_BROKEN
+
+    @property
+    def ready(self) -> bool:
+        """Whether tasks are taken now."""
+        return self.live and self.runtime_ready and not self.aws_failures
+
+    def report(self) -> dict[str, object]:
+        """Return the state as JSON."""
+        return {
+            "live": self.live,
+            "ready": self.ready,
+            "runtime": {
+                "ready": self.runtime_ready,
+                "failures": self.generation_failures,
+                "reason": self.runtime_reason,
+            },
+            "aws": {"failures": self.aws_failures, "reason": self.aws_reason},
+        }
+
+
+def create_health_app(health: Health) -> web.Application:
+    """Make the server of `GET /healthz` (liveness) and `GET /readyz`: 200 or 503, with the reasons."""
+
+    def answer(good: bool) -> web.Response:
+        body = msgspec.json.encode(health.report())
+        return web.Response(status=200 if good else 503, body=body, content_type="application/json")
+
+    async def healthz(_: web.Request) -> web.Response:
+        return answer(health.live)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return answer(health.ready)
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app

@@ -1,0 +1,85 @@
+"""From a message to a job: unwrap it, fetch its payload, read it, and judge it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom.agent.clock import Clock
+from darkroom.agent.job import Job
+from darkroom.agent.lease import Lease
+from darkroom.aws.bucket import Bucket
+from darkroom.aws.queue import ReceivedMessage
+from darkroom.errors import AwsRefused, InvalidRequest, UnreadableMessage
+from darkroom.policy.admission import Refused, readmit
+from darkroom.policy.catalogue import RuntimeSpec
+from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
+from darkroom.policy.outcomes import Tries
+from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, unwrap
+
+# SQS itself takes 1 MiB; only an offloaded payload can be larger, and the API lets 6 MB in.
+MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A message that is not a task for this agent. `task_id` and `context` are what could be read of it."""
+
+    error: UnreadableMessage
+    submission_id: str
+    task_id: str | None = None
+    context: Any = None
+
+
+class Intake:
+    """Reads the messages of one runtime's queue."""
+
+    def __init__(self, spec: RuntimeSpec, bucket: Bucket, maximum_receives: int | None, clock: Clock) -> None:
+        self._spec = spec
+        self._bucket = bucket
+        self._maximum_receives = maximum_receives
+        self._clock = clock
+
+    def tries(self, message: ReceivedMessage) -> Tries:
+        """How often this message was tried, and may be."""
+        return Tries(received=message.received, maximum_receives=self._maximum_receives)
+
+    async def read(self, lease: Lease) -> Job | Unreadable:
+        """Read the message that `lease` holds. Raises `AwsUnavailable` when its payload cannot be fetched just now."""
+        message = lease.message
+        received_at = self._clock.monotonic()
+        try:
+            delivery = unwrap(message.body, message.attributes, message.message_id)
+        except UnreadableMessage as error:
+            return Unreadable(error, message.message_id)
+        try:
+            text = await self._payload(delivery)
+        except UnreadableMessage as error:
+            return Unreadable(error, delivery.submission_id)
+        draft = decode_message(text)
+        task = readmit(draft, self._spec)
+        if isinstance(task, Refused):
+            reason = UnreadableMessage(f"the message is not a task: {InvalidRequest(task.faults)}")
+            return Unreadable(reason, delivery.submission_id, draft.id, draft.context)
+        return Job(
+            task=task,
+            delivery=delivery,
+            lease=lease,
+            objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
+            tries=self.tries(message),
+            received_at=received_at,
+        )
+
+    async def _payload(self, delivery: Delivery) -> str | bytes:
+        pointer = delivery.payload
+        if not isinstance(pointer, PayloadPointer):
+            return pointer
+        # Whoever may publish could otherwise have this agent read whatever it has the right to.
+        if pointer.bucket != self._bucket.name or not pointer.key.startswith(RESERVED_PREFIX):
+            where = f"s3://{pointer.bucket}/{pointer.key}"
+            allowed = f"s3://{self._bucket.name}/{RESERVED_PREFIX}"
+            raise UnreadableMessage(f"the message's payload lies at {where}; only payloads below {allowed} are read")
+        try:
+            return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+        except AwsRefused as error:
+            raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error

@@ -1,0 +1,54 @@
+"""One message on its way through the agent."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from darkroom.agent.lease import Lease
+from darkroom.errors import DarkroomError
+from darkroom.policy.object_keys import TaskObjects
+from darkroom.policy.outcomes import Tries
+from darkroom.runtimes.protocol import Prepared
+from darkroom.tasks.message import Delivery
+from darkroom.tasks.task import Task
+
+
+@dataclass
+class Job:
+    """A task that was read from a message, and everything that the agent knows about it.
+
+    `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
+    `settling` is true from the moment when its end is being written down; from then on only a lost lease stops it.
+    """
+
+    task: Task
+    delivery: Delivery
+    lease: Lease
+    objects: TaskObjects
+    tries: Tries
+    received_at: float
+    prepared: Prepared | None = None
+    overtaken: int = 0
+    stop_reason: DarkroomError | None = None
+    settling: bool = False
+    activity: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def stop(self, reason: DarkroomError) -> None:
+        """End the work on this job as soon as possible, for `reason`."""
+        if self.stop_reason is None and self.activity is not None and not self.activity.done():
+            self.stop_reason = reason
+            self.activity.cancel()
+
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What every log line about this job says."""
+        fields: dict[str, object] = {
+            "task_id": self.task.id,
+            "kind": self.task.kind.value,
+            "submission_id": self.delivery.submission_id,
+            "received": self.tries.received,
+        }
+        if self.lease.message.trace_header:
+            fields["trace"] = self.lease.message.trace_header
+        return fields

@@ -1,0 +1,88 @@
+"""A message that this agent holds: its visibility is extended for as long as work on it goes on.
+
+A task of ten minutes under a visibility timeout of 30 seconds thus runs once. When the extension fails for good, the
+message may already be in another agent's hands: the lease says so at once, and the agent stops working on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from darkroom.agent.clock import Clock
+from darkroom.agent.logs import log
+from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.errors import AwsFailure, AwsUnavailable, LeaseLost
+
+# Extended after a third of the time, so that two extensions may fail before the third one is too late.
+_EXTENSIONS_PER_TIMEOUT = 3
+
+
+class Lease:
+    """One held message. Create it as soon as the message is received: its time already runs."""
+
+    def __init__(
+        self, queue: Queue, message: ReceivedMessage, visibility_seconds: float, clock: Clock, received_at: float
+    ) -> None:
+        self.message = message
+        self._queue = queue
+        self._visibility_seconds = visibility_seconds
+        self._clock = clock
+        self._expires_at = received_at + visibility_seconds
+        self._keeper: asyncio.Task[None] | None = None
+        self.ended = False
+
+    def keep(self, on_lost: Callable[[LeaseLost], None], on_beat: Callable[[], None] = lambda: None) -> None:
+        """Extend the lease until it ends; call `on_lost` once when that fails, and `on_beat` after every success."""
+        self._keeper = asyncio.create_task(self._extend_for_ever(on_lost, on_beat), name="lease")
+
+    async def _extend_for_ever(self, on_lost: Callable[[LeaseLost], None], on_beat: Callable[[], None]) -> None:
+        pause = self._visibility_seconds / _EXTENSIONS_PER_TIMEOUT
+        while True:
+            await self._clock.sleep(pause)
+            started_at = self._clock.monotonic()
+            try:
+                await self._queue.change_visibility(self.message.receipt_handle, round(self._visibility_seconds))
+            except AwsUnavailable as error:
+                log(logging.WARNING, "lease.extend_failed", str(error), message_id=self.message.message_id)
+                if self._clock.monotonic() < self._expires_at:
+                    pause = min(1.0, self._visibility_seconds / 10)
+                    continue
+                self._lose(LeaseLost(f"the message could not be held: {error}"), on_lost)
+                return
+            except AwsFailure as error:
+                self._lose(error if isinstance(error, LeaseLost) else LeaseLost(str(error)), on_lost)
+                return
+            self._expires_at = started_at + self._visibility_seconds
+            pause = self._visibility_seconds / _EXTENSIONS_PER_TIMEOUT
+            on_beat()
+
+    def _lose(self, error: LeaseLost, on_lost: Callable[[LeaseLost], None]) -> None:
+        self.ended = True
+        on_lost(error)
+
+    async def acknowledge(self) -> None:
+        """Delete the message: nobody needs to do it again."""
+        await self._stop_keeping()
+        await self._queue.delete(self.message.receipt_handle)
+
+    async def give_back(self, delay_seconds: int) -> None:
+        """Let another try begin after `delay_seconds`. If AWS cannot be told, the message comes back by itself."""
+        await self._stop_keeping()
+        try:
+            await self._queue.change_visibility(self.message.receipt_handle, delay_seconds)
+        except AwsFailure as error:
+            log(logging.WARNING, "lease.give_back_failed", str(error), message_id=self.message.message_id)
+
+    async def _stop_keeping(self) -> None:
+        self.ended = True
+        if self._keeper is not None and self._keeper is not asyncio.current_task():
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+
+    def drop(self) -> None:
+        """Stop extending without telling AWS: the message is no longer ours, or the process ends."""
+        self.ended = True
+        if self._keeper is not None and self._keeper is not asyncio.current_task():
+            self._keeper.cancel()

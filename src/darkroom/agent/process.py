@@ -1,0 +1,154 @@
+"""The agent's process: reads its settings, opens what it works with, and listens to signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+
+from darkroom.agent.agent import Agent, AgentParts
+from darkroom.agent.budget import MemoryBudget
+from darkroom.agent.clock import Clock
+from darkroom.agent.health import Health, create_health_app
+from darkroom.agent.intake import Intake
+from darkroom.agent.logs import configure_logs, log
+from darkroom.agent.preparation import Preparation, TimeLimits
+from darkroom.agent.settlement import Settlement
+from darkroom.aws.connection import Aws, open_aws
+from darkroom.aws.queue import Queue, QueueAttributes
+from darkroom.errors import AwsFailure, AwsRefused
+from darkroom.policy.catalogue import RuntimeSpec
+from darkroom.runtimes.links import LinkFetcher
+from darkroom.runtimes.protocol import Runtime, RuntimeContext
+from darkroom.runtimes.registry import create_runtime
+from darkroom.settings import AgentSettings, read_agent_settings
+
+# What SQS itself takes where a queue does not say.
+_DEFAULT_VISIBILITY_SECONDS = 30
+_SERVICES = ("sqs", "sns", "s3", "dynamodb")
+
+
+def run_agent(environment: Mapping[str, str]) -> None:
+    """Run an agent until it is told to stop by SIGTERM or SIGINT. Raises `SettingsError` before it starts anything."""
+    settings = read_agent_settings(environment)
+    configure_logs(settings.log_level)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: AgentSettings) -> None:
+    health = Health()
+    async with open_agent(settings, health) as agent, _health_server(settings, health):
+        loop = asyncio.get_running_loop()
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+        working = asyncio.create_task(agent.run())
+        telling = asyncio.create_task(told.wait())
+        await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working  # it only ends by itself through a fault
+        await agent.stop(settings.grace_period_seconds)
+        await working
+        log(logging.INFO, "agent.stopped", "nothing is held any more")
+
+
+@asynccontextmanager
+async def open_agent(settings: AgentSettings, health: Health, clock: Clock | None = None) -> AsyncIterator[Agent]:
+    """Compose an agent from its settings, and close at the end what was opened for it."""
+    clock = clock or Clock()
+    async with open_aws(settings.aws, *_SERVICES) as aws, aiohttp.ClientSession() as http:
+        queue = aws.queue(settings.queue_url)
+        attributes = await _read_attributes(queue)
+        bucket = aws.bucket(settings.bucket)
+        table = aws.task_table(settings.task_table) if settings.task_table else None
+        runtime = create_runtime(
+            settings.runtime_type,
+            RuntimeContext(
+                base_url=settings.base_url,
+                http=http,
+                dynamic_model=settings.dynamic_model,
+                client_id=f"darkroom-{settings.runtime_name}",
+            ),
+        )
+
+        async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
+            return await aws.bucket(name).get(key, maximum_bytes=maximum_bytes)
+
+        async with LinkFetcher(settings.links, read_s3) as links:
+            settlement = Settlement(
+                runtime_name=settings.runtime_name,
+                bucket=bucket,
+                topic=aws.topic(settings.topic_arn),
+                dead_letters=await _dead_letters(aws, settings, attributes),
+                table=table,
+                clock=clock,
+            )
+            limits = TimeLimits(
+                default_seconds=settings.task_timeout_seconds,
+                maximum_seconds=settings.task_timeout_limit_seconds,
+                expiry_seconds=settings.task_expiry_seconds,
+            )
+            yield Agent(
+                AgentParts(
+                    queue=queue,
+                    visibility_seconds=attributes.visibility_timeout_seconds,
+                    intake=Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock),
+                    preparation=Preparation(runtime, links, bucket, table, limits, clock),
+                    runtime=runtime,
+                    settlement=settlement,
+                    health=health,
+                    budget=MemoryBudget(settings.maximum_held_bytes),
+                    clock=clock,
+                    notify_when_running=settings.notify_when_running,
+                )
+            )
+        await runtime.close()
+
+
+def _spec(settings: AgentSettings, runtime: Runtime) -> RuntimeSpec:
+    return RuntimeSpec(
+        name=settings.runtime_name,
+        type=settings.runtime_type,
+        dynamic=settings.dynamic_model,
+        kinds=runtime.kinds,
+    )
+
+
+async def _read_attributes(queue: Queue) -> QueueAttributes:
+    try:
+        return await queue.read_attributes()
+    except AwsRefused as error:
+        # The guide's own policy does not allow it. Then nothing is known of dead letters either.
+        log(logging.WARNING, "queue.attributes_refused", str(error), assumed_visibility=_DEFAULT_VISIBILITY_SECONDS)
+        return QueueAttributes(visibility_timeout_seconds=_DEFAULT_VISIBILITY_SECONDS, visible=0, in_flight=0)
+
+
+async def _dead_letters(aws: Aws, settings: AgentSettings, attributes: QueueAttributes) -> Queue | None:
+    if settings.dead_letter_queue_url:
+        return aws.queue(settings.dead_letter_queue_url)
+    if attributes.dead_letter_arn is None:
+        return None
+    try:
+        return await aws.queue_of_arn(attributes.dead_letter_arn)
+    except AwsFailure as error:
+        log(logging.WARNING, "queue.no_dead_letters", str(error))
+        return None
+
+
+@asynccontextmanager
+async def _health_server(settings: AgentSettings, health: Health) -> AsyncIterator[None]:
+    if settings.health_port is None:
+        yield
+        return
+    runner = web.AppRunner(create_health_app(health), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, settings.health_host, settings.health_port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,281 @@
+"""How a job ends: what is stored, who is told, and what becomes of the message.
+
+The order makes every end final. The pictures are stored first; then the `.out` object, which also holds the
+notification and is only written where there is none: it is the moment at which the task has ended, and whoever comes
+second (another delivery of the same submission, say) tells the first one's end. Then the end is notified, then the
+message is deleted. A crash anywhere leaves the message, and the next delivery goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from darkroom.agent.clock import Clock
+from darkroom.agent.intake import Unreadable
+from darkroom.agent.job import Job
+from darkroom.agent.lease import Lease
+from darkroom.agent.logs import log
+from darkroom.agent.preparation import NotToBeRun, RecordedEnd
+from darkroom.aws.bucket import Bucket
+from darkroom.aws.errors import AlreadyExists
+from darkroom.aws.queue import Queue
+from darkroom.aws.task_table import TaskTable
+from darkroom.aws.topic import Topic
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
+from darkroom.policy.media_types import UNKNOWN, recognise
+from darkroom.policy.object_keys import output_location
+from darkroom.policy.outcomes import backoff_seconds
+from darkroom.runtimes.protocol import Generation, Output, StreamedBody
+from darkroom.tasks.notification import (
+    Notification,
+    NotifiedError,
+    encode_notification,
+    notification_attributes,
+)
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import JsonObject, Status
+
+T = TypeVar("T")
+
+# A finished picture has cost GPU time: a passing fault of AWS is waited out, while the lease is held.
+_STORING_TRIES = 6
+# SNS takes 256 KiB in all; an error's text may be as long as its runtime likes.
+_LONGEST_ERROR_TEXT = 4096
+
+
+class Settlement:
+    """Ends jobs of one runtime."""
+
+    def __init__(
+        self,
+        *,
+        runtime_name: str,
+        bucket: Bucket,
+        topic: Topic,
+        dead_letters: Queue | None,
+        table: TaskTable | None,
+        clock: Clock,
+    ) -> None:
+        self._runtime_name = runtime_name
+        self._bucket = bucket
+        self._topic = topic
+        self._dead_letters = dead_letters
+        self._table = table
+        self._clock = clock
+
+    async def announce_running(self, job: Job, *, on_topic: bool) -> None:
+        """Say that a job has the device. A fault is logged and no more: the task goes on."""
+        notification = Notification(
+            id=job.task.id, status=Status.RUNNING, runtime=self._runtime_name, context=job.task.context
+        )
+        try:
+            if on_topic:
+                await self._publish(notification, job.delivery.submission_id)
+            await self._record(job, notification)
+        except AwsFailure as error:
+            log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
+
+    async def complete(self, job: Job, generation: Generation) -> None:
+        """Store the pictures and end the job as completed."""
+        urls = await asyncio.gather(
+            *(self._store(job, number, output) for number, output in enumerate(generation.outputs, start=1))
+        )
+        notification = Notification(
+            id=job.task.id,
+            status=Status.COMPLETED,
+            runtime=self._runtime_name,
+            result=True,
+            image_url=list(urls),
+            output_url=job.objects.url(job.objects.output_key),
+            context=job.task.context,
+        )
+        await self._end(job, notification, _with_urls(generation, urls))
+
+    async def fail(self, job: Job, error: DarkroomError) -> None:
+        """End the job as failed, for good."""
+        await self._end(job, self._failure(job, Status.FAILED, NotifiedError.of(error)), {})
+
+    async def skip(self, job: Job, reason: NotToBeRun) -> None:
+        """End the job as expired or cancelled."""
+        told = NotifiedError(type=reason.status.value.capitalize(), message=reason.reason, retryable=True)
+        await self._end(job, self._failure(job, reason.status, told), {})
+
+    async def repeat(self, job: Job, notification: Notification) -> None:
+        """Tell once more how the job ended: whoever ended it may have gone before telling."""
+        await self._tell(job, notification)
+
+    async def dead_letter(self, job: Job, error: DarkroomError) -> None:
+        """End the job as failed, and move its message to the dead letters with the reason."""
+        ended = self._failure(job, Status.FAILED, NotifiedError.of(error))
+        ended = await self._commit(job, ended, {})
+        await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
+        await self._record_quietly(job, ended)
+        if ended.result is not True:
+            await self._bury(job.lease, error, job.task.id)
+        await self._persistently(job.lease.acknowledge)
+        self._log_end(job, ended, "task.dead_lettered")
+
+    async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
+        """Move a message that is no task to the dead letters, and tell of it where its task's id could be read."""
+        error = unreadable.error
+        await self._bury(lease, error, unreadable.task_id)
+        if unreadable.task_id is not None:
+            notification = Notification(
+                id=unreadable.task_id[:256],
+                status=Status.FAILED,
+                runtime=self._runtime_name,
+                result=False,
+                image_url=[],
+                context={} if unreadable.context is None else unreadable.context,
+                error=_bounded(NotifiedError.of(error)),
+            )
+            await self._persistently(lambda: self._publish(notification, unreadable.submission_id))
+        await self._persistently(lease.acknowledge)
+        log(
+            logging.ERROR,
+            "message.dead_lettered",
+            str(error),
+            message_id=lease.message.message_id,
+            task_id=unreadable.task_id,
+        )
+
+    async def _store(self, job: Job, number: int, output: Output) -> str:
+        body = output.body
+        head = body.head if isinstance(body, StreamedBody) else body
+        media_type = recognise(head) or UNKNOWN
+        key = job.objects.picture_key(number, media_type.extension)
+        if isinstance(body, StreamedBody):
+            # What has streamed by cannot be sent again: a fault here gives the message back.
+            await self._bucket.put_stream(key, body.chunks(), media_type.content_type)
+        else:
+            await self._persistently(lambda: self._bucket.put(key, body, media_type.content_type))
+        return job.objects.url(key)
+
+    async def _end(self, job: Job, notification: Notification, response: JsonObject) -> None:
+        await self._tell(job, await self._commit(job, notification, response))
+
+    async def _commit(self, job: Job, notification: Notification, response: JsonObject) -> Notification:
+        """Write down how the job ended, and return how it really did: somebody may have been first."""
+        key = job.objects.output_key
+        document = msgspec.json.encode({**response, "notification": notification})
+
+        async def write() -> Notification:
+            try:
+                await self._bucket.put(key, document, "application/json", only_if_absent=True)
+            except AlreadyExists:
+                found = msgspec.json.decode(await self._bucket.get(key), type=RecordedEnd)
+                return found.notification
+            return notification
+
+        return await self._persistently(write)
+
+    async def _tell(self, job: Job, notification: Notification) -> None:
+        await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
+        # The record and the message do not wait for each other: both follow the notification.
+        await asyncio.gather(self._record_quietly(job, notification), self._persistently(job.lease.acknowledge))
+        self._log_end(job, notification, f"task.{notification.status.value}")
+
+    async def _publish(self, notification: Notification, submission_id: str) -> None:
+        await self._topic.publish(
+            encode_notification(notification), notification_attributes(notification, submission_id)
+        )
+
+    async def _record(self, job: Job, notification: Notification) -> None:
+        if self._table is None:
+            return
+        record = TaskRecord(
+            id=job.task.id,
+            submission_id=job.delivery.submission_id,
+            status=notification.status,
+            runtime=self._runtime_name,
+            tasktype=job.task.kind,
+            output_location=output_location(self._bucket.name, job.task.prefix, job.task.id),
+            created_at=job.lease.message.sent_at,
+            updated_at=self._clock.now(),
+            image_url=notification.image_url or [],
+            output_url=notification.output_url or None,
+            error=notification.error or None,
+        )
+        await self._table.advance(record)
+
+    async def _record_quietly(self, job: Job, notification: Notification) -> None:
+        """Write the record; the notification is out, so a fault here must not bring the message back."""
+        try:
+            await self._persistently(lambda: self._record(job, notification))
+        except AwsFailure as error:
+            log(logging.ERROR, "task.record_failed", str(error), **job.log_fields)
+
+    async def _bury(self, lease: Lease, error: DarkroomError, task_id: str | None) -> None:
+        if self._dead_letters is None:
+            log(logging.ERROR, "message.no_dead_letters", str(error), body=lease.message.body[:2048], task_id=task_id)
+            return
+        dead_letters = self._dead_letters
+        message = lease.message
+        # SQS takes ten attributes; the message's own come back with it when it is put into its queue again.
+        attributes = {
+            **dict(list(message.attributes.items())[:5]),
+            "dead_letter_type": error.type,
+            "dead_letter_reason": _printable(str(error)),
+            "dead_letter_received": str(message.received),
+        }
+        if task_id:
+            attributes["dead_letter_task_id"] = _printable(task_id)[:256]
+        await self._persistently(lambda: dead_letters.send(message.body, attributes))
+
+    def _failure(self, job: Job, status: Status, error: NotifiedError) -> Notification:
+        return Notification(
+            id=job.task.id,
+            status=status,
+            runtime=self._runtime_name,
+            result=False,
+            image_url=[],
+            output_url=job.objects.url(job.objects.output_key),
+            context=job.task.context,
+            error=_bounded(error),
+        )
+
+    async def _persistently(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Do something at AWS, waiting out passing faults with a growing, jittered pause."""
+        for attempt in range(1, _STORING_TRIES):
+            try:
+                return await operation()
+            except AwsUnavailable as error:
+                log(logging.WARNING, "aws.retrying", str(error), attempt=attempt)
+                await self._clock.sleep(backoff_seconds(attempt, self._clock.chance()) / 4)
+        return await operation()
+
+    def _log_end(self, job: Job, notification: Notification, action: str) -> None:
+        fields: dict[str, Any] = dict(job.log_fields)
+        if notification.error:
+            fields["error"] = notification.error.type
+            fields["reason"] = notification.error.message
+        fields["seconds"] = round(self._clock.monotonic() - job.received_at, 3)
+        log(logging.INFO, action, f"task {job.task.id} {notification.status.value}", **fields)
+
+
+def _with_urls(generation: Generation, urls: Sequence[str]) -> JsonObject:
+    """The runtime's return with each picture's URL where its data stood."""
+    for output, url in zip(generation.outputs, urls, strict=True):
+        if output.path is None:
+            continue
+        container: Any = generation.response
+        for step in output.path[:-1]:
+            container = container[step]
+        container[output.path[-1]] = url
+    return generation.response
+
+
+def _bounded(error: NotifiedError) -> NotifiedError:
+    if len(error.message) <= _LONGEST_ERROR_TEXT:
+        return error
+    return msgspec.structs.replace(error, message=error.message[:_LONGEST_ERROR_TEXT] + " …")
+
+
+def _printable(text: str) -> str:
+    """Text that an SQS attribute takes: not empty, no control characters, and not without end."""
+    return "".join(character if character.isprintable() else " " for character in text[:1024]) or "-"

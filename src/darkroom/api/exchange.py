@@ -1,0 +1,101 @@
+"""One HTTP exchange as values, the same for both doors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from darkroom.errors import Fault
+from darkroom.tasks.replies import ErrorReply
+
+# AWS Lambda's limit for a request, which API Gateway's 10 MB do not widen.
+MAXIMUM_BODY_BYTES = 6 * 1024 * 1024
+JSON = "application/json"
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller sent. `path` begins after the stage, as in "/v1alpha2/tasks/cat"; its parts are still encoded."""
+
+    method: str
+    path: str
+    content_type: str = ""
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+
+
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller is told; `body` is encoded as JSON."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    def encode_body(self) -> bytes:
+        """The body's bytes."""
+        return msgspec.json.encode(self.body)
+
+
+def error(
+    status: int, message: str, faults: Iterable[Fault] = (), headers: Mapping[str, str] | None = None
+) -> HttpReply:
+    """A reply that says what was wrong."""
+    return HttpReply(status=status, body=ErrorReply(message=message, errors=tuple(faults)), headers=headers or {})
+
+
+def not_found(path: str) -> HttpReply:
+    """There is nothing at this path."""
+    return error(404, f"There is nothing at {path}. Send requests to v1alpha1 or v1alpha2.")
+
+
+def method_not_allowed(method: str, allowed: str) -> HttpReply:
+    """There is something at this path, but it takes another method."""
+    return error(405, f"{method} is not allowed here; use {allowed}.", headers={"Allow": allowed})
+
+
+def not_json(content_type: str) -> HttpReply:
+    """The body is said to be something else than JSON."""
+    given = f"not {content_type!r}" if content_type else "but is missing"
+    return error(415, f"The header Content-Type must be {JSON!r}, {given}.")
+
+
+def body_too_large() -> HttpReply:
+    """The body is over the limit."""
+    limit = MAXIMUM_BODY_BYTES // (1024 * 1024)
+    return error(
+        413, f"The request is larger than {limit} MB. Put the picture into a bucket and send a link to it instead."
+    )
+
+
+def no_key() -> HttpReply:
+    """There is no API key, or an unknown one."""
+    return error(401, "The header x-api-key is missing or holds no valid API key.")
+
+
+def too_many_requests(retry_after_seconds: int) -> HttpReply:
+    """The key's requests come too fast."""
+    return error(
+        429,
+        f"Too many requests with this API key. Try again in {retry_after_seconds} s.",
+        headers={"Retry-After": str(retry_after_seconds)},
+    )
+
+
+def try_again() -> HttpReply:
+    """AWS did not take the request; another try may go through."""
+    return error(
+        503,
+        "The request was not accepted, because a service behind the front door is not available. Try again.",
+        headers={"Retry-After": "2"},
+    )
+
+
+def out_of_order() -> HttpReply:
+    """The front door itself is at fault, and trying again will not help."""
+    return error(500, "The front door is out of order: its operator finds the reason in its log.")
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type header says JSON, with any parameters."""
+    return content_type.partition(";")[0].strip().lower() == JSON

@@ -1,0 +1,109 @@
+"""Carries out what the service has planned, over the ports: the part that both doors share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from darkroom.api import exchange
+from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.ports import Ports, Records
+from darkroom.api.service import Cancellation, Lookup, Service, Submission
+from darkroom.errors import AwsFailure
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.replies import Links, TaskView
+
+LINK_SECONDS = 3600
+
+logger = logging.getLogger(__name__)
+
+
+class FrontDoor:
+    """Answers requests.
+
+    `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has.
+    """
+
+    def __init__(
+        self, service: Service, ports: Ports, *, clock: Callable[[], float], new_submission_id: Callable[[], str]
+    ) -> None:
+        self._service = service
+        self._ports = ports
+        self._clock = clock
+        self._new_submission_id = new_submission_id
+
+    async def answer(self, request: HttpRequest) -> HttpReply:
+        """Do what `request` asks for and return the reply, whatever AWS does. Neither key nor payload is logged."""
+        plan = self._service.plan(request, self._new_submission_id(), self._clock())
+        try:
+            match plan:
+                case Submission():
+                    return await self._submit(plan)
+                case Lookup():
+                    return await self._look_up(plan)
+                case Cancellation():
+                    return await self._cancel(plan)
+        except AwsFailure as failure:
+            # Not `exc_info`: botocore's own exceptions may quote what was sent.
+            logger.error("%s", failure, extra={"darkroom_fields": {"action": "aws_failed", "error_type": failure.type}})
+            return exchange.try_again() if failure.retryable else exchange.out_of_order()
+        return plan
+
+    async def _submit(self, plan: Submission) -> HttpReply:
+        ports, record = self._ports, plan.record
+        if plan.payload is not None:
+            await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)
+        if ports.records is not None:
+            await ports.records.put(record)
+        try:
+            await ports.topic.publish(plan.text, plan.attributes, plan.payload_size)
+        except AwsFailure:
+            if ports.records is not None:
+                await self._withdraw(ports.records, record)
+            raise
+        return plan.reply
+
+    async def _withdraw(self, records: Records, record: TaskRecord) -> None:
+        """Remove the record of a task that was not accepted, or somebody would wait for it."""
+        try:
+            await records.delete(record.id, record.submission_id)
+        except AwsFailure as failure:
+            logger.error("%s", failure, extra={"darkroom_fields": {"action": "withdraw_failed", "id": record.id}})
+
+    async def _look_up(self, plan: Lookup) -> HttpReply:
+        if self._ports.records is None:
+            return _no_records()
+        record = await self._ports.records.get(plan.task_id)
+        if record is None:
+            return _no_such_task(plan.task_id)
+        return HttpReply(status=200, body=TaskView.of(record, await self._links(record) if plan.links else None))
+
+    async def _cancel(self, plan: Cancellation) -> HttpReply:
+        if self._ports.records is None:
+            return _no_records()
+        record = await self._ports.records.request_cancel(plan.task_id)
+        if record is None:
+            return _no_such_task(plan.task_id)
+        return HttpReply(status=200 if record.status.is_terminal else 202, body=TaskView.of(record))
+
+    async def _links(self, record: TaskRecord) -> Links | None:
+        if not record.image_url and record.output_url is None:
+            return None
+        return Links(
+            image_url=[await self._link(url) for url in record.image_url],
+            output_url=None if record.output_url is None else await self._link(record.output_url),
+            expires_at=datetime.fromtimestamp(int(self._clock()) + LINK_SECONDS, UTC),
+        )
+
+    async def _link(self, url: str) -> str:
+        key = url.removeprefix(f"s3://{self._ports.bucket.name}/")
+        return await self._ports.bucket.presigned_url(key, LINK_SECONDS)
+
+
+def _no_records() -> HttpReply:
+    return exchange.error(404, "This deployment keeps no records of tasks; subscribe to its output topic instead.")
+
+
+def _no_such_task(task_id: str) -> HttpReply:
+    return exchange.error(404, f"There is no task {task_id!r}, or it ended more than 14 days ago.")

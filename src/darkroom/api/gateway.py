@@ -1,0 +1,124 @@
+"""The door of one machine or a private network: an ASGI app that answers as Amazon API Gateway does.
+
+Each request passes, in this order: its API key (401), the key's token bucket (429), its size (413), and then the same
+`FrontDoor` as behind AWS Lambda. FastAPI routes and documents; what is in a body is the front door's business alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from darkroom.api import exchange
+from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.front_door import FrontDoor
+from darkroom.api.keys import ApiKeys
+from darkroom.api.openapi import DESCRIPTION, components, operations
+from darkroom.api.throttle import Throttle
+from darkroom.settings import GatewaySettings
+
+# A client that sends too much is read to the end, without keeping anything, as long as it is not absurd: a client that
+# is cut off while it writes may never see the 413.
+_MAXIMUM_DRAIN_BYTES = 4 * exchange.MAXIMUM_BODY_BYTES
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def create_gateway(settings: GatewaySettings, front_door: FrontDoor, *, monotonic: Callable[[], float]) -> FastAPI:
+    """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets."""
+    app = FastAPI(title="Darkroom", description=DESCRIPTION, openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False
+    answer = _Gate(settings, front_door, monotonic).answer
+    for operation in operations():
+        app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
+    app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
+    app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
+    app.add_exception_handler(HTTPException, _nothing_here)
+    app.add_exception_handler(Exception, _broken)
+    _add_components(app)
+    return app
+
+
+class _Gate:
+    """What stands before the front door."""
+
+    def __init__(self, settings: GatewaySettings, front_door: FrontDoor, monotonic: Callable[[], float]) -> None:
+        self._keys = ApiKeys(settings.api_keys)
+        self._throttle = Throttle(settings.rate_limit, settings.burst_limit)
+        self._stage_path = f"/{settings.stage}"
+        self._front_door = front_door
+        self._monotonic = monotonic
+
+    async def answer(self, request: Request) -> Response:
+        """Answer any request below the stage."""
+        return _respond(await self._answer(request))
+
+    async def _answer(self, request: Request) -> HttpReply:
+        key = self._keys.find(request.headers.get("x-api-key", ""))
+        if key is None:
+            return exchange.no_key()
+        wait_seconds = self._throttle.take(key, self._monotonic())
+        if wait_seconds > 0:
+            return exchange.too_many_requests(math.ceil(wait_seconds))
+        body = await _read_body(request)
+        if body is None:
+            return exchange.body_too_large()
+        # Not `request.url.path`, in which a task id's "%2F" would have become a "/".
+        path: str = request.scope["raw_path"].decode("latin-1")
+        return await self._front_door.answer(
+            HttpRequest(
+                method=request.method,
+                path=path.removeprefix(self._stage_path),
+                content_type=request.headers.get("content-type", ""),
+                query=request.query_params,
+                body=body,
+            )
+        )
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Read the body, whatever its Content-Length says; None when there is more than the limit of it."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > _MAXIMUM_DRAIN_BYTES:
+            break
+        if size > exchange.MAXIMUM_BODY_BYTES:
+            chunks.clear()
+        else:
+            chunks.append(chunk)
+    return b"".join(chunks) if size <= exchange.MAXIMUM_BODY_BYTES else None
+
+
+def _respond(reply: HttpReply) -> Response:
+    return Response(reply.encode_body(), reply.status, dict(reply.headers), media_type=exchange.JSON)
+
+
+async def _healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+async def _nothing_here(request: Request, failure: Exception) -> Response:
+    """Outside the stage, FastAPI itself finds that there is nothing."""
+    if isinstance(failure, HTTPException) and failure.status_code == 405:
+        return _respond(exchange.method_not_allowed(request.method, (failure.headers or {}).get("Allow", "GET")))
+    return _respond(exchange.not_found(request.url.path))
+
+
+async def _broken(_request: Request, _failure: Exception) -> Response:
+    return _respond(exchange.out_of_order())
+
+
+def _add_components(app: FastAPI) -> None:
+    """Put the schemas into the OpenAPI document that FastAPI makes of the routes."""
+    make = app.openapi
+
+    def openapi() -> Mapping[str, object]:
+        document = make()
+        document.setdefault("components", {}).update(components())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign,assignment]

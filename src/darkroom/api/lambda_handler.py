@@ -1,0 +1,96 @@
+"""The door behind Amazon API Gateway: its proxy events (REST, payload 1.0), answered by the front door.
+
+API Gateway has checked the key and throttled. Nothing heavy is imported here: msgspec, boto3, Darkroom's pure rooms.
+`darkroom.api.lambda_entry` is what AWS Lambda is told to load.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import boto3
+import msgspec
+
+from darkroom.api import exchange
+from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.front_door import FrontDoor
+from darkroom.api.ports import Ports
+from darkroom.api.service import Service
+from darkroom.aws.blocking import BlockingAws, run
+from darkroom.policy.catalogue import decode_catalogue
+from darkroom.settings import read_aws_settings, read_front_door_settings
+
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+
+class ProxyEvent(msgspec.Struct, frozen=True, rename={"method": "httpMethod", "is_base64": "isBase64Encoded"}):
+    """What API Gateway hands over, as far as we need it. It writes null where there is nothing."""
+
+    method: str
+    path: str
+    headers: dict[str, str] | None = None
+    query: dict[str, str] | None = msgspec.field(default=None, name="queryStringParameters")
+    body: str | None = None
+    is_base64: bool = False
+
+
+def compose(environment: Mapping[str, str]) -> Handler:
+    """Make the handler, with its AWS clients, from environment variables. Raises `SettingsError`."""
+    settings = read_front_door_settings(environment)
+    aws = BlockingAws(read_aws_settings(environment), boto3.Session())
+    ports = Ports(
+        topic=aws.topic(settings.topic_arn),
+        bucket=aws.bucket(settings.bucket),
+        records=None if settings.task_table is None else aws.task_table(settings.task_table),
+    )
+    service = Service(decode_catalogue(settings.runtimes), settings.bucket)
+    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
+    return create_handler(FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex))
+
+
+def create_handler(front_door: FrontDoor) -> Handler:
+    """Make the handler around a front door whose ports never suspend."""
+
+    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+        """Answer one proxy event."""
+        return _encode(_answer(msgspec.convert(event, type=ProxyEvent), front_door))
+
+    return handler
+
+
+def _answer(event: ProxyEvent, front_door: FrontDoor) -> HttpReply:
+    try:
+        body = base64.b64decode(event.body or "", validate=True) if event.is_base64 else (event.body or "").encode()
+    except (binascii.Error, UnicodeEncodeError) as error:
+        return exchange.error(400, f"The body cannot be read: {error}.")
+    headers = {name.lower(): value for name, value in (event.headers or {}).items()}
+    return run(
+        front_door.answer(
+            HttpRequest(
+                method=event.method,
+                path=_without_base_path(event.path),
+                content_type=headers.get("content-type", ""),
+                query=event.query or {},
+                body=body,
+            )
+        )
+    )
+
+
+def _without_base_path(path: str) -> str:
+    """A custom domain name may put a base path before ours."""
+    at = path.find("/v1alpha")
+    return path if at < 0 else path[at:]
+
+
+def _encode(reply: HttpReply) -> dict[str, Any]:
+    return {
+        "statusCode": reply.status,
+        "headers": {"Content-Type": exchange.JSON, **reply.headers},
+        "body": reply.encode_body().decode(),
+    }

@@ -1,0 +1,67 @@
+"""What the front door asks of AWS; `darkroom.aws` has both implementations.
+
+The gateway's (aiobotocore) really wait. The Lambda function's (boto3) are coroutines that never suspend, because a
+Lambda instance handles one request at a time and has no use for an event loop: so both doors share one service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from darkroom.tasks.record import TaskRecord
+
+
+class Publisher(Protocol):
+    """The input topic."""
+
+    async def publish(self, text: str, attributes: Mapping[str, str], payload_size: int | None = None) -> str:
+        """Publish `text` and return the message's id; `payload_size` is that of a payload which `text` points to."""
+        ...
+
+
+class PayloadStore(Protocol):
+    """The output bucket, which also holds offloaded payloads."""
+
+    @property
+    def name(self) -> str:
+        """The bucket's name."""
+        ...
+
+    async def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Write an object."""
+        ...
+
+    async def presigned_url(self, key: str, seconds: int) -> str:
+        """Return a URL with which anybody can read the object for `seconds`."""
+        ...
+
+
+class Records(Protocol):
+    """The table of task records."""
+
+    async def put(self, record: TaskRecord) -> None:
+        """Write a record in place of any other of the same task id."""
+        ...
+
+    async def get(self, task_id: str) -> TaskRecord | None:
+        """Read the record of a task."""
+        ...
+
+    async def delete(self, task_id: str, submission_id: str) -> None:
+        """Remove the record, if it is still this submission's."""
+        ...
+
+    async def request_cancel(self, task_id: str) -> TaskRecord | None:
+        """Ask the agent to stop the task, and return the record; one of a task that has ended is left as it is."""
+        ...
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """Everything together. `records` is None in a deployment that keeps none. Every method may raise `AwsFailure`."""
+
+    topic: Publisher
+    bucket: PayloadStore
+    records: Records | None = None

@@ -1,0 +1,50 @@
+"""The composition root of the gateway's process: settings in, a server on a port out."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+
+import uvicorn
+
+from darkroom.api.front_door import FrontDoor
+from darkroom.api.gateway import create_gateway
+from darkroom.api.ports import Ports
+from darkroom.api.service import Service
+from darkroom.aws.connection import open_aws
+from darkroom.policy.catalogue import decode_catalogue
+from darkroom.settings import GatewaySettings, read_gateway_settings
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes cannot be read."""
+    front = settings.front_door
+    service = Service(decode_catalogue(front.runtimes), front.bucket)
+    services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
+    async with open_aws(settings.aws, *services) as aws:
+        ports = Ports(
+            topic=aws.topic(front.topic_arn),
+            bucket=aws.bucket(front.bucket),
+            records=None if front.task_table is None else aws.task_table(front.task_table),
+        )
+        door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex)
+        app = create_gateway(settings, door, monotonic=time.monotonic)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level.lower(),
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+        await uvicorn.Server(config).serve()
+
+
+async def run_gateway(environment: Mapping[str, str]) -> None:
+    """Serve with the settings of `environment`. Raises `SettingsError` that lists every fault."""
+    settings = read_gateway_settings(environment)
+    logging.getLogger("darkroom").setLevel(settings.log_level)
+    await serve(settings)

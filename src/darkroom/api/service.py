@@ -1,0 +1,160 @@
+"""What the front door decides, without I/O: from a request to a plan.
+
+A plan is a reply, or what must be done before there is one: `Submission`, `Lookup` or `Cancellation`.
+`darkroom.api.front_door` carries plans out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from darkroom.api import exchange
+from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.errors import Fault
+from darkroom.policy.admission import Admitted, Refused, admit
+from darkroom.policy.catalogue import Catalogue
+from darkroom.policy.object_keys import RESERVED_PREFIX, output_location
+from darkroom.tasks import v1alpha1, v1alpha2
+from darkroom.tasks.draft import Draft
+from darkroom.tasks.message import SIZE_ATTRIBUTE, SUBMISSION_ATTRIBUTE, PayloadPointer, encode_message, encode_pointer
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
+
+# Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
+MAXIMUM_MESSAGE_BYTES = 256 * 1024
+
+Version = Literal["v1alpha1", "v1alpha2"]
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """A message text that goes to the bucket, because it is too large for the topic."""
+
+    key: str
+    body: bytes
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted task: store the payload if there is one, keep the record, publish, and reply; in this order.
+
+    The record comes before the message, so that the agent finds it however fast it is.
+    """
+
+    record: TaskRecord
+    text: str
+    attributes: dict[str, str]
+    reply: HttpReply
+    payload: Payload | None = None
+
+    @property
+    def payload_size(self) -> int | None:
+        """The size in bytes of the offloaded payload, which a Number attribute of the message tells."""
+        return None if self.payload is None else len(self.payload.body)
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """Say where a task stands; `links` asks for URLs that a caller without AWS credentials can open."""
+
+    task_id: str
+    links: bool
+
+
+class Cancellation(msgspec.Struct, frozen=True):
+    """Ask the agent to stop a task, and say where it stands."""
+
+    task_id: str
+
+
+Plan = HttpReply | Submission | Lookup | Cancellation
+
+
+class Service:
+    """The front door of one deployment: its runtimes, and the bucket where pictures will lie."""
+
+    def __init__(self, catalogue: Catalogue, bucket: str) -> None:
+        self._catalogue = catalogue
+        self._bucket = bucket
+
+    def plan(self, request: HttpRequest, submission_id: str, now: float) -> Plan:
+        """Decide what a request needs; `submission_id` is random, `now` in seconds since 1970 (UTC)."""
+        match request.path.strip("/").split("/"):
+            case ["v1alpha1" | "v1alpha2" as version]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                if not exchange.is_json(request.content_type):
+                    return exchange.not_json(request.content_type)
+                if len(request.body) > exchange.MAXIMUM_BODY_BYTES:
+                    return exchange.body_too_large()
+                return self._submit("v1alpha1" if version == "v1alpha1" else "v1alpha2", request, submission_id, now)
+            case ["v1alpha2", "tasks", task_id] if task_id:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return _lookup(unquote(task_id), request.query)
+            case ["v1alpha2", "tasks", task_id, "cancel"] if task_id:
+                if request.method != "PUT":
+                    return exchange.method_not_allowed(request.method, "PUT")
+                return Cancellation(unquote(task_id))
+        return exchange.not_found(request.path)
+
+    def _submit(self, version: Version, request: HttpRequest, submission_id: str, now: float) -> Plan:
+        decode = v1alpha1.decode_request if version == "v1alpha1" else v1alpha2.decode_request
+        draft = decode(request.body)
+        verdict = admit(draft, self._catalogue)
+        if isinstance(verdict, Refused):
+            return exchange.error(400, "The request cannot be accepted as it is.", verdict.faults)
+        task = verdict.task
+        location = output_location(self._bucket, task.prefix, task.id)
+        record = TaskRecord(
+            id=task.id,
+            submission_id=submission_id,
+            status=Status.QUEUED,
+            runtime=task.runtime,
+            tasktype=task.kind,
+            output_location=location,
+            created_at=now,
+            updated_at=now,
+            context=task.context,
+        )
+        return self._with_message(verdict, record, _accepted(draft, verdict, location))
+
+    def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply) -> Submission:
+        text = encode_message(verdict.task)
+        attributes = {verdict.attribute: verdict.value, SUBMISSION_ATTRIBUTE: record.submission_id}
+        body = text.encode()
+        if len(body) + _attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES:
+            return Submission(record=record, text=text, attributes=attributes, reply=reply)
+        payload = Payload(key=f"{RESERVED_PREFIX}{record.submission_id}", body=body)
+        pointer = encode_pointer(PayloadPointer(bucket=self._bucket, key=payload.key))
+        return Submission(record=record, text=pointer, attributes=attributes, reply=reply, payload=payload)
+
+
+def _accepted(draft: Draft, verdict: Admitted, location: str) -> HttpReply:
+    task = verdict.task
+    if draft.checkpoint is not None:
+        return HttpReply(
+            status=200,
+            body=v1alpha1.AcceptedReply(
+                id_task=task.id, sd_model_checkpoint=draft.checkpoint, output_location=location
+            ),
+        )
+    return HttpReply(
+        status=200,
+        body=v1alpha2.AcceptedReply(id_task=task.id, id=task.id, runtime=task.runtime, output_location=location),
+    )
+
+
+def _lookup(task_id: str, query: Mapping[str, str]) -> Plan:
+    links = query.get("links", "false").lower()
+    if links not in ("true", "false"):
+        faults = [Fault("links", f"must be true or false, not {links!r}")]
+        return exchange.error(400, "The request cannot be accepted as it is.", faults)
+    return Lookup(task_id, links == "true")
+
+
+def _attribute_bytes(attributes: dict[str, str]) -> int:
+    """What SNS counts for String attributes, with room for the size attribute of an offloaded payload."""
+    room = len(SIZE_ATTRIBUTE) + len("Number") + 10
+    return room + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())

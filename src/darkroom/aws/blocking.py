@@ -1,0 +1,85 @@
+"""The façade over boto3, for AWS Lambda: the same classes, whose coroutines never suspend.
+
+A Lambda instance handles one request at a time, so an event loop and aiobotocore would only make its start slower. The
+façade's classes await what their client returns; a boto3 client that is wrapped so that its calls can be awaited is all
+they need. `run` drives such a coroutine without an event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+import boto3
+from botocore.config import Config
+
+from darkroom.aws.bucket import Bucket
+from darkroom.aws.task_table import TaskTable
+from darkroom.aws.topic import Topic
+from darkroom.settings import AwsSettings
+
+T = TypeVar("T")
+
+
+class BlockingAws:
+    """What is reached through a boto3 session. Each method makes a client, which takes a while: call it at start-up."""
+
+    def __init__(self, settings: AwsSettings, session: boto3.Session) -> None:
+        self._settings = settings
+        self._session = session
+
+    def topic(self, arn: str) -> Topic:
+        """The SNS topic with this ARN."""
+        return Topic(self._client("sns"), arn)
+
+    def bucket(self, name: str) -> Bucket:
+        """The S3 bucket of this name; only `put` and `presigned_url` work, for bodies are not streamed here."""
+        return Bucket(self._client("s3"), name)
+
+    def task_table(self, name: str) -> TaskTable:
+        """The DynamoDB table of task records of this name."""
+        return TaskTable(self._client("dynamodb"), name)
+
+    def _client(self, service: str) -> Any:
+        # API Gateway gives up after 29 s, so the caller is told before that; two tries of 8 s leave room for a third.
+        config = Config(
+            retries={"mode": "standard", "max_attempts": 3},
+            connect_timeout=3,
+            read_timeout=8,
+            user_agent_extra="darkroom",
+            s3={"addressing_style": "path"} if self._settings.endpoint_url else {},
+            signature_version="s3v4" if service == "s3" else None,
+        )
+        return _Awaitable(
+            self._session.client(
+                cast("Any", service),
+                region_name=self._settings.region,
+                endpoint_url=self._settings.endpoint_url,
+                config=config,
+            )
+        )
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return what it returns."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    coroutine.close()
+    raise RuntimeError("the coroutine waits for an event loop, and there is none")
+
+
+class _Awaitable:
+    """A boto3 client whose calls can be awaited: they are done by then."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._client, name)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            return method(*arguments, **named)
+
+        return call

@@ -1,0 +1,90 @@
+"""The connection to AWS, or to whatever endpoint the settings name, and what is reached through it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+from darkroom.aws.bucket import Bucket
+from darkroom.aws.queue import Queue
+from darkroom.aws.task_table import TaskTable
+from darkroom.aws.topic import Topic
+from darkroom.settings import AwsSettings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sqs import SQSClient
+
+_MAXIMUM_CONNECTIONS = 50
+
+
+class Aws:
+    """Open clients for the services that a process uses. `service` names are AWS's: sqs, sns, s3, dynamodb."""
+
+    def __init__(self, clients: dict[str, Any]) -> None:
+        self._clients = clients
+
+    def queue(self, url: str) -> Queue:
+        """Return the SQS queue at `url`."""
+        client: SQSClient = self._clients["sqs"]
+        return Queue(client, url)
+
+    async def queue_of_arn(self, arn: str) -> Queue:
+        """Return the SQS queue that an ARN names."""
+        client: SQSClient = self._clients["sqs"]
+        return await Queue.of_arn(client, arn)
+
+    def topic(self, arn: str) -> Topic:
+        """Return the SNS topic with this ARN."""
+        client: SNSClient = self._clients["sns"]
+        return Topic(client, arn)
+
+    def bucket(self, name: str) -> Bucket:
+        """Return the S3 bucket of this name."""
+        client: S3Client = self._clients["s3"]
+        return Bucket(client, name)
+
+    def task_table(self, name: str) -> TaskTable:
+        """Return the DynamoDB table of task records of this name."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return TaskTable(client, name)
+
+    def client(self, service: str) -> Any:
+        """Return the bare client, for provisioning, which uses what no other part of Darkroom needs."""
+        return self._clients[service]
+
+
+@asynccontextmanager
+async def open_aws(settings: AwsSettings, *services: str, session: AioSession | None = None) -> AsyncIterator[Aws]:
+    """Open clients for `services`, and close them at the end.
+
+    Retries of single calls are the library's (standard mode: jittered, on throttling and passing faults); what a
+    failure means for a task is decided by `darkroom.policy.outcomes`.
+    """
+    config = AioConfig(
+        retries={"mode": "standard", "max_attempts": 4},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=_MAXIMUM_CONNECTIONS,
+        tcp_keepalive=True,
+        user_agent_extra="darkroom",
+        s3={"addressing_style": "path"} if settings.endpoint_url else {},
+    )
+    session = session or AioSession()
+    async with AsyncExitStack() as stack:
+        clients = {}
+        for service in services:
+            created: Any = session.create_client(
+                service,  # type: ignore[call-overload]  # the stubs know the services as literals only
+                region_name=settings.region,
+                endpoint_url=settings.endpoint_url,
+                config=config,
+            )
+            clients[service] = await stack.enter_async_context(created)
+        yield Aws(clients)

@@ -1,0 +1,96 @@
+"""The DynamoDB table of task records: what the front door answers from when somebody asks after a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from darkroom.aws.errors import AlreadyExists, translated
+from darkroom.aws.records import EXPIRY_ATTRIBUTE, expiry, item_key, item_to_record, record_to_item, to_attribute
+from darkroom.tasks.record import TaskRecord
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+class TaskTable:
+    """One table, through an open client. Every method may raise an `AwsFailure`."""
+
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def put(self, record: TaskRecord) -> None:
+        """Write the record of a new submission, over that of an older one under the same id."""
+        with translated(f"writing the record of task {record.id}"):
+            await self._client.put_item(TableName=self.name, Item=record_to_item(record))
+
+    async def get(self, task_id: str) -> TaskRecord | None:
+        """Read the record of the latest submission under this id."""
+        with translated(f"reading the record of task {task_id}"):
+            reply = await self._client.get_item(TableName=self.name, Key=item_key(task_id), ConsistentRead=True)
+        return item_to_record(reply["Item"]) if "Item" in reply else None
+
+    async def delete(self, task_id: str, submission_id: str) -> None:
+        """Remove the record of this submission, unless a newer one has taken its place."""
+        try:
+            with translated(f"removing the record of task {task_id}"):
+                await self._client.delete_item(
+                    TableName=self.name,
+                    Key=item_key(task_id),
+                    ConditionExpression="submission_id = :mine",
+                    ExpressionAttributeValues={":mine": {"S": submission_id}},
+                )
+        except AlreadyExists:
+            pass
+
+    async def request_cancel(self, task_id: str) -> TaskRecord | None:
+        """Ask for a task to be stopped, unless it has ended. Return its record, or None where there is none."""
+        try:
+            with translated(f"cancelling task {task_id}"):
+                reply = await self._client.update_item(
+                    TableName=self.name,
+                    Key=item_key(task_id),
+                    UpdateExpression="SET cancel_requested = :yes",
+                    ConditionExpression="attribute_exists(id) AND #status IN (:queued, :running)",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":yes": {"BOOL": True},
+                        ":queued": {"S": "queued"},
+                        ":running": {"S": "running"},
+                    },
+                    ReturnValues="ALL_NEW",
+                )
+        except AlreadyExists:
+            return await self.get(task_id)
+        return item_to_record(reply["Attributes"])
+
+    async def advance(self, record: TaskRecord) -> None:
+        """Bring the record of a submission up to date with `record`; one of a newer submission stays as it is.
+
+        A task that was published past the front door has no record yet: it gets one. `created_at` and
+        `cancel_requested` are kept where they are set.
+        """
+        fields = {
+            name: value
+            for name, value in msgspec.to_builtins(record).items()
+            if name not in ("id", "created_at", "context", "cancel_requested")
+        }
+        values = {f":{name}": to_attribute(value) for name, value in fields.items()}
+        values[f":{EXPIRY_ATTRIBUTE}"] = to_attribute(expiry(record.updated_at))
+        values[":created_at"] = to_attribute(record.created_at)
+        assignments = [f"#{name} = :{name}" for name in (*fields, EXPIRY_ATTRIBUTE)]
+        assignments.append("created_at = if_not_exists(created_at, :created_at)")
+        try:
+            with translated(f"updating the record of task {record.id}"):
+                await self._client.update_item(
+                    TableName=self.name,
+                    Key=item_key(record.id),
+                    UpdateExpression="SET " + ", ".join(assignments),
+                    ConditionExpression="attribute_not_exists(id) OR submission_id = :submission_id",
+                    ExpressionAttributeNames={f"#{name}": name for name in (*fields, EXPIRY_ATTRIBUTE)},
+                    ExpressionAttributeValues=values,
+                )
+        except AlreadyExists:
+            pass

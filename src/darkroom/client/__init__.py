@@ -1,0 +1,38 @@
+"""Darkroom's client: submit tasks, wait for them, fetch their pictures.
+
+>>> from darkroom.client import Client, text_to_image
+>>> with Client(endpoint, api_key) as client:
+...     pictures = client.generate(text_to_image("a cat on a sofa", runtime="sdruntime"))
+"""
+
+from darkroom.client.core import Accepted, Picture, ProgressListener
+from darkroom.client.http import AsyncClient, Client
+from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
+from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, TaskFailed, WaitTimeout
+from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.replies import Links, TaskView
+from darkroom.tasks.task import Status, TaskKind
+
+__all__ = [
+    "Accepted",
+    "ApiFailure",
+    "ApiUnreachable",
+    "AsyncClient",
+    "Client",
+    "DarkroomError",
+    "Fault",
+    "Links",
+    "NotifiedError",
+    "Picture",
+    "ProgressListener",
+    "Status",
+    "TaskFailed",
+    "TaskKind",
+    "TaskRequest",
+    "TaskView",
+    "WaitTimeout",
+    "image_to_image",
+    "pipeline",
+    "text_to_image",
+    "upscale",
+]

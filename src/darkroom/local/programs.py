@@ -1,0 +1,118 @@
+"""The processes of a stack: how each one is started, and with which environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
+from darkroom.errors import StackFailure
+from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
+from darkroom.local.supervisor import Program
+from darkroom.policy.catalogue import encode_catalogue
+from darkroom.settings import AwsSettings
+from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
+
+# Long enough for any task that the fake runtime does; a stop of the whole stack must not take longer than seconds.
+_AGENT_GRACE_SECONDS = 5
+
+
+def emulator_program(port: int, folder: Path) -> Program:
+    """Describe the AWS emulator. It keeps everything in memory, so without it there is nothing left to supervise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Program(
+        name="emulator",
+        command=emulator_command(),
+        environment=emulator_environment(port, folder),
+        restart=False,
+        loss="the AWS emulator's queues, tasks and pictures are gone with it. Start the stack again.",
+        patience_seconds=3.0,
+    )
+
+
+def runtime_program(runtime: RuntimeConfig, port: int) -> Program:
+    """Describe the fake of a runtime, until Darkroom's own takes its place."""
+    fakes = {"sdwebui": "darkroom.testing.fake_sdwebui", "comfyui": "darkroom.testing.fake_comfyui"}
+    module = fakes.get(runtime.adapter)
+    if module is None:
+        raise StackFailure(
+            f"there is nothing to run for the runtime {runtime.name!r} of type {runtime.type!r} on this machine; "
+            f"start it yourself and say where it listens: --runtime-url {runtime.name}=http://127.0.0.1:PORT"
+        )
+    command = [sys.executable, "-m", module, "--port", str(port)]
+    if runtime.adapter == "sdwebui" and runtime.model_filename:
+        command += ["--model", runtime.model_filename]
+    return Program(
+        name=f"runtime-{runtime.name}", command=command, environment=_base_environment(), patience_seconds=3.0
+    )
+
+
+def agent_program(
+    runtime: RuntimeConfig,
+    plane: ProvisionedPlane,
+    queue: ProvisionedQueue,
+    aws: AwsSettings,
+    base_url: str,
+    health_port: int,
+) -> Program:
+    """Describe the agent beside a runtime."""
+    environment = {
+        **_base_environment(),
+        **_aws_environment(aws),
+        "SQS_QUEUE_URL": queue.url,
+        "SNS_TOPIC_ARN": plane.output_topic_arn,
+        "S3_BUCKET": plane.bucket,
+        "RUNTIME_NAME": runtime.name,
+        "RUNTIME_TYPE": runtime.adapter if runtime.type == DIFFUSERS else runtime.type,
+        "API_BASE_URL": base_url,
+        "DYNAMIC_SD_MODEL": str(runtime.dynamic_model).lower(),
+        "DISABLE_XRAY": "true",
+        "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_LINK_ALLOW_PRIVATE": "true",
+        "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
+        "DARKROOM_HEALTH_PORT": str(health_port),
+    }
+    return Program(
+        name=f"agent-{runtime.name}",
+        command=[sys.executable, "-m", "darkroom", "agent"],
+        environment=environment,
+        patience_seconds=_AGENT_GRACE_SECONDS + 3.0,
+    )
+
+
+def gateway_program(
+    config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, api_key: str, port: int
+) -> Program:
+    """Describe the front door."""
+    environment = {
+        **_base_environment(),
+        **_aws_environment(aws),
+        "SNS_TOPIC_ARN": plane.input_topic_arn,
+        "S3_BUCKET": plane.bucket,
+        "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
+        "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_STAGE": config.api_gateway.stage_name,
+        "DARKROOM_API_KEYS": api_key,
+        "DARKROOM_RATE_LIMIT": str(config.api_gateway.throttle.rate_limit),
+        "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
+        "DARKROOM_HOST": "127.0.0.1",
+        "DARKROOM_PORT": str(port),
+    }
+    return Program(
+        name="gateway",
+        command=[sys.executable, "-m", "darkroom", "gateway"],
+        environment=environment,
+        patience_seconds=4.0,
+    )
+
+
+def _base_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return this process's environment without whatever would lead a part of the stack to real AWS."""
+    kept = {name: value for name, value in base.items() if not name.startswith(("AWS_", "DARKROOM_"))}
+    return {**kept, "PYTHONUNBUFFERED": "1"}
+
+
+def _aws_environment(aws: AwsSettings) -> dict[str, str]:
+    return {**CREDENTIALS, "AWS_DEFAULT_REGION": aws.region, "AWS_ENDPOINT_URL": aws.endpoint_url or ""}

@@ -1,0 +1,125 @@
+"""Makes the task plane's topics, queues, bucket and table at the emulator, exactly as AWS will have them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from darkroom.aws.connection import Aws
+from darkroom.aws.errors import translated
+from darkroom.config.task_plane import QueuePlan, TaskPlane
+
+SERVICES = ("sqs", "sns", "s3", "dynamodb")
+
+
+@dataclass(frozen=True)
+class ProvisionedQueue:
+    """A runtime's queue, and the one for its dead letters, by URL."""
+
+    runtime: str
+    url: str
+    dead_letter_url: str
+
+
+@dataclass(frozen=True)
+class ProvisionedPlane:
+    """The task plane as it stands."""
+
+    input_topic_arn: str
+    output_topic_arn: str
+    bucket: str
+    table: str
+    queues: tuple[ProvisionedQueue, ...]
+
+
+async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
+    """Make everything that `plane` describes. Raises an `AwsFailure`."""
+    sns = aws.client("sns")
+    with translated("creating the topics"):
+        input_topic = (await sns.create_topic(Name=plane.input_topic.name, Attributes=_topic_attributes(plane)))[
+            "TopicArn"
+        ]
+        output_topic = (await sns.create_topic(Name=plane.output_topic.name, Attributes=_topic_attributes(plane)))[
+            "TopicArn"
+        ]
+    # S3 takes no capitals in a bucket's name; CloudFormation, too, makes its physical names small.
+    bucket = plane.bucket.name.lower()
+    await _make_bucket(plane, aws, bucket)
+    await _make_table(plane, aws)
+    queues = [await _make_queue(queue, aws, input_topic) for queue in plane.queues]
+    return ProvisionedPlane(input_topic, output_topic, bucket, plane.table.name, tuple(queues))
+
+
+def _topic_attributes(plane: TaskPlane) -> dict[str, str]:
+    return {"KmsMasterKeyId": plane.input_topic.encryption_key}
+
+
+async def _make_bucket(plane: TaskPlane, aws: Aws, name: str) -> None:
+    s3 = aws.client("s3")
+    with translated("creating the output bucket"):
+        await s3.create_bucket(Bucket=name)
+        await s3.put_public_access_block(
+            Bucket=name,
+            PublicAccessBlockConfiguration={
+                "BlockPublicAcls": True,
+                "IgnorePublicAcls": True,
+                "BlockPublicPolicy": True,
+                "RestrictPublicBuckets": True,
+            },
+        )
+        await s3.put_bucket_lifecycle_configuration(
+            Bucket=name,
+            LifecycleConfiguration={
+                "Rules": [
+                    {
+                        "ID": "payloads",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": plane.bucket.payload_prefix},
+                        "Expiration": {"Days": plane.bucket.payload_expiry_days},
+                    },
+                    {
+                        "ID": "incomplete-uploads",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": ""},
+                        "AbortIncompleteMultipartUpload": {
+                            "DaysAfterInitiation": plane.bucket.incomplete_upload_expiry_days
+                        },
+                    },
+                ]
+            },
+        )
+
+
+async def _make_table(plane: TaskPlane, aws: Aws) -> None:
+    dynamodb = aws.client("dynamodb")
+    with translated("creating the table of task records"):
+        await dynamodb.create_table(
+            TableName=plane.table.name,
+            KeySchema=[{"AttributeName": plane.table.partition_key, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": plane.table.partition_key, "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        await dynamodb.update_time_to_live(
+            TableName=plane.table.name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": plane.table.expiry_attribute},
+        )
+
+
+async def _make_queue(plan: QueuePlan, aws: Aws, topic_arn: str) -> ProvisionedQueue:
+    sqs, sns = aws.client("sqs"), aws.client("sns")
+    with translated(f"creating the queue of the runtime {plan.runtime}"):
+        dead_letter_url = (
+            await sqs.create_queue(QueueName=plan.dead_letter_name, Attributes=plan.dead_letter_attributes())
+        )["QueueUrl"]
+        dead_letter_arn = await _queue_arn(sqs, dead_letter_url)
+        url = (await sqs.create_queue(QueueName=plan.name, Attributes=plan.attributes(dead_letter_arn)))["QueueUrl"]
+        arn = await _queue_arn(sqs, url)
+        await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(plan.policy(arn, topic_arn))})
+        await sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=plan.subscription_attributes())
+    return ProvisionedQueue(plan.runtime, url, dead_letter_url)
+
+
+async def _queue_arn(sqs: object, url: str) -> str:
+    reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])  # type: ignore[attr-defined]
+    arn: str = reply["Attributes"]["QueueArn"]
+    return arn

@@ -1,0 +1,154 @@
+"""Keeps a stack's processes running: starts them, restarts what dies with a growing pause, and stops all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+# A process that ran for this long was well; when it dies, the pause begins anew.
+_HEALTHY_SECONDS = 30.0
+_PARENT_DIED_SIGNAL_OPTION = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process to keep running. Without `restart`, its death ends the stack, and `loss` says what that means."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    restart: bool = True
+    loss: str = ""
+    # How long it may take to stop by itself after SIGTERM.
+    patience_seconds: float = 8.0
+
+
+@dataclass
+class _Child:
+    program: Program
+    process: asyncio.subprocess.Process | None = None
+    keeper: asyncio.Task[None] | None = None
+    restarts: int = 0
+    pids: list[int] = field(default_factory=list)
+
+
+class Supervisor:
+    """Runs programs until `stop`. `tell` gets a line for a person whenever something happens."""
+
+    def __init__(self, log_folder: Path, tell: Callable[[str], None]) -> None:
+        self._log_folder = log_folder
+        self._tell = tell
+        self._children: list[_Child] = []
+        self._stopping = False
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def start(self, program: Program) -> None:
+        """Start a program and keep it running."""
+        child = _Child(program)
+        self._children.append(child)
+        await self._spawn(child)
+        child.keeper = asyncio.create_task(self._keep(child), name=f"keep {program.name}")
+
+    def log_path(self, program_name: str) -> Path:
+        """Return where the output of a program goes."""
+        return self._log_folder / f"{program_name}.log"
+
+    def pid(self, program_name: str) -> int | None:
+        """Return the process id of a program that runs."""
+        for child in self._children:
+            if child.program.name == program_name and child.process is not None and child.process.returncode is None:
+                return child.process.pid
+        return None
+
+    async def stop(self) -> None:
+        """Stop all programs, the last started first, and wait for them; what does not end by itself is killed."""
+        self._stopping = True
+        for child in reversed(self._children):
+            if child.keeper is not None:
+                child.keeper.cancel()
+        # Agents before what they work with: they give their messages back.
+        groups = [[child for child in reversed(self._children) if child.program.restart]]
+        groups.append([child for child in reversed(self._children) if not child.program.restart])
+        for group in groups:
+            await asyncio.gather(*(self._end(child) for child in group))
+
+    async def _spawn(self, child: _Child) -> None:
+        program = child.program
+        with self.log_path(program.name).open("ab") as output:
+            child.process = await asyncio.create_subprocess_exec(
+                *program.command,
+                env=dict(program.environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C reaches the supervisor alone, which then stops the others in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+
+    async def _keep(self, child: _Child) -> None:
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE_SECONDS
+        while child.process is not None:
+            started_at = loop.time()
+            code = await child.process.wait()
+            if self._stopping:
+                return
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            program = child.program
+            where = self.log_path(program.name)
+            if not program.restart:
+                if not self.lost.done():
+                    self.lost.set_result(f"{program.name} {how}: {program.loss} Its log: {where}")
+                return
+            if loop.time() - started_at > _HEALTHY_SECONDS:
+                pause = _FIRST_PAUSE_SECONDS
+            self._tell(f"{program.name} {how}; starting it again in {pause:g} s (log: {where})")
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+            child.restarts += 1
+            await self._spawn(child)
+
+    async def _end(self, child: _Child) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(child.program.patience_seconds):
+                await process.wait()
+        except TimeoutError:
+            self._tell(f"{child.program.name} did not stop within {child.program.patience_seconds:g} s; killing it")
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when the supervisor is killed outright, so that nothing is left behind."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DIED_SIGNAL_OPTION, signal.SIGTERM)
+    if os.getppid() == 1:  # the parent died before we could ask
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def wait_until(
+    condition: Callable[[], Awaitable[bool]], deadline_seconds: float, lost: asyncio.Future[str]
+) -> bool:
+    """Ask `condition` again and again; return whether it came true before the deadline and before anything was lost."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + deadline_seconds
+    while loop.time() < deadline and not lost.done():
+        if await condition():
+            return True
+        await asyncio.sleep(0.05)
+    return False

@@ -1,0 +1,168 @@
+"""Links in a request's content: where they stand, what they say, and whether an address may be connected to."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from darkroom.errors import LinkRefused
+
+# A link is a whole string: a scheme, a host, and no space. "https" at the start of a prompt is not one.
+_LINK = re.compile(r"(?i:https?|s3)://[^\s/?#]\S*")
+_LONGEST_LINK = 4096
+# What answers on another port of a public host is seldom a picture and sometimes a mail server that takes orders.
+_PORTS = frozenset({None, 80, 443, 8000, 8080, 8443})
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+# Python knows the ranges that are not global, save these: what IANA lists as reachable, yet no picture server has.
+_CLOSED_IPV4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "168.63.129.16/32",  # Azure's metadata and health address
+        "192.88.99.0/24",  # 6to4 relays
+        "100.100.100.200/32",  # Alibaba Cloud's metadata address
+    )
+)
+_CLOSED_IPV6 = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "fd00:ec2::/32",  # Amazon's metadata, time and name services
+        "fec0::/10",  # site-local, as it was before unique local addresses
+        "5f00::/16",  # segment routing
+    )
+)
+
+
+class WebLink(msgspec.Struct, frozen=True):
+    """A link to a web server. `host` has no brackets."""
+
+    url: str
+    host: str
+
+
+class BucketLink(msgspec.Struct, frozen=True):
+    """A link to an object in Amazon S3."""
+
+    url: str
+    bucket: str
+    key: str
+
+
+def find_links(content: Any) -> Iterator[str]:
+    """Every http, https and s3 URL that is a whole string value anywhere in `content`; the same one once."""
+    seen: set[str] = set()
+    for text in _strings(content):
+        if text not in seen and is_link(text):
+            seen.add(text)
+            yield text
+
+
+def is_link(text: str) -> bool:
+    """Whether `text`, as a whole, is a link."""
+    return len(text) <= _LONGEST_LINK and _LINK.fullmatch(text) is not None
+
+
+def replace_strings(content: Any, replacements: Mapping[str, str]) -> Any:
+    """A copy of `content` in which each string value that is a key of `replacements` is replaced."""
+    if isinstance(content, str):
+        return replacements.get(content, content)
+    if isinstance(content, dict):
+        return {key: replace_strings(value, replacements) for key, value in content.items()}
+    if isinstance(content, list):
+        return [replace_strings(value, replacements) for value in content]
+    return content
+
+
+def parse_link(url: str) -> WebLink | BucketLink:
+    """Read a link. Raises `LinkRefused` for one that must not be followed, whatever its address turns out to be."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise LinkRefused(url, f"it is not a valid URL: {error}") from None
+    if "\\" in url or not url.isprintable():
+        # Parsers disagree on these, so what was judged would not be what is fetched.
+        raise LinkRefused(url, "it has a backslash or a character that cannot be printed")
+    if parts.username is not None or parts.password is not None:
+        raise LinkRefused(url, "it carries a user name or a password; a link must not")
+    if not host:
+        raise LinkRefused(url, "it names no host")
+    if parts.scheme == "s3":
+        return _bucket_link(url, parts)
+    if parts.scheme not in ("http", "https"):
+        raise LinkRefused(url, "only http, https and s3 links are followed")
+    return WebLink(url, host) if port is None else _checked_port(WebLink(url, host), port)
+
+
+def forbidden_reason(address: Address) -> str | None:
+    """Why nothing at `address` may be connected to, or None for one that anybody on the internet can reach.
+
+    An IPv6 address that stands for an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is judged by that one too.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            return f"{address} is a link-local address"
+        for inner in _inner_addresses(address):
+            reason = forbidden_reason(inner)
+            if reason is not None:
+                return f"{address} stands for {reason}"
+        if address.ipv4_mapped is not None or address in _NAT64:
+            return None
+    if address.is_link_local:
+        return f"{address}, a link-local address, where clouds keep their credentials"
+    if address.is_loopback:
+        return f"{address}, the machine itself"
+    if address.is_multicast:
+        return f"{address}, a multicast address"
+    closed: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = (*_CLOSED_IPV4, *_CLOSED_IPV6)
+    if not address.is_global or any(address in network for network in closed if network.version == address.version):
+        return f"{address}, which is not a public address"
+    return None
+
+
+def _bucket_link(url: str, parts: SplitResult) -> BucketLink:
+    bucket, key = parts.netloc, url[len("s3://") :].partition("/")[2]  # a key may hold '?' and '#'
+    if not _BUCKET_NAME.fullmatch(bucket):
+        raise LinkRefused(url, f"{bucket!r} is not a bucket's name")
+    if not key:
+        raise LinkRefused(url, "it names a bucket and no object in it")
+    return BucketLink(url, bucket, key)
+
+
+def _checked_port(link: WebLink, port: int) -> WebLink:
+    if port not in _PORTS:
+        allowed = ", ".join(str(number) for number in sorted(number for number in _PORTS if number is not None))
+        raise LinkRefused(link.url, f"port {port} is not one that links may name ({allowed})")
+    return link
+
+
+def _inner_addresses(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+    if address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if address in _NAT64 or address in _LOCAL_NAT64 or address in _IPV4_COMPATIBLE:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _strings(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict):
+        for value in content.values():
+            yield from _strings(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _strings(value)

@@ -1,0 +1,107 @@
+"""From SD Web UI's answer to files: which of its pictures were asked for, and which model made them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from darkroom.errors import GenerationFailed, GenerationInterrupted
+from darkroom.runtimes.protocol import Generation, Output
+from darkroom.runtimes.sdwebui_errors import shorten
+from darkroom.tasks.task import JsonObject
+
+# Longer strings in the echoed parameters are pictures that the request brought along.
+_LONGEST_PARAMETER = 20_000
+
+
+class Information(msgspec.Struct, frozen=True):
+    """What `info`, a JSON text inside the JSON answer, tells of a generation."""
+
+    sd_model_name: str | None = None
+    all_seeds: list[int] = msgspec.field(default_factory=list)
+    index_of_first_image: int = 0
+
+
+def decode_answer(body: bytes) -> JsonObject:
+    """The answer to a generation. Raises `GenerationFailed` for anything but a JSON object."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = shorten(body[:2000].decode(errors="replace"))
+        raise GenerationFailed(f"the runtime answered with something other than JSON: {text}") from None
+    if not isinstance(document, dict):
+        raise GenerationFailed(f"the runtime answered with something other than an object: {shorten(str(document))}")
+    return document
+
+
+def read_information(document: JsonObject) -> Information | None:
+    """What the answer tells of itself; None for an upscaling, which tells nothing."""
+    text = document.get("info")
+    if not isinstance(text, str):
+        return None
+    try:
+        return msgspec.json.decode(text, type=Information, strict=False)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def read_generation(document: JsonObject) -> Generation:
+    """The files of an answer, pictures first and then grids and maps.
+
+    Raises `GenerationInterrupted` when there are fewer pictures than seeds, and `GenerationFailed` when there are none
+    or one is not base64.
+    """
+    if "image" in document:
+        data = _picture(document["image"], ("image",))
+        return Generation((Output(data, ("image",)),), {**document, "image": None})
+    texts = document.get("images")
+    if not isinstance(texts, list) or not texts:
+        raise GenerationFailed("the runtime answered without pictures")
+    pictures = [_picture(text, ("images", number)) for number, text in enumerate(texts)]
+    first, end = _asked_for(read_information(document), len(pictures))
+    order = [*range(first, end), *range(first), *range(end, len(pictures))]
+    outputs = tuple(
+        Output(pictures[number], ("images", number), is_extra=not first <= number < end) for number in order
+    )
+    response = {**document, "images": [None] * len(pictures)}
+    if "parameters" in document:
+        response["parameters"] = _without_pictures(document["parameters"])
+    return Generation(outputs, response)
+
+
+def _asked_for(information: Information | None, count: int) -> tuple[int, int]:
+    """The range of the pictures that were asked for: in front of them stand grids, behind them a script's maps."""
+    if information is None or not information.all_seeds:
+        return 0, count
+    first, wanted = max(0, information.index_of_first_image), len(information.all_seeds)
+    if count - first < wanted:
+        raise GenerationInterrupted(
+            f"the runtime was interrupted: it made {max(0, count - first)} of {wanted} pictures"
+        )
+    return first, first + wanted
+
+
+def _picture(text: Any, path: tuple[str | int, ...]) -> bytes:
+    if isinstance(text, str):
+        encoded = text.partition(",")[2] if text.startswith("data:") else text
+        try:
+            data = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            data = b""
+        if data:
+            return data
+    raise GenerationFailed(f"the runtime's answer holds no picture at {'.'.join(str(part) for part in path)}")
+
+
+def _without_pictures(parameters: Any) -> Any:
+    if isinstance(parameters, str):
+        length = len(parameters)
+        return parameters if length <= _LONGEST_PARAMETER else f"({length} characters of the request)"
+    if isinstance(parameters, dict):
+        return {key: _without_pictures(value) for key, value in parameters.items()}
+    if isinstance(parameters, list):
+        return [_without_pictures(value) for value in parameters]
+    return parameters

@@ -1,0 +1,70 @@
+"""What the front door answers beside the two `AcceptedReply`s: errors, and where a task stands."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from darkroom.errors import Fault
+from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status, TaskKind
+
+
+class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every reply that is not a success. `errors` has each fault of the request and where it stands."""
+
+    message: str
+    errors: tuple[Fault, ...] = ()
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """The same objects as the s3:// URLs of these names, as URLs that anybody can open for a while."""
+
+    image_url: list[str]
+    output_url: str | None = None
+    expires_at: datetime
+
+
+class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a task stands, in the field names of the guide's notification. Times are UTC.
+
+    `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
+    """
+
+    id: str
+    status: Status
+    runtime: str
+    output_location: str
+    created_at: datetime
+    updated_at: datetime
+    tasktype: TaskKind | None = None
+    result: bool | msgspec.UnsetType = msgspec.UNSET
+    image_url: list[str] = msgspec.field(default_factory=list)
+    output_url: str | None = None
+    context: Any = None
+    error: NotifiedError | None = None
+    cancel_requested: bool = False
+    links: Links | None = None
+
+    @classmethod
+    def of(cls, record: TaskRecord, links: Links | None = None) -> TaskView:
+        """What a caller may see of `record`."""
+        return cls(
+            id=record.id,
+            status=record.status,
+            runtime=record.runtime,
+            output_location=record.output_location,
+            created_at=datetime.fromtimestamp(record.created_at, UTC),
+            updated_at=datetime.fromtimestamp(record.updated_at, UTC),
+            tasktype=record.tasktype,
+            result=record.status is Status.COMPLETED if record.status.is_terminal else msgspec.UNSET,
+            image_url=record.image_url,
+            output_url=record.output_url,
+            context=record.context,
+            error=record.error,
+            cancel_requested=record.cancel_requested,
+            links=links,
+        )

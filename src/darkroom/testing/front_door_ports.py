@@ -1,0 +1,91 @@
+"""A topic, a bucket and a task table in memory, which can be told to fail: what stands behind the front door in tests.
+
+They never suspend, so they serve the Lambda handler as well as the gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from darkroom.errors import AwsFailure
+from darkroom.tasks.record import TaskRecord
+
+
+class Published(msgspec.Struct, frozen=True):
+    """A message that was published."""
+
+    text: str
+    attributes: dict[str, str]
+    payload_size: int | None
+
+
+class MemoryTopic:
+    """Keeps what is published in `messages`; raises `failure` instead while it is set."""
+
+    def __init__(self) -> None:
+        self.messages: list[Published] = []
+        self.failure: AwsFailure | None = None
+
+    async def publish(self, text: str, attributes: Mapping[str, str], payload_size: int | None = None) -> str:
+        """Keep the message and return an id for it."""
+        if self.failure is not None:
+            raise self.failure
+        self.messages.append(Published(text, dict(attributes), payload_size))
+        return f"message-{len(self.messages)}"
+
+
+class MemoryBucket:
+    """Keeps objects in `objects`, by key."""
+
+    def __init__(self, name: str = "bucket") -> None:
+        self.name = name
+        self.objects: dict[str, bytes] = {}
+        self.failure: AwsFailure | None = None
+
+    async def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Keep an object."""
+        if self.failure is not None:
+            raise self.failure
+        self.objects[key] = body
+
+    async def presigned_url(self, key: str, seconds: int) -> str:
+        """Return a URL that looks like a presigned one."""
+        return f"https://{self.name}.example/{key}?signature=none&seconds={seconds}"
+
+
+class MemoryRecords:
+    """Keeps records in `records`, by task id."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, TaskRecord] = {}
+        self.failure: AwsFailure | None = None
+
+    async def put(self, record: TaskRecord) -> None:
+        """Keep a record in place of any other of its task id."""
+        self._check()
+        self.records[record.id] = record
+
+    async def get(self, task_id: str) -> TaskRecord | None:
+        """Return the record of a task."""
+        self._check()
+        return self.records.get(task_id)
+
+    async def delete(self, task_id: str, submission_id: str) -> None:
+        """Remove the record if it is this submission's."""
+        self._check()
+        if (record := self.records.get(task_id)) is not None and record.submission_id == submission_id:
+            del self.records[task_id]
+
+    async def request_cancel(self, task_id: str) -> TaskRecord | None:
+        """Mark the record of a task that has not ended, and return it."""
+        self._check()
+        record = self.records.get(task_id)
+        if record is not None and not record.status.is_terminal:
+            record = self.records[task_id] = msgspec.structs.replace(record, cancel_requested=True)
+        return record
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure

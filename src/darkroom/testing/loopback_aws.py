@@ -1,0 +1,82 @@
+"""An AWS on loopback: the emulator MiniStack as a process of its own, for tests and for the stack on one machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from darkroom.errors import MissingExtra, StackFailure
+from darkroom.settings import AwsSettings
+from darkroom.testing.free_port import free_port
+
+REGION = "us-east-1"
+# The emulator takes any credentials; without some, AWS libraries would look for real ones.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+_HEALTH_PATH = "/_ministack/health"
+
+
+def emulator_command() -> list[str]:
+    """Return the command that runs the emulator. Raises `MissingExtra` when it is not installed."""
+    if importlib.util.find_spec("ministack") is None:
+        raise MissingExtra("local", "the AWS emulator")
+    return [sys.executable, "-m", "ministack"]
+
+
+def emulator_environment(port: int, folder: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the emulator's environment: loopback only, its files below `folder`, nothing kept after it ends."""
+    return {
+        **{name: value for name, value in base.items() if not name.startswith("AWS_")},
+        **CREDENTIALS,
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "EDGE_PORT": str(port),
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "TMPDIR": str(folder),
+        "STATE_DIR": str(folder / "state"),
+        "S3_DATA_DIR": str(folder / "s3"),
+        "PERSIST_STATE": "0",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+def is_answering(endpoint_url: str) -> bool:
+    """Whether an emulator answers at `endpoint_url`."""
+    try:
+        with urllib.request.urlopen(endpoint_url + _HEALTH_PATH, timeout=2) as reply:  # noqa: S310 - ours, on loopback
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def loopback_aws(folder: Path, deadline_seconds: float = 30.0) -> Iterator[AwsSettings]:
+    """Run an emulator on a free port for the body of the `with`; its files lie in `folder`, which must exist."""
+    port = free_port()
+    settings = AwsSettings(region=REGION, endpoint_url=f"http://127.0.0.1:{port}")
+    with (folder / "emulator.log").open("wb") as output:
+        process = subprocess.Popen(
+            emulator_command(), env=emulator_environment(port, folder), stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + deadline_seconds
+            while not is_answering(f"http://127.0.0.1:{port}"):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise StackFailure(f"the AWS emulator did not start; its log is {output.name}")
+                time.sleep(0.05)
+            yield settings
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,37 @@
+"""What every tier shares: an emulator for the whole run, and fresh names in it for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from darkroom.settings import AwsSettings
+from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_real_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test may reach, or be changed by, the account of the person who runs it."""
+    kept = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "DARKROOM_")):
+            del os.environ[name]
+    os.environ.update(CREDENTIALS)
+    nowhere = tmp_path_factory.mktemp("aws")
+    os.environ["AWS_CONFIG_FILE"] = str(nowhere / "config")
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(nowhere / "credentials")
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSettings]:
+    """An AWS emulator on loopback, one for the whole run: tests must use names of their own in it."""
+    folder: Path = tmp_path_factory.mktemp("emulator")
+    with loopback_aws(folder) as settings:
+        yield settings

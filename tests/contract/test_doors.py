@@ -1,0 +1,260 @@
+"""One suite over both doors: the same requests get the same replies from the Lambda handler and from the gateway."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from darkroom.api.front_door import FrontDoor
+from darkroom.api.gateway import create_gateway
+from darkroom.api.lambda_handler import create_handler
+from darkroom.api.ports import Ports
+from darkroom.api.service import Service
+from darkroom.errors import AwsRefused, AwsUnavailable
+from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.samples import read_sample
+from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryRecords, MemoryTopic
+
+JSON = {"Content-Type": "application/json"}
+SAMPLE = read_sample("v1alpha2-text-to-image")
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Door:
+    send: Callable[[str, str, dict[str, str], bytes], Awaitable[Reply]]
+    topic: MemoryTopic
+    bucket: MemoryBucket
+    records: MemoryRecords
+
+    async def submit(self, document: Any, version: str = "v1alpha2") -> Reply:
+        return await self.send("POST", f"/{version}", JSON, json.dumps(document).encode())
+
+
+@pytest.fixture(params=["lambda", "lambda-base64", "gateway"])
+async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
+    topic, bucket, records = MemoryTopic(), MemoryBucket("outputbucket"), MemoryRecords()
+    catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5-pruned-emaonly.safetensors")])
+    ids = iter(range(1000))
+    front_door = FrontDoor(
+        Service(catalogue, "outputbucket"),
+        Ports(topic, bucket, records),
+        clock=lambda: 1_800_000_000.0,
+        new_submission_id=lambda: f"submission-{next(ids)}",
+    )
+    if request.param == "gateway":
+        settings = GatewaySettings(
+            aws=AwsSettings(region="eu-west-1"),
+            front_door=FrontDoorSettings(topic_arn="arn", bucket="outputbucket", runtimes="[]"),
+            stage="prod",
+            api_keys=("secret",),
+        )
+        app = create_gateway(settings, front_door, monotonic=lambda: 0.0)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://gateway/prod", headers={"x-api-key": "secret"}
+        ) as http:
+
+            async def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+                reply = await http.request(method, f"/{path.lstrip('/')}", headers=headers, content=body)
+                return Reply(reply.status_code, dict(reply.headers), reply.json())
+
+            yield Door(send, topic, bucket, records)
+        return
+
+    handler = create_handler(front_door)
+
+    async def invoke(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        parts = urlsplit(path)
+        encoded = request.param == "lambda-base64"
+        event = {
+            "resource": "/{proxy+}",
+            "httpMethod": method,
+            "path": parts.path,
+            "headers": headers or None,
+            "queryStringParameters": dict(parse_qsl(parts.query)) or None,
+            "body": (base64.b64encode(body).decode() if encoded else body.decode()) or None,
+            "isBase64Encoded": encoded,
+            "requestContext": {"stage": "prod"},
+        }
+        reply = json.loads(json.dumps(handler(event, None)))  # AWS Lambda sends it as JSON
+        lower = {name.lower(): value for name, value in reply["headers"].items()}
+        return Reply(reply["statusCode"], lower, json.loads(reply["body"]))
+
+    yield Door(invoke, topic, bucket, records)
+
+
+async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
+    reply = await door.submit(SAMPLE)
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.body == {
+        "id_task": "test-t2i",
+        "id": "test-t2i",
+        "runtime": "sdruntime",
+        "output_location": "s3://outputbucket/output/test-t2i",
+    }
+    (message,) = door.topic.messages
+    assert json.loads(message.text) == SAMPLE["task"]
+    assert message.attributes == {"runtime": "sdruntime", "submission_id": "submission-0"}
+    assert message.payload_size is None
+    assert door.records.records["test-t2i"].status is Status.QUEUED
+
+
+async def test_the_older_version_is_translated(door: Door) -> None:
+    reply = await door.submit(read_sample("v1alpha1-image-to-image"), "v1alpha1/")
+    assert reply.status == 200
+    assert reply.body == {
+        "id_task": "test-i2i",
+        "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
+        "output_location": "s3://outputbucket/outputs/test-i2i",
+    }
+    (message,) = door.topic.messages
+    assert message.attributes["sd_model_checkpoint"] == "v1-5-pruned-emaonly.safetensors"
+    assert json.loads(message.text)["content"]["init_images"]
+
+
+async def test_characters_beyond_ascii_arrive(door: Door) -> None:
+    sample = read_sample("v1alpha2-text-to-image")
+    sample["task"]["content"]["prompt"] = "ein Kätzchen 🐈"
+    assert (await door.send("POST", "/v1alpha2", JSON, json.dumps(sample, ensure_ascii=False).encode())).status == 200
+    assert json.loads(door.topic.messages[0].text)["content"]["prompt"] == "ein Kätzchen 🐈"
+
+
+async def test_a_large_request_is_offloaded(door: Door) -> None:
+    sample = read_sample("v1alpha2-image-to-image")
+    sample["task"]["content"]["init_images"] = ["A" * 3_000_000]
+    assert (await door.submit(sample)).status == 200
+    ((key, payload),) = door.bucket.objects.items()
+    (message,) = door.topic.messages
+    assert json.loads(message.text) == [
+        "software.amazon.payloadoffloading.PayloadS3Pointer",
+        {"s3BucketName": "outputbucket", "s3Key": key},
+    ]
+    assert message.payload_size == len(payload)
+    assert json.loads(payload) == sample["task"]
+
+
+async def test_faults_are_named_all_at_once(door: Door) -> None:
+    reply = await door.submit({"task": {"metadata": {"runtime": "nope", "tasktype": "pipeline"}, "content": {}}})
+    assert reply.status == 400
+    assert {fault["path"] for fault in reply.body["errors"]} == {
+        "task.metadata.id",
+        "task.metadata.prefix",
+        "task.metadata.runtime",
+    }
+    assert door.topic.messages == []
+    assert door.records.records == {}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b'{"task": 1}'])
+async def test_what_is_no_request_is_refused(door: Door, body: bytes) -> None:
+    reply = await door.send("POST", "/v1alpha2", JSON, body)
+    assert reply.status == 400
+    assert reply.body["errors"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1alpha2", 405), ("POST", "/nowhere", 404), ("POST", "/v1alpha2/tasks/x", 405), ("DELETE", "/", 404)],
+)
+async def test_where_there_is_nothing(door: Door, method: str, path: str, status: int) -> None:
+    reply = await door.send(method, path, {}, b"")
+    assert reply.status == status
+    assert reply.body["message"]
+    assert ("allow" in reply.headers) == (status == 405)
+
+
+async def test_other_content_types_are_refused(door: Door) -> None:
+    reply = await door.send("POST", "/v1alpha2", {"Content-Type": "text/plain"}, json.dumps(SAMPLE).encode())
+    assert reply.status == 415
+
+
+async def test_more_than_six_mebibytes_are_refused(door: Door) -> None:
+    reply = await door.send("POST", "/v1alpha2", JSON, b" " * (6 * 1024 * 1024 + 1))
+    assert reply.status == 413
+
+
+async def test_a_task_can_be_looked_up(door: Door) -> None:
+    await door.submit(SAMPLE)
+    reply = await door.send("GET", "/v1alpha2/tasks/test-t2i", {}, b"")
+    assert reply.status == 200
+    assert reply.body == {
+        "id": "test-t2i",
+        "status": "queued",
+        "runtime": "sdruntime",
+        "tasktype": "text-to-image",
+        "output_location": "s3://outputbucket/output/test-t2i",
+        "created_at": "2027-01-15T08:00:00Z",
+        "updated_at": "2027-01-15T08:00:00Z",
+        "context": "",
+    }
+
+
+async def test_links_are_given_when_asked_for(door: Door) -> None:
+    url = "s3://outputbucket/output/a cat/a cat-abcd-1.png"
+    door.records.records["a cat"] = TaskRecord(
+        id="a cat", submission_id="s", status=Status.COMPLETED, runtime="sdruntime", image_url=[url]
+    )
+    plain = await door.send("GET", "/v1alpha2/tasks/a%20cat", {}, b"")
+    assert plain.body["image_url"] == [url]
+    assert plain.body["result"] is True
+    assert "links" not in plain.body
+    linked = await door.send("GET", "/v1alpha2/tasks/a%20cat?links=true", {}, b"")
+    (link,) = linked.body["links"]["image_url"]
+    assert link.startswith("https://outputbucket.example/output/a cat/a cat-abcd-1.png?")
+    assert linked.body["links"]["expires_at"] == "2027-01-15T09:00:00Z"
+
+
+async def test_a_task_can_be_cancelled_until_it_has_ended(door: Door) -> None:
+    await door.submit(SAMPLE)
+    reply = await door.send("PUT", "/v1alpha2/tasks/test-t2i/cancel", {}, b"")
+    assert (reply.status, reply.body["cancel_requested"]) == (202, True)
+    door.records.records["done"] = TaskRecord(id="done", submission_id="s", status=Status.FAILED, runtime="sdruntime")
+    reply = await door.send("PUT", "/v1alpha2/tasks/done/cancel", {}, b"")
+    assert (reply.status, reply.body["status"], reply.body["result"]) == (200, "failed", False)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1alpha2/tasks/nope"), ("PUT", "/v1alpha2/tasks/nope/cancel")])
+async def test_an_unknown_task_is_not_found(door: Door, method: str, path: str) -> None:
+    reply = await door.send(method, path, {}, b"")
+    assert reply.status == 404
+    assert "'nope'" in reply.body["message"]
+
+
+async def test_when_the_topic_is_not_available_the_record_goes_and_the_caller_is_told(door: Door) -> None:
+    door.topic.failure = AwsUnavailable("publishing: throttled")
+    reply = await door.submit(SAMPLE)
+    assert reply.status == 503
+    assert int(reply.headers["retry-after"]) > 0
+    assert "throttled" not in reply.body["message"]
+    assert door.records.records == {}
+
+
+async def test_when_the_table_is_not_available_nothing_is_published(door: Door) -> None:
+    door.records.failure = AwsUnavailable("writing: throttled")
+    assert (await door.submit(SAMPLE)).status == 503
+    assert door.topic.messages == []
+
+
+async def test_a_deployment_that_is_set_up_wrongly_says_so_without_details(door: Door) -> None:
+    door.topic.failure = AwsRefused("publishing to arn:aws:sns:secret: no such topic")
+    reply = await door.submit(SAMPLE)
+    assert reply.status == 500
+    assert "secret" not in json.dumps(reply.body)

@@ -1,0 +1,157 @@
+"""The façade against the real emulator."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from darkroom.aws.connection import Aws, open_aws
+from darkroom.aws.errors import AlreadyExists, NotFound
+from darkroom.errors import AwsRefused, AwsUnavailable, LeaseLost
+from darkroom.settings import AwsSettings
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status, TaskKind
+from darkroom.testing.free_port import free_port
+from tests.integration.conftest import Plane
+
+RECORD = TaskRecord(
+    id="t1",
+    submission_id="s1",
+    status=Status.QUEUED,
+    runtime="sdruntime",
+    tasktype=TaskKind.TEXT_TO_IMAGE,
+    output_location="s3://b/p/t1",
+    created_at=1000.5,
+    updated_at=1000.5,
+    context={"a": [1, None, True]},
+)
+
+
+async def test_a_message_goes_through_the_topic_to_its_queue_alone(plane: Plane) -> None:
+    topic = plane.aws.topic(plane.provisioned.input_topic_arn)
+    await topic.publish("for nobody", {"runtime": "another"})
+    await topic.publish("by name", {"runtime": plane.runtime, "submission_id": "s1"})
+    model = plane.runtime.removeprefix("sdruntime-") + ".safetensors"
+    await topic.publish("by model", {"sd_model_checkpoint": model})
+    received = [*await plane.queue.receive(maximum=10), *await plane.queue.receive(maximum=10, wait_seconds=0)]
+    assert sorted("by name" in message.body for message in received) == [False, True]
+    assert all(message.received == 1 and message.sent_at > 0 for message in received)
+
+
+async def test_visibility_can_be_extended_and_given_up(plane: Plane) -> None:
+    await plane.queue.send("hello", {"name": "value"})
+    (first,) = await plane.queue.receive(wait_seconds=0)
+    assert first.attributes == {"name": "value"}
+    assert await plane.queue.receive(wait_seconds=0) == []
+    await plane.queue.change_visibility(first.receipt_handle, 0)
+    (again,) = await plane.queue.receive(wait_seconds=0)
+    assert (again.message_id, again.received) == (first.message_id, 2)
+    await plane.queue.delete(again.receipt_handle)
+    with pytest.raises(LeaseLost):
+        await plane.queue.change_visibility(again.receipt_handle, 10)
+
+
+async def test_a_queue_says_what_it_is(plane: Plane) -> None:
+    attributes = await plane.queue.read_attributes()
+    assert (attributes.visibility_timeout_seconds, attributes.maximum_receives) == (30, 6)
+    assert attributes.dead_letter_arn is not None
+    found = await plane.aws.queue_of_arn(attributes.dead_letter_arn)
+    assert found.url == plane.dead_letters.url
+    assert (await found.read_attributes()).maximum_receives is None
+
+
+async def test_objects_are_written_read_and_written_once(plane: Plane) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+    await bucket.put("a/b.txt", b"one", "text/plain", only_if_absent=True)
+    with pytest.raises(AlreadyExists):
+        await bucket.put("a/b.txt", b"two", "text/plain", only_if_absent=True)
+    assert await bucket.get("a/b.txt") == b"one"
+    assert await bucket.find("a/none.txt") is None
+    with pytest.raises(NotFound):
+        await bucket.get("a/none.txt")
+    with pytest.raises(AwsRefused, match="3 bytes; at most 2"):
+        await bucket.get("a/b.txt", maximum_bytes=2)
+
+
+@pytest.mark.parametrize("size", [0, 10, 8 * 1024 * 1024, 20_000_000], ids=str)
+async def test_a_stream_of_any_size_is_written_whole(plane: Plane, size: int) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+    data = bytes(range(256)) * (size // 256 + 1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, size, 1_000_003):
+            yield data[start : min(size, start + 1_000_003)]
+
+    await bucket.put_stream("big.bin", chunks(), "application/octet-stream")
+    assert await bucket.get("big.bin") == data[:size]
+
+
+async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 17_000_000
+        raise ConnectionResetError("gone")
+
+    with pytest.raises(AwsUnavailable):
+        await bucket.put_stream("broken.bin", chunks(), "application/octet-stream")
+    assert await bucket.find("broken.bin") is None
+    left = await plane.aws.client("s3").list_multipart_uploads(Bucket=plane.provisioned.bucket)
+    assert not left.get("Uploads")
+
+
+async def test_a_record_goes_from_queued_to_its_end(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    assert await table.get("t1") == RECORD
+    ended = TaskRecord(
+        id="t1",
+        submission_id="s1",
+        status=Status.COMPLETED,
+        runtime="sdruntime",
+        image_url=["s3://b/p/t1/t1-abcd-1.png"],
+        created_at=2000.0,
+        updated_at=2000.0,
+    )
+    await table.advance(ended)
+    found = await table.get("t1")
+    assert found is not None
+    assert (found.status, found.created_at, found.updated_at) == (Status.COMPLETED, 1000.5, 2000.0)
+    assert (found.image_url, found.context) == (ended.image_url, RECORD.context)
+
+
+async def test_an_older_submission_does_not_touch_a_newer_ones_record(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    await table.advance(TaskRecord(id="t1", submission_id="s0", status=Status.FAILED, runtime="sdruntime"))
+    await table.delete("t1", "s0")
+    assert await table.get("t1") == RECORD
+    await table.delete("t1", "s1")
+    assert await table.get("t1") is None
+
+
+async def test_only_a_task_that_has_not_ended_can_be_cancelled(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    assert await table.request_cancel("t1") is None
+    await table.put(RECORD)
+    cancelling = await table.request_cancel("t1")
+    assert cancelling is not None
+    assert cancelling.cancel_requested
+    await table.put(TaskRecord(id="t2", submission_id="s2", status=Status.COMPLETED, runtime="sdruntime"))
+    ended = await table.request_cancel("t2")
+    assert ended is not None
+    assert not ended.cancel_requested
+
+
+async def test_what_is_not_there_is_refused_and_who_does_not_answer_is_unavailable(aws: Aws) -> None:
+    missing = aws.queue((await aws.client("sqs").create_queue(QueueName=f"q-{uuid.uuid4().hex}"))["QueueUrl"] + "-no")
+    with pytest.raises(AwsRefused):
+        await missing.send("hello")
+    with pytest.raises(AwsRefused):
+        await aws.bucket(f"no-such-{uuid.uuid4().hex}").put("key", b"", "text/plain")
+    nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}")
+    async with open_aws(nobody, "sqs") as unreachable:
+        with pytest.raises(AwsUnavailable):
+            await unreachable.queue(f"{nobody.endpoint_url}/000000000000/q").send("hello")

@@ -1,0 +1,82 @@
+"""Task records survive the way into DynamoDB's wire form and back."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.session import Session
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darkroom.aws.records import RETENTION_SECONDS, item_key, item_to_record, record_to_item, to_attribute
+from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status, TaskKind
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=12,
+)
+times = st.floats(min_value=0, max_value=4e9)
+records = st.builds(
+    TaskRecord,
+    id=st.text(min_size=1, max_size=64),
+    submission_id=st.text(min_size=1, max_size=64),
+    status=st.sampled_from(Status),
+    runtime=st.text(min_size=1),
+    tasktype=st.none() | st.sampled_from(TaskKind),
+    output_location=st.text(),
+    created_at=times,
+    updated_at=times,
+    image_url=st.lists(st.text(), max_size=3),
+    output_url=st.none() | st.text(),
+    error=st.none() | st.builds(NotifiedError, type=st.text(), message=st.text(), retryable=st.booleans()),
+    context=json_values,
+    cancel_requested=st.booleans(),
+)
+
+
+@given(records)
+def test_a_record_comes_back_as_it_went(record: TaskRecord) -> None:
+    assert item_to_record(record_to_item(record)) == record
+
+
+@given(records)
+def test_an_item_has_the_form_that_dynamodb_takes(record: TaskRecord) -> None:
+    model = _MODELS.load_service_model("dynamodb", "service-2")
+    assert model["shapes"]["AttributeValue"]["members"].keys() >= {
+        kind for attribute in record_to_item(record).values() for kind in attribute
+    }
+    assert record_to_item(record)["id"] == item_key(record.id)["id"] == {"S": record.id}
+
+
+_MODELS = Session().get_component("data_loader")
+
+
+def test_a_record_expires_fourteen_days_after_its_last_change() -> None:
+    record = TaskRecord(
+        id="a", submission_id="b", status=Status.QUEUED, runtime="r", created_at=1000.5, updated_at=2000.5
+    )
+    assert record_to_item(record)["expires_at"] == {"N": str(2000 + RETENTION_SECONDS)}
+
+
+def test_attributes_that_no_record_has_are_ignored() -> None:
+    record = TaskRecord(id="a", submission_id="b", status=Status.QUEUED, runtime="r")
+    item = record_to_item(record) | {"tags": {"SS": ["x"]}, "owner": {"S": "somebody"}}
+    assert item_to_record(item) == record
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [(1e-7, "0.0000001"), (3, "3"), (-0.5, "-0.5"), (1763825268.123, "1763825268.123")]
+)
+def test_numbers_are_written_plainly(value: float, number: str) -> None:
+    assert to_attribute(value) == {"N": number}
+
+
+def test_what_json_cannot_hold_is_an_error() -> None:
+    with pytest.raises(TypeError, match="a bytes is not a JSON value"):
+        to_attribute(b"")

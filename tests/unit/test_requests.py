@@ -1,0 +1,206 @@
+"""The guide's requests: every sample decodes, and every fault is named at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from darkroom.policy.admission import Admitted, Refused, admit, readmit
+from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.tasks import v1alpha1, v1alpha2
+from darkroom.tasks.message import decode_message, encode_message
+from darkroom.tasks.task import Task, TaskKind
+
+STATIC = RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5-pruned-emaonly.safetensors")
+DYNAMIC = RuntimeSpec(name="any", type="sdwebui", dynamic=True)
+COMFYUI = RuntimeSpec(name="flow", type="comfyui")
+CATALOGUE = Catalogue([STATIC, DYNAMIC, COMFYUI])
+CAT = "https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/cat.png"
+
+
+def v2(content: Any = None, **metadata: Any) -> bytes:
+    merged = {"id": "t", "runtime": "sdruntime", "tasktype": "text-to-image", "prefix": "output", "context": ""}
+    merged |= metadata
+    kept = {name: value for name, value in merged.items() if value is not ...}
+    return json.dumps({"task": {"metadata": kept, "content": {} if content is None else content}}).encode()
+
+
+def admitted(draft: Any) -> Admitted:
+    decision = admit(draft, CATALOGUE)
+    assert isinstance(decision, Admitted), decision
+    return decision
+
+
+def faults(draft: Any, catalogue: Catalogue = CATALOGUE) -> dict[str, str]:
+    decision = admit(draft, catalogue)
+    assert isinstance(decision, Refused), decision
+    return {fault.path: fault.reason for fault in decision.faults}
+
+
+@pytest.mark.parametrize(
+    ("task_id", "runtime", "kind", "content"),
+    [
+        ("test-t2i", "sdruntime", "text-to-image", {"alwayson_scripts": {}, "prompt": "A dog", "steps": 16}),
+        ("test-i2i", "sdruntime", "image-to-image", {"alwayson_scripts": {}, "init_images": [CAT]}),
+        ("test-extra", "sdruntime", "extra-single-image", {"upscaler_1": "R-ESRGAN 4x+", "image": CAT}),
+        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "KSampler"}}),
+    ],
+)
+def test_the_guides_v1alpha2_samples_become_tasks(task_id: str, runtime: str, kind: str, content: Any) -> None:
+    decision = admitted(v1alpha2.decode_request(v2(content, id=task_id, runtime=runtime, tasktype=kind)))
+    expected = Task(id=task_id, runtime=runtime, kind=TaskKind(kind), prefix="output", context="", content=content)
+    assert decision == Admitted(expected, "runtime", runtime)
+
+
+def test_the_guides_v1alpha1_text_to_image_sample_becomes_a_task() -> None:
+    sample = {
+        "alwayson_scripts": {
+            "task": "text-to-image",
+            "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
+            "id_task": "test-t2i",
+            "save_dir": "outputs",
+        },
+        "prompt": "A dog",
+        "steps": 16,
+    }
+    decision = admitted(v1alpha1.decode_request(json.dumps(sample)))
+    assert (decision.attribute, decision.value) == ("sd_model_checkpoint", "v1-5-pruned-emaonly.safetensors")
+    assert decision.task == Task(
+        id="test-t2i",
+        runtime="sdruntime",
+        kind=TaskKind.TEXT_TO_IMAGE,
+        prefix="outputs",
+        content={
+            "alwayson_scripts": {"sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors"},
+            "prompt": "A dog",
+            "steps": 16,
+        },
+    )
+
+
+def test_the_guides_v1alpha1_image_to_image_sample_has_its_link_where_v1alpha2_has_it() -> None:
+    sample = {
+        "alwayson_scripts": {
+            "task": "image-to-image",
+            "image_link": CAT,
+            "id_task": "test-i2i",
+            "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
+            "override_settings": {"CLIP_stop_at_last_layers": 2},
+            "controlnet": {"args": []},
+        },
+        "override_settings": {"eta": 1},
+        "prompt": "cat wizard",
+    }
+    task = admitted(v1alpha1.decode_request(json.dumps(sample))).task
+    assert task.prefix == "outputs"
+    assert task.content == {
+        "alwayson_scripts": {"sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors", "controlnet": {"args": []}},
+        "override_settings": {"eta": 1, "CLIP_stop_at_last_layers": 2},
+        "init_images": [CAT],
+        "prompt": "cat wizard",
+    }
+
+
+def v1(**scripts: Any) -> bytes:
+    merged = {"task": "text-to-image", "sd_model_checkpoint": "m.safetensors", "id_task": "t", "save_dir": "outputs"}
+    merged |= scripts
+    return json.dumps({"alwayson_scripts": {k: v for k, v in merged.items() if v is not ...}}).encode()
+
+
+def test_a_checkpoint_that_no_static_runtime_serves_goes_to_the_dynamic_one() -> None:
+    decision = admitted(v1alpha1.decode_request(v1(sd_model_checkpoint="other.safetensors")))
+    assert (decision.attribute, decision.value, decision.task.runtime) == ("runtime", "any", "any")
+    assert decision.task.content["alwayson_scripts"]["sd_model_checkpoint"] == "other.safetensors"
+
+
+def test_a_checkpoint_that_nobody_serves_is_refused_with_those_that_are() -> None:
+    found = faults(v1alpha1.decode_request(v1()), Catalogue([STATIC, COMFYUI]))
+    assert list(found) == ["alwayson_scripts.sd_model_checkpoint"]
+    assert "v1-5-pruned-emaonly.safetensors" in found["alwayson_scripts.sd_model_checkpoint"]
+
+
+def test_v1alpha1_faults_are_all_named_where_the_caller_wrote_them() -> None:
+    found = faults(v1alpha1.decode_request(v1(task="paint", id_task=7, save_dir="../x", sd_model_checkpoint=...)))
+    assert set(found) == {f"alwayson_scripts.{name}" for name in ("task", "id_task", "save_dir", "sd_model_checkpoint")}
+    assert faults(v1alpha1.decode_request(b"{}")) == {"alwayson_scripts": "is required"}
+
+
+def test_v1alpha2_faults_are_all_named_at_once() -> None:
+    body = v2(id="a/b", runtime="nope", tasktype="paint", prefix="/../x\n", timeout=-1)
+    found = faults(v1alpha2.decode_request(body))
+    assert set(found) == {f"task.metadata.{name}" for name in ("id", "runtime", "tasktype", "prefix", "timeout")}
+    assert "any, flow, sdruntime" in found["task.metadata.runtime"]
+    assert "text-to-image" in found["task.metadata.tasktype"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b"", ""),
+        (b"not json", ""),
+        (b"[]", ""),
+        (b"[" * 100_000, ""),
+        (b"\xff\xfe", ""),
+        (b"{}", "task"),
+        (b'{"task": []}', "task"),
+        (b'{"task": {"content": {}}}', "task.metadata"),
+        (b'{"task": {"metadata": {}}}', "task.content"),
+        (v2(content=[]), "task.content"),
+        (v2(id=...), "task.metadata.id"),
+        (v2(id=None), "task.metadata.id"),
+        (v2(id=""), "task.metadata.id"),
+        (v2(id=".."), "task.metadata.id"),
+        (v2(id="x" * 65), "task.metadata.id"),
+        (v2(id="a\x00b"), "task.metadata.id"),
+        (v2(prefix=...), "task.metadata.prefix"),
+        (v2(prefix="a/../b"), "task.metadata.prefix"),
+        (v2(prefix="a//b"), "task.metadata.prefix"),
+        (v2(prefix="x" * 513), "task.metadata.prefix"),
+        (v2(prefix="\u4e00" * 400), "task.metadata.prefix"),
+        (v2(prefix="darkroom-payloads"), "task.metadata.prefix"),
+        (v2(context="x" * 70_000), "task.metadata.context"),
+        (v2(tasktype="pipeline"), "task.metadata.tasktype"),
+        (v2(runtime="flow"), "task.metadata.tasktype"),
+        (v2(timeout="soon"), "task.metadata.timeout"),
+        (v2(timeout=1e9), "task.metadata.timeout"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(body: bytes, path: str) -> None:
+    assert path in faults(v1alpha2.decode_request(body))
+
+
+def test_a_document_that_is_not_json_has_that_one_fault() -> None:
+    assert list(faults(v1alpha2.decode_request(b"nope"))) == [""]
+    assert list(faults(v1alpha1.decode_request(b"nope"))) == [""]
+
+
+def test_a_prefix_may_end_in_a_slash_and_have_depth() -> None:
+    assert admitted(v1alpha2.decode_request(v2(prefix="users/7/"))).task.prefix == "users/7"
+
+
+def test_a_task_goes_through_its_message_unchanged() -> None:
+    task = admitted(v1alpha2.decode_request(v2({"prompt": "A dög"}, context={"n": [1]}, timeout=12.5))).task
+    assert readmit(decode_message(encode_message(task)), STATIC) == task
+
+
+def test_a_message_of_the_guides_own_v1alpha1_api_is_translated() -> None:
+    message = {
+        "metadata": {"id": "t", "runtime": "legacy", "tasktype": "image-to-image", "prefix": "outputs", "context": {}},
+        "content": {
+            "alwayson_scripts": {"task": "image-to-image", "image_link": CAT, "id_task": "t", "save_dir": "outputs"},
+            "prompt": "cat",
+            "s3_output_path": "bucket/outputs/t",
+        },
+    }
+    task = readmit(decode_message(json.dumps(message)), STATIC)
+    assert isinstance(task, Task)
+    assert task.runtime == "sdruntime"
+    assert task.content == {"alwayson_scripts": {}, "prompt": "cat", "init_images": [CAT]}
+
+
+def test_a_message_for_another_type_of_runtime_is_refused() -> None:
+    decision = readmit(decode_message(encode_message(admitted(v1alpha2.decode_request(v2())).task)), COMFYUI)
+    assert isinstance(decision, Refused)
+    assert [fault.path for fault in decision.faults] == ["metadata.tasktype"]

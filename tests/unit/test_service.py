@@ -1,0 +1,174 @@
+"""What the front door plans for a request, without I/O."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from darkroom.api.exchange import MAXIMUM_BODY_BYTES, HttpReply, HttpRequest
+from darkroom.api.service import MAXIMUM_MESSAGE_BYTES, Cancellation, Lookup, Plan, Service, Submission
+from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.samples import SAMPLES, read_sample
+from darkroom.tasks.message import PayloadPointer, decode_message, unwrap
+from darkroom.tasks.replies import ErrorReply
+from darkroom.tasks.task import Status
+
+SERVICE = Service(
+    Catalogue(
+        [
+            RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5-pruned-emaonly.safetensors"),
+            RuntimeSpec(name="comfy", type="comfyui"),
+        ]
+    ),
+    "outputbucket",
+)
+
+
+def plan(method: str, path: str, body: bytes = b"", content_type: str = "application/json", **query: str) -> Plan:
+    request = HttpRequest(method=method, path=path, body=body, content_type=content_type, query=query)
+    return SERVICE.plan(request, "submission-1", 1000.0)
+
+
+def submit(document: object, version: str = "v1alpha2") -> Plan:
+    return plan("POST", f"/{version}", msgspec.json.encode(document))
+
+
+def refusal(outcome: Plan) -> tuple[int, ErrorReply]:
+    assert isinstance(outcome, HttpReply)
+    assert isinstance(outcome.body, ErrorReply)
+    return outcome.status, outcome.body
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_guides_samples_are_accepted(name: str) -> None:
+    sample = read_sample(name)
+    if name == "v1alpha2-pipeline":
+        sample["task"]["metadata"]["runtime"] = "comfy"
+    outcome = submit(sample, name.split("-")[0])
+    assert isinstance(outcome, Submission)
+    assert outcome.record.status is Status.QUEUED
+    assert outcome.attributes["submission_id"] == "submission-1"
+    draft = decode_message(outcome.text)
+    assert draft.faults == ()
+    assert draft.id == outcome.record.id
+    assert outcome.payload is None
+
+
+def test_v1alpha2_is_answered_as_the_guide_says() -> None:
+    outcome = submit(read_sample("v1alpha2-text-to-image"))
+    assert isinstance(outcome, Submission)
+    assert msgspec.to_builtins(outcome.reply.body) == {
+        "id_task": "test-t2i",
+        "id": "test-t2i",
+        "runtime": "sdruntime",
+        "output_location": "s3://outputbucket/output/test-t2i",
+    }
+    assert outcome.attributes["runtime"] == "sdruntime"
+
+
+def test_v1alpha1_is_answered_as_the_guide_says_and_routed_by_its_checkpoint() -> None:
+    outcome = submit(read_sample("v1alpha1-text-to-image"), "v1alpha1")
+    assert isinstance(outcome, Submission)
+    assert msgspec.to_builtins(outcome.reply.body) == {
+        "id_task": "test-t2i",
+        "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
+        "output_location": "s3://outputbucket/outputs/test-t2i",
+    }
+    assert outcome.attributes["sd_model_checkpoint"] == "v1-5-pruned-emaonly.safetensors"
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    sample = read_sample("v1alpha2-text-to-image")
+    sample["task"]["metadata"] |= {"id": "../x", "runtime": "nope", "prefix": "/etc"}
+    status, body = refusal(submit(sample))
+    assert status == 400
+    assert {fault.path for fault in body.errors} == {
+        "task.metadata.id",
+        "task.metadata.runtime",
+        "task.metadata.prefix",
+    }
+    (unknown,) = (fault for fault in body.errors if fault.path.endswith("runtime"))
+    assert "comfy, sdruntime" in unknown.reason
+
+
+def _with_size_of_message(text_bytes: int) -> Submission:
+    sample = read_sample("v1alpha2-text-to-image")
+    sample["task"]["content"]["prompt"] = ""
+    empty = submit(sample)
+    assert isinstance(empty, Submission)
+    sample["task"]["content"]["prompt"] = "x" * (text_bytes - len(empty.text))
+    outcome = submit(sample)
+    assert isinstance(outcome, Submission)
+    return outcome
+
+
+def test_a_message_that_fills_the_topic_is_not_offloaded() -> None:
+    outcome = _with_size_of_message(MAXIMUM_MESSAGE_BYTES - 200)
+    assert outcome.payload is None
+    assert outcome.payload_size is None
+    attributes = sum(len(name) + len("String") + len(value) for name, value in outcome.attributes.items())
+    assert len(outcome.text) + attributes <= MAXIMUM_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("text_bytes", [MAXIMUM_MESSAGE_BYTES - 20, MAXIMUM_MESSAGE_BYTES + 1, 4_000_000])
+def test_a_message_that_does_not_fit_with_its_attributes_is_offloaded(text_bytes: int) -> None:
+    outcome = _with_size_of_message(text_bytes)
+    assert outcome.payload is not None
+    assert outcome.payload_size == len(outcome.payload.body) == text_bytes
+    pointer = PayloadPointer(bucket="outputbucket", key=outcome.payload.key)
+    assert outcome.payload.key == f"{RESERVED_PREFIX}submission-1"
+    assert unwrap(outcome.text, outcome.attributes, "sqs").payload == pointer
+    assert decode_message(outcome.payload.body).faults == ()
+
+
+def test_a_body_of_six_mebibytes_passes_and_one_more_byte_does_not() -> None:
+    sample = read_sample("v1alpha2-text-to-image")
+    sample["task"]["content"]["prompt"] = ""
+    sample["task"]["content"]["prompt"] = "x" * (MAXIMUM_BODY_BYTES - len(msgspec.json.encode(sample)))
+    body = msgspec.json.encode(sample)
+    assert len(body) == MAXIMUM_BODY_BYTES
+    assert isinstance(plan("POST", "/v1alpha2", body), Submission)
+    assert refusal(plan("POST", "/v1alpha2", body + b" "))[0] == 413
+
+
+@pytest.mark.parametrize("path", ["/v1alpha2", "/v1alpha2/", "v1alpha2"])
+def test_a_trailing_slash_does_not_matter(path: str) -> None:
+    assert isinstance(plan("POST", path, msgspec.json.encode(read_sample("v1alpha2-text-to-image"))), Submission)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/", 404),
+        ("POST", "/v1alpha3", 404),
+        ("POST", "/v1alpha2/tasks", 404),
+        ("GET", "/v1alpha2/tasks/", 404),
+        ("GET", "/v1alpha1/tasks/a", 404),
+        ("GET", "/v1alpha2/tasks/a/b", 404),
+        ("GET", "/v1alpha2", 405),
+        ("PUT", "/v1alpha1/", 405),
+        ("DELETE", "/v1alpha2/tasks/a", 405),
+        ("GET", "/v1alpha2/tasks/a/cancel", 405),
+    ],
+)
+def test_where_there_is_nothing(method: str, path: str, status: int) -> None:
+    assert refusal(plan(method, path))[0] == status
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_only_json_is_taken(content_type: str) -> None:
+    status, body = refusal(plan("POST", "/v1alpha2", b"{}", content_type))
+    assert status == 415
+    assert "application/json" in body.message
+
+
+def test_json_may_have_parameters() -> None:
+    assert refusal(plan("POST", "/v1alpha2", b"{}", "Application/JSON; charset=utf-8"))[0] == 400
+
+
+def test_status_and_cancel_are_planned() -> None:
+    assert plan("GET", "/v1alpha2/tasks/a%20cat") == Lookup("a cat", links=False)
+    assert plan("GET", "/v1alpha2/tasks/cat", links="true") == Lookup("cat", links=True)
+    assert plan("PUT", "/v1alpha2/tasks/cat/cancel") == Cancellation("cat")
+    assert refusal(plan("GET", "/v1alpha2/tasks/cat", links="maybe"))[1].errors[0].path == "links"

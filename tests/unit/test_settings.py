@@ -1,0 +1,65 @@
+"""Settings from an environment: the guide's names, defaults, and every fault at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from darkroom.errors import SettingsError
+from darkroom.settings import read_agent_settings, read_client_settings, read_gateway_settings
+
+AGENT = {
+    "AWS_DEFAULT_REGION": "us-west-2",
+    "SQS_QUEUE_URL": "https://sqs/q",
+    "SNS_TOPIC_ARN": "arn:aws:sns:us-west-2:1:t",
+    "S3_BUCKET": "outputbucket",
+    "RUNTIME_NAME": "sdruntime",
+    "RUNTIME_TYPE": "sdwebui",
+}
+
+
+def test_the_guides_chart_is_enough_for_an_agent() -> None:
+    settings = read_agent_settings(AGENT)
+    assert settings.base_url == "http://localhost:8080/sdapi/v1/"
+    assert (settings.dynamic_model, settings.tracing, settings.notify_when_running) == (False, True, False)
+    assert settings.links.buckets == ("outputbucket",)
+    assert read_agent_settings({**AGENT, "RUNTIME_TYPE": "ComfyUI"}).base_url == "localhost:8080"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("True", True), ("1", True), ("false", False), ("", False)]
+)
+def test_booleans_are_read_one_way(text: str, value: bool) -> None:
+    assert read_agent_settings({**AGENT, "DYNAMIC_SD_MODEL": text}).dynamic_model is value
+
+
+def test_every_fault_is_told_at_once() -> None:
+    wrong = {**AGENT, "S3_BUCKET": " ", "DISABLE_XRAY": "maybe", "DARKROOM_HEALTH_PORT": "x"}
+    del wrong["RUNTIME_NAME"]
+    with pytest.raises(SettingsError) as caught:
+        read_agent_settings(wrong)
+    for name in ("S3_BUCKET", "DISABLE_XRAY", "DARKROOM_HEALTH_PORT", "RUNTIME_NAME"):
+        assert name in str(caught.value)
+
+
+def test_a_number_out_of_range_is_a_fault() -> None:
+    with pytest.raises(SettingsError, match="DARKROOM_TASK_TIMEOUT_SECONDS must be at least 1"):
+        read_agent_settings({**AGENT, "DARKROOM_TASK_TIMEOUT_SECONDS": "nan"})
+
+
+def test_the_gateway_reads_its_keys_as_a_list() -> None:
+    settings = read_gateway_settings(
+        {
+            "AWS_REGION": "us-east-1",
+            "SNS_TOPIC_ARN": "arn",
+            "S3_BUCKET": "b",
+            "DARKROOM_RUNTIMES": "[]",
+            "DARKROOM_API_KEYS": "one, two,",
+        }
+    )
+    assert settings.api_keys == ("one", "two")
+    assert (settings.rate_limit, settings.burst_limit, settings.host) == (30.0, 50, "127.0.0.1")
+
+
+def test_the_client_reads_where_to_go() -> None:
+    assert read_client_settings({}).endpoint is None
+    assert read_client_settings({"DARKROOM_ENDPOINT": "http://x/prod"}).endpoint == "http://x/prod"

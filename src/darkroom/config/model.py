@@ -75,7 +75,8 @@ class Network(ConfigModel):
         default=None, min_length=3, max_length=3, description="three zones of the region; not set: its first three"
     )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
-        default=None, description="use this VPC instead of making one; privateSubnetIds and availabilityZones go with it"
+        default=None,
+        description="use this VPC instead of making one; privateSubnetIds and availabilityZones go with it",
     )
     private_subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]] | None = Field(
         default=None, min_length=3, max_length=3, description="its private subnets, one in each of availabilityZones"

@@ -32,13 +32,13 @@ class StackOptions:
     """What is not in config.yaml: where, and with which code.
 
     `karpenter_repository` and `keda_repository` may name mirrors.
-    `with_cluster` is False for the task plane alone: the front door, topics, queues, bucket, table and their alarms.
+    `task_plane_only` leaves out all but the front door, topics, queues, bucket and table, which come out the same.
     """
 
     region: str
     lambda_bundle: Path
     chart: Path
-    with_cluster: bool = True
+    task_plane_only: bool = False
     karpenter_repository: str = KARPENTER_REPOSITORY
     keda_repository: str = KEDA_REPOSITORY
 
@@ -46,7 +46,9 @@ class StackOptions:
 class DarkroomStack(Stack):
     """Everything that `darkroom deploy` makes, except the buckets and images that outlive it."""
 
-    def __init__(self, scope: Construct, id_: str, config: DarkroomConfig, options: StackOptions, **arguments: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, config: DarkroomConfig, options: StackOptions, **arguments: Any
+    ) -> None:
         self._zones = config.network.availability_zones
         super().__init__(scope, id_, **arguments)
         self._config = config
@@ -56,12 +58,13 @@ class DarkroomStack(Stack):
         log_retention = _RETENTION[config.log_retention_days]
         tasks = TaskPlaneResources(self, "TaskPlane", config.task_plane(), topic_tracing=self._facts.topic_tracing)
         front_door = FrontDoor(self, "FrontDoor", config, tasks, options.lambda_bundle, log_retention)
+        self._task_plane_outputs(tasks, front_door)
+        if options.task_plane_only:
+            return
         if self._facts.topic_tracing:
             allow_topic_tracing(self)
         Observability(self, "Observability", config, tasks, front_door, budgets_exist=self._facts.budgets)
-        self._task_plane_outputs(tasks, front_door)
-        if options.with_cluster:
-            self._cluster(tasks, log_retention)
+        self._cluster(tasks, log_retention)
 
     @property
     @jsii.member(jsii_name="availabilityZones")

@@ -143,7 +143,10 @@ def test_comfyui_runtimes_may_repeat_the_model_that_the_guides_script_writes_the
         (SMALLEST + "\nnetwork: {cidr: 10.0.0.0/28}", "must be between /16 and /20, not /28"),
         (SMALLEST + "\nnetwork: {cidr: 10.0.0.9/16}", "has host bits set"),
         (SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0, natGateways: 1}", "is for a new VPC"),
-        (SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0}", "network.vpcId needs privateSubnetIds too"),
+        (
+            SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0}",
+            "network.vpcId needs privateSubnetIds too: three, in the same order",
+        ),
         (SMALLEST + "\nnetwork: {availabilityZones: [us-west-2a]}", "must have at least 3"),
         (SMALLEST + "\nfastStart: snapshot", "darkroom cache build"),
         (SMALLEST + "\nlogRetentionDays: 8", "not 8"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
@@ -13,17 +11,11 @@ from darkroom.agent.job import Job
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
-from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
+from darkroom.policy.links import find_links
+from darkroom.runtimes.links import LinkFetcher
+from darkroom.runtimes.protocol import GenerationRequest, Prepared, Runtime
 from darkroom.tasks.notification import Notification
-from darkroom.tasks.task import JsonObject, Status
-
-
-class Links(Protocol):
-    """Turns the links in a task's content into files."""
-
-    async def fetch(self, content: JsonObject) -> Mapping[str, InputFile]:
-        """Fetch every link in `content`, in parallel. Raises a `LinkFailure`."""
-        ...
+from darkroom.tasks.task import Status
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class Preparation:
     def __init__(
         self,
         runtime: Runtime,
-        links: Links,
+        links: LinkFetcher,
         bucket: Bucket,
         table: TaskTable | None,
         limits: TimeLimits,
@@ -88,7 +80,7 @@ class Preparation:
             )
         if await self.is_cancelled(job):
             return NotToBeRun(Status.CANCELLED, "cancelled before it began")
-        files = await self._links.fetch(job.task.content)
+        files = await self._links.fetch_all(find_links(job.task.content))
         request = GenerationRequest(
             task_id=job.task.id,
             kind=job.task.kind,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 from aiohttp import web
@@ -61,7 +61,9 @@ async def _run(settings: AgentSettings) -> None:
 async def open_agent(settings: AgentSettings, health: Health, clock: Clock | None = None) -> AsyncIterator[Agent]:
     """Compose an agent from its settings, and close at the end what was opened for it."""
     clock = clock or Clock()
-    async with open_aws(settings.aws, *_SERVICES) as aws, aiohttp.ClientSession() as http:
+    async with AsyncExitStack() as stack:
+        aws = await stack.enter_async_context(open_aws(settings.aws, *_SERVICES))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue)
         bucket = aws.bucket(settings.bucket)
@@ -75,39 +77,40 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 client_id=f"darkroom-{settings.runtime_name}",
             ),
         )
+        stack.push_async_callback(runtime.close)
 
         async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
             return await aws.bucket(name).get(key, maximum_bytes=maximum_bytes)
 
-        async with LinkFetcher(settings.links, read_s3) as links:
-            settlement = Settlement(
-                runtime_name=settings.runtime_name,
-                bucket=bucket,
-                topic=aws.topic(settings.topic_arn),
-                dead_letters=await _dead_letters(aws, settings, attributes),
-                table=table,
+        links = LinkFetcher(settings.links, read_s3)
+        stack.push_async_callback(links.close)
+        settlement = Settlement(
+            runtime_name=settings.runtime_name,
+            bucket=bucket,
+            topic=aws.topic(settings.topic_arn),
+            dead_letters=await _dead_letters(aws, settings, attributes),
+            table=table,
+            clock=clock,
+        )
+        limits = TimeLimits(
+            default_seconds=settings.task_timeout_seconds,
+            maximum_seconds=settings.task_timeout_limit_seconds,
+            expiry_seconds=settings.task_expiry_seconds,
+        )
+        yield Agent(
+            AgentParts(
+                queue=queue,
+                visibility_seconds=attributes.visibility_timeout_seconds,
+                intake=Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock),
+                preparation=Preparation(runtime, links, bucket, table, limits, clock),
+                runtime=runtime,
+                settlement=settlement,
+                health=health,
+                budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,
+                notify_when_running=settings.notify_when_running,
             )
-            limits = TimeLimits(
-                default_seconds=settings.task_timeout_seconds,
-                maximum_seconds=settings.task_timeout_limit_seconds,
-                expiry_seconds=settings.task_expiry_seconds,
-            )
-            yield Agent(
-                AgentParts(
-                    queue=queue,
-                    visibility_seconds=attributes.visibility_timeout_seconds,
-                    intake=Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock),
-                    preparation=Preparation(runtime, links, bucket, table, limits, clock),
-                    runtime=runtime,
-                    settlement=settlement,
-                    health=health,
-                    budget=MemoryBudget(settings.maximum_held_bytes),
-                    clock=clock,
-                    notify_when_running=settings.notify_when_running,
-                )
-            )
-        await runtime.close()
+        )
 
 
 def _spec(settings: AgentSettings, runtime: Runtime) -> RuntimeSpec:

@@ -15,8 +15,9 @@ from darkroom.errors import LinkRefused
 # A link is a whole string: a scheme, a host, and no space. "https" at the start of a prompt is not one.
 _LINK = re.compile(r"(?i:https?|s3)://[^\s/?#]\S*")
 _LONGEST_LINK = 4096
-# What answers on another port of a public host is seldom a picture and sometimes a mail server that takes orders.
-_PORTS = frozenset({None, 80, 443, 8000, 8080, 8443})
+# What answers below these on a public host is no picture server but one for mail, logins and the like.
+_FIRST_FREE_PORT = 1024
+_WEB_PORTS = (80, 443)
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -101,7 +102,9 @@ def parse_link(url: str) -> WebLink | BucketLink:
         return _bucket_link(url, parts)
     if parts.scheme not in ("http", "https"):
         raise LinkRefused(url, "only http, https and s3 links are followed")
-    return WebLink(url, host) if port is None else _checked_port(WebLink(url, host), port)
+    if port is not None and port < _FIRST_FREE_PORT and port not in _WEB_PORTS:
+        raise LinkRefused(url, f"port {port} is not one of a web server (80, 443, or {_FIRST_FREE_PORT} and above)")
+    return WebLink(url, host)
 
 
 def forbidden_reason(address: Address) -> str | None:
@@ -137,13 +140,6 @@ def _bucket_link(url: str, parts: SplitResult) -> BucketLink:
     if not key:
         raise LinkRefused(url, "it names a bucket and no object in it")
     return BucketLink(url, bucket, key)
-
-
-def _checked_port(link: WebLink, port: int) -> WebLink:
-    if port not in _PORTS:
-        allowed = ", ".join(str(number) for number in sorted(number for number in _PORTS if number is not None))
-        raise LinkRefused(link.url, f"port {port} is not one that links may name ({allowed})")
-    return link
 
 
 def _inner_addresses(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:

@@ -1,0 +1,254 @@
+"""Fetching what links in a request lead to, without being led where nobody may go.
+
+Whether an address may be connected to is decided where the socket is made, for the very address that it is made for. A
+name that answers differently the second time, a redirect, or an address written in a form of its own makes no
+difference there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ipaddress
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from darkroom.errors import AwsFailure, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
+from darkroom.policy.media_types import MediaType, recognise
+from darkroom.runtimes.protocol import InputFile
+from darkroom.settings import LinkSettings
+
+ReadS3 = Callable[[str, str, int], Awaitable[bytes]]
+"""Reads an object: bucket, key and the most bytes to accept. Raises an `AwsFailure`."""
+
+MAXIMUM_LINKS = 32  # in one task
+_PARALLEL = 8
+_MAXIMUM_REDIRECTS = 5
+_CHUNK_BYTES = 64 * 1024
+_ENOUGH_TO_RECOGNISE = 64
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+# Compressed answers are not asked for: what they unpack to could not be bounded while it streams.
+_HEADERS = {"User-Agent": "darkroom", "Accept": "image/*", "Accept-Encoding": "identity"}
+
+# Why the sockets of the fetch in hand were not made.
+_refusals: contextvars.ContextVar[list[str]] = contextvars.ContextVar("_refusals")
+
+
+class LinkFetcher:
+    """Turns links into files. `close` gives back its connections.
+
+    `judge` says why an address may not be connected to, or None; `resolver` and `clock` are for tests.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        read_s3: ReadS3,
+        *,
+        cache_bytes: int = 32 * 1024 * 1024,
+        cache_seconds: float = 300.0,
+        judge: Callable[[Address], str | None] = forbidden_reason,
+        resolver: AbstractResolver | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._read_s3 = read_s3
+        self._judge = judge
+        self._resolver = resolver
+        self._cache = _Cache(cache_bytes, cache_seconds, clock)
+        self._slots = asyncio.Semaphore(_PARALLEL)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def fetch_all(self, urls: Iterable[str]) -> Mapping[str, InputFile]:
+        """What each of `urls` leads to; all at once, and the first that fails ends it.
+
+        Raises `LinkRefused` or `LinkUnreachable`.
+        """
+        unique = list(dict.fromkeys(urls))
+        if len(unique) > MAXIMUM_LINKS:
+            raise LinkRefused(unique[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
+        tasks = [asyncio.create_task(self.fetch(url)) for url in unique]
+        try:
+            return dict(zip(unique, await asyncio.gather(*tasks), strict=True))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def fetch(self, url: str) -> InputFile:
+        """What `url` leads to. Raises `LinkRefused` or `LinkUnreachable`."""
+        link = parse_link(url)
+        cached = self._cache.get(url)
+        if cached is not None:
+            return cached
+        limit = self._settings.timeout_seconds
+        try:
+            async with self._slots, asyncio.timeout(limit):
+                data = await (self._read_web(link) if isinstance(link, WebLink) else self._read_bucket(link))
+        except TimeoutError:
+            raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
+        media_type = _require_picture(url, data)
+        file = InputFile(url, data, media_type.content_type, media_type.extension)
+        self._cache.put(file)
+        return file
+
+    async def close(self) -> None:
+        """Give back connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _read_bucket(self, link: BucketLink) -> bytes:
+        if link.bucket not in self._settings.buckets:
+            allowed = ", ".join(self._settings.buckets) or "none"
+            raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
+        try:
+            data = await self._read_s3(link.bucket, link.key, self._settings.maximum_bytes)
+        except AwsFailure as error:
+            raise (LinkUnreachable if error.retryable else LinkRefused)(link.url, str(error)) from None
+        if len(data) > self._settings.maximum_bytes:
+            raise self._too_large(link.url)
+        return data
+
+    async def _read_web(self, link: WebLink) -> bytes:
+        """Follow redirects by hand: each is judged like the link itself."""
+        url = link.url
+        for _ in range(_MAXIMUM_REDIRECTS + 1):
+            answer = await self._request(link.url, url)
+            if isinstance(answer, bytes):
+                return answer
+            target = parse_link(answer)
+            if not isinstance(target, WebLink):
+                raise LinkRefused(link.url, f"it redirects to {answer}, which is not a web address")
+            url = target.url
+        raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
+
+    async def _request(self, link: str, url: str) -> bytes | str:
+        """The data at `url`, or where it redirects to. `link` is what the user wrote, for errors."""
+        refusals: list[str] = []
+        _refusals.set(refusals)
+        where = "" if url == link else f" (redirected to {url})"
+        try:
+            async with self._open_session().get(url, allow_redirects=False, headers=_HEADERS) as response:
+                if response.status in _REDIRECTS and "Location" in response.headers:
+                    return _join(link, url, response.headers["Location"])
+                if response.status != 200:
+                    own_fault = response.status >= 500 or response.status in _WORTH_ANOTHER_TRY
+                    reason = f"its server answered {response.status} {response.reason}{where}"
+                    raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
+                return await self._read_body(link, response)
+        except aiohttp.InvalidURL as error:
+            raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
+        except aiohttp.ClientSSLError as error:
+            raise LinkRefused(link, f"its server cannot be trusted: {error}{where}") from None
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            if refusals:
+                raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
+            raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
+
+    async def _read_body(self, link: str, response: aiohttp.ClientResponse) -> bytes:
+        if (response.content_length or 0) > self._settings.maximum_bytes:
+            raise self._too_large(link)
+        data, is_recognised = bytearray(), False
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            data += chunk
+            if len(data) > self._settings.maximum_bytes:
+                raise self._too_large(link)
+            if not is_recognised and len(data) >= _ENOUGH_TO_RECOGNISE:
+                _require_picture(link, bytes(data[:_CHUNK_BYTES]), response.content_type)
+                is_recognised = True
+        return bytes(data)
+
+    def _too_large(self, link: str) -> LinkFailure:
+        return LinkRefused(link, f"it is larger than {self._settings.maximum_bytes} bytes")
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                resolver=self._resolver,
+                socket_factory=None if self._settings.allow_private else self._make_socket,
+                # What was judged is one connection; a later request is judged again.
+                force_close=True,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+    def _make_socket(self, address_info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, socket_address = address_info
+        host, scope = socket_address[0], socket_address[3] if len(socket_address) > 3 else 0
+        address = ipaddress.ip_address(f"{host}%{scope}" if scope and "%" not in host else host)
+        reason = self._judge(address)
+        if reason is not None:
+            _refusals.get([]).append(reason)
+            raise PermissionError(f"{address} may not be connected to")
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made
+
+
+class _Cache:
+    """The most recently used files, bounded by their bytes and their age."""
+
+    def __init__(self, maximum_bytes: int, maximum_age: float, clock: Callable[[], float]) -> None:
+        self._maximum_bytes = maximum_bytes
+        self._maximum_age = maximum_age
+        self._clock = clock
+        self._entries: OrderedDict[str, tuple[float, InputFile]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, url: str) -> InputFile | None:
+        entry = self._entries.get(url)
+        if entry is None:
+            return None
+        if self._clock() - entry[0] > self._maximum_age:
+            self._drop(url)
+            return None
+        self._entries.move_to_end(url)
+        return entry[1]
+
+    def put(self, file: InputFile) -> None:
+        self._drop(file.url)
+        if len(file.data) > self._maximum_bytes // 2:  # one large file would drive out everything else
+            return
+        self._entries[file.url] = (self._clock(), file)
+        self._bytes += len(file.data)
+        while self._bytes > self._maximum_bytes:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, url: str) -> None:
+        entry = self._entries.pop(url, None)
+        if entry is not None:
+            self._bytes -= len(entry[1].data)
+
+
+def _require_picture(url: str, data: bytes, announced: str = "") -> MediaType:
+    """What `data` is by its own bytes; what a server says of it proves nothing."""
+    media_type = recognise(data)
+    if media_type is not None and media_type.is_picture:
+        return media_type
+    what = "nothing" if not data else media_type.content_type if media_type else "something that is not known"
+    hint = f"; its server calls it {announced}" if announced else ""
+    raise LinkRefused(url, f"it must hold a picture (PNG, JPEG, WEBP, GIF …), and holds {what}{hint}")
+
+
+def _join(link: str, url: str, location: str) -> str:
+    try:
+        return str(URL(url).join(URL(location)))
+    except ValueError as error:
+        raise LinkRefused(link, f"it redirects to something that is not a URL: {error}") from None

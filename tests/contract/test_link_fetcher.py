@@ -1,0 +1,439 @@
+"""Links are followed only to where anybody may go. What is asserted is asserted at the socket: an audit hook sees every
+connect of this process, whichever library makes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import ipaddress
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from PIL import Image
+
+from darkroom.errors import AwsRefused, AwsUnavailable, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.policy.links import Address, forbidden_reason
+from darkroom.runtimes.links import MAXIMUM_LINKS, LinkFetcher
+from darkroom.settings import LinkSettings
+
+PUBLIC_STAND_IN = ipaddress.ip_address("127.0.0.1")
+_watchers: list[list[tuple[Any, ...]]] = []
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        for watcher in _watchers:
+            watcher.append(arguments[1])
+
+
+sys.addaudithook(_audit)
+
+
+@pytest.fixture
+def connections() -> Iterator[list[tuple[Any, ...]]]:
+    """The addresses that this process connected to, or tried to."""
+    seen: list[tuple[Any, ...]] = []
+    _watchers.append(seen)
+    yield seen
+    _watchers.remove(seen)
+
+
+def png(side: int = 8) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((side, side), 100).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def judge(address: Address) -> str | None:
+    """The real judgement, save that 127.0.0.1 stands in for a public server: tests have no other."""
+    return None if address == PUBLIC_STAND_IN else forbidden_reason(address)
+
+
+async def no_s3(bucket: str, key: str, maximum_bytes: int) -> bytes:
+    raise AssertionError("nothing may be read from S3 here")
+
+
+class Site:
+    """A web server on 127.0.0.1 with the answers that a test gives it."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Callable[[web.Request], Any]] = {}
+        self.hits: list[str] = []
+        self.port = 0
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        self.hits.append(request.path)
+        answer = self.answers[request.path](request)
+        response: web.StreamResponse = await answer if asyncio.iscoroutine(answer) else answer
+        return response
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", site.serve)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    site.port = runner.addresses[0][1]
+    site.answers["/cat.png"] = lambda _: web.Response(body=png(), content_type="text/plain")
+    yield site
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def fetcher(**options: Any) -> AsyncIterator[LinkFetcher]:
+    settings = {"timeout_seconds": 5.0, "maximum_bytes": 100_000, **options.pop("settings", {})}
+    made = LinkFetcher(LinkSettings(**settings), options.pop("read_s3", no_s3), **{"judge": judge, **options})
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+# Every form in which somebody has tried to name a machine that he must not reach.
+FORBIDDEN = [
+    "http://127.0.0.2/",
+    "http://127.0.0.2:8080/",
+    "https://127.0.0.2/",
+    "http://127.1.1.1/",
+    "http://127.2/",
+    "http://2130706434/",
+    "http://0x7f000002/",
+    "http://0x7f.2/",
+    "http://0177.0.0.2/",
+    "http://017700000002/",
+    "http://0x7f.0x0.0x0.0x2/",
+    "http://0.0.0.0/",
+    "http://0/",
+    "http://localhost.:1/",
+    "http://10.0.0.1/",
+    "http://172.16.0.1/",
+    "http://192.168.0.1/",
+    "http://100.64.0.1/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://2852039166/latest/meta-data/",
+    "http://0xa9fea9fe/latest/meta-data/",
+    "http://0251.0376.0251.0376/",
+    "http://169.254.170.2/v2/credentials",
+    "http://168.63.129.16/",
+    "http://100.100.100.200/",
+    "http://192.0.2.1/",
+    "http://198.18.0.1/",
+    "http://224.0.0.1/",
+    "http://255.255.255.255/",
+    "http://[::]/",
+    "http://[::1]/",
+    "http://[::127.0.0.1]/",
+    "http://[::ffff:127.0.0.2]/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[::ffff:a9fe:a9fe]/",
+    "http://[64:ff9b::a9fe:a9fe]/",
+    "http://[2002:7f00:2::]/",
+    "http://[2001:db8::1]/",
+    "http://[fc00::1]/",
+    "http://[fd00:ec2::254]/",
+    "http://[fe80::1]/",
+    "http://[ff02::1]/",
+    "http://user@127.0.0.2/",
+    "http://user:password@127.0.0.2/",
+    "http://127.0.0.2:22/",
+    "http://127.0.0.2\\@example.com/",
+    "http://①②⑦.⓪.⓪.②/",
+    "ftp://127.0.0.2/cat.png",
+    "file:///etc/passwd",
+    "gopher://127.0.0.2/",
+]
+
+
+def forbidden_connections(connections: list[tuple[Any, ...]]) -> list[Any]:
+    """Those that were not to the stand-in. Name lookups use sockets of their own to ask their way."""
+    return [address for address in connections if isinstance(address, tuple) and address[0] != str(PUBLIC_STAND_IN)]
+
+
+async def test_the_watch_at_the_socket_sees_what_is_connected_to(connections: list[tuple[Any, ...]]) -> None:
+    async with fetcher(settings={"allow_private": True}) as links:
+        with pytest.raises(LinkUnreachable):
+            await links.fetch("http://127.0.0.2:1025/")
+    assert forbidden_connections(connections) == [("127.0.0.2", 1025)]
+
+
+def test_the_table_is_large_enough() -> None:
+    assert len(set(FORBIDDEN)) == len(FORBIDDEN) >= 40
+
+
+@pytest.mark.parametrize("url", FORBIDDEN)
+async def test_a_forbidden_address_is_never_connected_to(url: str, connections: list[tuple[Any, ...]]) -> None:
+    async with fetcher() as links:
+        with pytest.raises(LinkFailure) as caught:
+            await links.fetch(url)
+    assert forbidden_connections(connections) == []
+    assert caught.value.url == url
+    # A name that this machine's resolver does not know is unreachable, not refused: nothing was there to judge.
+    assert isinstance(caught.value, LinkRefused) or "⑦" in url or "localhost." in url
+
+
+@pytest.mark.parametrize("target", FORBIDDEN)
+async def test_nor_is_one_that_a_redirect_leads_to(target: str, site: Site, connections: list[tuple[Any, ...]]) -> None:
+    site.answers["/moved"] = lambda _: web.Response(status=302, headers={"Location": target})
+    async with fetcher() as links:
+        with pytest.raises(LinkFailure):
+            await links.fetch(site.url("/moved"))
+    assert site.hits == ["/moved"]
+    assert forbidden_connections(connections) == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_after_a_redirect_is_judged_too(status: int, site: Site, connections: list[Any]) -> None:
+    site.answers["/one"] = lambda _: web.Response(status=status, headers={"Location": "/two"})
+    site.answers["/two"] = lambda _: web.Response(status=status, headers={"Location": "http://169.254.169.254/"})
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match=r"169\.254\.169\.254, a link-local address"):
+            await links.fetch(site.url("/one"))
+    assert site.hits == ["/one", "/two"]
+    assert forbidden_connections(connections) == []
+
+
+class FickleResolver(AbstractResolver):
+    """A name server that answers with another address each time it is asked, as a rebinding attack does."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=self.answers.pop(0), port=port, family=socket.AF_INET, proto=0, flags=0)
+        ]
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_a_name_that_answers_differently_the_second_time(site: Site, connections: list[Any]) -> None:
+    again = f"http://rebinding.example:{site.port}/second"
+    site.answers["/first"] = lambda _: web.Response(status=302, headers={"Location": again})
+    resolver = FickleResolver("127.0.0.1", "127.0.0.3")
+    async with fetcher(resolver=resolver, judge=judge) as links:
+        # aiohttp remembers answers for ten seconds; a patient attacker waits, this test does not.
+        connector_cache_off(links)
+        with pytest.raises(LinkRefused, match=r"127\.0\.0\.3"):
+            await links.fetch(f"http://rebinding.example:{site.port}/first")
+    assert resolver.answers == []
+    assert site.hits == ["/first"]
+    assert forbidden_connections(connections) == []
+
+
+def connector_cache_off(links: LinkFetcher) -> None:
+    connector: Any = links._open_session().connector
+    connector._use_dns_cache = False
+
+
+async def test_a_public_name_with_a_private_address_is_refused(connections: list[Any]) -> None:
+    async with fetcher(resolver=FickleResolver("10.1.2.3")) as links:
+        with pytest.raises(LinkRefused, match=r"10\.1\.2\.3, which is not a public address"):
+            await links.fetch("http://innocent.example/cat.png")
+    assert connections == []
+
+
+async def test_private_addresses_are_open_when_a_setting_says_so(site: Site) -> None:
+    async with fetcher(settings={"allow_private": True}, judge=forbidden_reason) as links:
+        file = await links.fetch(site.url("/cat.png"))
+    assert (file.extension, file.content_type) == ("png", "image/png")
+
+
+async def test_by_default_the_machine_itself_is_closed(site: Site, connections: list[Any]) -> None:
+    async with fetcher(judge=forbidden_reason) as links:
+        with pytest.raises(LinkRefused, match="the machine itself"):
+            await links.fetch(site.url("/cat.png"))
+    assert connections == []
+    assert site.hits == []
+
+
+async def test_the_type_comes_from_the_bytes_not_from_the_server(site: Site) -> None:
+    async with fetcher() as links:
+        file = await links.fetch(site.url("/cat.png"))
+    assert file.content_type == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda _: web.Response(body=b"", content_type="image/png"), "holds nothing"),
+        (lambda _: web.Response(text="<html>" + "x" * 100, content_type="image/png"), "not known"),
+        (lambda _: web.Response(text="<svg xmlns='http://www.w3.org/2000/svg'/>"), "not known"),
+        (lambda _: web.Response(body=b"\0\0\0\x20ftypisom\0\0\x02\0" + b"\0" * 100), "video/mp4"),
+        (lambda _: web.Response(body=png(500)), "larger than 100000 bytes"),
+        (lambda _: web.Response(status=404), "404 Not Found"),
+        (lambda _: web.Response(status=403), "403 Forbidden"),
+        (lambda _: web.Response(status=302, headers={"Location": "s3://bucket/key"}), "not a web address"),
+        (lambda _: web.Response(status=302, headers={"Location": "/thing"}), "redirects more than 5 times"),
+    ],
+)
+async def test_what_is_not_a_picture_is_refused(
+    answer: Callable[[web.Request], web.Response], reason: str, site: Site
+) -> None:
+    site.answers["/thing"] = answer
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match=reason) as caught:
+            await links.fetch(site.url("/thing"))
+    assert site.url("/thing") in str(caught.value)
+
+
+async def test_a_size_that_is_not_announced_is_counted(site: Site) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(png())
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"\0" * 10_000)
+        return response
+
+    site.answers["/endless"] = endless
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match="larger than 100000 bytes"):
+            await links.fetch(site.url("/endless"))
+
+
+async def test_a_server_that_dawdles_is_given_up(site: Site) -> None:
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(60)
+        return response
+
+    site.answers["/slow"] = slow
+    async with fetcher(settings={"timeout_seconds": 0.2}) as links:
+        with pytest.raises(LinkUnreachable, match=r"not delivered within 0\.2 s"):
+            await links.fetch(site.url("/slow"))
+
+
+async def test_a_body_that_is_cut_short_is_not_a_small_picture(site: Site) -> None:
+    async def short(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(png()[:100])
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    site.answers["/short"] = short
+    async with fetcher() as links:
+        with pytest.raises(LinkUnreachable):
+            await links.fetch(site.url("/short"))
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 408])
+async def test_a_fault_of_the_server_may_pass(status: int, site: Site) -> None:
+    site.answers["/broken"] = lambda _: web.Response(status=status)
+    async with fetcher() as links:
+        with pytest.raises(LinkUnreachable, match=str(status)) as caught:
+            await links.fetch(site.url("/broken"))
+    assert caught.value.retryable
+
+
+async def test_a_closed_port_is_unreachable() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with fetcher() as links:
+        with pytest.raises(LinkUnreachable):
+            await links.fetch(f"http://127.0.0.1:{port}/cat.png")
+
+
+async def test_all_links_of_a_task_are_fetched_at_the_same_time(site: Site) -> None:
+    together = asyncio.Barrier(3)
+
+    async def meet(request: web.Request) -> web.Response:
+        await together.wait()  # nobody is answered before all have asked
+        return web.Response(body=png())
+
+    for name in "abc":
+        site.answers[f"/{name}"] = meet
+    urls = [site.url(f"/{name}") for name in "abc"]
+    async with fetcher() as links:
+        files = await links.fetch_all([*urls, urls[0]])
+    assert list(files) == urls
+    assert all(files[url].url == url for url in urls)
+
+
+async def test_one_bad_link_fails_them_all_at_once(site: Site) -> None:
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    site.answers["/never"] = never
+    async with fetcher() as links, asyncio.timeout(4):
+        with pytest.raises(LinkRefused, match="machine itself"):
+            await links.fetch_all([site.url("/never"), "http://127.0.0.9/"])
+
+
+async def test_too_many_links_are_refused(site: Site) -> None:
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match="more than 32 links"):
+            await links.fetch_all(site.url(f"/{number}") for number in range(MAXIMUM_LINKS + 1))
+    assert site.hits == []
+
+
+async def test_repeated_links_come_from_the_cache_for_a_while(site: Site) -> None:
+    now = [0.0]
+    async with fetcher(cache_seconds=60, clock=lambda: now[0]) as links:
+        first = await links.fetch(site.url("/cat.png"))
+        assert await links.fetch(site.url("/cat.png")) is first
+        assert site.hits == ["/cat.png"]
+        now[0] = 61
+        await links.fetch(site.url("/cat.png"))
+    assert site.hits == ["/cat.png"] * 2
+
+
+async def test_the_cache_is_bounded_by_bytes(site: Site) -> None:
+    body = png(30)
+    for name in ("/a", "/b", "/c"):
+        site.answers[name] = lambda _: web.Response(body=body)
+    async with fetcher(cache_bytes=int(len(body) * 2.5)) as links:
+        for name in ("/a", "/b", "/a", "/c", "/a", "/b"):
+            await links.fetch(site.url(name))
+    assert site.hits == ["/a", "/b", "/c", "/b"]  # /b was the one not used for longest
+
+
+async def read_picture(bucket: str, key: str, maximum_bytes: int) -> bytes:
+    return png()
+
+
+async def test_an_object_in_an_allowed_bucket() -> None:
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=read_picture) as links:
+        file = await links.fetch("s3://mine/inputs/cat.png")
+    assert (file.extension, file.url) == ("png", "s3://mine/inputs/cat.png")
+
+
+async def test_an_object_in_another_bucket_is_refused_unread() -> None:
+    async with fetcher(settings={"buckets": ("mine", "ours")}) as links:
+        with pytest.raises(LinkRefused, match="'theirs' are not allowed; allowed: mine, ours"):
+            await links.fetch("s3://theirs/cat.png")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(AwsRefused("gone"), LinkRefused), (AwsUnavailable("slow"), LinkUnreachable)]
+)
+async def test_faults_of_s3_name_the_link(error: Exception, kind: type[LinkFailure]) -> None:
+    async def fail(bucket: str, key: str, maximum_bytes: int) -> bytes:
+        raise error
+
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:
+        with pytest.raises(kind, match=str(error)) as caught:
+            await links.fetch("s3://mine/cat.png")
+    assert caught.value.url == "s3://mine/cat.png"

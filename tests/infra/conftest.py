@@ -17,6 +17,8 @@ from darkroom.infra.synthesis import synthesise
 ASSET_BUCKET = "darkroom-assets"
 CONFIG = """\
 modelBucketArn: arn:aws:s3:::my-models
+# So slow that a test can be too fast.
+APIGW: {throttle: {rateLimit: 1, burstLimit: 60}}
 modelsRuntime:
 - {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}
 - {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true}

@@ -56,6 +56,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_timeout_limit_seconds: float = 3600.0
     task_expiry_seconds: float | None = None
     grace_period_seconds: float = 100.0
+    receive_wait_seconds: int = 20
     maximum_held_bytes: int = 48 * 1024 * 1024
     health_host: str = "127.0.0.1"
     health_port: int | None = None
@@ -113,6 +114,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         task_timeout_limit_seconds=read.number("DARKROOM_TASK_TIMEOUT_LIMIT_SECONDS", float, 3600.0, at_least=1),
         task_expiry_seconds=read.number("DARKROOM_TASK_EXPIRY_SECONDS", float, 0.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
+        receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 20, at_least=0),
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,

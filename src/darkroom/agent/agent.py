@@ -29,7 +29,7 @@ from darkroom.agent.logs import log, logger
 from darkroom.agent.pace import Pace
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun, Preparation
 from darkroom.agent.settlement import Settlement
-from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import (
     AwsFailure,
     DarkroomError,
@@ -73,6 +73,7 @@ class AgentParts:
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
     notify_when_running: bool = False
+    receive_wait_seconds: int = LONGEST_WAIT_SECONDS
 
 
 class Agent:
@@ -174,41 +175,51 @@ class Agent:
     async def _receive(self) -> list[ReceivedMessage]:
         """Wait for a message; return none when there is none, when AWS cannot say, or when the agent is to stop.
 
-        A stop cuts the waiting off. Should a message be on its way just then, it comes back when its visibility ends.
+        A poll that is under way is not cut off: SQS may have put a message into the reply that nobody would see until
+        its visibility timeout ends. What still comes after the agent was told to stop is given back at once.
         """
-        receiving = asyncio.ensure_future(self._parts.queue.receive())
-        stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
-            messages = receiving.result() if receiving.done() else []
+            messages = await self._parts.queue.receive(wait_seconds=self._parts.receive_wait_seconds)
         except AwsFailure as error:
             self._parts.health.aws_failed(str(error))
             pause = backoff_seconds(self._parts.health.aws_failures, self._clock.chance())
             log(logging.ERROR, "queue.receive_failed", str(error), pause_seconds=pause)
             await self._pause(pause)
             return []
-        else:
-            self._parts.health.aws_is_fine()
+        self._parts.health.aws_is_fine()
+        if not self._stopping.is_set():
             return messages
-        finally:
-            stopping.cancel()
-            receiving.cancel()
+        for message in messages:
+            await self._lease(message).give_back(0)
+        return []
 
     # --- one message ------------------------------------------------------------------------------------------------
 
     def _start(self, message: ReceivedMessage) -> None:
         received_at = self._clock.monotonic()
-        lease = Lease(self._parts.queue, message, self._parts.visibility_seconds, self._clock, received_at)
+        lease = self._lease(message)
         self._arriving.add(lease)
         handler = asyncio.create_task(self._handle(lease, received_at), name=f"message {message.message_id}")
         self._handlers.add(handler)
-        handler.add_done_callback(self._handlers.discard)
+        handler.add_done_callback(self._handler_ended)
+
+    def _lease(self, message: ReceivedMessage) -> Lease:
+        now = self._clock.monotonic()
+        return Lease(self._parts.queue, message, self._parts.visibility_seconds, self._clock, now)
+
+    def _handler_ended(self, handler: asyncio.Task[None]) -> None:
+        self._handlers.discard(handler)
+        if not handler.cancelled() and handler.exception() is not None:
+            logger.error("a fault in Darkroom; the message comes back by itself", exc_info=handler.exception())
 
     async def _handle(self, lease: Lease, received_at: float) -> None:
         """Walk one message from its receipt to its end."""
         try:
             job = await self._read(lease)
             if job is None:
+                return
+            if self._stopping.is_set():
+                await lease.give_back(0)
                 return
             job.activity = asyncio.current_task()
             self._jobs.add(job)
@@ -227,6 +238,7 @@ class Agent:
                 await self._after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
             finally:
                 self._jobs.discard(job)
+                self._parts.health.runtime_has_fault(self._parts.runtime.fault)
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out.
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
@@ -296,14 +308,10 @@ class Agent:
             except RuntimeUnavailable as error:
                 self._parts.health.runtime_went_away(str(error))
                 raise
-            except GenerationFailed as error:
-                self._parts.health.generation_failed(str(error))
-                raise
             except asyncio.CancelledError:
                 await self._interrupt(job, prepared)
                 raise
             self._pace.observe_run(self._clock.monotonic() - started_at)
-            self._parts.health.generation_succeeded()
         # "running" must be told before the end is.
         await announcing
         return result
@@ -321,7 +329,7 @@ class Agent:
         """See, with every extension of the lease, whether the user has cancelled the task."""
         check = asyncio.create_task(self._stop_if_cancelled(job))
         self._handlers.add(check)
-        check.add_done_callback(self._handlers.discard)
+        check.add_done_callback(self._handler_ended)
 
     async def _stop_if_cancelled(self, job: Job) -> None:
         if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:

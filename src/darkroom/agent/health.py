@@ -5,10 +5,6 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-# A runtime that fails this often in a row will not mend itself: after a corrupt model, an SD Web UI answers every
-# request with 500 until it is started anew.
-_FAILURES_THAT_MEAN_BROKEN = 3
-
 
 class Health:
     """The agent's state of health. `live` false asks for a restart; `ready` false says that it does no work now."""
@@ -16,7 +12,7 @@ class Health:
     def __init__(self) -> None:
         self.runtime_ready = False
         self.runtime_reason = "not asked yet"
-        self.generation_failures = 0
+        self.runtime_fault: str | None = None
         self.aws_failures = 0
         self.aws_reason = ""
 
@@ -28,14 +24,9 @@ class Health:
         """Note that the runtime was not there for a task."""
         self.runtime_ready, self.runtime_reason = False, reason
 
-    def generation_failed(self, reason: str) -> None:
-        """Note a fault that the runtime reported of itself."""
-        self.generation_failures += 1
-        self.runtime_reason = reason
-
-    def generation_succeeded(self) -> None:
-        """Note a task that went well."""
-        self.generation_failures = 0
+    def runtime_has_fault(self, fault: str | None) -> None:
+        """Note why nothing but a restart of the runtime can help, or that nothing of the kind is known."""
+        self.runtime_fault = fault
 
     def aws_failed(self, reason: str) -> None:
         """Note that the queue could not be asked."""
@@ -49,7 +40,7 @@ class Health:
     @property
     def live(self) -> bool:
         """Whether a restart would not help."""
-        return self.generation_failures < _FAILURES_THAT_MEAN_BROKEN
+        return self.runtime_fault is None
 
     @property
     def ready(self) -> bool:
@@ -63,7 +54,7 @@ class Health:
             "ready": self.ready,
             "runtime": {
                 "ready": self.runtime_ready,
-                "failures": self.generation_failures,
+                "fault": self.runtime_fault,
                 "reason": self.runtime_reason,
             },
             "aws": {"failures": self.aws_failures, "reason": self.aws_reason},

@@ -14,7 +14,7 @@ from darkroom.tasks.message import Delivery
 from darkroom.tasks.task import Task
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A task that was read from a message, and everything that the agent knows about it.
 

@@ -109,6 +109,7 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,
                 notify_when_running=settings.notify_when_running,
+                receive_wait_seconds=settings.receive_wait_seconds,
             )
         )
 

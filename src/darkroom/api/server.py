@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 import uuid
 from collections.abc import Mapping
@@ -47,4 +48,6 @@ async def run_gateway(environment: Mapping[str, str]) -> None:
     """Serve with the settings of `environment`. Raises `SettingsError` that lists every fault."""
     settings = read_gateway_settings(environment)
     logging.getLogger("darkroom").setLevel(settings.log_level)
+    # uvicorn stops gently on SIGTERM and then raises it again, for whoever handled it before: to be told is enough.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     await serve(settings)

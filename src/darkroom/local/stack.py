@@ -12,7 +12,7 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,7 +223,7 @@ def _port(wanted: int, whose: str, option: str) -> int:
     return wanted
 
 
-def _answers(url: str) -> Callable[[], object]:
+def _answers(url: str) -> Callable[[], Awaitable[bool]]:
     async def ask() -> bool:
         try:
             async with httpx.AsyncClient(trust_env=False) as http:
@@ -234,8 +234,8 @@ def _answers(url: str) -> Callable[[], object]:
     return ask
 
 
-async def _wait(supervisor: Supervisor, name: str, condition: Callable[[], object]) -> None:
-    if await wait_until(condition, _START_SECONDS, supervisor.lost):  # type: ignore[arg-type]
+async def _wait(supervisor: Supervisor, name: str, condition: Callable[[], Awaitable[bool]]) -> None:
+    if await wait_until(condition, _START_SECONDS, supervisor.lost):
         return
     if supervisor.lost.done():
         raise StackFailure(supervisor.lost.result())

@@ -1,0 +1,8 @@
+"""`python -m darkroom` is `darkroom`."""
+
+import sys
+
+from darkroom.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""`darkroom demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from darkroom.aws.bucket import Bucket
+from darkroom.aws.connection import open_aws
+from darkroom.cli.verification import Case, cases_for
+from darkroom.client import AsyncClient
+from darkroom.errors import StackFailure
+from darkroom.local.listener import Listener, listening
+from darkroom.local.stack import RunningStack, StackOptions, running_stack
+from darkroom.local.stack_file import STACK_FOLDER
+from darkroom.samples import read_picture
+from darkroom.tasks.notification import Notification
+from darkroom.tasks.task import Status
+
+_DEADLINE_SECONDS = 120.0
+
+
+@dataclass
+class _Row:
+    """One sample request and what was heard of it."""
+
+    case: Case
+    sent_at: float
+    status: Status | None = None
+    seconds: float = 0.0
+    paths: list[Path] = field(default_factory=list)
+    problem: str = ""
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
+) -> None:
+    """Show the whole of Darkroom at work on this machine, and stop it again.
+
+    Starts everything, sends the guide's sample requests through the front door, waits for the notifications on the
+    output topic, saves the pictures and shows a table of them.
+    """
+    console = Console()
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = asyncio.run(_run(folder, console))
+    failed = [row for row in rows if row.status != Status.COMPLETED or not row.paths]
+    for row in failed:
+        console.print(f"[bold red]{row.case.id}[/]: {escape(row.problem or 'no notification came')}", highlight=False)
+    raise typer.Exit(1 if failed else 0)
+
+
+async def _run(folder: Path, console: Console) -> list[_Row]:
+    # A folder and ports of its own: it gets in nobody's way, not even of a stack that runs here.
+    options = StackOptions(folder=STACK_FOLDER / "demo", gateway_port=0, aws_port=0)
+    status = console.status("starting")
+    status.start()
+    try:
+        async with running_stack(options, lambda line: status.update(escape(line))) as stack:
+            status.stop()
+            return await _develop(stack, folder, console)
+    finally:
+        status.stop()
+
+
+async def _develop(stack: RunningStack, folder: Path, console: Console) -> list[_Row]:
+    console.print(f"Darkroom runs at {stack.facts.endpoint}", highlight=False)
+    async with open_aws(stack.aws, "sqs", "sns", "s3") as aws, listening(aws, stack.facts.output_topic_arn) as listener:
+        async with AsyncClient(stack.facts.endpoint, stack.facts.api_key) as client:
+            rows = {}
+            for runtime in stack.facts.runtimes:
+                for case in cases_for(runtime.name, runtime.type, read_picture()):
+                    await client.submit(case.body)
+                    rows[case.id] = _Row(case, time.monotonic())
+        with Live(_table(rows), console=console, auto_refresh=False) as live:
+            await _listen(rows, listener, aws.bucket(stack.facts.output_bucket), folder, live)
+    return list(rows.values())
+
+
+async def _listen(rows: Mapping[str, _Row], listener: Listener, bucket: Bucket, folder: Path, live: Live) -> None:
+    """Hear until every task has ended, and save what there is."""
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while any(row.status is None or not row.status.is_terminal for row in rows.values()):
+        if time.monotonic() > deadline:
+            raise StackFailure(f"not every notification came within {_DEADLINE_SECONDS:g} s; see .darkroom/demo/logs")
+        for notification in await listener.hear():
+            row = rows.get(notification.id)
+            if row is not None:
+                await _note(row, notification, bucket, folder)
+                live.update(_table(rows), refresh=True)
+
+
+async def _note(row: _Row, notification: Notification, bucket: Bucket, folder: Path) -> None:
+    row.status, row.seconds = notification.status, time.monotonic() - row.sent_at
+    if notification.error:
+        row.problem = notification.error.message
+    for url in notification.image_url or ():
+        key = url.removeprefix(f"s3://{bucket.name}/")
+        path = folder / key.rpartition("/")[2]
+        path.write_bytes(await bucket.get(key))
+        row.paths.append(path)
+
+
+def _table(rows: Mapping[str, _Row]) -> Table:
+    table = Table(title="The guide's sample requests", title_justify="left")
+    for heading in ("Request", "Prompt", "Status"):
+        table.add_column(heading)
+    table.add_column("Seconds", justify="right")
+    table.add_column("Picture", overflow="fold")
+    for row in rows.values():
+        ended_badly = row.status is not None and row.status.is_terminal and row.status is not Status.COMPLETED
+        colour = "red" if ended_badly else "green" if row.status is Status.COMPLETED else "yellow"
+        content = row.case.body["task"]["content"]
+        table.add_row(
+            row.case.kind,
+            escape(_shortened(content.get("prompt", ""))),
+            f"[{colour}]{row.status or 'sent'}[/]",
+            f"{row.seconds:.1f}",
+            escape("\n".join(str(path) for path in row.paths)),
+        )
+    return table
+
+
+def _shortened(text: str, length: int = 12) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

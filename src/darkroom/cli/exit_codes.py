@@ -1,0 +1,30 @@
+"""What the command line's exit codes mean."""
+
+from __future__ import annotations
+
+from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, InvalidRequest, MissingExtra, SettingsError
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NO_ACCESS = 3
+INTERRUPTED = 130
+
+EXIT_CODES_HELP = (
+    "[dim]Exit codes: 0 all is well; 1 a task or the stack failed; 2 the command line, the request or the settings are "
+    "wrong; 3 the front door cannot be reached, does not let you in, or is overloaded; 130 interrupted.[/dim]"
+)
+
+
+def exit_code(error: DarkroomError) -> int:
+    """The exit code that tells a script what kind of error it was."""
+    match error:
+        case ApiUnreachable():
+            return NO_ACCESS
+        case ApiFailure(status_code=401 | 403 | 429):
+            return NO_ACCESS
+        case ApiFailure():
+            return NO_ACCESS if error.status_code >= 500 else USAGE
+        case InvalidRequest() | SettingsError() | MissingExtra():
+            return USAGE
+    return FAILED

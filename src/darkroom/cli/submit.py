@@ -1,0 +1,142 @@
+"""`darkroom submit`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, find_address
+from darkroom.cli.exit_codes import FAILED
+from darkroom.cli.pictures import save_pictures
+from darkroom.client import Client, Status, TaskRequest, TaskView, image_to_image, text_to_image
+from darkroom.client.core import why_it_failed
+from darkroom.errors import Fault, InvalidRequest, TaskFailed
+
+Request = TaskRequest | dict[str, Any]
+
+
+def submit(
+    request: Annotated[
+        str,
+        typer.Argument(
+            help="A prompt; or the name of a file that ends in .json and holds a request as the guide has it; "
+            "or - to read such a request from standard input.",
+            show_default=False,
+        ),
+    ],
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="The runtime for a prompt. Default: the running stack's first.", show_default=False),
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(
+            help="A file or a link (http, https, s3): the prompt says what to make of it.", show_default=False
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many pictures to make of a prompt.", min=1, max=64)] = 1,
+    width: Annotated[int, typer.Option(help="In pixels.", min=8)] = 512,
+    height: Annotated[int, typer.Option(help="In pixels.", min=8)] = 512,
+    steps: Annotated[int, typer.Option(help="More are slower, and up to a point better.", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="The same seed and prompt make the same picture; -1 is any.")] = -1,
+    negative_prompt: Annotated[str, typer.Option(help="What should not be in the picture.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the pictures and save them.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where --wait saves the pictures.")] = Path("pictures"),
+    timeout: Annotated[float, typer.Option(help="How many seconds --wait waits at most.", min=1)] = 900.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")] = False,
+    endpoint: EndpointOption = None,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """Send a request to the front door, which answers at once with the place where the pictures will lie.
+
+    With [bold]--wait[/], wait for them and save them.
+
+    [bold]darkroom submit "a cat on a sofa" --wait[/]
+
+    [bold]darkroom submit request.json --endpoint https://....amazonaws.com/prod[/]
+    """
+    address = find_address(endpoint, api_key)
+    body = _read_request(
+        request,
+        address,
+        runtime,
+        picture,
+        {"width": width, "height": height, "steps": steps, "seed": seed}
+        | {"negative_prompt": negative_prompt}
+        | ({} if picture else {"count": count}),
+    )
+    console = Console(stderr=True, soft_wrap=True, quiet=as_json)
+    with Client(address.endpoint, address.api_key) as client:
+        accepted = client.submit(body)
+        console.print(f"Accepted as [bold]{escape(accepted.id)}[/]; its place is {escape(accepted.output_location)}")
+        if not wait:
+            _print_result(as_json, {"id": accepted.id, "output_location": accepted.output_location}, [])
+            return
+        view = _wait(client, accepted.id, timeout, console)
+        paths = []
+        if view.status is Status.COMPLETED:
+            paths = save_pictures(client.download(accepted.id), folder)
+        _print_result(as_json, msgspec.to_builtins(view) | {"files": [str(path) for path in paths]}, paths)
+        if view.status is not Status.COMPLETED:
+            if as_json:
+                raise typer.Exit(FAILED)
+            raise TaskFailed(accepted.id, view.status, why_it_failed(view))
+
+
+def _read_request(
+    request: str, address: Address, runtime: str | None, picture: str | None, options: dict[str, Any]
+) -> Request:
+    if request == "-":
+        return _decode(sys.stdin.buffer.read(), "standard input")
+    if request.endswith(".json"):
+        try:
+            return _decode(Path(request).read_bytes(), request)
+        except OSError as error:
+            raise InvalidRequest([Fault("", f"{request} cannot be read: {error.strerror}")]) from None
+    name = runtime or _first_runtime(address)
+    if picture is None:
+        return text_to_image(request, runtime=name, **options)
+    source = picture if "://" in picture else Path(picture)
+    try:
+        return image_to_image(request, source, runtime=name, **options)
+    except OSError as error:
+        raise InvalidRequest([Fault("", f"{picture} cannot be read: {error.strerror}")]) from None
+
+
+def _decode(text: bytes, origin: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidRequest([Fault("", f"{origin} does not hold a request: {error}")]) from None
+
+
+def _first_runtime(address: Address) -> str:
+    for runtime in address.runtimes:
+        if runtime.type != "comfyui":
+            return runtime.name
+    raise InvalidRequest([Fault("", "say with --runtime which runtime is to do it")])
+
+
+def _wait(client: Client, task_id: str, timeout: float, console: Console) -> TaskView:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=console.quiet) as progress:
+        row = progress.add_task("queued")
+        return client.wait(
+            task_id,
+            timeout_seconds=timeout,
+            progress=lambda view: progress.update(row, description=view.status.value),
+        )
+
+
+def _print_result(as_json: bool, result: dict[str, Any], paths: list[Path]) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    for path in () if as_json else paths:
+        sys.stdout.write(f"{path}\n")

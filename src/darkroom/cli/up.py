@@ -1,0 +1,112 @@
+"""`darkroom up`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from darkroom.errors import Fault, InvalidRequest
+from darkroom.local.stack import StackOptions, running_stack
+from darkroom.local.stack_file import STACK_FOLDER, StackFacts
+
+
+def up(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The configuration. Default: config.yaml in this folder; else one SD Web UI runtime, 'sdruntime'.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(help="The gateway's port; 0 for any that is free.", min=0, max=65535)] = 8000,
+    aws_port: Annotated[int, typer.Option(help="The AWS emulator's port; 0 likewise.", min=0, max=65535)] = 4566,
+    runtime_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=URL",
+            help="Use a runtime that runs already, e.g. sdruntime=http://127.0.0.1:7860. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run the whole of Darkroom on this machine: an AWS emulator, runtimes, agents and the gateway. Ctrl-C stops it.
+
+    Everything listens on loopback alone. The facts stand in .darkroom/stack.json, the logs in .darkroom/logs. Queues
+    and pictures live in the emulator's memory: they are gone when it stops.
+    """
+    options = StackOptions(
+        folder=STACK_FOLDER,
+        config_path=config,
+        gateway_port=port,
+        aws_port=aws_port,
+        runtime_urls=_runtime_urls(runtime_url or []),
+    )
+    asyncio.run(_run(options))
+
+
+async def _run(options: StackOptions) -> None:
+    console = Console(soft_wrap=True)
+
+    def tell(line: str) -> None:
+        console.print(f"[dim]{escape(line)}[/]", highlight=False)
+
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    starting = asyncio.create_task(_hold(options, tell, console))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait((starting, telling), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        console.print("\nstopping")
+        starting.cancel()
+    telling.cancel()
+    await asyncio.wait((starting,))
+    if not starting.cancelled():
+        starting.result()
+
+
+async def _hold(options: StackOptions, tell: Callable[[str], None], console: Console) -> None:
+    async with running_stack(options, tell) as stack:
+        _print_facts(console, stack.facts)
+        await stack.wait_until_lost()
+
+
+def _print_facts(console: Console, facts: StackFacts) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("endpoint", facts.endpoint)
+    table.add_row("API key", facts.api_key)
+    table.add_row("runtimes", ", ".join(f"{runtime.name} ({runtime.type})" for runtime in facts.runtimes))
+    table.add_row("input topic", facts.input_topic_arn)
+    table.add_row("output topic", facts.output_topic_arn)
+    table.add_row("output bucket", facts.output_bucket)
+    console.print("\n[bold green]Darkroom is up.[/]", highlight=False)
+    console.print(table, highlight=False)
+    console.print("\nThe plain AWS CLI and boto3 work against it after:", highlight=False)
+    console.print(
+        f"  export AWS_ENDPOINT_URL={facts.aws_endpoint_url} AWS_DEFAULT_REGION={facts.region} "
+        "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print("\nA picture, from another terminal in this folder:", highlight=False)
+    console.print('  darkroom submit "A dog" --wait', highlight=False)
+    console.print("\nCtrl-C stops everything.", highlight=False)
+
+
+def _runtime_urls(pairs: list[str]) -> dict[str, str]:
+    urls = {}
+    for pair in pairs:
+        name, equals, url = pair.partition("=")
+        if not (name and equals and url):
+            raise InvalidRequest([Fault("--runtime-url", f"must be NAME=URL, not {pair!r}")])
+        urls[name] = url
+    return urls

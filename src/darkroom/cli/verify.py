@@ -1,0 +1,114 @@
+"""`darkroom verify`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, find_address
+from darkroom.cli.exit_codes import OK, exit_code
+from darkroom.cli.verification import Case, Result, cases_for, run_cases
+from darkroom.client import AsyncClient
+from darkroom.errors import Fault, InvalidRequest
+from darkroom.samples import read_picture
+
+
+def verify(
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="The runtime to test. Default: every one of the running stack.", show_default=False),
+    ] = None,
+    runtime_type: Annotated[
+        str | None,
+        typer.Option(
+            "--type", help="Its type, sdwebui or comfyui, where no stack on this machine knows it.", show_default=False
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="A picture to send along for image-to-image and upscaling. Default: one that comes with Darkroom "
+            "for a stack on this machine, the guide's links for any other deployment.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
+    timeout: Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)] = 900.0,
+    endpoint: EndpointOption = None,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """Test a deployment as the guide does: send sample requests, wait for the pictures, save them and show a table.
+
+    For an SD Web UI runtime these are text-to-image, image-to-image and upscaling; for ComfyUI, a pipeline.
+
+    [bold]darkroom verify[/]   (the stack on this machine)
+
+    [bold]darkroom verify --runtime sdruntime --type sdwebui --endpoint https://....amazonaws.com/prod[/]
+    """
+    address = find_address(endpoint, api_key)
+    runtimes = _runtimes(address, runtime, runtime_type)
+    cases = [case for name, kind in runtimes for case in cases_for(name, kind, _picture(picture, address))]
+    results = asyncio.run(_run(address, cases, folder, timeout))
+    console = Console(stderr=True, soft_wrap=True)
+    for result in results:
+        if result.error is not None:
+            what = f"{result.case.runtime}, {result.case.kind}"
+            console.print(f"[bold red]{what}[/]: {escape(str(result.error))}", highlight=False)
+    raise typer.Exit(max((exit_code(result.error) for result in results if result.error is not None), default=OK))
+
+
+def _picture(path: Path | None, address: Address) -> bytes | None:
+    if path is not None:
+        return path.read_bytes()
+    return read_picture() if address.local else None
+
+
+def _runtimes(address: Address, name: str | None, runtime_type: str | None) -> list[tuple[str, str]]:
+    known = [(runtime.name, runtime.type) for runtime in address.runtimes]
+    if name is None:
+        if not known:
+            raise InvalidRequest([Fault("", "say which runtime to test: --runtime NAME --type sdwebui or comfyui")])
+        return known
+    if runtime_type is not None:
+        return [(name, runtime_type)]
+    found = [pair for pair in known if pair[0] == name]
+    if not found:
+        raise InvalidRequest([Fault("", f"say of which type {name!r} is: --type sdwebui or comfyui")])
+    return found
+
+
+async def _run(address: Address, cases: list[Case], folder: Path, timeout: float) -> list[Result]:
+    console = Console()
+    async with AsyncClient(address.endpoint, address.api_key) as client:
+        with Live(_table([]), console=console, auto_refresh=False) as live:
+            return await run_cases(
+                client,
+                cases,
+                folder=folder,
+                timeout_seconds=timeout,
+                report=lambda results: live.update(_table(results), refresh=console.is_terminal),
+            )
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table("Runtime", "Request", "Status", "Seconds", "Pictures", title="Deployment test")
+    for result in results:
+        colour = "green" if result.passed else "red" if result.error is not None else "yellow"
+        table.add_row(
+            escape(result.case.runtime),
+            result.case.kind,
+            f"[{colour}]{result.status}[/]",
+            f"{result.seconds:.1f}",
+            escape("\n".join(str(path) for path in result.paths)),
+        )
+    return table

@@ -1,0 +1,219 @@
+"""The client's core through both shells: the same answers lead to the same requests, pauses and results."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from darkroom.client import (
+    ApiFailure,
+    ApiUnreachable,
+    AsyncClient,
+    Client,
+    Status,
+    TaskFailed,
+    TaskView,
+    WaitTimeout,
+    image_to_image,
+    pipeline,
+    text_to_image,
+    upscale,
+)
+from darkroom.samples import read_sample
+from darkroom.tasks import v1alpha2
+
+ACCEPTED = {"id_task": "cat", "id": "cat", "runtime": "sdruntime", "output_location": "s3://b/output/cat"}
+
+
+def view(status: str, **more: Any) -> dict[str, Any]:
+    times = {"created_at": "2027-01-15T08:00:00Z", "updated_at": "2027-01-15T08:00:00Z"}
+    return (
+        {"id": "cat", "status": status, "runtime": "sdruntime", "output_location": "s3://b/output/cat"} | times | more
+    )
+
+
+class Server:
+    """Answers with a script: each answer is a response, or an error of the transport."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self._answers = list(answers)
+        self.requests: list[httpx.Request] = []
+        self.pauses: list[float] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+def call_blocking(server: Server, method: str, *arguments: Any, **options: Any) -> Any:
+    transport = httpx.MockTransport(server.answer)
+    with Client("http://door/prod/", "secret", transport=transport, sleep=server.pauses.append) as client:
+        return getattr(client, method)(*arguments, **options)
+
+
+def call_async(server: Server, method: str, *arguments: Any, **options: Any) -> Any:
+    async def run() -> Any:
+        transport = httpx.MockTransport(server.answer)
+        async with AsyncClient("http://door/prod", "secret", transport=transport, sleep=server.pause) as client:
+            return await getattr(client, method)(*arguments, **options)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(params=[call_blocking, call_async], ids=["blocking", "async"])
+def call(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def test_a_request_is_sent_as_the_guide_says(call: Any) -> None:
+    server = Server(httpx.Response(200, json=ACCEPTED))
+    accepted = call(server, "submit", text_to_image("a cat", runtime="sdruntime", id="cat"))
+    assert (accepted.id, accepted.output_location) == ("cat", "s3://b/output/cat")
+    (request,) = server.requests
+    assert (request.method, str(request.url)) == ("POST", "http://door/prod/v1alpha2")
+    assert request.headers["x-api-key"] == "secret"
+    assert request.headers["content-type"] == "application/json"
+    draft = v1alpha2.decode_request(request.content)
+    assert draft.faults == ()
+    assert draft.content is not None
+    assert draft.content["prompt"] == "a cat"
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_a_body_as_the_guide_has_it_goes_where_it_belongs(call: Any, version: str) -> None:
+    server = Server(httpx.Response(200, json={"id_task": "test-t2i", "output_location": "s3://b/x"}))
+    sample = read_sample(f"{version}-text-to-image")
+    assert call(server, "submit", sample).id == "test-t2i"
+    assert server.requests[0].url.path == f"/prod/{version}"
+    assert json.loads(server.requests[0].content) == sample
+
+
+def test_throttling_is_waited_out_as_long_as_the_server_says(call: Any) -> None:
+    server = Server(
+        httpx.Response(429, headers={"Retry-After": "3"}, json={"message": "slow down"}),
+        httpx.Response(503, json={"message": "not now"}),
+        httpx.Response(200, json=ACCEPTED),
+    )
+    call(server, "submit", {"task": {}})
+    assert len(server.requests) == 3
+    assert 3.0 < server.pauses[0] <= 3.5
+    assert 0.5 <= server.pauses[1] <= 1.0
+
+
+def test_a_connection_that_cannot_be_made_is_tried_again_and_then_given_up(call: Any) -> None:
+    server = Server(*(httpx.ConnectError("refused") for _ in range(7)))
+    with pytest.raises(ApiUnreachable, match=r"http://door/prod/v1alpha2: refused"):
+        call(server, "submit", {"task": {}})
+    assert len(server.pauses) == 6
+    assert server.pauses[-1] > 5 * server.pauses[0]
+
+
+def test_a_submission_that_may_have_arrived_is_not_sent_again(call: Any) -> None:
+    server = Server(httpx.ReadTimeout("no answer"))
+    with pytest.raises(ApiUnreachable, match="no answer"):
+        call(server, "submit", {"task": {}})
+    server = Server(httpx.ReadTimeout("no answer"), httpx.Response(200, json=view("running")))
+    assert call(server, "status", "cat").status is Status.RUNNING
+
+
+def test_a_refusal_is_an_error_with_every_fault(call: Any) -> None:
+    fault = {"path": "task.metadata.id", "reason": "is required"}
+    server = Server(httpx.Response(400, json={"message": "not like this", "errors": [fault]}))
+    with pytest.raises(ApiFailure, match=r"not like this \(HTTP 400\)\n  task.metadata.id: is required") as caught:
+        call(server, "submit", {"task": {}})
+    assert caught.value.status_code == 400
+    assert caught.value.faults[0].path == "task.metadata.id"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (200, '{"hello": 1}'), (404, "")])
+def test_an_answer_that_is_not_darkrooms_is_an_error(call: Any, status: int, text: str) -> None:
+    with pytest.raises(ApiFailure):
+        call(Server(httpx.Response(status, text=text)), "submit", {"task": {}})
+
+
+def test_waiting_asks_less_and_less_often_and_reports(call: Any) -> None:
+    states = ["queued", "running", "running", "running", "completed"]
+    server = Server(*(httpx.Response(200, json=view(state)) for state in states))
+    seen: list[TaskView] = []
+    ended = call(server, "wait", "cat", progress=seen.append)
+    assert ended.status is Status.COMPLETED
+    assert [one.status for one in seen] == states
+    assert server.pauses == sorted(server.pauses)
+    assert server.pauses[-1] > server.pauses[0]
+
+
+def test_waiting_ends_when_the_time_is_up(call: Any) -> None:
+    server = Server(httpx.Response(200, json=view("queued")))
+    with pytest.raises(WaitTimeout, match=r"cat is still queued after 0.1 s"):
+        call(server, "wait", "cat", timeout_seconds=0.1)
+
+
+def test_pictures_are_fetched_without_giving_the_key_away(call: Any) -> None:
+    links = {"image_url": ["https://bucket/cat-1.png?X-Amz-Signature=abc"], "expires_at": "2027-01-15T09:00:00Z"}
+    done = view("completed", result=True, image_url=["s3://b/output/cat/cat-abcd-1.png"], links=links)
+    server = Server(httpx.Response(200, json=done), httpx.Response(200, content=b"PNG"))
+    (picture,) = call(server, "download", "cat")
+    assert (picture.name, picture.data) == ("cat-abcd-1.png", b"PNG")
+    asked, fetched = server.requests
+    assert str(asked.url) == "http://door/prod/v1alpha2/tasks/cat?links=true"
+    assert str(fetched.url) == links["image_url"][0]
+    assert "x-api-key" not in fetched.headers
+
+
+def test_a_signature_does_not_get_into_an_error(call: Any) -> None:
+    links = {"image_url": ["https://bucket/cat-1.png?X-Amz-Signature=abc"], "expires_at": "2027-01-15T09:00:00Z"}
+    done = view("completed", image_url=["s3://b/output/cat/cat-abcd-1.png"], links=links)
+    server = Server(httpx.Response(200, json=done), *(httpx.ConnectError("refused") for _ in range(7)))
+    with pytest.raises(ApiUnreachable) as caught:
+        call(server, "download", "cat")
+    assert "Signature" not in str(caught.value)
+
+
+def test_a_task_without_pictures_is_an_error_with_its_reason(call: Any) -> None:
+    error = {"type": "GenerationRefused", "message": "no such sampler", "retryable": False}
+    failed = view("failed", result=False, error=error)
+    server = Server(httpx.Response(200, json=ACCEPTED), *(httpx.Response(200, json=failed) for _ in range(2)))
+    with pytest.raises(TaskFailed, match="cat ended as failed: no such sampler") as caught:
+        call(server, "generate", {"task": {}})
+    assert caught.value.status == "failed"
+
+
+def test_cancelling_names_the_task_as_a_url_must(call: Any) -> None:
+    server = Server(httpx.Response(202, json=view("running", cancel_requested=True)))
+    assert call(server, "cancel", "a cat?").cancel_requested
+    assert server.requests[0].method == "PUT"
+    assert server.requests[0].url.raw_path == b"/prod/v1alpha2/tasks/a%20cat%3F/cancel"
+
+
+def test_every_kind_of_request_is_one_that_the_front_door_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "cat.png"
+    file.write_bytes(b"PNG")
+    requests = [
+        text_to_image("a cat", runtime="r", count=3, cfg_scale=6, timeout_seconds=60, context={"order": 7}),
+        image_to_image("a wizard", file, runtime="r", prefix="cats"),
+        image_to_image("a wizard", [b"PNG", "https://example.com/cat.png"], runtime="r"),
+        upscale(b"PNG", runtime="r", factor=2),
+        pipeline({"1": {"class_type": "SaveImage", "inputs": {}}}, runtime="r", id="mine"),
+    ]
+    drafts = [v1alpha2.decode_request(json.dumps(request.to_document())) for request in requests]
+    assert all(draft.faults == () for draft in drafts)
+    contents = [draft.content or {} for draft in drafts]
+    assert (contents[0]["batch_size"], contents[0]["cfg_scale"]) == (3, 6)
+    assert (drafts[0].timeout_seconds, drafts[0].context) == (60, {"order": 7})
+    assert (contents[1]["init_images"], drafts[1].prefix) == (["UE5H"], "cats")
+    assert contents[2]["init_images"] == ["UE5H", "https://example.com/cat.png"]
+    assert (contents[3]["image"], contents[3]["upscaling_resize"]) == ("UE5H", 2)
+    assert drafts[4].id == "mine"
+    assert len({draft.id for draft in drafts}) == 5

@@ -149,11 +149,16 @@ async def test_the_local_stack_has_the_same_queues_topics_and_policies(
                 local.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]["KmsMasterKeyId"]
                 for arn in (provisioned.input_topic_arn, provisioned.output_topic_arn)
             }
+            expiry = local.client("dynamodb").describe_time_to_live(TableName=provisioned.table)[
+                "TimeToLiveDescription"
+            ]
             rules = local.client("s3").get_bucket_lifecycle_configuration(Bucket=provisioned.bucket)["Rules"]
     assert here == _picture_of(deployed, deployed.outputs["TaskTable"])
-    # The emulator's CloudFormation leaves lifecycles and topics' keys out, so these are compared with the template.
+    # The emulator's CloudFormation leaves lifecycles, topics' keys and expiry out, so these are compared with the template.
     resources = read_template(task_plane_assembly)["Resources"].values()
     (bucket,) = (resource["Properties"] for resource in resources if resource["Type"] == "AWS::S3::Bucket")
+    (table,) = (resource["Properties"] for resource in resources if resource["Type"] == "AWS::DynamoDB::Table")
+    assert table["TimeToLiveSpecification"] == {"AttributeName": expiry["AttributeName"], "Enabled": True}
     topics = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::SNS::Topic"]
     assert {topic["KmsMasterKeyId"] for topic in topics} == keys
     assert {rule["ID"]: rule.get("Expiration", {}).get("Days") for rule in rules} == {
@@ -224,7 +229,6 @@ def _picture_of(deployed: Deployed, table: str) -> dict[str, Any]:
         },
         "subscriptions": subscriptions,
         "table": [described["KeySchema"], described["BillingModeSummary"]["BillingMode"]],
-        "expiry": dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"],
     }
 
 

@@ -44,7 +44,13 @@ class Observability(Construct):
 
     def _alarm_topic(self, email: str | None) -> sns.Topic:
         # CloudWatch may not use the key that AWS manages for SNS, so this topic has one of its own.
-        key = kms.Key(self, "AlarmKey", description="Alarms on their way to people", enable_key_rotation=True, removal_policy=RemovalPolicy.DESTROY)
+        key = kms.Key(
+            self,
+            "AlarmKey",
+            description="Alarms on their way to people",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         key.grant_encrypt_decrypt(iam.ServicePrincipal("cloudwatch.amazonaws.com"))
         topic = sns.Topic(self, "Alarms", master_key=key, enforce_ssl=True)
         if email is not None:

@@ -154,7 +154,7 @@ async def test_the_local_stack_has_the_same_queues_topics_and_policies(
             ]
             rules = local.client("s3").get_bucket_lifecycle_configuration(Bucket=provisioned.bucket)["Rules"]
     assert here == _picture_of(deployed, deployed.outputs["TaskTable"])
-    # The emulator's CloudFormation leaves lifecycles, topics' keys and expiry out, so these are compared with the template.
+    # The emulator's CloudFormation leaves lifecycles, topics' keys and expiry out: compared with the template instead.
     resources = read_template(task_plane_assembly)["Resources"].values()
     (bucket,) = (resource["Properties"] for resource in resources if resource["Type"] == "AWS::S3::Bucket")
     (table,) = (resource["Properties"] for resource in resources if resource["Type"] == "AWS::DynamoDB::Table")

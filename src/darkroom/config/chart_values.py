@@ -46,7 +46,7 @@ class Image(ChartModel):
     """A container image. `digest` pins it, and then `tag` is only for people."""
 
     repository: str | None = None
-    tag: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] | None = None
+    tag: Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$")] | None = None
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] | None = None
 
 

@@ -15,7 +15,7 @@ _HELM_DIALECT = "http://json-schema.org/draft-07/schema#"
 def config_schema() -> dict[str, Any]:
     """The schema of config.yaml, with what the chart takes in `extraValues`."""
     schema = DarkroomConfig.model_json_schema(by_alias=True)
-    values = ChartValues.model_json_schema(by_alias=True)
+    values: dict[str, Any] = _without_null(ChartValues.model_json_schema(by_alias=True))
     definitions: dict[str, Any] = values.pop("$defs")
     for name, definition in definitions.items():
         schema["$defs"][f"Chart{name}"] = _renamed(definition)
@@ -30,7 +30,7 @@ def config_schema() -> dict[str, Any]:
 
 def chart_schema() -> dict[str, Any]:
     """The chart's `values.schema.json`."""
-    schema = ChartValues.model_json_schema(by_alias=True)
+    schema: dict[str, Any] = _without_null(ChartValues.model_json_schema(by_alias=True))
     return {"$schema": _HELM_DIALECT, **schema}
 
 
@@ -42,3 +42,16 @@ def _renamed(schema: Any) -> Any:
             for key, value in schema.items()
         }
     return [_renamed(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _without_null(schema: Any) -> Any:
+    """The same schema without the alternative null, which stands for a key that is left out."""
+    if isinstance(schema, list):
+        return [_without_null(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    if "anyOf" in plain:
+        alternatives = [item for item in plain.pop("anyOf") if item != {"type": "null"}]
+        plain |= alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
+    return plain

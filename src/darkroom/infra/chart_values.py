@@ -28,6 +28,7 @@ def runtime_values(
     task_table: str,
     node_role_name: str,
     tracing: bool,
+    bottlerocket_version: str | None = None,
 ) -> dict[str, Any]:
     """The values to install the chart with. The order of precedence is the guide's: the deployment's own values win."""
     deployment: dict[str, Any] = {
@@ -57,7 +58,8 @@ def runtime_values(
         deployment["karpenter"]["nodeTemplate"]["subnetIds"] = list(config.network.private_subnet_ids)
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
-    return merge(runtime.extra_values, deployment)
+    pinned = {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}} if bottlerocket_version else {}
+    return merge(pinned, runtime.extra_values, deployment)
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

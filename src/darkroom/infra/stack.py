@@ -32,6 +32,7 @@ class StackOptions:
     """What is not in config.yaml: where, and with which code.
 
     `karpenter_repository` and `keda_repository` may name mirrors.
+    `bottlerocket_version` (as v1.2.3) pins the nodes' operating system where config.yaml does not.
     `task_plane_only` leaves out all but the front door, topics, queues, bucket and table, which come out the same.
     """
 
@@ -41,6 +42,7 @@ class StackOptions:
     task_plane_only: bool = False
     karpenter_repository: str = KARPENTER_REPOSITORY
     keda_repository: str = KEDA_REPOSITORY
+    bottlerocket_version: str | None = None
 
 
 class DarkroomStack(Stack):
@@ -94,6 +96,7 @@ class DarkroomStack(Stack):
                 chart=chart,
                 needs=[*add_ons.charts, *namespaces.of(runtime.namespace)],
                 tracing=self._facts.topic_tracing,
+                bottlerocket_version=options.bottlerocket_version,
             )
         command = f"aws eks update-kubeconfig --name {cluster.eks.cluster_name} --region {self.region}"
         self._output("ClusterName", cluster.eks.cluster_name, "the EKS cluster")

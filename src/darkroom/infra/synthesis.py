@@ -31,6 +31,7 @@ def synthesise(
     for_emulator: bool = False,
     karpenter_repository: str | None = None,
     keda_repository: str | None = None,
+    bottlerocket_version: str | None = None,
 ) -> Assembly:
     """Write the cloud assembly into `out`.
 
@@ -53,6 +54,7 @@ def synthesise(
         task_plane_only=task_plane_only,
         karpenter_repository=karpenter_repository or KARPENTER_REPOSITORY,
         keda_repository=keda_repository or KEDA_REPOSITORY,
+        bottlerocket_version=bottlerocket_version,
     )
     app, stack = build_app(config, options, out, asset_bucket)
     app.synth()

@@ -54,6 +54,7 @@ class Runtime(Construct):
         chart: assets.Asset,
         needs: list[Construct],
         tracing: bool,
+        bottlerocket_version: str | None,
     ) -> None:
         super().__init__(scope, id_)
         service_account = cluster.eks.add_manifest(
@@ -80,6 +81,7 @@ class Runtime(Construct):
             task_table=tasks.table.table_name,
             node_role_name=karpenter.node_role.role_name,
             tracing=tracing,
+            bottlerocket_version=bottlerocket_version,
         )
         options: dict[str, Any] = {
             "release": runtime.name,

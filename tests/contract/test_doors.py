@@ -258,3 +258,15 @@ async def test_a_deployment_that_is_set_up_wrongly_says_so_without_details(door:
     reply = await door.submit(SAMPLE)
     assert reply.status == 500
     assert "secret" not in json.dumps(reply.body)
+
+
+async def test_the_log_says_what_failed_but_neither_key_nor_payload(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    door.topic.failure = AwsUnavailable("publishing to arn: throttled")
+    body = json.dumps(SAMPLE).encode()
+    await door.send("POST", "/v1alpha2", {**JSON, "x-api-key": "secret"}, body)
+    assert "publishing to arn: throttled" in caplog.text
+    everything = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("darkroom"))
+    assert "secret" not in everything
+    assert SAMPLE["task"]["content"]["prompt"] not in everything

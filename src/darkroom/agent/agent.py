@@ -25,7 +25,6 @@ from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake, Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
-from darkroom.agent.logs import log, logger
 from darkroom.agent.pace import Pace
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun, Preparation
 from darkroom.agent.settlement import Settlement
@@ -40,6 +39,7 @@ from darkroom.errors import (
     RuntimeUnavailable,
     UnreadableMessage,
 )
+from darkroom.logs import log, logger
 from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, backoff_seconds, decide_on_failure
 from darkroom.runtimes.protocol import Generation, Prepared, Runtime, StreamedBody
 from darkroom.tasks.task import Status

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 
 from darkroom.agent.clock import Clock
-from darkroom.agent.logs import log
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.errors import AwsFailure, AwsUnavailable, LeaseLost
+from darkroom.logs import log
 
 # Extended after a third of the time, so that two extensions may fail before the third one is too late.
 _EXTENSIONS_PER_TIMEOUT = 3

@@ -16,12 +16,12 @@ from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.health import Health, create_health_app
 from darkroom.agent.intake import Intake
-from darkroom.agent.logs import configure_logs, log
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
 from darkroom.errors import AwsFailure, AwsRefused
+from darkroom.logs import configure_logs, log
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.runtimes.links import LinkFetcher
 from darkroom.runtimes.protocol import Runtime, RuntimeContext

@@ -19,7 +19,6 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
-from darkroom.agent.logs import log
 from darkroom.agent.preparation import NotToBeRun, RecordedEnd
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.errors import AlreadyExists
@@ -27,6 +26,7 @@ from darkroom.aws.queue import Queue
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
+from darkroom.logs import log
 from darkroom.policy.media_types import UNKNOWN, recognise
 from darkroom.policy.object_keys import output_location
 from darkroom.policy.outcomes import backoff_seconds

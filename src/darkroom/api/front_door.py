@@ -11,12 +11,11 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports, Records
 from darkroom.api.service import Cancellation, Lookup, Service, Submission
 from darkroom.errors import AwsFailure
+from darkroom.logs import log
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.replies import Links, TaskView
 
 LINK_SECONDS = 3600
-
-logger = logging.getLogger(__name__)
 
 
 class FrontDoor:
@@ -46,7 +45,7 @@ class FrontDoor:
                     return await self._cancel(plan)
         except AwsFailure as failure:
             # Not `exc_info`: botocore's own exceptions may quote what was sent.
-            logger.error("%s", failure, extra={"darkroom_fields": {"action": "aws_failed", "error_type": failure.type}})
+            log(logging.ERROR, "front_door.aws_failed", str(failure), error_type=failure.type)
             return exchange.try_again() if failure.retryable else exchange.out_of_order()
         return plan
 
@@ -69,7 +68,7 @@ class FrontDoor:
         try:
             await records.delete(record.id, record.submission_id)
         except AwsFailure as failure:
-            logger.error("%s", failure, extra={"darkroom_fields": {"action": "withdraw_failed", "id": record.id}})
+            log(logging.ERROR, "front_door.withdraw_failed", str(failure), id=record.id)
 
     async def _look_up(self, plan: Lookup) -> HttpReply:
         if self._ports.records is None:

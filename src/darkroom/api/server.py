@@ -15,6 +15,7 @@ from darkroom.api.gateway import create_gateway
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.connection import open_aws
+from darkroom.logs import configure_logs, log
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.settings import GatewaySettings, read_gateway_settings
 
@@ -36,18 +37,20 @@ async def serve(settings: GatewaySettings) -> None:
             app,
             host=settings.host,
             port=settings.port,
-            log_level=settings.log_level.lower(),
+            log_config=None,  # uvicorn's loggers go the way of all others, from warnings upwards
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=10,
         )
+        log(logging.INFO, "gateway.starting", f"http://{settings.host}:{settings.port}/{settings.stage}")
         await uvicorn.Server(config).serve()
+    log(logging.INFO, "gateway.stopped", "every request has been answered")
 
 
 async def run_gateway(environment: Mapping[str, str]) -> None:
     """Serve with the settings of `environment`. Raises `SettingsError` that lists every fault."""
     settings = read_gateway_settings(environment)
-    logging.getLogger("darkroom").setLevel(settings.log_level)
+    configure_logs(settings.log_level)
     # uvicorn stops gently on SIGTERM and then raises it again, for whoever handled it before: to be told is enough.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     await serve(settings)

@@ -14,6 +14,7 @@ import boto3
 from botocore.config import Config
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -47,9 +48,9 @@ class BlockingAws:
             connect_timeout=3,
             read_timeout=8,
             user_agent_extra="darkroom",
-            s3={"addressing_style": "path"} if self._settings.endpoint_url else {},
-            signature_version="s3v4" if service == "s3" else None,
         )
+        if service == "s3":
+            config = config.merge(Config(**s3_options(self._settings)))
         return _Awaitable(
             self._session.client(
                 cast("Any", service),

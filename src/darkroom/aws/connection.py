@@ -11,6 +11,7 @@ from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
+from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -74,8 +75,8 @@ async def open_aws(settings: AwsSettings, *services: str, session: AioSession | 
         max_pool_connections=_MAXIMUM_CONNECTIONS,
         tcp_keepalive=True,
         user_agent_extra="darkroom",
-        s3={"addressing_style": "path"} if settings.endpoint_url else {},
     )
+    s3_config = config.merge(AioConfig(**s3_options(settings)))
     session = session or AioSession()
     async with AsyncExitStack() as stack:
         clients = {}
@@ -84,7 +85,7 @@ async def open_aws(settings: AwsSettings, *services: str, session: AioSession | 
                 service,  # type: ignore[call-overload]  # the stubs know the services as literals only
                 region_name=settings.region,
                 endpoint_url=settings.endpoint_url,
-                config=config,
+                config=s3_config if service == "s3" else config,
             )
             clients[service] = await stack.enter_async_context(created)
         yield Aws(clients)

@@ -20,6 +20,7 @@ EndpointOption = Annotated[
         help="The front door's URL, up to and including the stage. "
         "Else $DARKROOM_ENDPOINT, else the stack that runs in this folder.",
         show_default=False,
+        rich_help_panel="Front door",
     ),
 ]
 ApiKeyOption = Annotated[
@@ -28,6 +29,7 @@ ApiKeyOption = Annotated[
         help="Its API key. Else $DARKROOM_API_KEY, else the running stack's; prefer these: "
         "other users of the machine can see a command line.",
         show_default=False,
+        rich_help_panel="Front door",
     ),
 ]
 

@@ -112,23 +112,17 @@ async def _note(row: _Row, notification: Notification, bucket: Bucket, folder: P
 
 def _table(rows: Mapping[str, _Row]) -> Table:
     table = Table(title="The guide's sample requests", title_justify="left")
-    for heading in ("Request", "Prompt", "Status"):
+    for heading in ("Request", "Status"):
         table.add_column(heading)
     table.add_column("Seconds", justify="right")
     table.add_column("Picture", overflow="fold")
     for row in rows.values():
         ended_badly = row.status is not None and row.status.is_terminal and row.status is not Status.COMPLETED
         colour = "red" if ended_badly else "green" if row.status is Status.COMPLETED else "yellow"
-        content = row.case.body["task"]["content"]
         table.add_row(
             row.case.kind,
-            escape(_shortened(content.get("prompt", ""))),
             f"[{colour}]{row.status or 'sent'}[/]",
             f"{row.seconds:.1f}",
             escape("\n".join(str(path) for path in row.paths)),
         )
     return table
-
-
-def _shortened(text: str, length: int = 12) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

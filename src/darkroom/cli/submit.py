@@ -20,6 +20,8 @@ from darkroom.client.core import why_it_failed
 from darkroom.errors import Fault, InvalidRequest, TaskFailed
 
 Request = TaskRequest | dict[str, Any]
+_PROMPT = "For a prompt"
+_WAITING = "Waiting"
 
 
 def submit(
@@ -33,23 +35,41 @@ def submit(
     ],
     runtime: Annotated[
         str | None,
-        typer.Option(help="The runtime for a prompt. Default: the running stack's first.", show_default=False),
+        typer.Option(
+            help="The runtime that does it; in a request file, it takes the place of the one there. "
+            "Default for a prompt: the running stack's first.",
+            show_default=False,
+        ),
     ] = None,
     picture: Annotated[
         str | None,
         typer.Option(
-            help="A file or a link (http, https, s3): the prompt says what to make of it.", show_default=False
+            help="A file or a link (http, https, s3): the prompt says what to make of it.",
+            show_default=False,
+            rich_help_panel=_PROMPT,
         ),
     ] = None,
-    count: Annotated[int, typer.Option(help="How many pictures to make of a prompt.", min=1, max=64)] = 1,
-    width: Annotated[int, typer.Option(help="In pixels.", min=8)] = 512,
-    height: Annotated[int, typer.Option(help="In pixels.", min=8)] = 512,
-    steps: Annotated[int, typer.Option(help="More are slower, and up to a point better.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="The same seed and prompt make the same picture; -1 is any.")] = -1,
-    negative_prompt: Annotated[str, typer.Option(help="What should not be in the picture.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the pictures and save them.")] = False,
-    folder: Annotated[Path, typer.Option(help="Where --wait saves the pictures.")] = Path("pictures"),
-    timeout: Annotated[float, typer.Option(help="How many seconds --wait waits at most.", min=1)] = 900.0,
+    count: Annotated[int, typer.Option(help="How many pictures to make.", min=1, max=64, rich_help_panel=_PROMPT)] = 1,
+    width: Annotated[int, typer.Option(help="In pixels.", min=8, rich_help_panel=_PROMPT)] = 512,
+    height: Annotated[int, typer.Option(help="In pixels.", min=8, rich_help_panel=_PROMPT)] = 512,
+    steps: Annotated[
+        int, typer.Option(help="More are slower, and up to a point better.", min=1, rich_help_panel=_PROMPT)
+    ] = 20,
+    seed: Annotated[
+        int, typer.Option(help="The same seed and prompt make the same picture; -1 is any.", rich_help_panel=_PROMPT)
+    ] = -1,
+    negative_prompt: Annotated[
+        str, typer.Option(help="What should not be in the picture.", rich_help_panel=_PROMPT)
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the pictures and save them.", rich_help_panel=_WAITING)
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.", rich_help_panel=_WAITING)] = Path(
+        "pictures"
+    ),
+    timeout: Annotated[
+        float, typer.Option(help="How many seconds to wait at most.", min=1, rich_help_panel=_WAITING)
+    ] = 900.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")] = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
@@ -63,15 +83,15 @@ def submit(
     [bold]darkroom submit request.json --endpoint https://....amazonaws.com/prod[/]
     """
     address = find_address(endpoint, api_key)
-    body = _read_request(
-        request,
-        address,
-        runtime,
-        picture,
-        {"width": width, "height": height, "steps": steps, "seed": seed}
-        | {"negative_prompt": negative_prompt}
-        | ({} if picture else {"count": count}),
-    )
+    options = {
+        "negative_prompt": negative_prompt,
+        "width": width,
+        "height": height,
+        "steps": steps,
+        "seed": seed,
+        "count": count,
+    }
+    body = _read_request(request, address, runtime, picture, options)
     console = Console(stderr=True, soft_wrap=True, quiet=as_json)
     with Client(address.endpoint, address.api_key) as client:
         accepted = client.submit(body)
@@ -94,10 +114,10 @@ def _read_request(
     request: str, address: Address, runtime: str | None, picture: str | None, options: dict[str, Any]
 ) -> Request:
     if request == "-":
-        return _decode(sys.stdin.buffer.read(), "standard input")
+        return _decode(sys.stdin.buffer.read(), "standard input", runtime)
     if request.endswith(".json"):
         try:
-            return _decode(Path(request).read_bytes(), request)
+            return _decode(Path(request).read_bytes(), request, runtime)
         except OSError as error:
             raise InvalidRequest([Fault("", f"{request} cannot be read: {error.strerror}")]) from None
     name = runtime or _first_runtime(address)
@@ -110,11 +130,18 @@ def _read_request(
         raise InvalidRequest([Fault("", f"{picture} cannot be read: {error.strerror}")]) from None
 
 
-def _decode(text: bytes, origin: str) -> dict[str, Any]:
+def _decode(text: bytes, origin: str, runtime: str | None) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
+        body = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise InvalidRequest([Fault("", f"{origin} does not hold a request: {error}")]) from None
+    if runtime is not None:
+        try:
+            body["task"]["metadata"]["runtime"] = runtime
+        except (KeyError, TypeError):
+            reason = "has no task.metadata, so --runtime cannot be put there; v1alpha1 goes by the model"
+            raise InvalidRequest([Fault("", f"{origin} {reason}")]) from None
+    return body
 
 
 def _first_runtime(address: Address) -> str:
@@ -128,11 +155,16 @@ def _wait(client: Client, task_id: str, timeout: float, console: Console) -> Tas
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=console.quiet) as progress:
         row = progress.add_task("queued")
-        return client.wait(
-            task_id,
-            timeout_seconds=timeout,
-            progress=lambda view: progress.update(row, description=view.status.value),
-        )
+        try:
+            return client.wait(
+                task_id,
+                timeout_seconds=timeout,
+                progress=lambda view: progress.update(row, description=view.status.value),
+            )
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print(f"Not waiting any longer; the task {escape(task_id)} goes on.")
+            raise
 
 
 def _print_result(as_json: bool, result: dict[str, Any], paths: list[Path]) -> None:

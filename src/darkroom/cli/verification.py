@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from darkroom.cli.pictures import save_pictures
-from darkroom.client import AsyncClient, DarkroomError, Status, TaskFailed, TaskKind
+from darkroom.client import ApiFailure, AsyncClient, DarkroomError, Status, TaskFailed, TaskKind
 from darkroom.client.core import why_it_failed
 from darkroom.samples import read_sample
+
+NOT_SENT = "not sent"
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a case so far. `error` is why there are no pictures; `seconds` run from the submission."""
 
     case: Case
-    status: str = "not sent"
+    status: str = NOT_SENT
     seconds: float = 0.0
     paths: tuple[Path, ...] = ()
     error: DarkroomError | None = None
@@ -92,7 +94,6 @@ async def run_cases(
 
     async def run(number: int, case: Case) -> None:
         began = time.monotonic()
-        result = results[number]
         try:
             await client.submit(case.body)
             view = await client.wait(
@@ -110,7 +111,9 @@ async def run_cases(
                 raise TaskFailed(case.id, view.status, "it completed without a picture")
             result = msgspec.structs.replace(result, paths=tuple(paths))
         except DarkroomError as error:
-            result = msgspec.structs.replace(result, error=error)
+            refused = isinstance(error, ApiFailure) and results[number].status == NOT_SENT
+            status = "refused" if refused else results[number].status
+            result = msgspec.structs.replace(results[number], status=status, error=error)
         update(number, result)
 
     await asyncio.gather(*(run(number, case) for number, case in enumerate(cases)))

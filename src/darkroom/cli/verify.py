@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, find_address
 from darkroom.cli.exit_codes import OK, exit_code
@@ -90,18 +90,21 @@ def _runtimes(address: Address, name: str | None, runtime_type: str | None) -> l
 async def _run(address: Address, cases: list[Case], folder: Path, timeout: float) -> list[Result]:
     console = Console()
     async with AsyncClient(address.endpoint, address.api_key) as client:
-        with Live(_table([]), console=console, auto_refresh=False) as live:
-            return await run_cases(
+        with Live(_table([]), console=console, auto_refresh=False, transient=True) as live:
+            results = await run_cases(
                 client,
                 cases,
                 folder=folder,
                 timeout_seconds=timeout,
                 report=lambda results: live.update(_table(results), refresh=console.is_terminal),
             )
+    console.print(_table(results))
+    return results
 
 
 def _table(results: Sequence[Result]) -> Table:
-    table = Table("Runtime", "Request", "Status", "Seconds", "Pictures", title="Deployment test")
+    pictures = Column("Pictures", overflow="fold")  # a path that is cut short is no use
+    table = Table("Runtime", "Request", "Status", "Seconds", pictures, title="Deployment test")
     for result in results:
         colour = "green" if result.passed else "red" if result.error is not None else "yellow"
         table.add_row(

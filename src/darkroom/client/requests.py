@@ -90,11 +90,12 @@ def image_to_image(
     height: int = 512,
     steps: int = 20,
     seed: int = -1,
+    count: int = 1,
     **options: Any,
 ) -> TaskRequest:
     """A picture from a prompt and a picture (or several), by SD Web UI's img2img.
 
-    `strength` from 0 to 1 says how far the result may go from `picture`. `options` are as in `text_to_image`.
+    `strength` from 0 to 1 says how far the result may go from `picture`. The rest is as in `text_to_image`.
     """
     pictures = [picture] if isinstance(picture, str | bytes | Path) else list(picture)
     content = {
@@ -107,6 +108,7 @@ def image_to_image(
         "height": height,
         "steps": steps,
         "seed": seed,
+        "batch_size": count,
     }
     return _request(runtime, TaskKind.IMAGE_TO_IMAGE, content, options)
 

@@ -13,6 +13,7 @@ from yarl import URL
 from darkroom.errors import RuntimeUnavailable
 
 _CONNECT_SECONDS = 10.0
+_LONGEST_REASON = 600
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,9 @@ class RuntimeHttp:
         with translated(self.server.with_user(None)):
             async with self.session.request(method, url, data=data, headers=headers, timeout=timeout) as response:
                 return Answer(response.status, await response.read())
+
+
+def shorten(text: str) -> str:
+    """`text` on one line, cut where it is longer than anybody wants to read in a notification."""
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

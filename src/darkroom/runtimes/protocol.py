@@ -54,10 +54,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a generation has come: `fraction` from 0 to 1, and the seconds that the runtime expects to need still."""
+    """How far a generation has come: `fraction` from 0 to 1, and the seconds that the runtime expects to need still.
+
+    `stage` says in words what the runtime is at, where it has stages.
+    """
 
     fraction: float
     remaining_seconds: float | None = None
+    stage: str | None = None
 
 
 ProgressListener = Callable[[Progress], None]
@@ -86,10 +90,14 @@ class Output:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a task came to: its files in order, and the runtime's full return, with None where their data stood."""
+    """What a task came to: its files in order, and the runtime's full return, with None where their data stood.
+
+    `warnings` say what of the request was not done, in a generation that succeeded all the same.
+    """
 
     outputs: tuple[Output, ...]
     response: JsonObject
+    warnings: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

@@ -11,12 +11,11 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import GenerationFailed, GenerationRefused, RuntimeFailure, RuntimeUnavailable
-from darkroom.runtimes.http import Answer
+from darkroom.runtimes.http import Answer, shorten
 
 # Messages of a 500 that only the request can cause, though the server reports them as faults of its own.
 _REQUEST_FAULTS = ("could not find upscaler", "number of steps must be", "integer division or modulo by zero")
 _PROXY_STATUSES = frozenset({502, 503, 504})
-_LONGEST_REASON = 600
 
 
 def failure_of(answer: Answer, path: str) -> RuntimeFailure:
@@ -58,9 +57,3 @@ def _invalid_field(item: Any) -> str:
         return str(item)
     location = ".".join(str(part) for part in item.get("loc", ()) if part != "body")
     return f"{location}: {item.get('msg')}" if location else str(item.get("msg"))
-
-
-def shorten(text: str) -> str:
-    """`text` on one line, cut where it is longer than anybody wants to read in a notification."""
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import GenerationFailed, GenerationInterrupted
+from darkroom.runtimes.http import shorten
 from darkroom.runtimes.protocol import Generation, Output
-from darkroom.runtimes.sdwebui_errors import shorten
 from darkroom.tasks.task import JsonObject
 
 # Longer strings in the echoed parameters are pictures that the request brought along.

@@ -62,12 +62,14 @@ class FakeSdWebui(LoopbackServer):
         latency_seconds: float = 0.0,
         switch_seconds: float = 0.0,
         startup_seconds: float = 0.0,
+        loads_late: bool = False,
         plain_bytes: int | None = None,
     ) -> None:
         super().__init__(port)
         self.latency_seconds = latency_seconds
         self.switch_seconds = switch_seconds
         self.startup_seconds = startup_seconds
+        self.loads_late = loads_late
         self.faults: deque[SdWebuiFault] = deque()
         self.requests: list[dict[str, Any]] = []
         self.interrupts = 0
@@ -77,7 +79,8 @@ class FakeSdWebui(LoopbackServer):
         # The keys that the server's configuration file holds: only these are restored after an override.
         self.configured = {"sd_model_checkpoint"}
         self.job = Job()
-        self._plain = pictures.plain(plain_bytes) if plain_bytes is not None else None
+        # Encoded once, so that a load test measures its subject and not this server.
+        self._plain = base64.b64encode(pictures.plain(plain_bytes)).decode() if plain_bytes is not None else None
         self._device = asyncio.Lock()
         self._interrupted = asyncio.Event()
         self._started_at = time.monotonic()
@@ -99,6 +102,7 @@ class FakeSdWebui(LoopbackServer):
             web.get(f"{api}/progress", self._guarded(self._progress)),
             web.post(f"{api}/interrupt", self._guarded(self._interrupt)),
             web.get(f"{api}/memory", self._guarded(self._memory)),
+            web.get(f"{api}/cmd-flags", self._guarded(self._flags)),
             web.route("*", "/{anything:.*}", self._unknown_route),
         ]
 
@@ -150,7 +154,10 @@ class FakeSdWebui(LoopbackServer):
             )
             made = seeds[: max(1, done) * per_round]
             model = self.checkpoints.current
-            images = await asyncio.to_thread(self._paint, body, made, initial, model)
+            if self._plain is not None:
+                images = [self._plain] * len(made)
+            else:
+                images = await asyncio.to_thread(self._paint, body, made, initial, model)
             await restore()
         if fault is SdWebuiFault.PARTIAL and len(images) > 1:
             images = images[:-1]
@@ -162,9 +169,7 @@ class FakeSdWebui(LoopbackServer):
 
     def _paint(
         self, body: dict[str, Any], seeds: Sequence[int], initial: Sequence[Any] | None, model: Checkpoint
-    ) -> list[bytes]:
-        if self._plain is not None:
-            return [self._plain] * len(seeds)
+    ) -> list[str]:
         width, height, prompt = body.get("width") or 512, body.get("height") or 512, str(body.get("prompt") or "")
         file_format = {"jpeg": "jpg"}.get(self.options["samples_format"], self.options["samples_format"])
         images = []
@@ -174,7 +179,7 @@ class FakeSdWebui(LoopbackServer):
             else:
                 picture = pictures.paint(width, height, seed, prompt)
             facts = infotext(body, seed, model.model_name, model.sha256[:10])
-            images.append(pictures.encode(picture, file_format, facts))
+            images.append(base64.b64encode(pictures.encode(picture, file_format, facts)).decode())
         return images
 
     async def _extra_single(self, request: web.Request) -> web.StreamResponse:
@@ -215,7 +220,7 @@ class FakeSdWebui(LoopbackServer):
             images = []
             for original in originals:
                 if self._plain is not None:
-                    images.append(base64.b64encode(self._plain).decode())
+                    images.append(self._plain)
                     continue
                 width, height = round(original.width * factor), round(original.height * factor)
                 if body.get("resize_mode") == 1:
@@ -251,7 +256,7 @@ class FakeSdWebui(LoopbackServer):
             await asyncio.sleep(3600)  # until the crash takes this request with it
             await task
         if fault is SdWebuiFault.CUT:
-            cut(request)
+            cut(request)  # and go on, as the real one does
         if fault is SdWebuiFault.DEVICE_LOST:
             self.checkpoints.device_lost = True
         if self.checkpoints.device_lost:
@@ -314,11 +319,15 @@ class FakeSdWebui(LoopbackServer):
             self.job.name, self.job.count, self.job.number = "", 0, 1
             self.busy_seconds += time.monotonic() - started_at
 
+    @property
+    def _seconds_to_model(self) -> float:
+        return max(0.0, self._started_at + self.startup_seconds - time.monotonic())
+
     async def _wait_for_model(self) -> None:
-        await asyncio.sleep(max(0.0, self._started_at + self.startup_seconds - time.monotonic()))
+        await asyncio.sleep(self._seconds_to_model)
 
     async def _get_options(self, request: web.Request) -> web.StreamResponse:
-        return json_response(self.options)
+        return json_response({**self.options, "sd_model_checkpoint": None} if self._seconds_to_model else self.options)
 
     async def _set_options(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request)
@@ -362,6 +371,9 @@ class FakeSdWebui(LoopbackServer):
         self.job.interrupted = True
         self._interrupted.set()
         return json_response({})
+
+    async def _flags(self, request: web.Request) -> web.StreamResponse:
+        return json_response({"api": True, "skip_load_model_at_start": self.loads_late})
 
     async def _memory(self, request: web.Request) -> web.StreamResponse:
         gigabytes = 2**30

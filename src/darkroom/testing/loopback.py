@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import Any, Self
 
+import msgspec
 from aiohttp import web
 
 _LARGEST_BODY = 256 * 1024 * 1024
@@ -115,4 +116,4 @@ def run(server: LoopbackServer) -> None:
 
 def json_response(document: Any, status: int = 200) -> web.Response:
     """A JSON answer, as FastAPI and ComfyUI write it."""
-    return web.json_response(document, status=status)
+    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")

@@ -73,7 +73,7 @@ def decode_picture(text: Any) -> Image.Image:
 
 
 def picture_answer(
-    body: dict[str, Any], images: Sequence[bytes], seeds: Sequence[int], *, model: str, model_hash: str, grids: int
+    body: dict[str, Any], images: Sequence[str], seeds: Sequence[int], *, model: str, model_hash: str, grids: int
 ) -> web.Response:
     """What text-to-image and image-to-image answer: base64 pictures, the parameters, and `info` as a JSON string."""
     prompt, negative = str(body.get("prompt") or ""), str(body.get("negative_prompt") or "")
@@ -108,8 +108,8 @@ def picture_answer(
     parameters = {"sampler_index": "Euler", "alwayson_scripts": {}, **body}
     if not body.get("include_init_images"):
         parameters = {**parameters, "init_images": None, "mask": None} if "init_images" in body else parameters
-    encoded = [] if body.get("send_images") is False else [base64.b64encode(image).decode() for image in images]
-    return json_response({"images": encoded, "parameters": parameters, "info": json.dumps(information)})
+    sent = [] if body.get("send_images") is False else list(images)
+    return json_response({"images": sent, "parameters": parameters, "info": json.dumps(information)})
 
 
 def infotext(body: dict[str, Any], seed: int, model: str, model_hash: str) -> str:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import msgspec
 
-logger = logging.getLogger("darkroom.agent")
+logger = logging.getLogger("darkroom")
 
 _FIELDS = "darkroom_fields"
 

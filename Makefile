@@ -1,0 +1,42 @@
+# Everything happens in .venv, from pinned packages. Needed beforehand: Python 3.11 or newer, and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo up test check lock clean
+
+help:  ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
+
+demo: .venv/demo.installed  ## Show the whole system at work: three sample requests, three pictures
+	$(BIN)/darkroom demo
+
+up: .venv/demo.installed  ## Run the whole system until Ctrl-C
+	$(BIN)/darkroom up
+
+test: .venv/test.installed  ## Run every test
+	$(BIN)/python -m pytest
+
+check: .venv/test.installed  ## Check style, types and the directions of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: .venv/test.installed  ## Pin the dependencies of pyproject.toml anew
+	scripts/lock
+
+clean:  ## Remove what was installed and made
+	rm -rf .venv .darkroom pictures
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Darkroom needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# pip shows no progress of its own here, so say what takes the time.
+.venv/%.installed: requirements/%.txt pyproject.toml | .venv/bin/python
+	@echo "installing what 'make $(MAKECMDGOALS)' needs into .venv (once)"
+	$(PIP) install --require-hashes --requirement $<
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

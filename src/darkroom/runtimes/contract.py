@@ -1,0 +1,272 @@
+"""What every adapter must do: a pytest suite to subclass, for Darkroom's own adapters and for anybody else's.
+
+    class TestMyRuntime(RuntimeContract):
+        @pytest.fixture
+        async def harness(self) -> AsyncIterator[RuntimeHarness]: ...
+
+The harness brings the adapter, connected to a server (a fake one, or a real one) that can be made to misbehave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from darkroom.errors import (
+    GenerationFailed,
+    GenerationInterrupted,
+    GenerationRefused,
+    GenerationTimeout,
+    RuntimeUnavailable,
+)
+from darkroom.policy.media_types import recognise
+from darkroom.runtimes.protocol import Generation, GenerationRequest, Prepared, Progress, Runtime, StreamedBody
+
+# Long enough for a machine that is busy with other tests; nothing waits this long unless it fails.
+PATIENCE_SECONDS = 20.0
+_DEADLINE_SECONDS = 30.0
+
+
+class RuntimeHarness(ABC):
+    """An adapter, and a server at its other end that does as it is told."""
+
+    runtime: Runtime
+
+    @abstractmethod
+    def request(self, task_id: str, *, timeout_seconds: float = PATIENCE_SECONDS) -> GenerationRequest:
+        """A request that succeeds; requests of different tasks must not be answered from a cache."""
+
+    @abstractmethod
+    def bad_request(self, task_id: str) -> GenerationRequest:
+        """A request that the server refuses, whenever it is sent."""
+
+    @abstractmethod
+    def link_request(self, task_id: str) -> GenerationRequest:
+        """A request with a link, and the file that it led to."""
+
+    @abstractmethod
+    def received(self) -> str:
+        """Everything that the server was sent so far, as text."""
+
+    @abstractmethod
+    def set_latency(self, seconds: float) -> None:
+        """How long a generation takes from now on."""
+
+    @abstractmethod
+    def fail_next(self) -> None:
+        """The next generation ends with a fault of the server's own."""
+
+    @abstractmethod
+    def hang_next(self) -> None:
+        """The next generation never ends, unless it is interrupted."""
+
+    @abstractmethod
+    def crash_next(self) -> None:
+        """The server dies during the next generation."""
+
+    @abstractmethod
+    def is_generating(self) -> bool:
+        """Whether the server's device is busy."""
+
+    @abstractmethod
+    async def restart(self) -> None:
+        """Start the server again after a crash."""
+
+
+async def generate(runtime: Runtime, request: GenerationRequest) -> Generation:
+    """Take a request all the way."""
+    prepared = await runtime.prepare(request)
+    return await runtime.collect(await runtime.run(prepared, _ignore))
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds. Raises `TimeoutError`."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for is in a server, and sets no event
+            await asyncio.sleep(0.005)
+
+
+def _ignore(progress: Progress) -> None:
+    del progress
+
+
+async def _head(body: bytes | StreamedBody) -> bytes:
+    return body if isinstance(body, bytes) else body.head
+
+
+def _at(response: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        response = response[part]
+    return response
+
+
+class RuntimeContract:
+    """The suite. Each test stands for a sentence of `darkroom.runtimes.protocol`."""
+
+    async def test_a_ready_server_is_ready(self, harness: RuntimeHarness) -> None:
+        await harness.runtime.check_ready()
+
+    async def test_a_request_becomes_pictures(self, harness: RuntimeHarness) -> None:
+        request = harness.request("one")
+        assert request.kind in harness.runtime.kinds
+        generation = await generate(harness.runtime, request)
+        assert generation.outputs
+        for output in generation.outputs:
+            media_type = recognise(await _head(output.body))
+            assert media_type is not None
+            assert media_type.is_picture
+
+    async def test_each_output_says_where_it_stood_in_the_response(self, harness: RuntimeHarness) -> None:
+        generation = await generate(harness.runtime, harness.request("one"))
+        paths = [output.path for output in generation.outputs if output.path is not None]
+        assert len(set(paths)) == len(paths)
+        for path in paths:
+            assert _at(generation.response, path) is None
+
+    async def test_preparing_measures_what_is_held(self, harness: RuntimeHarness) -> None:
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        assert prepared.size_bytes > 0
+        assert prepared.request.task_id == "one"
+
+    async def test_preparing_needs_no_device(self, harness: RuntimeHarness) -> None:
+        harness.hang_next()
+        first = await harness.runtime.prepare(harness.request("one"))
+        running = asyncio.create_task(harness.runtime.run(first, _ignore))
+        await wait_until(harness.is_generating)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await harness.runtime.prepare(harness.request("two"))
+        assert not running.done()
+        await harness.runtime.interrupt(first)
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def test_links_are_replaced_by_what_they_led_to(self, harness: RuntimeHarness) -> None:
+        request = harness.link_request("one")
+        (url,) = request.files
+        await generate(harness.runtime, request)
+        assert url not in harness.received()
+
+    async def test_a_bad_request_is_refused_for_good(self, harness: RuntimeHarness) -> None:
+        with pytest.raises(GenerationRefused) as caught:
+            await generate(harness.runtime, harness.bad_request("one"))
+        assert not caught.value.retryable
+        assert str(caught.value)
+
+    async def test_a_fault_of_the_server_may_be_tried_again(self, harness: RuntimeHarness) -> None:
+        harness.fail_next()
+        with pytest.raises(GenerationFailed) as caught:
+            await generate(harness.runtime, harness.request("one"))
+        assert caught.value.retryable
+        assert (await generate(harness.runtime, harness.request("two"))).outputs
+
+    async def test_one_failure_does_not_condemn_the_runtime(self, harness: RuntimeHarness) -> None:
+        harness.fail_next()
+        with pytest.raises(GenerationFailed):
+            await generate(harness.runtime, harness.request("one"))
+        assert harness.runtime.fault is None
+
+    async def test_a_request_that_takes_too_long_is_interrupted(self, harness: RuntimeHarness) -> None:
+        harness.hang_next()
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            with pytest.raises(GenerationTimeout):
+                await generate(harness.runtime, harness.request("one", timeout_seconds=0.2))
+            await wait_until(lambda: not harness.is_generating())
+            assert (await generate(harness.runtime, harness.request("two"))).outputs
+
+    async def test_interrupting_ends_the_running_task(self, harness: RuntimeHarness) -> None:
+        harness.hang_next()
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        running = asyncio.create_task(harness.runtime.run(prepared, _ignore))
+        await wait_until(harness.is_generating)
+        await harness.runtime.interrupt(prepared)
+        with pytest.raises(GenerationInterrupted):
+            await asyncio.wait_for(running, PATIENCE_SECONDS)
+        assert (await generate(harness.runtime, harness.request("two"))).outputs
+
+    async def test_interrupting_another_task_touches_nothing(self, harness: RuntimeHarness) -> None:
+        harness.set_latency(0.3)
+        bystander = await harness.runtime.prepare(harness.request("two"))
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        running = asyncio.create_task(harness.runtime.run(prepared, _ignore))
+        await wait_until(harness.is_generating)
+        await harness.runtime.interrupt(bystander)
+        result = await asyncio.wait_for(running, PATIENCE_SECONDS)
+        assert (await harness.runtime.collect(result)).outputs
+
+    async def test_a_cancelled_run_can_still_be_interrupted(self, harness: RuntimeHarness) -> None:
+        harness.hang_next()
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        running = asyncio.create_task(harness.runtime.run(prepared, _ignore))
+        await wait_until(harness.is_generating)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert harness.is_generating()
+        await harness.runtime.interrupt(prepared)
+        await wait_until(lambda: not harness.is_generating())
+
+    async def test_what_was_left_running_does_not_hold_up_the_next_task(self, harness: RuntimeHarness) -> None:
+        harness.hang_next()
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        running = asyncio.create_task(harness.runtime.run(prepared, _ignore))
+        await wait_until(harness.is_generating)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            assert (await generate(harness.runtime, harness.request("two"))).outputs
+
+    async def test_a_server_that_dies_is_unavailable_until_it_is_back(self, harness: RuntimeHarness) -> None:
+        harness.crash_next()
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            with pytest.raises(RuntimeUnavailable):
+                await generate(harness.runtime, harness.request("one"))
+            with pytest.raises(RuntimeUnavailable):
+                await harness.runtime.check_ready()
+            await harness.restart()
+            await harness.runtime.check_ready()
+            assert (await generate(harness.runtime, harness.request("one"))).outputs
+
+    async def test_a_second_task_waits_its_turn_where_the_runtime_queues(self, harness: RuntimeHarness) -> None:
+        if not harness.runtime.queues:
+            pytest.skip("this runtime takes one task at a time")
+        harness.set_latency(0.6)
+        requests = [harness.request("one", timeout_seconds=1.1), harness.request("two", timeout_seconds=1.1)]
+        # Together they take longer than the limit of each: waiting at the door does not count.
+        generations = await asyncio.gather(*(generate(harness.runtime, request) for request in requests))
+        assert all(generation.outputs for generation in generations)
+
+    async def test_a_waiting_task_can_be_interrupted_without_touching_the_running_one(
+        self, harness: RuntimeHarness
+    ) -> None:
+        if not harness.runtime.queues:
+            pytest.skip("this runtime takes one task at a time")
+        harness.set_latency(0.3)
+        prepared: list[Prepared] = [await harness.runtime.prepare(harness.request(name)) for name in ("one", "two")]
+        first = asyncio.create_task(harness.runtime.run(prepared[0], _ignore))
+        await wait_until(harness.is_generating)
+        second = asyncio.create_task(harness.runtime.run(prepared[1], _ignore))
+        await asyncio.sleep(0)
+        await harness.runtime.interrupt(prepared[1])
+        with pytest.raises(GenerationInterrupted):
+            await asyncio.wait_for(second, PATIENCE_SECONDS)
+        assert (await harness.runtime.collect(await asyncio.wait_for(first, PATIENCE_SECONDS))).outputs
+
+    async def test_progress_of_an_idle_runtime_is_none(self, harness: RuntimeHarness) -> None:
+        assert await harness.runtime.progress() is None
+
+    async def test_progress_lies_between_nothing_and_all(self, harness: RuntimeHarness) -> None:
+        harness.hang_next()
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        running = asyncio.create_task(harness.runtime.run(prepared, _ignore))
+        await wait_until(harness.is_generating)
+        progress = await harness.runtime.progress()
+        assert progress is None or 0.0 <= progress.fraction <= 1.0
+        await harness.runtime.interrupt(prepared)
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def test_closing_twice_is_no_error(self, harness: RuntimeHarness) -> None:
+        await generate(harness.runtime, harness.request("one"))
+        await harness.runtime.close()
+        await harness.runtime.close()

@@ -1,0 +1,132 @@
+"""Needs: the whole stack, as a person starts it: `darkroom up` in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from darkroom.local.stack_file import StackFacts, read_stack_file
+from darkroom.testing.loopback_aws import CREDENTIALS
+
+DEADLINE_SECONDS = 90.0
+CONFIG = """\
+APIGW:
+  throttle:
+    rateLimit: {rate}
+    burstLimit: {burst}
+modelsRuntime:
+- name: sdruntime
+  type: sdwebui
+  modelFilename: v1-5-pruned-emaonly.safetensors
+"""
+
+
+@dataclass
+class Stack:
+    """A stack that runs as a process of its own."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    facts: StackFacts
+    # One for all: making a client takes longer than a request does.
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=30, verify=False))
+
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service, endpoint_url=self.facts.aws_endpoint_url, region_name=self.facts.region, **_boto_credentials()
+            )
+        return self.clients[service]
+
+    def post(self, body: Any, version: str = "v1alpha2", key: str | None = ..., **headers: str) -> httpx.Response:  # type: ignore[assignment]
+        key = self.facts.api_key if key is ... else key
+        merged = {"Content-Type": "application/json", **({"x-api-key": key} if key else {}), **headers}
+        content = body if isinstance(body, bytes) else None
+        return self.http.post(
+            f"{self.facts.endpoint}/{version}",
+            content=content,
+            json=None if content is not None else body,
+            headers=merged,
+        )
+
+    def log(self, name: str) -> str:
+        return (self.folder / ".darkroom" / "logs" / f"{name}.log").read_text()
+
+    def stop(self) -> int:
+        """Press Ctrl-C, and return the exit code."""
+        self.http.close()
+        for client in self.clients.values():
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=30)
+
+
+def _boto_credentials() -> dict[str, str]:
+    return {
+        "aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }
+
+
+def start_up(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """`darkroom up` in `folder`; its output goes to up.log there."""
+    output = (folder / "up.log").open("w")
+    with output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "darkroom", "up", "--port", "0", "--aws-port", "0", *options],
+            cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def wait_for(condition: Callable[[], Any], what: str, deadline_seconds: float = DEADLINE_SECONDS) -> Any:
+    """What `condition` returns, once that is true."""
+    deadline = time.monotonic() + deadline_seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {deadline_seconds:g} s"
+        time.sleep(0.05)
+    return found
+
+
+def start_stack(folder: Path, *, rate: float = 30, burst: int = 50) -> Stack:
+    (folder / "config.yaml").write_text(CONFIG.format(rate=rate, burst=burst))
+    process = start_up(folder)
+
+    def facts() -> StackFacts | None:
+        assert process.poll() is None, (folder / "up.log").read_text()
+        return read_stack_file(folder / ".darkroom")
+
+    return Stack(folder, process, wait_for(facts, "the stack's start"))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack with the guide's throttle."""
+    started = start_stack(tmp_path_factory.mktemp("stack"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that lets everything through."""
+    started = start_stack(tmp_path_factory.mktemp("open-stack"), rate=10_000, burst=5_000)
+    yield started
+    started.stop()

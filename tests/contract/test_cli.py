@@ -1,0 +1,217 @@
+"""The command line as a script sees it: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from darkroom.samples import read_picture
+
+VIEW = {
+    "id": "test-t2i",
+    "status": "completed",
+    "result": True,
+    "runtime": "sdruntime",
+    "output_location": "s3://b/output/test-t2i",
+    "created_at": "2027-01-15T08:00:00Z",
+    "updated_at": "2027-01-15T08:00:00Z",
+}
+
+
+class FrontDoor(BaseHTTPRequestHandler):
+    """A front door whose every task has ended as `server.view` says."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.bodies.append(body)  # type: ignore[attr-defined]
+        if self.headers["x-api-key"] != "secret":
+            self._send(401, {"message": "The header x-api-key is missing or holds no valid API key.", "errors": []})
+        elif "task" not in body:
+            fault = {"path": "task", "reason": "is required"}
+            self._send(400, {"message": "The request cannot be accepted as it is.", "errors": [fault]})
+        else:
+            task_id = body["task"]["metadata"]["id"]
+            self._send(200, {"id_task": task_id, "output_location": f"s3://b/output/{task_id}"})
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/bucket/"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(read_picture())
+            return
+        task_id = self.path.partition("?")[0].rpartition("/")[2]
+        here = f"http://127.0.0.1:{self.server.server_port}/bucket/{task_id}"  # type: ignore[attr-defined]
+        view = self.server.view | {"id": task_id}  # type: ignore[attr-defined]
+        if view["status"] == "completed":
+            view["image_url"] = [f"s3://b/output/{task_id}/{task_id}-abcd-1.png"]
+            view["links"] = {"image_url": [here], "expires_at": "2027-01-15T09:00:00Z"}
+        self._send(200, view)
+
+    def _send(self, status: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    running = ThreadingHTTPServer(("127.0.0.1", 0), FrontDoor)
+    running.view, running.bodies = dict(VIEW), []  # type: ignore[attr-defined]
+    thread = Thread(target=running.serve_forever)
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def darkroom(*arguments: str, folder: Path, server: Any = None, key: str = "secret", stdin: str = "") -> Any:
+    environment = {**os.environ, "COLUMNS": "120", "NO_COLOR": "1"}
+    if server is not None:
+        environment["DARKROOM_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}/prod"
+        environment["DARKROOM_API_KEY"] = key
+    return subprocess.run(
+        [sys.executable, "-m", "darkroom", *arguments],
+        cwd=folder,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
+    run = darkroom("--help", folder=tmp_path)
+    assert run.returncode == 0
+    for word in ("submit", "verify", "gateway", "Exit codes", "130"):
+        assert word in run.stdout
+
+
+def test_a_prompt_is_sent_and_its_place_told(server: Any, tmp_path: Path) -> None:
+    run = darkroom("submit", "a cat", "--runtime", "sdruntime", "--seed", "7", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    (body,) = server.bodies
+    assert body["task"]["content"]["prompt"] == "a cat"
+    assert body["task"]["content"]["seed"] == 7
+    assert f"s3://b/output/{body['task']['metadata']['id']}" in run.stderr
+
+
+def test_with_wait_the_pictures_are_saved(server: Any, tmp_path: Path) -> None:
+    run = darkroom("submit", "a cat", "--runtime", "sdruntime", "--wait", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    path = tmp_path / run.stdout.strip()
+    assert path.parent == tmp_path / "pictures"
+    assert path.read_bytes() == read_picture()
+
+
+def test_json_is_for_scripts(server: Any, tmp_path: Path) -> None:
+    request = json.dumps({"task": {"metadata": {"id": "mine"}, "content": {}}})
+    run = darkroom("submit", "-", "--wait", "--json", folder=tmp_path, server=server, stdin=request)
+    result = json.loads(run.stdout)
+    assert (result["id"], result["status"], len(result["files"])) == ("mine", "completed", 1)
+    assert run.stderr == ""
+
+
+def test_a_picture_goes_along(server: Any, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(read_picture())
+    run = darkroom("submit", "a wizard", "--picture", "cat.png", "--runtime", "r", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    (body,) = server.bodies
+    assert body["task"]["metadata"]["tasktype"] == "image-to-image"
+    assert len(body["task"]["content"]["init_images"][0]) > len(read_picture())
+
+
+def test_a_task_that_failed_is_exit_code_1_with_its_reason(server: Any, tmp_path: Path) -> None:
+    error = {"type": "GenerationRefused", "message": "no such sampler", "retryable": False}
+    server.view |= {"status": "failed", "result": False, "error": error}
+    run = darkroom("submit", "a cat", "--runtime", "r", "--wait", folder=tmp_path, server=server)
+    assert run.returncode == 1
+    assert "no such sampler" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["submit", "a cat"], "no front door is known"),
+        (["submit", "nothing.json", "--endpoint", "http://x", "--api-key", "y"], "nothing.json cannot be read"),
+        (["submit", "a cat", "--endpoint", "http://x", "--api-key", "y"], "--runtime"),
+        (["submit", "a cat", "--endpoint", "http://x"], "needs an API key"),
+        (["submit"], "Missing argument"),
+        (["nonsense"], "No such command"),
+        (["gateway"], "DARKROOM_API_KEYS is not set"),
+        (["verify", "--endpoint", "http://x", "--api-key", "y"], "which runtime to test"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_says_what_to_change(tmp_path: Path, arguments: list[str], text: str) -> None:
+    run = darkroom(*arguments, folder=tmp_path)
+    assert run.returncode == 2
+    assert text in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_request_that_is_refused_is_exit_code_2(server: Any, tmp_path: Path) -> None:
+    run = darkroom("submit", "-", folder=tmp_path, server=server, stdin="{}")
+    assert run.returncode == 2
+    assert "task: is required" in run.stderr
+
+
+def test_no_access_is_exit_code_3(server: Any, tmp_path: Path) -> None:
+    run = darkroom("submit", "a cat", "--runtime", "r", folder=tmp_path, server=server, key="wrong")
+    assert run.returncode == 3
+    assert "x-api-key" in run.stderr
+
+
+def test_verify_sends_the_guides_requests_and_shows_a_table(server: Any, tmp_path: Path) -> None:
+    run = darkroom("verify", "--runtime", "sdruntime", "--type", "sdwebui", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    kinds = [body["task"]["metadata"]["tasktype"] for body in server.bodies]
+    assert sorted(kinds) == ["extra-single-image", "image-to-image", "text-to-image"]
+    for kind in kinds:
+        assert kind in run.stdout
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+    links = [body["task"]["content"].get("image", "") for body in server.bodies]
+    assert any(link.startswith("https://huggingface.co/") for link in links)
+
+
+def test_verify_sends_a_pipeline_to_comfyui(server: Any, tmp_path: Path) -> None:
+    run = darkroom("verify", "--runtime", "comfy", "--type", "comfyui", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    assert [body["task"]["metadata"]["tasktype"] for body in server.bodies] == ["pipeline"]
+
+
+def test_verify_fails_when_a_task_does(server: Any, tmp_path: Path) -> None:
+    server.view |= {"status": "failed", "result": False}
+    run = darkroom("verify", "--runtime", "r", "--type", "sdwebui", folder=tmp_path, server=server)
+    assert run.returncode == 1
+    assert "failed" in run.stdout
+
+
+def test_verify_says_what_was_refused(server: Any, tmp_path: Path) -> None:
+    run = darkroom("verify", "--runtime", "r", "--type", "comfyui", folder=tmp_path, server=server, key="wrong")
+    assert run.returncode == 3
+    assert "refused" in run.stdout
+    assert "x-api-key" in run.stderr
+
+
+def test_verify_keeps_the_last_status_of_a_task_that_takes_too_long(server: Any, tmp_path: Path) -> None:
+    server.view |= {"status": "running"}
+    run = darkroom("verify", "--runtime", "r", "--type", "comfyui", "--timeout", "1", folder=tmp_path, server=server)
+    assert run.returncode == 1
+    assert "running" in run.stdout
+    assert "is still running" in run.stderr

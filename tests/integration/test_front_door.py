@@ -1,0 +1,224 @@
+"""Both doors before the emulator: what they write and publish is what an agent will find."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from darkroom.api.lambda_handler import compose
+from darkroom.client import ApiFailure, AsyncClient, Client, Status, text_to_image
+from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
+from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.samples import read_picture, read_sample
+from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, unwrap
+from darkroom.testing.free_port import free_port
+
+from .conftest import Plane
+
+KEY = "integration-key"
+
+
+def front_door_environment(plane: Plane) -> dict[str, str]:
+    return {
+        "AWS_DEFAULT_REGION": plane.settings.region,
+        "AWS_ENDPOINT_URL": str(plane.settings.endpoint_url),
+        "SNS_TOPIC_ARN": plane.provisioned.input_topic_arn,
+        "S3_BUCKET": plane.provisioned.bucket,
+        "DARKROOM_TASK_TABLE": plane.provisioned.table,
+        "DARKROOM_RUNTIMES": encode_catalogue([RuntimeSpec(name=plane.runtime, type="sdwebui")]),
+    }
+
+
+async def receive(plane: Plane) -> Delivery:
+    (message,) = await plane.queue.receive(wait_seconds=10)
+    await plane.queue.delete(message.receipt_handle)
+    return unwrap(message.body, message.attributes, message.message_id)
+
+
+@pytest.fixture
+def invoke(plane: Plane) -> Callable[..., tuple[int, Any]]:
+    handler = compose(front_door_environment(plane))
+
+    def call(method: str, path: str, document: Any = None, query: dict[str, str] | None = None) -> tuple[int, Any]:
+        event = {
+            "httpMethod": method,
+            "path": path,
+            "headers": {"content-type": "application/json"},
+            "queryStringParameters": query,
+            "body": None if document is None else json.dumps(document),
+            "isBase64Encoded": False,
+        }
+        reply = handler(event, None)
+        return reply["statusCode"], json.loads(reply["body"])
+
+    return call
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    process: asyncio.subprocess.Process
+    endpoint: str
+
+
+@pytest.fixture
+async def gateway(plane: Plane) -> AsyncIterator[RunningGateway]:
+    port = free_port()
+    environment = {
+        **os.environ,
+        **front_door_environment(plane),
+        "DARKROOM_API_KEYS": KEY,
+        "DARKROOM_PORT": str(port),
+        "DARKROOM_STAGE": "prod",
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "darkroom", "gateway", env=environment)
+    try:
+        await _wait_until_healthy(f"http://127.0.0.1:{port}/healthz")
+        yield RunningGateway(process, f"http://127.0.0.1:{port}/prod")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _wait_until_healthy(url: str) -> None:
+    deadline = time.monotonic() + 20
+    async with httpx.AsyncClient() as http:
+        while True:
+            try:
+                if (await http.get(url)).status_code == 200:
+                    return
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.05)
+
+
+def sample_for(plane: Plane, name: str = "v1alpha2-text-to-image") -> dict[str, Any]:
+    sample = read_sample(name)
+    sample["task"]["metadata"]["runtime"] = plane.runtime
+    return sample
+
+
+async def test_lambda_records_and_publishes(plane: Plane, invoke: Callable[..., tuple[int, Any]]) -> None:
+    sample = sample_for(plane)
+    status, reply = invoke("POST", "/v1alpha2", sample)
+    assert (status, reply["output_location"]) == (200, f"s3://{plane.provisioned.bucket}/output/test-t2i")
+    delivery = await receive(plane)
+    assert isinstance(delivery.payload, str)
+    assert json.loads(delivery.payload) == sample["task"]
+    record = await plane.aws.task_table(plane.provisioned.table).get("test-t2i")
+    assert record is not None
+    assert (record.status, record.submission_id) == (Status.QUEUED, delivery.submission_id)
+    assert invoke("GET", "/v1alpha2/tasks/test-t2i")[1]["status"] == "queued"
+    assert invoke("PUT", "/v1alpha2/tasks/test-t2i/cancel")[0] == 202
+    assert invoke("GET", "/v1alpha2/tasks/test-t2i")[1]["cancel_requested"] is True
+    assert invoke("GET", "/v1alpha2/tasks/nobody")[0] == 404
+
+
+async def test_lambda_offloads_what_does_not_fit(plane: Plane, invoke: Callable[..., tuple[int, Any]]) -> None:
+    sample = sample_for(plane, "v1alpha2-image-to-image")
+    sample["task"]["content"]["init_images"] = [base64.b64encode(os.urandom(3_000_000)).decode()]
+    assert invoke("POST", "/v1alpha2", sample)[0] == 200
+    delivery = await receive(plane)
+    assert isinstance(delivery.payload, PayloadPointer)
+    assert delivery.payload.key.startswith(RESERVED_PREFIX)
+    payload = await plane.aws.bucket(delivery.payload.bucket).get(delivery.payload.key)
+    assert json.loads(payload) == sample["task"]
+    assert delivery.attributes["ExtendedPayloadSize"] == str(len(payload))
+    assert decode_message(payload).faults == ()
+
+
+async def test_lambda_gives_links_that_open_without_credentials(
+    plane: Plane, invoke: Callable[..., tuple[int, Any]]
+) -> None:
+    invoke("POST", "/v1alpha2", sample_for(plane))
+    await _complete(plane, "test-t2i")
+    _, view = invoke("GET", "/v1alpha2/tasks/test-t2i", query={"links": "true"})
+    (link,) = view["links"]["image_url"]
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(link)).content == read_picture()
+
+
+async def test_lambda_says_try_again_when_aws_does_not_answer(plane: Plane) -> None:
+    nowhere = {**front_door_environment(plane), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    handler = compose(nowhere)
+    headers = {"Content-Type": "application/json"}
+    reply = handler(
+        {"httpMethod": "POST", "path": "/v1alpha2", "headers": headers, "body": json.dumps(sample_for(plane))}, None
+    )
+    assert reply["statusCode"] == 503
+    assert reply["headers"]["Retry-After"]
+
+
+async def test_lambda_is_at_fault_when_its_topic_does_not_exist(plane: Plane) -> None:
+    wrong = {**front_door_environment(plane), "SNS_TOPIC_ARN": plane.provisioned.input_topic_arn + "-gone"}
+    handler = compose(wrong)
+    headers = {"Content-Type": "application/json"}
+    reply = handler(
+        {"httpMethod": "POST", "path": "/v1alpha2", "headers": headers, "body": json.dumps(sample_for(plane))}, None
+    )
+    assert reply["statusCode"] == 500
+    assert await plane.aws.task_table(plane.provisioned.table).get("test-t2i") is None
+
+
+async def test_the_gateway_serves_the_sdk_and_stops_when_told(plane: Plane, gateway: RunningGateway) -> None:
+    async with AsyncClient(gateway.endpoint, KEY) as client:
+        accepted = await client.submit(text_to_image("a cat", runtime=plane.runtime, context={"order": 7}))
+        delivery = await receive(plane)
+        assert isinstance(delivery.payload, str)
+        assert decode_message(delivery.payload).id == accepted.id
+        await _complete(plane, accepted.id)
+        view = await client.wait(accepted.id, timeout_seconds=20)
+        assert (view.status, view.result, view.context) == (Status.COMPLETED, True, {"order": 7})
+        (picture,) = await client.download(accepted.id)
+        assert picture.data == read_picture()
+    gateway.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(gateway.process.wait(), 15) == 0
+
+
+async def test_the_gateway_takes_three_megabytes_and_refuses_seven(plane: Plane, gateway: RunningGateway) -> None:
+    def submit(size: int) -> None:
+        sample = sample_for(plane)
+        sample["task"]["content"]["init_images"] = ["A" * size]
+        with Client(gateway.endpoint, KEY) as client:
+            client.submit(sample)
+
+    await asyncio.to_thread(submit, 3_000_000)
+    assert isinstance((await receive(plane)).payload, PayloadPointer)
+    with pytest.raises(ApiFailure, match="larger than 6 MB") as caught:
+        await asyncio.to_thread(submit, 7_000_000)
+    assert caught.value.status_code == 413
+
+
+async def test_of_a_hundred_at_once_about_fifty_pass(plane: Plane, gateway: RunningGateway) -> None:
+    async with httpx.AsyncClient(headers={"x-api-key": KEY}, limits=httpx.Limits(max_connections=100)) as http:
+        replies = await asyncio.gather(
+            *(http.post(f"{gateway.endpoint}/v1alpha2", json=sample_for(plane)) for _ in range(100))
+        )
+    passed = sum(reply.status_code == 200 for reply in replies)
+    assert {reply.status_code for reply in replies} == {200, 429}
+    assert 50 <= passed < 90  # the bucket refills by 30 each second while they arrive
+
+
+async def _complete(plane: Plane, task_id: str) -> None:
+    """What an agent does when a task is done."""
+    key = f"output/{task_id}/{task_id}-abcd-1.png"
+    await plane.aws.bucket(plane.provisioned.bucket).put(key, read_picture(), "image/png")
+    table = plane.aws.task_table(plane.provisioned.table)
+    record = await table.get(task_id)
+    assert record is not None
+    url = f"s3://{plane.provisioned.bucket}/{key}"
+    done = msgspec.structs.replace(record, status=Status.COMPLETED, image_url=[url], updated_at=record.updated_at + 1)
+    await table.advance(done)

@@ -33,6 +33,7 @@ ACCOUNT = "000000000000"
 ASSETS = f"darkroom-assets-{ACCOUNT}-us-east-1"
 MODEL = b"checkpoint" * 1000
 QUICK = Timing(time.monotonic, time.sleep, poll_seconds=0.05, limit_seconds=60)
+REGISTRY = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
 READS = ("Get", "List", "Describe", "Head")
 
 
@@ -105,7 +106,7 @@ class Account:
             assert asset_bucket == ASSETS
             return self._assembly
 
-        wishes = Wishes(model_url=self._hub + path)
+        wishes = Wishes(model_url=self._hub + path, image_registry=REGISTRY)
         return Deployment(
             self.cloud, self.file, wishes, self.lines.append, synthesis=synthesis, out=self.file.parent, timing=QUICK
         )
@@ -192,7 +193,7 @@ def test_half_a_model_is_never_left_behind(account: Account, path: str) -> None:
 
 
 def test_nothing_is_done_when_the_users_own_bucket_or_model_is_missing(account: Account) -> None:
-    account.file.write_text(initial_config(Wishes(bucket="nobodys-bucket")))
+    account.file.write_text(initial_config(Wishes(bucket="nobodys-bucket", image_registry=REGISTRY)))
     with pytest.raises(StackFailure, match="it does not exist in this account"):
         account.deployment().run()
     assert account.changes == []

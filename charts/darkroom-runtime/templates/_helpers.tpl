@@ -41,7 +41,7 @@ darkroom/runtime-type: {{ .Values.runtime.type | quote }}
 {{/* The runtime's image: the user's, or the sample of its type. */}}
 {{- define "runtime.inferenceImage" -}}
 {{- $image := .Values.runtime.inferenceApi.image -}}
-{{- $samples := dict "sdwebui" "darkroom/sdwebui" "comfyui" "darkroom/comfyui" "diffusers" "darkroom/inference" -}}
+{{- $samples := dict "sdwebui" "public.ecr.aws/bingjiao/sd-on-eks/sdwebui" "comfyui" "public.ecr.aws/bingjiao/sd-on-eks/comfyui" "diffusers" "darkroom/inference" -}}
 {{- $repository := $image.repository | default (get $samples .Values.runtime.type) -}}
 {{- if not $repository -}}
 {{- fail (printf "runtime.inferenceApi.image.repository must be set for the runtime type %q" .Values.runtime.type) -}}

@@ -45,6 +45,9 @@ BucketOption = Annotated[
     str | None,
     typer.Option("--bucket", "-b", help="Existing bucket with models. Default: one is made.", show_default=False),
 ]
+RegistryOption = Annotated[
+    str | None, typer.Option(help="Registry that `darkroom images push` filled.", show_default=False)
+]
 DEFAULT_CONFIG = Path("config.yaml")
 
 
@@ -64,6 +67,7 @@ def deploy(
     runtime_type: Annotated[
         str, typer.Option("--runtime-type", "-t", help="Type of a new runtime: sdwebui or comfyui.")
     ] = "sdwebui",
+    image_registry: RegistryOption = None,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -74,7 +78,7 @@ def deploy(
     console = _console()
     if runtime_type not in ("sdwebui", "comfyui", "diffusers"):
         raise SettingsError(f"--runtime-type must be sdwebui, comfyui or diffusers, not {runtime_type!r}")
-    wishes = Wishes(stack_name, runtime_name, runtime_type, bucket, snapshot)
+    wishes = Wishes(stack_name, runtime_name, runtime_type, bucket, snapshot, image_registry=image_registry)
     try:
         cloud = open_cloud(region, profile, endpoint_url)
     except SettingsError:
@@ -141,11 +145,12 @@ def config_init(
     bucket: BucketOption = None,
     runtime_name: Annotated[str, typer.Option("--runtime-name", "-r", help="Names the runtime.")] = "sdruntime",
     runtime_type: Annotated[str, typer.Option("--runtime-type", "-t", help="Type of the runtime.")] = "sdwebui",
+    image_registry: RegistryOption = None,
 ) -> None:
     """Write a config.yaml with one runtime. A file that is there is not touched."""
     if file.exists():
         raise SettingsError(f"{file} exists already; give another name or remove it")
-    text = initial_config(Wishes(stack_name, runtime_name, runtime_type, bucket))
+    text = initial_config(Wishes(stack_name, runtime_name, runtime_type, bucket, image_registry=image_registry))
     parse_config(text, str(file))
     file.write_text(text)
     _console().print(f"{escape(str(file))} written; check it with: darkroom config validate", highlight=False)

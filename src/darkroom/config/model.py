@@ -97,6 +97,20 @@ class Alarms(ConfigModel):
     )
 
 
+class Mirrors(ConfigModel):
+    """Copies of what is public otherwise, for networks that do not reach it, as in China."""
+
+    image_registry: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$")] | None = Field(
+        default=None, description="registry that `darkroom images push` and `mirror` filled"
+    )
+    karpenter_chart: Annotated[str, Field(pattern=r"^oci://.+")] | None = Field(
+        default=None, description="OCI address of Karpenter's Helm chart"
+    )
+    keda_chart: Annotated[str, Field(pattern=r"^(oci|https?)://.+")] | None = Field(
+        default=None, description="address of KEDA's Helm chart: OCI, or the HTTP folder with its index.yaml"
+    )
+
+
 class RuntimeConfig(ConfigModel):
     """One Stable Diffusion runtime: its queue, its pods and its nodes."""
 
@@ -169,6 +183,7 @@ class DarkroomConfig(ConfigModel):
     )
     log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
     alarms: Alarms = Alarms()
+    mirrors: Mirrors = Mirrors()
 
     @property
     def cloudformation_stack_name(self) -> str:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from darkroom.config.model import DarkroomConfig, RuntimeConfig
+from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
 
@@ -58,8 +58,22 @@ def runtime_values(
         deployment["karpenter"]["nodeTemplate"]["subnetIds"] = list(config.network.private_subnet_ids)
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
-    pinned = {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}} if bottlerocket_version else {}
-    return merge(pinned, runtime.extra_values, deployment)
+    proposed: dict[str, Any] = {}
+    if bottlerocket_version:
+        proposed = {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}}
+    if config.mirrors.image_registry:
+        proposed = merge(proposed, _images(config.mirrors.image_registry, runtime))
+    return merge(proposed, runtime.extra_values, deployment)
+
+
+def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
+    """Where `darkroom images push` puts the images."""
+    names = {"sdwebui": "darkroom/sdwebui", "comfyui": "darkroom/comfyui", DIFFUSERS: "darkroom/inference"}
+    values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent"}}}
+    values["queueAgent"]["xray"] = {"daemon": {"image": {"repository": f"{registry}/xray/aws-xray-daemon"}}}
+    if runtime.type in names:
+        values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}"}}
+    return {"runtime": values}
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

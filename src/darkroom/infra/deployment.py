@@ -40,6 +40,7 @@ class Wishes:
     bucket: str | None = None
     snapshot: str | None = None
     model_url: str = DEFAULT_MODEL_URL
+    image_registry: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def initial_config(wishes: Wishes, partition: str = "aws", bucket: str | None = 
         "APIGW": {"stageName": "prod", "throttle": {"rateLimit": 30, "burstLimit": 50}},
         "modelsRuntime": [runtime],
     }
+    if wishes.image_registry:
+        document["mirrors"] = {"imageRegistry": wishes.image_registry}
     head = "# What Darkroom deploys. docs/configure.md explains every key; check it with: darkroom config validate\n"
     return head + yaml.safe_dump(document, sort_keys=False)
 

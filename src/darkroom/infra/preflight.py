@@ -57,6 +57,7 @@ def check(cloud: Cloud | None, config: DarkroomConfig | None) -> list[Finding]:
         return findings
     findings += _guarded("service quotas", lambda: _quotas(cloud, config))
     findings += _guarded("instance types", lambda: _instance_types(cloud, config))
+    findings += _images(config, cloud)
     findings += _guarded("models", lambda: _models(cloud, config))
     return findings
 
@@ -148,6 +149,23 @@ def _instance_types(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:
             yield Finding(Verdict.MISSING, f"instance types of {runtime}", remedy)
         else:
             yield Finding(Verdict.GOOD, f"instance types of {runtime}: offered in {', '.join(sorted(zones))}")
+
+
+def _images(config: DarkroomConfig, cloud: Cloud) -> Iterator[Finding]:
+    """Nobody publishes the queue agent's image for the user; and in China public registries cannot be relied on."""
+    remedy = "darkroom images build && darkroom images push, then set mirrors.imageRegistry in config.yaml"
+    for runtime in config.models_runtime:
+        images = runtime.extra_values.get("runtime", {})
+        own_agent = images.get("queueAgent", {}).get("image", {}).get("repository")
+        own_runtime = images.get("inferenceApi", {}).get("image", {}).get("repository")
+        is_sample = runtime.type in ("sdwebui", "comfyui") and cloud.facts.public_images
+        if not config.mirrors.image_registry and not (own_agent and (own_runtime or is_sample)):
+            yield Finding(Verdict.MISSING, f"images of {runtime.name}", remedy)
+        else:
+            yield Finding(Verdict.GOOD, f"images of {runtime.name}")
+    if not cloud.facts.public_images and not (config.mirrors.karpenter_chart and config.mirrors.keda_chart):
+        remedy = "charts and images of Karpenter and KEDA come from public registries: set mirrors in config.yaml"
+        yield Finding(Verdict.UNKNOWN, "public registries", remedy)
 
 
 def _models(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:

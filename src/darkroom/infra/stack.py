@@ -23,6 +23,7 @@ from darkroom.infra.parts.observability import Observability, allow_topic_tracin
 from darkroom.infra.parts.runtime import Namespaces, Runtime
 from darkroom.infra.parts.task_plane import TaskPlaneResources
 
+# Public, unless config.yaml names mirrors.
 KARPENTER_REPOSITORY = "oci://public.ecr.aws/karpenter/karpenter"
 KEDA_REPOSITORY = "https://kedacore.github.io/charts"
 
@@ -31,7 +32,6 @@ KEDA_REPOSITORY = "https://kedacore.github.io/charts"
 class StackOptions:
     """What is not in config.yaml: where, and with which code.
 
-    `karpenter_repository` and `keda_repository` may name mirrors.
     `bottlerocket_version` (as v1.2.3) pins the nodes' operating system where config.yaml does not.
     `task_plane_only` leaves out all but the front door, topics, queues, bucket and table, which come out the same.
     """
@@ -40,8 +40,6 @@ class StackOptions:
     lambda_bundle: Path
     chart: Path
     task_plane_only: bool = False
-    karpenter_repository: str = KARPENTER_REPOSITORY
-    keda_repository: str = KEDA_REPOSITORY
     bottlerocket_version: str | None = None
 
 
@@ -78,9 +76,23 @@ class DarkroomStack(Stack):
         config, options = self._config, self._options
         network = Network(self, "Network", config.network, log_retention)
         cluster = Cluster(self, "Eks", config, network.vpc)
-        karpenter = Karpenter(self, "Karpenter", cluster, options.karpenter_repository, self._facts.dns_suffix)
+        mirrors = config.mirrors
+        karpenter = Karpenter(
+            self,
+            "Karpenter",
+            cluster,
+            mirrors.karpenter_chart or KARPENTER_REPOSITORY,
+            self._facts.dns_suffix,
+            mirrors.image_registry,
+        )
         add_ons = AddOns(
-            self, "AddOns", cluster, list(tasks.queues.values()), config.model_bucket_arn, options.keda_repository
+            self,
+            "AddOns",
+            cluster,
+            list(tasks.queues.values()),
+            config.model_bucket_arn,
+            mirrors.keda_chart or KEDA_REPOSITORY,
+            mirrors.image_registry,
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
         namespaces = Namespaces(self, "Namespaces", cluster)

@@ -29,8 +29,6 @@ def synthesise(
     asset_bucket: str,
     task_plane_only: bool = False,
     for_emulator: bool = False,
-    karpenter_repository: str | None = None,
-    keda_repository: str | None = None,
     bottlerocket_version: str | None = None,
 ) -> Assembly:
     """Write the cloud assembly into `out`.
@@ -43,7 +41,7 @@ def synthesise(
     _use_our_node()
     # Imported late: loading the CDK starts a Node process and takes seconds.
     from darkroom.infra.app import build_app
-    from darkroom.infra.stack import KARPENTER_REPOSITORY, KEDA_REPOSITORY, StackOptions
+    from darkroom.infra.stack import StackOptions
 
     out.mkdir(parents=True, exist_ok=True)
     build = build_bundle_for_here if for_emulator else build_bundle_for_lambda
@@ -52,8 +50,6 @@ def synthesise(
         lambda_bundle=build(out / "lambda-bundle"),
         chart=chart_folder(),
         task_plane_only=task_plane_only,
-        karpenter_repository=karpenter_repository or KARPENTER_REPOSITORY,
-        keda_repository=keda_repository or KEDA_REPOSITORY,
         bottlerocket_version=bottlerocket_version,
     )
     app, stack = build_app(config, options, out, asset_bucket)

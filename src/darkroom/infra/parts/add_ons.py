@@ -30,14 +30,15 @@ class AddOns(Construct):
         queues: list[sqs.Queue],
         model_bucket_arn: str | None,
         keda_repository: str,
+        registry: str | None,
     ) -> None:
         super().__init__(scope, id_)
-        self.charts: list[Construct] = [self._keda(cluster, queues, keda_repository)]
+        self.charts: list[Construct] = [self._keda(cluster, queues, keda_repository, registry)]
         if model_bucket_arn is not None:
             self.charts.append(self._mountpoint(cluster, model_bucket_arn))
         self._observability(cluster)
 
-    def _keda(self, cluster: Cluster, queues: list[sqs.Queue], repository: str) -> Construct:
+    def _keda(self, cluster: Cluster, queues: list[sqs.Queue], repository: str, registry: str | None) -> Construct:
         role = cluster.pod_role(self, "KedaRole")
         role.add_to_policy(
             iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
@@ -57,6 +58,7 @@ class AddOns(Construct):
                 "serviceAccount": {"operator": {"create": True, "name": KEDA_OPERATOR}},
                 # Two, so that one node can go away while the other decides about replicas.
                 "operator": {"replicaCount": 2},
+                **({"global": {"image": {"registry": registry}}} if registry else {}),
             },
         )
         chart.node.add_dependency(association, *cluster.ready)

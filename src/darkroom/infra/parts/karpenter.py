@@ -34,7 +34,9 @@ INTERRUPTIONS = {
 class Karpenter(Construct):
     """`chart` is the controller; `node_role` is what the nodes that it makes are allowed to do."""
 
-    def __init__(self, scope: Construct, id_: str, cluster: Cluster, chart_repository: str, dns_suffix: str) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, cluster: Cluster, chart_repository: str, dns_suffix: str, registry: str | None
+    ) -> None:
         super().__init__(scope, id_)
         self._cluster = cluster
         self.node_role = self._node_role()
@@ -78,6 +80,7 @@ class Karpenter(Construct):
                 },
                 # EKS Pod Identity and the cluster's DNS must not depend on nodes that Karpenter is to make.
                 "dnsPolicy": "Default",
+                **({"controller": {"image": {"repository": f"{registry}/karpenter/controller"}}} if registry else {}),
             },
         )
         self.chart.node.add_dependency(association, *cluster.ready)

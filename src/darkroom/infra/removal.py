@@ -58,8 +58,41 @@ class Removal:
             output_bucket = self._operations.outputs().get("OutputS3Bucket", "").rpartition(":")[2]
             kept += [f"s3://{output_bucket}"] if output_bucket else []
             with translated("removing the stack"):
-                self._operations.delete()
+                self._delete()
         return kept
+
+    def _delete(self) -> None:
+        """Remove the stack, and the GPU nodes that Karpenter had no time to end before it went itself."""
+        try:
+            self._operations.delete()
+        except StackFailure:
+            if not self._end_nodes():
+                raise
+            self._told("nodes that outlived Karpenter kept the stack from going: trying again without them")
+            self._operations.delete()
+        self._end_nodes()
+
+    def _end_nodes(self) -> list[str]:
+        """Terminate the instances that Karpenter made for this cluster, and wait until they are gone."""
+        ec2 = self._cloud.client("ec2")
+        pages = ec2.get_paginator("describe_instances").paginate(
+            Filters=[
+                {"Name": f"tag:kubernetes.io/cluster/{self._config.cloudformation_stack_name}", "Values": ["owned"]},
+                {"Name": "tag-key", "Values": ["karpenter.sh/nodepool"]},
+                {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+            ]
+        )
+        nodes = [
+            instance["InstanceId"]
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        ]
+        if nodes:
+            ec2.terminate_instances(InstanceIds=nodes)
+            self._told(f"terminating {len(nodes)} nodes: {', '.join(nodes)}")
+            ec2.get_waiter("instance_terminated").wait(InstanceIds=nodes)
+        return nodes
 
     def _resources(self) -> dict[str, list[str]]:
         """The stack's resources by type, as their physical ids."""

@@ -93,6 +93,7 @@ class DarkroomStack(Stack):
             config.model_bucket_arn,
             mirrors.keda_chart or KEDA_REPOSITORY,
             mirrors.image_registry,
+            log_retention,
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
         namespaces = Namespaces(self, "Namespaces", cluster)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -17,6 +18,7 @@ KEDA_NAMESPACE = "keda"
 KEDA_OPERATOR = "keda-operator"
 MOUNTPOINT_ADD_ON = "aws-mountpoint-s3-csi-driver"
 OBSERVABILITY_ADD_ON = "amazon-cloudwatch-observability"
+INSIGHTS_LOG_GROUPS = ("application", "dataplane", "host", "performance")
 
 
 class AddOns(Construct):
@@ -31,12 +33,13 @@ class AddOns(Construct):
         model_bucket_arn: str | None,
         keda_repository: str,
         registry: str | None,
+        log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, id_)
         self.charts: list[Construct] = [self._keda(cluster, queues, keda_repository, registry)]
         if model_bucket_arn is not None:
             self.charts.append(self._mountpoint(cluster, model_bucket_arn))
-        self._observability(cluster)
+        self._observability(cluster, log_retention)
 
     def _keda(self, cluster: Cluster, queues: list[sqs.Queue], repository: str, registry: str | None) -> Construct:
         role = cluster.pod_role(self, "KedaRole")
@@ -72,8 +75,17 @@ class AddOns(Construct):
         values: dict[str, Any] = {"node": {"tolerateAllTaints": True}}
         return cluster.add_managed_add_on(MOUNTPOINT_ADD_ON, values, "s3-csi-driver-sa", role)
 
-    def _observability(self, cluster: Cluster) -> Construct:
+    def _observability(self, cluster: Cluster, log_retention: logs.RetentionDays) -> Construct:
         """Fluent Bit's logs, Container Insights, and the DCGM exporter's GPU metrics come with one add-on."""
+        for name in INSIGHTS_LOG_GROUPS:
+            # Otherwise the agent would make them itself, and keep everything for ever.
+            logs.LogGroup(
+                self,
+                f"Logs-{name}",
+                log_group_name=f"/aws/containerinsights/{Stack.of(self).stack_name}/{name}",
+                retention=log_retention,
+                removal_policy=RemovalPolicy.DESTROY,
+            )
         role = cluster.pod_role(self, "CloudWatchRole")
         role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchAgentServerPolicy"))
         values: dict[str, Any] = {

@@ -57,6 +57,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_expiry_seconds: float | None = None
     grace_period_seconds: float = 100.0
     receive_wait_seconds: int = 20
+    model_window: int = 10
+    most_overtakes: int = 8
     maximum_held_bytes: int = 48 * 1024 * 1024
     health_host: str = "127.0.0.1"
     health_port: int | None = None
@@ -115,6 +117,8 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         task_expiry_seconds=read.number("DARKROOM_TASK_EXPIRY_SECONDS", float, 0.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
         receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 20, at_least=0),
+        model_window=read.number("DARKROOM_MODEL_WINDOW", int, 10, at_least=1),
+        most_overtakes=read.number("DARKROOM_MOST_OVERTAKES", int, 8, at_least=0),
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,

@@ -433,17 +433,44 @@ async def test_25_cancelling_a_pending_job_interrupts_nobody(adapter: ComfyUi, f
     assert fake.interrupts == []
 
 
+async def test_cancelling_while_the_server_takes_the_job(adapter: ComfyUi, fake: FakeComfyUi) -> None:
+    fake.faults.append(ComfyUiFault.HANG)
+    fake.submission_gate = asyncio.Event()
+    prepared = await adapter.prepare(pipeline(text_to_image_workflow()))
+    run = asyncio.create_task(adapter.run(prepared, lambda _: None))
+    await wait_until(lambda: fake.arrivals == 1)
+    await adapter.interrupt(prepared)
+    fake.submission_gate.set()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(GenerationInterrupted):
+            await run
+
+
 async def test_a_predecessors_jobs_are_removed_and_strangers_are_left_alone(
     adapter: ComfyUi, fake: FakeComfyUi, http: aiohttp.ClientSession
 ) -> None:
-    fake.faults.append(ComfyUiFault.HANG)
-    for client_id in ("darkroom-of-before", "a person with a browser"):
-        body = {"prompt": text_to_image_workflow(seed=len(client_id)), "client_id": client_id}
+    fake.executor.latency_seconds = 0.4
+    clients = ("a person with a browser", "darkroom-of-before")
+    for client_id in clients:
+        body = {"prompt": text_to_image_workflow(seed=len(client_id)), "client_id": client_id, "prompt_id": client_id}
         async with http.post(f"{fake.url}/prompt", json=body):
             pass
     await wait_until(lambda: fake.running is not None)
     assert (await generate(adapter, pipeline(text_to_image_workflow(seed=99)))).outputs
-    assert sorted(record["status"]["status_str"] for record in fake.history.values()) == ["error", "success", "success"]
+    assert fake.history[clients[0]]["status"]["status_str"] == "success"
+    assert clients[1] not in fake.history
+
+
+async def test_a_predecessors_running_job_is_interrupted(
+    adapter: ComfyUi, fake: FakeComfyUi, http: aiohttp.ClientSession
+) -> None:
+    fake.faults.append(ComfyUiFault.HANG)
+    body = {"prompt": text_to_image_workflow(seed=2), "client_id": "darkroom-of-before", "prompt_id": "left behind"}
+    async with http.post(f"{fake.url}/prompt", json=body):
+        pass
+    await wait_until(lambda: fake.running is not None)
+    assert (await generate(adapter, pipeline(text_to_image_workflow(seed=99)))).outputs
+    assert "left behind" in fake.interrupts
 
 
 # Inputs

@@ -19,18 +19,12 @@ from darkroom.runtimes.protocol import GenerationRequest, RuntimeContext
 from darkroom.runtimes.registry import create_runtime
 from darkroom.tasks.task import TaskKind
 from darkroom.testing.comfyui_nodes import text_to_image_workflow
+from darkroom.testing.free_port import free_port
 
 REQUESTS = {
     "sdwebui": GenerationRequest("one", TaskKind.TEXT_TO_IMAGE, {"prompt": "a cat"}, PATIENCE_SECONDS),
     "comfyui": GenerationRequest("one", TaskKind.PIPELINE, text_to_image_workflow(), PATIENCE_SECONDS),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

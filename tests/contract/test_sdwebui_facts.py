@@ -224,6 +224,18 @@ async def test_errors_500_of_the_servers_own_give_kind_and_reason(adapter: SdWeb
         await generate(adapter, text_to_image())
 
 
+async def test_errors_401_ask_for_a_password_and_never_show_one(http: aiohttp.ClientSession) -> None:
+    async with FakeSdWebui(credentials=("agent", "s3cret")) as fake:
+        address = fake.url.removeprefix("http://")
+        await SdWebui(RuntimeContext(f"http://agent:s3cret@{address}", http), QUICK).check_ready()
+        with pytest.raises(RuntimeUnavailable, match="API_BASE_URL") as caught:
+            await SdWebui(RuntimeContext(f"http://agent:hunter2@{address}", http), QUICK).check_ready()
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(RuntimeUnavailable, match="cannot be reached") as caught:
+        await SdWebui(RuntimeContext(f"http://agent:hunter2@{address}", http), QUICK).check_ready()
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_errors_404_in_fastapis_shape_mean_that_the_api_is_off(http: aiohttp.ClientSession) -> None:
     async with FakeSdWebui() as fake:
         adapter = SdWebui(RuntimeContext(f"{fake.url}/elsewhere", http), QUICK)
@@ -281,6 +293,15 @@ async def test_models_are_found_by_title_model_name_and_file_name(
     assert dynamic.loaded_model == SECOND
 
 
+async def test_models_the_loaded_one_is_known_from_the_start(dynamic: SdWebui, adapter: SdWebui) -> None:
+    await dynamic.check_ready()
+    assert dynamic.loaded_model == FIRST
+    prepared = await dynamic.prepare(text_to_image(alwayson_scripts={"sd_model_checkpoint": "first"}))
+    assert prepared.model == dynamic.loaded_model
+    await adapter.check_ready()
+    assert adapter.loaded_model is None
+
+
 async def test_models_are_switched_once_for_a_row_of_tasks(dynamic: SdWebui, fake: FakeSdWebui) -> None:
     for name in (SECOND, SECOND, FIRST, FIRST, SECOND):
         await generate(dynamic, text_to_image(alwayson_scripts={"sd_model_checkpoint": name}))
@@ -329,12 +350,36 @@ async def test_models_a_switch_waits_for_the_running_job(dynamic: SdWebui, fake:
     assert '"sd_model_name": "second"' in second.response["info"]
 
 
+async def test_models_the_wait_before_a_switch_does_not_count(dynamic: SdWebui, fake: FakeSdWebui) -> None:
+    fake.latency_seconds = 0.8
+    first = asyncio.create_task(generate(dynamic, text_to_image("one")))
+    await wait_until(lambda: fake.job.count > 0)
+    fake.latency_seconds = 0.0
+    scripts = {"sd_model_checkpoint": SECOND}
+    assert (await generate(dynamic, text_to_image("two", timeout=0.5, alwayson_scripts=scripts))).outputs
+    await first
+
+
 async def test_interrupted_by_somebody_else_is_not_a_success_with_fewer_pictures(
     adapter: SdWebui, fake: FakeSdWebui
 ) -> None:
     fake.faults.append(SdWebuiFault.PARTIAL)
     with pytest.raises(GenerationInterrupted, match="it made 2 of 3 pictures"):
         await generate(adapter, text_to_image(n_iter=3))
+
+
+async def test_interrupted_by_somebody_else_is_noticed_even_where_the_only_picture_came(
+    adapter: SdWebui, fake: FakeSdWebui, http: aiohttp.ClientSession
+) -> None:
+    """One picture for one seed: only the server's state tells that it is half done."""
+    fake.faults.append(SdWebuiFault.HANG)
+    task = asyncio.create_task(generate(adapter, text_to_image()))
+    await wait_until(lambda: fake.job.count > 0)
+    async with http.post(f"{fake.url}/sdapi/v1/interrupt"):
+        pass
+    with pytest.raises(GenerationInterrupted, match="somebody interrupted"):
+        await task
+    assert (await generate(adapter, text_to_image())).outputs
 
 
 async def test_interrupt_answers_200_with_partial_images_and_hits_only_the_running_request(

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.device import Device
+from darkroom.agent.fetching import Fetching
 from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake, Unreadable
 from darkroom.agent.job import Job
@@ -41,7 +42,8 @@ from darkroom.errors import (
 )
 from darkroom.logs import log, logger
 from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, backoff_seconds, decide_on_failure
-from darkroom.runtimes.protocol import Generation, Prepared, Runtime, StreamedBody
+from darkroom.policy.turn_order import MOST_OVERTAKES
+from darkroom.runtimes.protocol import Generation, Prepared, Progress, Runtime, StreamedBody
 from darkroom.tasks.task import Status
 
 # How long the runtime may take to hear that it should stop.
@@ -51,6 +53,12 @@ _READINESS_PAUSE_SECONDS = 0.5
 
 class ShuttingDown(DarkroomError):
     """The agent was told to stop; its work goes back to the queue."""
+
+    retryable = True
+
+
+class TooEarly(DarkroomError):
+    """The task waits here for a device that will not be free soon; another agent may begin it sooner."""
 
     retryable = True
 
@@ -74,6 +82,8 @@ class AgentParts:
     clock: Clock = field(default_factory=Clock)
     notify_when_running: bool = False
     receive_wait_seconds: int = LONGEST_WAIT_SECONDS
+    model_window: int = 1
+    most_overtakes: int = MOST_OVERTAKES
 
 
 class Agent:
@@ -82,22 +92,40 @@ class Agent:
     def __init__(self, parts: AgentParts) -> None:
         self._parts = parts
         self._clock = parts.clock
-        self._device = Device(parts.clock)
-        self._pace = Pace()
         self._stopping = asyncio.Event()
+        self._pace = Pace()
+        self._device = Device(
+            parts.clock,
+            remaining_seconds=self._pace.remaining_seconds,
+            loaded_model=lambda: parts.runtime.loaded_model,
+            queues=parts.runtime.queues,
+            most_overtakes=parts.most_overtakes,
+        )
+        self._fetching = Fetching(
+            queue=parts.queue,
+            device=self._device,
+            pace=self._pace,
+            budget=parts.budget,
+            health=parts.health,
+            clock=parts.clock,
+            stopping=self._stopping,
+            give_back=self._give_back_early,
+            wait_seconds=parts.receive_wait_seconds,
+            model_window=parts.model_window,
+        )
         self._handlers: set[asyncio.Task[None]] = set()
         self._jobs: set[Job] = set()
-        self._arriving: set[Lease] = set()
 
     async def run(self) -> None:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
         while not self._stopping.is_set():
             if not await self._wait_until_ready():
                 break
-            if not await self._wait_for_room():
-                continue
-            for message in await self._receive():
-                self._start(message)
+            for message in await self._fetching.next_messages():
+                if self._stopping.is_set():
+                    await self._lease(message).give_back(0)
+                else:
+                    self._start(message)
         while self._handlers:
             await asyncio.wait(self._handlers)
 
@@ -109,9 +137,8 @@ class Agent:
         log(logging.INFO, "agent.stopping", "told to stop", held=len(self._jobs))
         self._stopping.set()
         self._device.changed.set()
-        running = self._device.running
         for job in list(self._jobs):
-            if job is not running and not job.settling:
+            if not self._device.is_at_runtime(job) and not job.was_run:
                 job.stop(ShuttingDown("the agent was told to stop"))
         if self._handlers:
             await asyncio.wait(self._handlers, timeout=max(0.0, grace_seconds - 2 * _INTERRUPT_SECONDS))
@@ -121,8 +148,6 @@ class Agent:
             _, late = await asyncio.wait(self._handlers, timeout=2 * _INTERRUPT_SECONDS)
             for handler in late:
                 handler.cancel()
-
-    # --- when to fetch ----------------------------------------------------------------------------------------------
 
     async def _wait_until_ready(self) -> bool:
         """Return True when the runtime can take tasks, False when the agent is to stop first."""
@@ -134,71 +159,23 @@ class Agent:
                 await self._parts.runtime.check_ready()
             except RuntimeFailure as error:
                 self._parts.health.runtime_reason = str(error)
-                await self._pause(_READINESS_PAUSE_SECONDS)
+                await self._fetching.pause(_READINESS_PAUSE_SECONDS)
             else:
                 self._parts.health.runtime_is_ready()
                 log(logging.INFO, "runtime.ready", "the runtime is ready")
                 return True
         return False
 
-    async def _wait_for_room(self) -> bool:
-        """Return True when a message should be fetched now, False when anything has changed meanwhile."""
-        self._device.changed.clear()
-        self._parts.budget.freed.clear()
-        waiting = len(self._device.waiting) + len(self._arriving)
-        if not self._parts.budget.has_room:
-            await self._first_of(self._parts.budget.freed)
-            return False
-        if waiting == 0 and self._device.running is None:
-            return True
-        if waiting >= self._pace.wanted_waiting:
-            await self._first_of(self._device.changed)
-            return False
-        pause = self._pace.seconds_until_fetch(self._device.elapsed_seconds)
-        if pause == 0:
-            return True
-        await self._first_of(self._device.changed, timeout=pause)
-        return False
-
-    async def _first_of(self, event: asyncio.Event, timeout: float | None = None) -> None:
-        """Wait until `event`, the end, or `timeout` seconds have come."""
-        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._stopping.wait())]
-        try:
-            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def _pause(self, seconds: float) -> None:
-        await self._first_of(asyncio.Event(), timeout=seconds)
-
-    async def _receive(self) -> list[ReceivedMessage]:
-        """Wait for a message; return none when there is none, when AWS cannot say, or when the agent is to stop.
-
-        A poll that is under way is not cut off: SQS may have put a message into the reply that nobody would see until
-        its visibility timeout ends. What still comes after the agent was told to stop is given back at once.
-        """
-        try:
-            messages = await self._parts.queue.receive(wait_seconds=self._parts.receive_wait_seconds)
-        except AwsFailure as error:
-            self._parts.health.aws_failed(str(error))
-            pause = backoff_seconds(self._parts.health.aws_failures, self._clock.chance())
-            log(logging.ERROR, "queue.receive_failed", str(error), pause_seconds=pause)
-            await self._pause(pause)
-            return []
-        self._parts.health.aws_is_fine()
-        if not self._stopping.is_set():
-            return messages
-        for message in messages:
-            await self._lease(message).give_back(0)
-        return []
+    def _give_back_early(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            job.stop(TooEarly("another agent may begin it sooner"))
 
     # --- one message ------------------------------------------------------------------------------------------------
 
     def _start(self, message: ReceivedMessage) -> None:
         received_at = self._clock.monotonic()
         lease = self._lease(message)
-        self._arriving.add(lease)
+        self._fetching.arriving.add(lease)
         handler = asyncio.create_task(self._handle(lease, received_at), name=f"message {message.message_id}")
         self._handlers.add(handler)
         handler.add_done_callback(self._handler_ended)
@@ -248,7 +225,7 @@ class Agent:
 
     def _has_arrived(self, lease: Lease) -> None:
         """Count the message no longer as one that gets ready: it waits for the device, or has come to an end."""
-        self._arriving.discard(lease)
+        self._fetching.arriving.discard(lease)
         self._device.changed.set()
 
     async def _read(self, lease: Lease) -> Job | None:
@@ -286,11 +263,13 @@ class Agent:
             await parts.settlement.skip(job, ready)
             return
         job.prepared = ready
-        self._pace.observe_lead(self._clock.monotonic() - received_at)
+        self._pace.observe_preparing(self._clock.monotonic() - received_at)
         with parts.budget.holding(ready.size_bytes):
             result = await self._run_on_device(job, ready)
         generation = await parts.runtime.collect(result)
         del result
+        for warning in generation.warnings:
+            log(logging.WARNING, "task.warning", warning, **job.log_fields)
         with parts.budget.holding(_size(generation)):
             job.settling = True
             await parts.settlement.complete(job, generation)
@@ -302,19 +281,25 @@ class Agent:
             announcing = asyncio.create_task(
                 self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
             )
-            started_at = self._clock.monotonic()
             try:
-                result = await self._parts.runtime.run(prepared, lambda _: None)
+                result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
             except RuntimeUnavailable as error:
                 self._parts.health.runtime_went_away(str(error))
                 raise
             except asyncio.CancelledError:
                 await self._interrupt(job, prepared)
                 raise
-            self._pace.observe_run(self._clock.monotonic() - started_at)
+            job.was_run = True
+            if self._device.is_running(job):
+                self._pace.observe_run(self._device.elapsed_seconds)
+                self._pace.run_ended()
         # "running" must be told before the end is.
         await announcing
         return result
+
+    def _on_progress(self, job: Job, progress: Progress) -> None:
+        if self._device.is_running(job):
+            self._pace.progress_reported(self._device.elapsed_seconds, progress.remaining_seconds)
 
     async def _interrupt(self, job: Job, prepared: Prepared) -> None:
         """Stop the runtime, so that it does not go on for nobody. The task that waits here was cancelled already."""

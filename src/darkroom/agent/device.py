@@ -1,74 +1,151 @@
-"""The device beside this agent: one task at a time, and who is next."""
+"""The device beside this agent: who has it, who waits at the runtime's door, and who is next.
+
+Where a runtime queues by itself, the next request is sent shortly before the running one ends, so that the device does
+not wait for it. Not earlier: what is at the door can no longer be given back.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from darkroom.agent.clock import Clock
 from darkroom.agent.job import Job
+from darkroom.policy.turn_order import MOST_OVERTAKES, Candidate, next_turn
+
+# How long before the running task's end the next request may be sent.
+_DOOR_SECONDS = 0.3
 
 
 class Device:
-    """Hands out turns on the device, first come, first served.
+    """Hands out turns. `changed` is set whenever a turn begins or ends or somebody starts or stops waiting.
 
-    `changed` is set whenever a turn begins or ends or somebody starts or stops waiting.
+    `remaining_seconds` estimates when the running task ends, given for how long it has run (None: not known);
+    `loaded_model` says which model needs no switch; `queues` whether one more request may wait at the runtime's door.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        remaining_seconds: Callable[[float], float | None],
+        loaded_model: Callable[[], str | None],
+        queues: bool,
+        most_overtakes: int = MOST_OVERTAKES,
+    ) -> None:
         self._clock = clock
+        self._remaining_seconds = remaining_seconds
+        self._loaded_model = loaded_model
+        self._queues = queues
+        self._most_overtakes = most_overtakes
         self._waiting: list[tuple[Job, asyncio.Future[None]]] = []
-        self._running_since = 0.0
-        self.running: Job | None = None
+        self._at_runtime: list[Job] = []
+        self._head_since = 0.0
+        self._door_timer: asyncio.TimerHandle | None = None
         self.changed = asyncio.Event()
 
     @property
     def waiting(self) -> list[Job]:
-        """The jobs that wait for their turn, the next one first."""
+        """The jobs that are ready and wait here, in order of arrival."""
         return [job for job, _ in self._waiting]
+
+    @property
+    def held(self) -> int:
+        """How many jobs are ready but do not run: those that wait here, and the one at the runtime's door."""
+        return len(self._waiting) + max(0, len(self._at_runtime) - 1)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self._at_runtime
 
     @property
     def elapsed_seconds(self) -> float:
         """How long the running task has had the device."""
-        return self._clock.monotonic() - self._running_since if self.running else 0.0
+        return self._clock.monotonic() - self._head_since if self._at_runtime else 0.0
+
+    def is_at_runtime(self, job: Job) -> bool:
+        """Whether the job was sent to the runtime."""
+        return job in self._at_runtime
+
+    def is_running(self, job: Job) -> bool:
+        """Whether the job has the device, as far as can be known from here."""
+        return bool(self._at_runtime) and self._at_runtime[0] is job
 
     @asynccontextmanager
     async def turn(self, job: Job) -> AsyncIterator[None]:
-        """Wait for the device, and keep it for the body of the `async with`."""
-        if self.running is not None or self._waiting:
+        """Wait until the job may be sent to the runtime, and count it as sent for the body of the `async with`."""
+        if self._waiting or not self._may_be_sent():
             await self._wait(job)
-        self._begin(job)
+        else:
+            self._send(job)
         try:
             yield
         finally:
-            self.running = None
-            self._call_next()
-            self.changed.set()
+            self._leave(job)
 
     async def _wait(self, job: Job) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (job, turn)
         self._waiting.append(entry)
+        self._watch_the_door()
         self.changed.set()
         try:
             await turn
         except asyncio.CancelledError:
             if entry in self._waiting:
                 self._waiting.remove(entry)
-            elif self.running is job:  # called, but cancelled before it could begin
-                self.running = None
-                self._call_next()
-            self.changed.set()
+                self.changed.set()
+            else:  # called, but cancelled before it woke
+                self._leave(job)
             raise
 
-    def _call_next(self) -> None:
-        if self._waiting:
-            job, turn = self._waiting.pop(0)
-            self.running = job  # reserved at once: a newcomer must not slip in before it wakes
-            turn.set_result(None)
-
-    def _begin(self, job: Job) -> None:
-        self.running = job
-        self._running_since = self._clock.monotonic()
+    def _leave(self, job: Job) -> None:
+        was_head = self.is_running(job)
+        self._at_runtime.remove(job)
+        if was_head:
+            self._head_since = self._clock.monotonic()
+        self._call()
         self.changed.set()
+
+    def _may_be_sent(self) -> bool:
+        if not self._at_runtime:
+            return True
+        if not self._queues or len(self._at_runtime) > 1:
+            return False
+        remaining = self._remaining_seconds(self.elapsed_seconds)
+        return remaining is not None and remaining <= _DOOR_SECONDS
+
+    def _call(self) -> None:
+        """Let those go who may."""
+        while self._waiting and self._may_be_sent():
+            index = next_turn(
+                [Candidate(job.prepared.model if job.prepared else None, job.overtaken) for job, _ in self._waiting],
+                self._loaded_model(),
+                self._most_overtakes,
+            )
+            for overtaken, _ in self._waiting[:index]:
+                overtaken.overtaken += 1
+            job, turn = self._waiting.pop(index)
+            self._send(job)  # counted as sent at once: a newcomer must not slip in before it wakes
+            turn.set_result(None)
+        self._watch_the_door()
+
+    def _send(self, job: Job) -> None:
+        if not self._at_runtime:
+            self._head_since = self._clock.monotonic()
+        self._at_runtime.append(job)
+        self.changed.set()
+
+    def _watch_the_door(self) -> None:
+        """Come back when the running task is about to end, if somebody waits for that."""
+        if self._door_timer is not None:
+            self._door_timer.cancel()
+            self._door_timer = None
+        if not self._queues or not self._waiting or len(self._at_runtime) != 1:
+            return
+        remaining = self._remaining_seconds(self.elapsed_seconds)
+        if remaining is not None:
+            pause = max(0.0, remaining - _DOOR_SECONDS)
+            self._door_timer = asyncio.get_running_loop().call_later(pause, self._call)

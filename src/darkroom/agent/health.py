@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-from aiohttp import web
-
 
 class Health:
     """The agent's state of health. `live` false asks for a restart; `ready` false says that it does no work now."""
@@ -59,22 +56,3 @@ class Health:
             },
             "aws": {"failures": self.aws_failures, "reason": self.aws_reason},
         }
-
-
-def create_health_app(health: Health) -> web.Application:
-    """Make the server of `GET /healthz` (liveness) and `GET /readyz`: 200 or 503, with the reasons."""
-
-    def answer(good: bool) -> web.Response:
-        body = msgspec.json.encode(health.report())
-        return web.Response(status=200 if good else 503, body=body, content_type="application/json")
-
-    async def healthz(_: web.Request) -> web.Response:
-        return answer(health.live)
-
-    async def readyz(_: web.Request) -> web.Response:
-        return answer(health.ready)
-
-    app = web.Application()
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    return app

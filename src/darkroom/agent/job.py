@@ -19,7 +19,8 @@ class Job:
     """A task that was read from a message, and everything that the agent knows about it.
 
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
-    `settling` is true from the moment when its end is being written down; from then on only a lost lease stops it.
+    `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
+    down; from then on only a lost lease stops it.
     """
 
     task: Task
@@ -31,6 +32,7 @@ class Job:
     prepared: Prepared | None = None
     overtaken: int = 0
     stop_reason: DarkroomError | None = None
+    was_run: bool = False
     settling: bool = False
     activity: asyncio.Task[None] | None = field(default=None, repr=False)
 

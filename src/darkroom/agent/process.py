@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
-from aiohttp import web
 
 from darkroom.agent.agent import Agent, AgentParts
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
-from darkroom.agent.health import Health, create_health_app
+from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
@@ -30,7 +30,7 @@ from darkroom.settings import AgentSettings, read_agent_settings
 
 # What SQS itself takes where a queue does not say.
 _DEFAULT_VISIBILITY_SECONDS = 30
-_SERVICES = ("sqs", "sns", "s3", "dynamodb")
+_SERVICES = ("sqs", "sns", "s3")
 
 
 def run_agent(environment: Mapping[str, str]) -> None:
@@ -62,7 +62,9 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
     """Compose an agent from its settings, and close at the end what was opened for it."""
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
-        aws = await stack.enter_async_context(open_aws(settings.aws, *_SERVICES))
+        # Each client holds its service's whole description, some 10 MB: none is opened that is not used.
+        services = (*_SERVICES, "dynamodb") if settings.task_table else _SERVICES
+        aws = await stack.enter_async_context(open_aws(settings.aws, *services))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue)
@@ -74,7 +76,8 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 base_url=settings.base_url,
                 http=http,
                 dynamic_model=settings.dynamic_model,
-                client_id=f"darkroom-{settings.runtime_name}",
+                # A pod's name: another agent's must differ, and that of a container that was started anew must not.
+                client_id=f"darkroom-{settings.runtime_name}-{socket.gethostname()}",
             ),
         )
         stack.push_async_callback(runtime.close)
@@ -110,6 +113,8 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 clock=clock,
                 notify_when_running=settings.notify_when_running,
                 receive_wait_seconds=settings.receive_wait_seconds,
+                model_window=settings.model_window if settings.dynamic_model else 1,
+                most_overtakes=settings.most_overtakes,
             )
         )
 
@@ -149,10 +154,8 @@ async def _health_server(settings: AgentSettings, health: Health) -> AsyncIterat
     if settings.health_port is None:
         yield
         return
-    runner = web.AppRunner(create_health_app(health), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, settings.health_host, settings.health_port).start()
-    try:
+    # A web server takes 2 MB of memory; an agent that nobody asks does without.
+    from darkroom.agent.health_server import health_server
+
+    async with health_server(health, settings.health_host, settings.health_port):
         yield
-    finally:
-        await runner.cleanup()

@@ -225,6 +225,8 @@ class ComfyUi(Runtime):
         watch = PromptWatch(payload.workflow, report, self._clock)
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
+        if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet
+            await self._stop(run.prompt_id)
         if seconds is not None:
             if run.previous is not None:
                 await run.previous.wait()
@@ -304,11 +306,10 @@ class ComfyUi(Runtime):
             async with asyncio.timeout(self._timings.stop_patience):
                 while True:
                     await self._server.remove(prompt_id)
-                    jobs = [job for job in await self._server.read_queue() if job.prompt_id == prompt_id]
-                    if not jobs:
+                    if all(job.prompt_id != prompt_id for job in await self._server.read_queue()):
                         return
-                    if jobs[0].is_running:
-                        await self._server.interrupt(prompt_id)
+                    # What is still there cannot be waiting, so this hits it, and with an old server nobody else.
+                    await self._server.interrupt(prompt_id)
                     await asyncio.sleep(self._timings.stop_interval)
 
     async def _stop_leftovers(self) -> None:

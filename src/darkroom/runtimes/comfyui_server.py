@@ -40,7 +40,6 @@ class QueuedJob:
 
     prompt_id: str
     client_id: str
-    is_running: bool
 
 
 class ComfyUiServer:
@@ -53,7 +52,9 @@ class ComfyUiServer:
         """Ask whether a ComfyUI answers here."""
         answer = await self._http.get("system_stats", timeout_seconds=QUICK_SECONDS)
         if answer.status != 200:
-            raise RuntimeUnavailable(f"there is no ComfyUI at {self._http.server}: HTTP {answer.status}")
+            raise RuntimeUnavailable(
+                f"there is no ComfyUI at {self._http.server.with_user(None)}: HTTP {answer.status}"
+            )
 
     async def submit(
         self, encoded: msgspec.Raw, extra: JsonObject, prompt_id: str, client_id: str, workflow: Workflow
@@ -97,10 +98,9 @@ class ComfyUiServer:
             raise RuntimeUnavailable(f"the runtime's queue cannot be read: HTTP {answer.status}")
         document = _decode(answer.body, "queue")
         jobs = []
-        for key, is_running in (("queue_running", True), ("queue_pending", False)):
-            for item in document.get(key) or []:
-                extra = item[3] if len(item) > 3 and isinstance(item[3], dict) else {}
-                jobs.append(QueuedJob(str(item[1]), str(extra.get("client_id") or ""), is_running))
+        for item in [*(document.get("queue_running") or []), *(document.get("queue_pending") or [])]:
+            extra = item[3] if len(item) > 3 and isinstance(item[3], dict) else {}
+            jobs.append(QueuedJob(str(item[1]), str(extra.get("client_id") or "")))
         return jobs
 
     async def remove(self, prompt_id: str) -> None:

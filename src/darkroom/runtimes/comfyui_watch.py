@@ -28,7 +28,7 @@ class PromptWatch:
         self.shown: set[str] = set()
         self.pictures: dict[str, list[bytes]] = {node_id: [] for node_id in websocket_nodes(workflow)}
         self.progress: Progress | None = None
-        self._announced_pictures = 0
+        self._announced = dict.fromkeys(self.pictures, 1)
         self._node: str | None = None
         self._finished: set[str] = set()
         self._report = report
@@ -70,13 +70,7 @@ class PromptWatch:
     @property
     def missed_pictures(self) -> bool:
         """Whether pictures that only the websocket carries did not all arrive."""
-        if not self.pictures:
-            return False
-        return self.was_cut or not all(self.pictures.values()) or self._announced_pictures > self._received
-
-    @property
-    def _received(self) -> int:
-        return sum(len(pictures) for pictures in self.pictures.values())
+        return any(len(pictures) < self._announced[node] for node, pictures in self.pictures.items())
 
     def _turn_to(self, node: Any) -> None:
         if self._node is not None:
@@ -92,7 +86,7 @@ class PromptWatch:
         if not isinstance(value, int | float) or not isinstance(maximum, int | float) or maximum <= 0:
             return
         if node in self.pictures:
-            self._announced_pictures = max(self._announced_pictures, int(maximum))
+            self._announced[node] = max(1, int(maximum))
         now, remaining = self._clock(), None
         if self._first_step is None:
             self._first_step = (now, value)

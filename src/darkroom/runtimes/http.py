@@ -27,6 +27,7 @@ class Answer:
 @contextlib.contextmanager
 def translated(server: URL) -> Iterator[None]:
     """Raise `RuntimeUnavailable` for whatever aiohttp raises when `server` does not answer."""
+    server = server.with_user(None)  # errors are logged and notified, and this may hold a password
     try:
         yield
     except aiohttp.ClientConnectorError as error:
@@ -61,7 +62,7 @@ class RuntimeHttp:
         # A stream, for aiohttp writes plain bytes in one piece, however large, and warns that the loop stands still.
         data = io.BytesIO(body) if body is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        with translated(self.server.with_user(None)):
+        with translated(self.server):
             async with self.session.request(method, url, data=data, headers=headers, timeout=timeout) as response:
                 return Answer(response.status, await response.read())
 

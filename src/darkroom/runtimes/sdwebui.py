@@ -101,8 +101,11 @@ class SdWebui(Runtime):
             options = decode_answer(answer.body)
         except GenerationFailed as error:
             raise RuntimeUnavailable(str(error)) from None
-        if options.get("sd_model_checkpoint", "") is None and not await self._loads_late():
+        current = options.get("sd_model_checkpoint", "")
+        if current is None and not await self._loads_late():
             raise RuntimeUnavailable("the runtime has not loaded its model yet")
+        if self._door.is_idle and isinstance(current, str | None):
+            self._models.note_loaded(current)
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Find the model, put pictures in the place of links, and write the body."""
@@ -158,6 +161,9 @@ class SdWebui(Runtime):
                     f"the runtime made the picture with the model {made_by!r}, though {wanted.name!r} was asked for"
                 )
         generation = read_generation(document)
+        stamp = information.job_timestamp if information is not None else None
+        if stamp is not None and await self._door.was_interrupted_by_others(stamp):
+            raise GenerationInterrupted("somebody interrupted the generation, so its picture is not finished")
         self._streak.reset()
         return generation
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,6 +23,7 @@ from darkroom.runtimes.sdwebui_errors import failure_of
 QUICK_SECONDS = 5.0
 _PROGRESS_PATH = "sdapi/v1/progress"
 _INTERRUPT_PATH = "sdapi/v1/interrupt"
+_TIMESTAMP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Job:
 class _ReportedState(msgspec.Struct, frozen=True):
     job_count: int = 0
     sampling_step: int = 0
+    interrupted: bool = False
+    job_timestamp: str | None = None
 
 
 class _ReportedProgress(msgspec.Struct, frozen=True):
@@ -68,9 +73,11 @@ class _ReportedProgress(msgspec.Struct, frozen=True):
 class Door:
     """The server's door. `lost_touch` says that a connection broke, so that nothing is known for certain any more."""
 
-    def __init__(self, http: RuntimeHttp, timings: Timings) -> None:
+    def __init__(self, http: RuntimeHttp, timings: Timings, clock: Callable[[], float] = time.monotonic) -> None:
         self._http = http
         self._timings = timings
+        self._clock = clock
+        self._interrupted_at = float("-inf")
         self._jobs: dict[str, Job] = {}
         # A request of this agent's predecessor may still run.
         self.lost_touch = True
@@ -78,6 +85,11 @@ class Door:
     def find(self, task_id: str) -> Job | None:
         """The request of that task, if it is at the server."""
         return self._jobs.get(task_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of our requests is at the server."""
+        return not self._jobs
 
     def send(self, task_id: str, path: str, body: bytes) -> Job:
         """Post `body`; it takes its place behind what was sent before."""
@@ -96,18 +108,36 @@ class Door:
 
     async def progress(self) -> Progress | None:
         """How far the running request has come, whoever sent it; None when the server is idle."""
-        answer = await self._http.get(_PROGRESS_PATH, timeout_seconds=QUICK_SECONDS, skip_current_image="true")
-        if answer.status != 200:
-            raise failure_of(answer, _PROGRESS_PATH)
-        try:
-            reported = msgspec.json.decode(answer.body, type=_ReportedProgress, strict=False)
-        except msgspec.DecodeError as error:
-            raise GenerationFailed(f"the runtime's progress cannot be read: {error}") from None
+        reported = await self._read_progress()
         if reported.state.job_count == 0:  # `interrupted` may still be true from the last request
             return None
         # Before the first step the server divides the time that has passed by a constant.
         remaining = reported.eta_relative if reported.state.sampling_step > 0 else None
         return Progress(min(1.0, max(0.0, reported.progress)), remaining)
+
+    async def was_interrupted_by_others(self, job_timestamp: str) -> bool:
+        """Whether somebody else interrupted the last request, if that is the one of `job_timestamp`.
+
+        A single picture that was interrupted is sent like a finished one, so the server's state is all there is to tell
+        by; it is gone when the next request begins. Its timestamps are in seconds: too coarse to look closely for a
+        while after an interrupt of ours.
+        """
+        if self._jobs or self._clock() - self._interrupted_at < _TIMESTAMP_SECONDS:
+            return False
+        try:
+            state = (await self._read_progress()).state
+        except RuntimeFailure:
+            return False
+        return state.interrupted and state.job_timestamp == job_timestamp and state.job_count == 0
+
+    async def _read_progress(self) -> _ReportedProgress:
+        answer = await self._http.get(_PROGRESS_PATH, timeout_seconds=QUICK_SECONDS, skip_current_image="true")
+        if answer.status != 200:
+            raise failure_of(answer, _PROGRESS_PATH)
+        try:
+            return msgspec.json.decode(answer.body, type=_ReportedProgress, strict=False)
+        except msgspec.DecodeError as error:
+            raise GenerationFailed(f"the runtime's progress cannot be read: {error}") from None
 
     async def stop(self, job: Job) -> None:
         """Interrupt until the request is answered, or patience ends. Only for a job that has its turn."""
@@ -149,5 +179,6 @@ class Door:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _interrupt(self) -> None:
+        self._interrupted_at = self._clock()
         with contextlib.suppress(RuntimeUnavailable):
             await self._http.post(_INTERRUPT_PATH, b"", timeout_seconds=QUICK_SECONDS)

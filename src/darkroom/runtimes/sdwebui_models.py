@@ -72,10 +72,14 @@ class SdWebuiModels:
         known = ", ".join(sorted(checkpoint.name for checkpoint in self._checkpoints)) or "none"
         raise GenerationRefused(f"the runtime has no model {name!r}; it has: {known}")
 
+    def note_loaded(self, title: str | None) -> None:
+        """The options named `title` as the current checkpoint."""
+        self.loaded = _SHORT_HASH.sub("", title) if title else None
+
     async def switch_to(self, checkpoint: Checkpoint, timeout_seconds: float) -> None:
         """Load `checkpoint` unless it is loaded. Raises `GenerationFailed` when the server could not."""
         if self.loaded is None:
-            self.loaded = await self._read_loaded()
+            await self._read_loaded()
         if self.loaded == checkpoint.name:
             return
         self.loaded = None
@@ -83,7 +87,7 @@ class SdWebuiModels:
         answer = await self._http.post(OPTIONS_PATH, wanted, timeout_seconds=timeout_seconds)
         if answer.status != 200:
             raise failure_of(answer, OPTIONS_PATH)
-        self.loaded = await self._read_loaded()
+        await self._read_loaded()
         if self.loaded != checkpoint.name:
             raise GenerationFailed(
                 f"the runtime could not load the model {checkpoint.name!r}; it still has {self.loaded!r}"
@@ -96,10 +100,9 @@ class SdWebuiModels:
         answer = await self._http.get(MODELS_PATH, timeout_seconds=_QUICK_SECONDS)
         self._checkpoints = _decode(answer, MODELS_PATH, list[Checkpoint])
 
-    async def _read_loaded(self) -> str | None:
+    async def _read_loaded(self) -> None:
         answer = await self._http.get(OPTIONS_PATH, timeout_seconds=_QUICK_SECONDS)
-        title = _decode(answer, OPTIONS_PATH, _Options).sd_model_checkpoint
-        return _SHORT_HASH.sub("", title) if title else None
+        self.note_loaded(_decode(answer, OPTIONS_PATH, _Options).sd_model_checkpoint)
 
 
 def base_name(path: str) -> str:

@@ -23,6 +23,7 @@ class Information(msgspec.Struct, frozen=True):
     sd_model_name: str | None = None
     all_seeds: list[int] = msgspec.field(default_factory=list)
     index_of_first_image: int = 0
+    job_timestamp: str | None = None
 
 
 def decode_answer(body: bytes) -> JsonObject:

@@ -46,6 +46,9 @@ class FakeComfyUi(LoopbackServer):
         self.startup_seconds = startup_seconds
         self.history_delay_seconds = 0.0
         self.chooses_ids = False
+        # Submissions wait for it, where one is set; `arrivals` counts them.
+        self.submission_gate: asyncio.Event | None = None
+        self.arrivals = 0
         self.faults: deque[ComfyUiFault] = deque()
         self.submitted: list[dict[str, Any]] = []
         self.interrupts: list[str | None] = []
@@ -108,6 +111,9 @@ class FakeComfyUi(LoopbackServer):
         return len(self.pending) + (self.running is not None)
 
     async def _prompt(self, request: web.Request) -> web.StreamResponse:
+        self.arrivals += 1
+        if self.submission_gate is not None:
+            await self.submission_gate.wait()
         try:
             body = json.loads(await request.text())
         except ValueError:

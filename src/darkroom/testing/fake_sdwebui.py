@@ -63,6 +63,7 @@ class FakeSdWebui(LoopbackServer):
         switch_seconds: float = 0.0,
         startup_seconds: float = 0.0,
         loads_late: bool = False,
+        credentials: tuple[str, str] | None = None,
         plain_bytes: int | None = None,
     ) -> None:
         super().__init__(port)
@@ -70,6 +71,7 @@ class FakeSdWebui(LoopbackServer):
         self.switch_seconds = switch_seconds
         self.startup_seconds = startup_seconds
         self.loads_late = loads_late
+        self.authorization = _basic_authorization(*credentials) if credentials else None
         self.faults: deque[SdWebuiFault] = deque()
         self.requests: list[dict[str, Any]] = []
         self.interrupts = 0
@@ -119,6 +121,8 @@ class FakeSdWebui(LoopbackServer):
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
+                if self.authorization not in (None, request.headers.get("Authorization")):
+                    raise server_error(401, "HTTPException", "Not authenticated")
                 return await handler(request)
             except Answer as answer:
                 return answer.response
@@ -152,7 +156,7 @@ class FakeSdWebui(LoopbackServer):
             done = await self._work(
                 "scripts_" + request.path.rpartition("/")[2], rounds, body.get("steps") or 50, fault
             )
-            made = seeds[: max(1, done) * per_round]
+            made, stamp = seeds[: max(1, done) * per_round], self.job.timestamp
             model = self.checkpoints.current
             if self._plain is not None:
                 images = [self._plain] * len(made)
@@ -165,7 +169,7 @@ class FakeSdWebui(LoopbackServer):
         if body.get("save_images") and len(images) > 1 and not body.get("do_not_save_grid"):
             images, grids = [images[0], *images], 1
         name = "some-other-model" if fault is SdWebuiFault.WRONG_MODEL else model.model_name
-        return picture_answer(body, images, seeds, model=name, model_hash=model.sha256[:10], grids=grids)
+        return picture_answer(body, images, seeds, model=name, model_hash=model.sha256[:10], grids=grids, stamp=stamp)
 
     def _paint(
         self, body: dict[str, Any], seeds: Sequence[int], initial: Sequence[Any] | None, model: Checkpoint
@@ -382,6 +386,10 @@ class FakeSdWebui(LoopbackServer):
 
     async def _unknown_route(self, request: web.Request) -> web.StreamResponse:
         return json_response({"detail": "Not Found"}, 404)
+
+
+def _basic_authorization(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
 def main() -> None:

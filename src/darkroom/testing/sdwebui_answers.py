@@ -73,7 +73,14 @@ def decode_picture(text: Any) -> Image.Image:
 
 
 def picture_answer(
-    body: dict[str, Any], images: Sequence[str], seeds: Sequence[int], *, model: str, model_hash: str, grids: int
+    body: dict[str, Any],
+    images: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    model: str,
+    model_hash: str,
+    grids: int,
+    stamp: str,
 ) -> web.Response:
     """What text-to-image and image-to-image answer: base64 pictures, the parameters, and `info` as a JSON string."""
     prompt, negative = str(body.get("prompt") or ""), str(body.get("negative_prompt") or "")
@@ -101,6 +108,7 @@ def picture_answer(
         "index_of_first_image": grids,
         "infotexts": [infotexts[0]] * grids + infotexts,
         "styles": [],
+        "job_timestamp": stamp,
         "clip_skip": 1,
         "is_using_inpainting_conditioning": False,
         "version": _VERSION,

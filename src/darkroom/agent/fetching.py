@@ -1,0 +1,154 @@
+"""When to ask the queue for messages, and for how many.
+
+Just in time: a message that would wait here is left to agents that are idle. There is one exception. Where a runtime
+switches models and the queue is deep, a window of messages is held, so that those for the loaded model can go first;
+as soon as the queue is found empty, what is held beyond the usual goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from darkroom.agent.budget import MemoryBudget
+from darkroom.agent.clock import Clock
+from darkroom.agent.device import Device
+from darkroom.agent.health import Health
+from darkroom.agent.job import Job
+from darkroom.agent.lease import Lease
+from darkroom.agent.pace import Pace
+from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
+from darkroom.errors import AwsFailure
+from darkroom.logs import log
+from darkroom.policy.outcomes import backoff_seconds
+
+_DEPTH_SECONDS = 2.0
+_MOST_AT_ONCE = 10  # SQS
+
+
+class Fetching:
+    """Fetches for one agent. `arriving` holds the leases of messages that are not ready yet.
+
+    `give_back` is called with jobs that turned out to be here too early; `model_window` is how many messages may be
+    held to choose from where the runtime switches models (1: none beyond the usual).
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        device: Device,
+        pace: Pace,
+        budget: MemoryBudget,
+        health: Health,
+        clock: Clock,
+        stopping: asyncio.Event,
+        give_back: Callable[[Sequence[Job]], None],
+        wait_seconds: int = LONGEST_WAIT_SECONDS,
+        model_window: int = 1,
+    ) -> None:
+        self._queue = queue
+        self._device = device
+        self._pace = pace
+        self._budget = budget
+        self._health = health
+        self._clock = clock
+        self._stopping = stopping
+        self._give_back = give_back
+        self._wait_seconds = wait_seconds
+        self._model_window = model_window
+        self._depth = 0
+        self._depth_known_until = 0.0
+        self.arriving: set[Lease] = set()
+
+    async def next_messages(self) -> list[ReceivedMessage]:
+        """Wait until something should be fetched, and fetch it; return none when circumstances changed meanwhile.
+
+        Messages may also be returned after the agent was told to stop: they were on their way.
+        """
+        self._device.changed.clear()
+        self._budget.freed.clear()
+        if not self._budget.has_room:
+            await self._first_of(self._budget.freed)
+            return []
+        await self._look_how_deep()
+        self._return_what_is_too_early()
+        held = self._device.held + len(self.arriving)
+        missing = self._wanted - held
+        if missing > 0 and (self._may_choose or (held == 0 and self._device.is_idle)):
+            return await self._receive(missing)
+        elapsed = self._device.elapsed_seconds
+        if missing > 0 and (pause := self._pace.seconds_until_fetch(elapsed)) is not None:
+            if pause == 0:
+                return await self._receive(missing)
+            await self._first_of(self._device.changed, timeout=pause)
+        else:
+            await self._first_of(self._device.changed, timeout=self._pace.seconds_until_overdue(elapsed))
+        return []
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the agent's being told to stop."""
+        await self._first_of(asyncio.Event(), timeout=seconds)
+
+    @property
+    def _may_choose(self) -> bool:
+        """Whether the queue is deep enough to hold a window of it."""
+        return self._depth >= self._model_window > 1
+
+    @property
+    def _wanted(self) -> int:
+        """How many messages should be held beside the one that runs."""
+        usual = self._pace.wanted_waiting
+        return max(usual, self._model_window) if self._may_choose else usual
+
+    async def _look_how_deep(self) -> None:
+        """Ask, every now and then, how many messages wait; only who may choose among them needs to know."""
+        now = self._clock.monotonic()
+        if self._model_window <= 1 or now < self._depth_known_until:
+            return
+        self._depth_known_until = now + _DEPTH_SECONDS
+        try:
+            self._depth = (await self._queue.read_attributes()).visible
+        except AwsFailure as error:
+            log(logging.WARNING, "queue.depth_unknown", str(error))
+            self._depth = 0
+
+    def _return_what_is_too_early(self) -> None:
+        waiting = self._device.waiting
+        if self._model_window > 1 and self._depth == 0:
+            surplus = waiting[self._pace.wanted_waiting :]
+        elif self._pace.is_overdue(self._device.elapsed_seconds) and not self._may_choose:
+            surplus = waiting
+        else:
+            return
+        # A message that is given back has used up a receive, so one that has few left stays.
+        self._give_back([job for job in surplus if not job.tries.is_last])
+
+    async def _receive(self, missing: int) -> list[ReceivedMessage]:
+        """Ask for messages. A poll is never cut off.
+
+        SQS may have put a message into the reply that nobody would see until its visibility timeout ends.
+        """
+        asked_at = self._clock.monotonic()
+        try:
+            messages = await self._queue.receive(maximum=min(missing, _MOST_AT_ONCE), wait_seconds=self._wait_seconds)
+        except AwsFailure as error:
+            self._health.aws_failed(str(error))
+            pause = backoff_seconds(self._health.aws_failures, self._clock.chance())
+            log(logging.ERROR, "queue.receive_failed", str(error), pause_seconds=pause)
+            await self.pause(pause)
+            return []
+        self._health.aws_is_fine()
+        if messages:
+            self._pace.observe_asking(self._clock.monotonic() - asked_at)
+        return messages
+
+    async def _first_of(self, event: asyncio.Event, timeout: float | None = None) -> None:
+        """Wait until `event`, the end, or `timeout` seconds have come."""
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

@@ -1,0 +1,42 @@
+"""The HTTP server that a pod's probes ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+
+from darkroom.agent.health import Health
+
+
+@asynccontextmanager
+async def health_server(health: Health, host: str, port: int) -> AsyncIterator[None]:
+    """Serve for the body of the `async with`. Raises `OSError` when the port is taken."""
+    runner = web.AppRunner(create_health_app(health), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def create_health_app(health: Health) -> web.Application:
+    """Make the server of `GET /healthz` (liveness) and `GET /readyz`: 200 or 503, with the reasons."""
+
+    def answer(good: bool) -> web.Response:
+        body = msgspec.json.encode(health.report())
+        return web.Response(status=200 if good else 503, body=body, content_type="application/json")
+
+    async def healthz(_: web.Request) -> web.Response:
+        return answer(health.live)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return answer(health.ready)
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app

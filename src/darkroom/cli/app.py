@@ -1,0 +1,57 @@
+"""The command line as a person meets it: help, options, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from darkroom.cli.exit_codes import EXIT_CODES_HELP
+from darkroom.errors import DarkroomError
+
+_HELP = "Darkroom turns prompts into pictures, asynchronously: on one machine, and on AWS.\n\n" + EXIT_CODES_HELP
+
+
+class Described(Protocol):
+    """What is known of a command that is not loaded."""
+
+    @property
+    def help(self) -> str:
+        """One line."""
+        ...
+
+
+def run_app(commands: Mapping[str, Described], arguments: Sequence[str], function: Callable[..., Any] | None) -> int:
+    """Run the command line and return its exit code. `function` is the command that is asked for, if there is one.
+
+    The others are known by name and help alone: so `darkroom --help` is quick, and a command whose extra is not
+    installed is in nobody's way.
+    """
+    app = typer.Typer(name="darkroom", help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+
+    @app.callback()
+    def darkroom() -> None:
+        pass
+
+    for name, command in commands.items():
+        if function is not None and name == arguments[0]:
+            app.command(name)(function)
+        else:
+            app.command(name, help=command.help)(_not_loaded)
+    try:
+        app(args=list(arguments), prog_name="darkroom")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def print_error(error: DarkroomError) -> None:
+    """Tell a person what went wrong."""
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]{error.type}[/]: {escape(str(error))}", highlight=False)
+
+
+def _not_loaded() -> None:
+    raise AssertionError("only the command that is asked for can run")

@@ -115,7 +115,7 @@ class Removal:
                 raise
             number = sum(int(counts["Attributes"].get(name, 0)) for name in _COUNTS)
             if number:
-                remedy = "let its tasks be done, or empty it: darkroom dlq purge or aws sqs purge-queue"
+                remedy = "let its tasks be done, or empty it: aws sqs purge-queue"
                 found.append(Obstacle(f"{number} messages in {url.rpartition('/')[2]}", remedy))
         return found
 

@@ -64,7 +64,7 @@ class Observability(Construct):
                 f"DeadLetters-{runtime}",
                 letters.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
                 0,
-                f"{runtime}: tasks were set aside; read them with: darkroom dlq list",
+                f"{runtime}: tasks were set aside: see docs/operate.md",
             )
             self._alarm(
                 f"QueueAge-{runtime}",

@@ -13,7 +13,12 @@ DarkroomError
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
+│   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
+├── InferenceFailure         the built-in runtime could not do what it was asked
+│   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
+│   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
+│   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
 │   ├── AwsUnavailable       throttled, timed out, unreachable or a fault of the service
 │   ├── AwsRefused           not allowed, not found, or not valid
@@ -125,8 +130,30 @@ class GenerationFailed(RuntimeFailure):
     retryable = True
 
 
+class RuntimeKilled(RuntimeFailure):
+    """The task took its runtime down again and again: it is kept away from the others."""
+
+
 class GenerationRefused(RuntimeFailure):
     """The runtime reported a fault of the request: the same request cannot succeed."""
+
+
+class InferenceFailure(DarkroomError):
+    """The built-in runtime could not do what it was asked."""
+
+
+class NotFound(InferenceFailure):
+    """It has no model, sampler or upscaler of that name (the text names those it has), or a picture is missing."""
+
+
+class ModelUnusable(InferenceFailure):
+    """A model's file is broken, of a kind that is not known, or too large for the device."""
+
+
+class RuntimeBusy(InferenceFailure):
+    """Too many requests wait for the device already."""
+
+    retryable = True
 
 
 class AwsFailure(DarkroomError):

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
+from darkroom.agent.deaths import Deaths, tell_story
 from darkroom.agent.device import Device
 from darkroom.agent.fetching import Fetching
 from darkroom.agent.health import Health
@@ -37,11 +38,19 @@ from darkroom.errors import (
     GenerationInterrupted,
     LeaseLost,
     RuntimeFailure,
+    RuntimeKilled,
     RuntimeUnavailable,
     UnreadableMessage,
 )
 from darkroom.logs import log, logger
-from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, backoff_seconds, decide_on_failure
+from darkroom.policy.outcomes import (
+    MOST_RUNTIME_DEATHS,
+    DeadLetter,
+    FailForGood,
+    GiveBack,
+    backoff_seconds,
+    decide_on_failure,
+)
 from darkroom.policy.turn_order import MOST_OVERTAKES
 from darkroom.runtimes.protocol import Generation, Prepared, Progress, Runtime, StreamedBody
 from darkroom.tasks.task import Status
@@ -77,6 +86,7 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
+    deaths: Deaths
     health: Health
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
@@ -138,7 +148,7 @@ class Agent:
         self._stopping.set()
         self._device.changed.set()
         for job in list(self._jobs):
-            if not self._device.is_at_runtime(job) and not job.was_run:
+            if not self._device.is_at_runtime(job) and not job.was_run and not job.settling:
                 job.stop(ShuttingDown("the agent was told to stop"))
         if self._handlers:
             await asyncio.wait(self._handlers, timeout=max(0.0, grace_seconds - 2 * _INTERRUPT_SECONDS))
@@ -166,9 +176,11 @@ class Agent:
                 return True
         return False
 
-    def _give_back_early(self, jobs: Sequence[Job]) -> None:
+    async def _give_back_early(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             job.stop(TooEarly("another agent may begin it sooner"))
+        if ends := [job.activity for job in jobs if job.activity is not None]:
+            await asyncio.wait(ends, timeout=_INTERRUPT_SECONDS)
 
     # --- one message ------------------------------------------------------------------------------------------------
 
@@ -285,6 +297,8 @@ class Agent:
                 result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
             except RuntimeUnavailable as error:
                 self._parts.health.runtime_went_away(str(error))
+                if self._device.is_running(job) and not self._stopping.is_set():
+                    await self._note_death(job, error)
                 raise
             except asyncio.CancelledError:
                 await self._interrupt(job, prepared)
@@ -296,6 +310,20 @@ class Agent:
         # "running" must be told before the end is.
         await announcing
         return result
+
+    async def _note_death(self, job: Job, error: RuntimeUnavailable) -> None:
+        """Remember that the runtime went away under this task.
+
+        Raises `RuntimeKilled` when that is no chance any more.
+        """
+        try:
+            deaths = await self._parts.deaths.note(job, str(error))
+        except AwsFailure as failure:
+            log(logging.WARNING, "task.death_not_noted", str(failure), **job.log_fields)
+            return
+        log(logging.WARNING, "runtime.died", str(error), deaths=len(deaths), **job.log_fields)
+        if len(deaths) >= MOST_RUNTIME_DEATHS:
+            raise RuntimeKilled(tell_story(deaths)) from error
 
     def _on_progress(self, job: Job, progress: Progress) -> None:
         if self._device.is_running(job):

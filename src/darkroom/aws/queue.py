@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from darkroom.aws.errors import translated
+from darkroom.tasks.message import SIZE_ATTRIBUTE
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
@@ -115,7 +116,9 @@ class Queue:
                 QueueUrl=self.url,
                 MessageBody=body,
                 MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()
+                    # AWS's own payload-offloading libraries look for the size as a number.
+                    name: {"DataType": "Number" if name == SIZE_ATTRIBUTE else "String", "StringValue": value}
+                    for name, value in (attributes or {}).items()
                 },
             )
 

@@ -38,7 +38,10 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
 
     for name, command in commands.items():
         if function is not None and name == arguments[0]:
-            app.command(name)(function)
+            if isinstance(function, typer.Typer):
+                app.add_typer(function, name=name)
+            else:
+                app.command(name)(function)
         else:
             app.command(name, help=command.help)(_not_loaded)
     try:

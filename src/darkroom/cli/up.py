@@ -90,7 +90,10 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
     table.add_row("output bucket", facts.output_bucket)
     console.print("\n[bold green]Darkroom is up.[/]", highlight=False)
     console.print(table, highlight=False)
-    console.print("\nThe plain AWS CLI and boto3 work against it after:", highlight=False)
+    console.print(
+        "\nboto3 and the AWS CLI (version 1: with --endpoint-url $AWS_ENDPOINT_URL) work against it after:",
+        highlight=False,
+    )
     console.print(
         f"  export AWS_ENDPOINT_URL={facts.aws_endpoint_url} AWS_DEFAULT_REGION={facts.region} "
         "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",

@@ -164,6 +164,7 @@ def _facts(
         input_topic_arn=plane.input_topic_arn,
         output_topic_arn=plane.output_topic_arn,
         output_bucket=plane.bucket,
+        task_table=plane.table,
         runtimes=[
             RuntimeFacts(
                 name=queue.runtime,

@@ -1,0 +1,1 @@
+"""The built-in runtime: a server that speaks the SD Web UI API over interchangeable engines."""

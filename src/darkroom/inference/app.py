@@ -1,0 +1,227 @@
+"""The routes: SD Web UI's API over a `Service`, and what Kubernetes and Prometheus ask for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from darkroom.inference import problems
+from darkroom.inference.catalogue import router as catalogue
+from darkroom.inference.extras import check, describe
+from darkroom.inference.generating import Made
+from darkroom.inference.pictures import decode_picture, encode_picture, read_infotext
+from darkroom.inference.requests import (
+    ExtraBatchBody,
+    ExtraSingleBody,
+    GenerationBody,
+    ImageToImageBody,
+    PngInfoBody,
+    TextToImageBody,
+)
+from darkroom.inference.service import Service
+
+#: nginx's status for a client that has left; nobody reads it but the access log.
+CLIENT_LEFT = 499
+
+router = APIRouter(prefix="/sdapi/v1")
+
+
+def create_app(service: Service) -> FastAPI:
+    """The ASGI application. The service starts with it, and ends with it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # HTTP is up only once the model is: a client that is refused tries again, one that waits may give up.
+        await service.start()
+        yield
+        service.close()
+
+    app = FastAPI(title="Darkroom's built-in runtime", lifespan=lifespan)
+    app.state.service = service
+    problems.install(app)
+    app.include_router(router)
+    app.include_router(catalogue)
+    app.include_router(operations)
+    return app
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+@router.post("/txt2img")
+async def text_to_image(request: Request, body: TextToImageBody) -> Response:
+    """Make pictures from text."""
+    return await _generate(request, "txt2img", body)
+
+
+@router.post("/img2img")
+async def image_to_image(request: Request, body: ImageToImageBody) -> Response:
+    """Make pictures from text and a picture, or redraw the masked part of one."""
+    return await _generate(request, "img2img", body)
+
+
+async def _generate(request: Request, kind: str, body: GenerationBody) -> Response:
+    made = await _service(request).generate(kind, body, request.is_disconnected)
+    if made is None:
+        return Response(status_code=CLIENT_LEFT)
+    return JSONResponse(_response(body, made))
+
+
+def _response(body: GenerationBody, made: Made) -> dict[str, Any]:
+    parameters = body.model_dump()
+    if isinstance(body, ImageToImageBody) and not body.include_init_images:
+        parameters["init_images"] = None
+        parameters["mask"] = None
+    return {"images": made.images if body.send_images else [], "parameters": parameters, "info": made.info}
+
+
+@router.post("/extra-single-image")
+async def extra_single_image(request: Request, body: ExtraSingleBody) -> Response:
+    """Upscale a picture."""
+    check(body)
+    picture = decode_picture(body.image, "image")
+    results = await _service(request).enlarge("extra-single-image", body, [picture], request.is_disconnected)
+    if results is None:
+        return Response(status_code=CLIENT_LEFT)
+    file_format = _service(request).options().samples_format
+    return JSONResponse({"html_info": describe(body), "image": encode_picture(results[0], file_format)})
+
+
+@router.post("/extra-batch-images")
+async def extra_batch_images(request: Request, body: ExtraBatchBody) -> Response:
+    """Upscale pictures."""
+    check(body)
+    pictures = [decode_picture(item.data, f"imageList.{index}.data") for index, item in enumerate(body.imageList)]
+    results = await _service(request).enlarge("extra-batch-images", body, pictures, request.is_disconnected)
+    if results is None:
+        return Response(status_code=CLIENT_LEFT)
+    file_format = _service(request).options().samples_format
+    images = [encode_picture(result, file_format) for result in results]
+    return JSONResponse({"html_info": describe(body) if images else "<p></p>", "images": images})
+
+
+@router.post("/png-info")
+async def png_info(body: PngInfoBody) -> dict[str, Any]:
+    """The text hidden in a picture."""
+    text = read_infotext(decode_picture(body.image, "image"))
+    return {"info": text, "items": {"parameters": text} if text else {}, "parameters": {}}
+
+
+@router.get("/progress")
+async def progress(request: Request, skip_current_image: bool = Query(False)) -> dict[str, Any]:
+    """How far the running job is; `state.job_count` is 0 when the device is idle."""
+    service = _service(request)
+    status, preview = service.device.status, service.device.preview
+    picture = None
+    if preview is not None and not skip_current_image and service.options().live_previews_enable:
+        picture = encode_picture(preview())
+    return {
+        "progress": status.progress,
+        "eta_relative": status.seconds_left,
+        "state": {
+            "skipped": status.skipped,
+            "interrupted": status.interrupted,
+            "stopping_generation": False,
+            "job": status.job,
+            "job_count": status.rounds if status.job else 0,
+            "job_timestamp": status.job_started.strftime("%Y%m%d%H%M%S") if status.job_started else "0",
+            "job_no": status.round,
+            "sampling_step": status.step,
+            "sampling_steps": status.steps,
+        },
+        "current_image": picture,
+        "textinfo": f"{status.waiting} waiting" if status.waiting else None,
+    }
+
+
+@router.post("/interrupt")
+async def interrupt(request: Request) -> dict[str, Any]:
+    """Stop the running job; it answers with the pictures it has."""
+    _service(request).device.interrupt()
+    return {}
+
+
+@router.post("/skip")
+async def skip(request: Request) -> None:
+    """Stop the running batch; the job goes on with its next."""
+    _service(request).device.skip()
+
+
+@router.get("/options")
+async def get_options(request: Request) -> dict[str, Any]:
+    """The options as they are."""
+    options = _service(request).options()
+    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+
+
+@router.post("/options")
+async def set_options(request: Request, values: dict[str, Any] = Body()) -> None:  # noqa: B008 - FastAPI's way
+    """Change options, the model among them. Unlike SD Web UI, a model that cannot be loaded is an error."""
+    await _service(request).set_options(values)
+
+
+@router.post("/refresh-checkpoints")
+async def refresh_checkpoints(request: Request) -> None:
+    """Look for new models."""
+    await _service(request).refresh()
+
+
+@router.post("/refresh-vae")
+async def refresh_vae(request: Request) -> None:
+    """Look for new VAEs."""
+    await _service(request).refresh()
+
+
+@router.post("/refresh-loras")
+async def refresh_loras(request: Request) -> None:
+    """Look for new LoRAs."""
+    await _service(request).refresh()
+
+
+@router.post("/unload-checkpoint")
+async def unload_checkpoint(request: Request) -> dict[str, Any]:
+    """Free the device's memory; the next request loads the model again."""
+    await _service(request).unload()
+    return {}
+
+
+@router.post("/reload-checkpoint")
+async def reload_checkpoint(request: Request) -> dict[str, Any]:
+    """Bring the model back onto the device."""
+    await _service(request).reload()
+    return {}
+
+
+operations = APIRouter()
+
+
+@operations.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@operations.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """Whether a picture can be made: a model is on the device, or was and can be loaded again."""
+    service = _service(request)
+    if service.ready and service.engine.checkpoints():
+        return JSONResponse({"status": "ready"})
+    reason = "no model was found: put one into the model folder, then POST /sdapi/v1/refresh-checkpoints"
+    return JSONResponse({"status": "not ready", "reason": reason if service.ready else "the model is loading"}, 503)
+
+
+@operations.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """For Prometheus."""
+    service = _service(request)
+    status = service.device.status
+    service.metrics.waiting.set(status.waiting)
+    service.metrics.busy.set(1 if status.job else 0)
+    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,100 @@
+"""`darkroom runtime`: starts the built-in runtime. The composition root of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from darkroom.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from darkroom.inference.engine import Engine
+
+T = TypeVar("T")
+
+#: SD Web UI's model folders, below the folder that --models names (the guide's layout).
+CHECKPOINT_FOLDER = "Stable-diffusion"
+
+
+class EngineName(StrEnum):
+    """What makes the pictures."""
+
+    POCKET = "pocket"
+    DIFFUSERS = "diffusers"
+
+
+def runtime(
+    engine: Annotated[
+        EngineName,
+        typer.Option(help="pocket: the small model inside the package. diffusers: Stable Diffusion checkpoints."),
+    ] = EngineName.POCKET,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="Folder with Stable-diffusion/, VAE/, Lora/, embeddings/, ESRGAN/ and so on."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The checkpoint to load first; the first one found if missing.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 7860,
+    threads: Annotated[int, typer.Option(help="Processor cores that the engine may use; 0 for all.", min=0)] = 0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve pictures over SD Web UI's API, with a model that is built in or with your own checkpoints."""
+    if models is not None and not models.is_dir():
+        raise typer.BadParameter(
+            f"there is no folder {models}; create it, or name the one with your models", param_hint="--models"
+        )
+    if engine is EngineName.DIFFUSERS and models is None:
+        raise typer.BadParameter(
+            f"the engine 'diffusers' needs --models: the folder that holds {CHECKPOINT_FOLDER}/", param_hint="--models"
+        )
+    app = build_app(engine, models, first_model=model, threads=threads)
+    import uvicorn
+
+    uvicorn.run(app, host=host, port=port, log_level=log_level.lower(), timeout_graceful_shutdown=30)
+
+
+def build_app(engine: EngineName, models: Path | None, *, first_model: str | None = None, threads: int = 0) -> FastAPI:
+    """The application with everything it needs. Raises `MissingExtra` when a library is not installed."""
+    made = needs("inference", "the built-in runtime", lambda: _engine(engine, models, threads))
+
+    def assemble() -> FastAPI:
+        from darkroom.inference.app import create_app
+        from darkroom.inference.neural_upscaling import SpandrelScaler
+        from darkroom.inference.service import Service
+        from darkroom.inference.upscaling import Upscaling
+
+        return create_app(Service(made, Upscaling(models, SpandrelScaler()), first_model=first_model))
+
+    return needs("inference", "the built-in runtime", assemble)
+
+
+def needs(extra: str, what: str, build: Callable[[], T]) -> T:
+    """What `build` returns. Raises `MissingExtra` when an import of somebody else's library fails in it."""
+    try:
+        return build()
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "darkroom":
+            raise
+        raise MissingExtra(extra, what) from error
+
+
+def _engine(name: EngineName, models: Path | None, threads: int) -> Engine:
+    if name is EngineName.POCKET or models is None:
+        from darkroom.inference.pocket.engine import PocketEngine
+
+        return PocketEngine(threads=threads)
+
+    def stable_diffusion() -> Engine:
+        from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine
+
+        return StableDiffusionEngine(models)
+
+    return needs("diffusers", "the engine 'diffusers'", stable_diffusion)

@@ -1,0 +1,65 @@
+"""Runs upscalers' networks: spandrel recognises the architecture from the weights, torch computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from darkroom.errors import MissingExtra, ModelUnusable
+
+#: Pictures are enlarged in squares of this many pixels, overlapping, so that memory does not grow with the picture.
+TILE = 192
+OVERLAP = 16
+
+
+class SpandrelScaler:
+    """Keeps the last network in memory. Called from one thread."""
+
+    def __init__(self) -> None:
+        self._loaded: tuple[Path, Any] | None = None
+
+    def enlarge(self, picture: Image.Image, weights: Path) -> Image.Image:
+        """See `NeuralScaler`."""
+        try:
+            import numpy as np
+            import spandrel
+            import torch
+        except ImportError as error:
+            raise MissingExtra("diffusers", "upscaling with a neural network") from error
+        if self._loaded is None or self._loaded[0] != weights:
+            try:
+                # spandrel reads .pth files through torch's weights_only unpickler: no code in them is run.
+                model = spandrel.ModelLoader(device="cuda" if torch.cuda.is_available() else "cpu").load_from_file(
+                    weights
+                )
+            except Exception as error:  # whatever a broken file makes spandrel or torch raise
+                raise ModelUnusable(f"the upscaler {weights} cannot be used: {error}") from error
+            if not isinstance(model, spandrel.ImageModelDescriptor):
+                raise ModelUnusable(f"the file {weights} holds a network that does not enlarge pictures")
+            self._loaded = (weights, model.eval())
+        model = self._loaded[1]
+        pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            result = _in_tiles(model, pixels.to(model.device), model.scale, torch)
+        values = (result[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().cpu().numpy()
+        return Image.fromarray(values)
+
+
+def _in_tiles(model: Any, pixels: Any, scale: int, torch: Any) -> Any:
+    """The network over overlapping tiles, the inner part of each kept."""
+    _, _, height, width = pixels.shape
+    result = torch.zeros(1, 3, height * scale, width * scale)
+    for upper in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            lower, right = min(height, upper + TILE), min(width, left + TILE)
+            above, before = max(0, upper - OVERLAP), max(0, left - OVERLAP)
+            tile = model(pixels[:, :, above : min(height, lower + OVERLAP), before : min(width, right + OVERLAP)])
+            inner_y, inner_x = (upper - above) * scale, (left - before) * scale
+            result[:, :, upper * scale : lower * scale, left * scale : right * scale] = (
+                tile[:, :, inner_y : inner_y + (lower - upper) * scale, inner_x : inner_x + (right - left) * scale]
+                .float()
+                .cpu()
+            )
+    return result

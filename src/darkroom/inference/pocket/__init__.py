@@ -1,0 +1,1 @@
+"""The embedded engine: a small text-conditional flow-matching model that ships inside the package."""

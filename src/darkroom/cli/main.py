@@ -37,6 +37,14 @@ COMMANDS = {
     "gateway": Command(
         "darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway", True
     ),
+    "deploy": Command("darkroom.cli.deployment", "Deploy to AWS: everything, in one command.", "deploy"),
+    "destroy": Command("darkroom.cli.deployment", "Remove a deployment; the buckets stay.", "deploy"),
+    "synth": Command("darkroom.cli.deployment", "Write the CloudFormation template, without an account.", "deploy"),
+    "config": Command("darkroom.cli.deployment", "Write, check and show config.yaml.", "deploy"),
+    "models": Command("darkroom.cli.deployment", "Look at the models in their bucket, and bring more.", "deploy"),
+    "cache": Command("darkroom.cli.deployment", "Cache images for a fast start of nodes.", "deploy"),
+    "images": Command("darkroom.cli.deployment", "Build, push and mirror container images.", "deploy"),
+    "chart": Command("darkroom.cli.deployment", "Publish the Helm chart.", "deploy"),
 }
 
 

@@ -14,7 +14,7 @@ demo: .venv/demo.installed  ## Show the whole system at work: three sample reque
 up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 	$(BIN)/darkroom up
 
-test: .venv/test.installed  ## Run every test
+test: .venv/test.installed .venv/infra.installed  ## Run every test
 	$(BIN)/python -m pytest
 
 chaos: .venv/test.installed  ## Do all that can go wrong to 5,000 tasks; repeat a run with SEED=...
@@ -29,8 +29,13 @@ check: .venv/test.installed  ## Check style, types and the directions of imports
 lock: .venv/test.installed  ## Pin the dependencies of pyproject.toml anew
 	scripts/lock
 
+.venv/infra.installed: scripts/install-infra tests/infra/manifests/package.json | .venv/test.installed
+	@echo "installing the linters and schemas for tests/infra (once)"
+	scripts/install-infra
+	@touch $@
+
 clean:  ## Remove what was installed and made
-	rm -rf .venv .darkroom pictures
+	rm -rf .venv .venv-checkov .darkroom pictures
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -56,8 +56,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def cases_for(runtime: str, runtime_type: str, picture: bytes | None, upscaler: str | None = None) -> list[Case]:
     """The guide's requests for a runtime of this type.
 
-    `picture` takes the place of the guide's links, `upscaler` that of the one which the guide asks for. Ids get a random
-    end, so that each test is a new one.
+    `picture` takes the place of the guide's links, `upscaler` that of the one which the guide asks for. Ids get a
+    random end, so that each test is a new one.
     """
     if runtime_type == "comfyui":
         kinds = [TaskKind.PIPELINE]

@@ -147,6 +147,8 @@ def test_a_plural_is_its_singular() -> None:
     [
         ("draw me a car", "draw me a automobile"),
         ("a police car", "a police car"),
+        ("heart with arrow", "heart with arrow"),
+        ("(a heart), on a table", "(a red heart), on a table"),
         ("Puppy", "dog"),
         ("a red apple", "a red apple"),
         ("an apple, 4k", "an red apple, 4k"),

@@ -20,19 +20,40 @@ SYNONYMS = {
 
 #: A synonym counts only behind one of these, or first: behind another word it may be part of a name.
 _ARTICLES_AND_PRAISE = (
-    "a an the one my your our this that some of me draw paint show see want cute little small big tiny large nice lovely "
-    "beautiful happy old new simple single pretty"
+    "a an the one my your our this that some of me draw paint show see want cute little small big tiny large nice "
+    "lovely beautiful happy old new simple single pretty"
 )
 _BEFORE = frozenset(_ARTICLES_AND_PRAISE.split())
-_WORDS = re.compile(r"[\w'-]+|\W+")
+#: ... and in front of one of these, or last: "heart with arrow" and "moon cake" are names.
+_BEHIND = frozenset(
+    [
+        "and",
+        "on",
+        "in",
+        "at",
+        "by",
+        "for",
+        "from",
+        "near",
+        "under",
+        "behind",
+        "beside",
+        "please",
+        "standing",
+        "sitting",
+        "emoji",
+    ]
+)
+_WORDS = re.compile(r"[\w'-]+|[^\w\s]+|\s+")
 
 
 def with_known_names(prompt: str) -> str:
     """The prompt with everyday words replaced: "draw me a car" asks for an automobile, "a police car" stays."""
-    pieces, before = [], ""
-    for piece in _WORDS.findall(prompt):
-        word = piece.lower()
-        pieces.append(SYNONYMS[word] if word in SYNONYMS and (not before or before in _BEFORE) else piece)
-        if word.strip():
-            before = word if word[0].isalnum() else ""
+    pieces = _WORDS.findall(prompt)
+    places = [place for place, piece in enumerate(pieces) if piece.strip()]
+    words = ["", *(pieces[place].lower() for place in places), ""]
+    for place, before, word, behind in zip(places, words, words[1:], words[2:], strict=False):
+        ends = before in _BEFORE or not before[-1:].isalnum()
+        if word in SYNONYMS and ends and (behind in _BEHIND or not behind[:1].isalnum()):
+            pieces[place] = SYNONYMS[word]
     return "".join(pieces)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up test check lock clean
+.PHONY: help demo up test chaos check lock clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 
 test: .venv/test.installed  ## Run every test
 	$(BIN)/python -m pytest
+
+chaos: .venv/test.installed  ## Do all that can go wrong to 5,000 tasks; repeat a run with SEED=...
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 check: .venv/test.installed  ## Check style, types and the directions of imports
 	$(BIN)/ruff format --check .

@@ -12,6 +12,10 @@ from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="the seed of the chaos run, to repeat one (default: a new one)")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_real_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test may reach, or be changed by, the account of the person who runs it."""

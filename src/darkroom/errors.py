@@ -13,6 +13,7 @@ DarkroomError
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
+│   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
 ├── InferenceFailure         the built-in runtime could not do what it was asked
 │   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
@@ -127,6 +128,10 @@ class GenerationFailed(RuntimeFailure):
     """The runtime reported a fault of its own."""
 
     retryable = True
+
+
+class RuntimeKilled(RuntimeFailure):
+    """The task took its runtime down again and again: it is kept away from the others."""
 
 
 class GenerationRefused(RuntimeFailure):

@@ -178,7 +178,7 @@ def read_client_settings(environment: Mapping[str, str]) -> ClientSettings:
 
 
 def _aws(read: _Reader) -> AwsSettings:
-    region = read.optional_text("AWS_DEFAULT_REGION") or read.text("AWS_REGION")
+    region = read.text("AWS_DEFAULT_REGION", read.optional_text("AWS_REGION"))
     return AwsSettings(region=region, endpoint_url=read.optional_text("AWS_ENDPOINT_URL"))
 
 

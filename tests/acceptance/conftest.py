@@ -87,7 +87,7 @@ def start_up(folder: Path, *options: str) -> subprocess.Popen[str]:
     output = (folder / "up.log").open("w")
     with output:
         return subprocess.Popen(
-            [sys.executable, "-m", "darkroom", "up", "--port", "0", "--aws-port", "0", *options],
+            [sys.executable, "-m", "darkroom", "up", "--port", "0", "--aws-port", "0", "--engine", "fake", *options],
             cwd=folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=output,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -424,3 +424,59 @@ async def test_an_agent_that_no_longer_holds_its_message_stops_working_on_it(
         await aws.client("sqs").purge_queue(QueueUrl=plane.queue.url)  # the message is gone: nobody can hold it
         await until(lambda: runtime.interrupts >= 1)
     assert await plane.notifications.receive(wait_seconds=0) == []
+
+
+async def test_a_task_that_kills_its_runtime_twice_goes_to_the_dead_letters_with_its_story(plane: Plane) -> None:
+    fake = FakeSdWebui(plain_bytes=1500)
+    fake.faults.extend([SdWebuiFault.CRASH] * 5)
+    await fake.start()
+    async with working(settings_for(plane, fake.url)):
+        await submit(plane, task_for(plane))
+        await until(lambda: not fake.is_up)
+        await fake.start()
+        await until(lambda: not fake.is_up)
+        await fake.start()
+        ((end, _),) = await notified(plane)
+        letter = await dead_letter(plane)
+        fake.faults.clear()
+        await submit(plane, task_for(plane, "t2"))
+        ((other, _),) = await notified(plane)
+    await fake.stop()
+    assert end.error
+    assert (end.status, end.error.type) == (Status.FAILED, "RuntimeKilled")
+    assert "2 times" in letter.attributes["dead_letter_reason"]
+    assert other.status is Status.COMPLETED
+    assert len(fake.requests) == 3
+
+
+async def test_four_tasks_at_once_are_begun_by_four_agents(plane: Plane) -> None:
+    runtimes = [FakeSdWebui(plain_bytes=1500, latency_seconds=1.5) for _ in range(4)]
+    async with AsyncExitStack() as stack:
+        for fake in runtimes:
+            await stack.enter_async_context(fake)
+        for round_number in range(2):  # the second time, every agent knows how long a task takes
+            if round_number == 0:
+                for fake in runtimes:
+                    await stack.enter_async_context(working(settings_for(plane, fake.url)))
+            for number in range(4):
+                await submit(plane, task_for(plane, f"r{round_number}-{number}"))
+            await notified(plane, 4)
+            assert [len(fake.requests) for fake in runtimes] == [round_number + 1] * 4
+
+
+async def test_tasks_for_the_loaded_model_go_first(aws: Aws, aws_settings: AwsSettings) -> None:
+    plane = await make_plane(aws, aws_settings)
+    models = ("one.safetensors", "two.safetensors")
+    fake = FakeSdWebui(plain_bytes=1500, models=models, latency_seconds=0.02, switch_seconds=0.2)
+    for number in range(40):
+        content = {"prompt": "A dog", "alwayson_scripts": {"sd_model_checkpoint": models[number % 2]}}
+        await submit(plane, task_for(plane, f"t{number}", content=content))
+    async with fake, working(settings_for(plane, fake.url, dynamic_model=True)):
+        ends = await notified(plane, 40)
+    assert all(end.result is True for end, _ in ends)
+    made_by = []
+    for key in sorted([key for key in await keys(plane) if key.endswith(".out")]):
+        out = json.loads(await plane.aws.bucket(plane.provisioned.bucket).get(key))
+        made_by.append(json.loads(out["info"])["sd_model_name"])
+    assert sorted(made_by) == ["one"] * 20 + ["two"] * 20
+    assert fake.switches <= 10

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
+from darkroom.agent.deaths import Deaths, tell_story
 from darkroom.agent.device import Device
 from darkroom.agent.fetching import Fetching
 from darkroom.agent.health import Health
@@ -32,16 +33,24 @@ from darkroom.agent.settlement import Settlement
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import (
     AwsFailure,
+    AwsUnavailable,
     DarkroomError,
     GenerationFailed,
     GenerationInterrupted,
     LeaseLost,
     RuntimeFailure,
+    RuntimeKilled,
     RuntimeUnavailable,
-    UnreadableMessage,
 )
 from darkroom.logs import log, logger
-from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, backoff_seconds, decide_on_failure
+from darkroom.policy.outcomes import (
+    MOST_RUNTIME_DEATHS,
+    DeadLetter,
+    FailForGood,
+    GiveBack,
+    backoff_seconds,
+    decide_on_failure,
+)
 from darkroom.policy.turn_order import MOST_OVERTAKES
 from darkroom.runtimes.protocol import Generation, Prepared, Progress, Runtime, StreamedBody
 from darkroom.tasks.task import Status
@@ -77,6 +86,7 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
+    deaths: Deaths
     health: Health
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
@@ -123,7 +133,7 @@ class Agent:
                 break
             for message in await self._fetching.next_messages():
                 if self._stopping.is_set():
-                    await self._lease(message).give_back(0)
+                    await self._hand_back(self._lease(message))
                 else:
                     self._start(message)
         while self._handlers:
@@ -138,7 +148,7 @@ class Agent:
         self._stopping.set()
         self._device.changed.set()
         for job in list(self._jobs):
-            if not self._device.is_at_runtime(job) and not job.was_run:
+            if not self._device.is_at_runtime(job) and not job.was_run and not job.settling:
                 job.stop(ShuttingDown("the agent was told to stop"))
         if self._handlers:
             await asyncio.wait(self._handlers, timeout=max(0.0, grace_seconds - 2 * _INTERRUPT_SECONDS))
@@ -166,9 +176,11 @@ class Agent:
                 return True
         return False
 
-    def _give_back_early(self, jobs: Sequence[Job]) -> None:
+    async def _give_back_early(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             job.stop(TooEarly("another agent may begin it sooner"))
+        if ends := [job.activity for job in jobs if job.activity is not None]:
+            await asyncio.wait(ends, timeout=_INTERRUPT_SECONDS)
 
     # --- one message ------------------------------------------------------------------------------------------------
 
@@ -196,7 +208,7 @@ class Agent:
             if job is None:
                 return
             if self._stopping.is_set():
-                await lease.give_back(0)
+                await self._hand_back(lease)
                 return
             job.activity = asyncio.current_task()
             self._jobs.add(job)
@@ -217,8 +229,10 @@ class Agent:
                 self._jobs.discard(job)
                 self._parts.health.runtime_has_fault(self._parts.runtime.fault)
         except AwsFailure as error:
-            # Not even the end could be told. The message comes back when its visibility runs out.
+            # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
+            if isinstance(error, AwsUnavailable):
+                await self._hand_back(lease, backoff_seconds(lease.message.received, self._clock.chance()))
         finally:
             self._has_arrived(lease)
             lease.drop()
@@ -234,12 +248,8 @@ class Agent:
         try:
             found = await self._parts.intake.read(lease)
         except AwsFailure as error:
-            if tries.is_last:
-                unreadable = Unreadable(UnreadableMessage(str(error)), lease.message.message_id)
-                await self._parts.settlement.bury_unreadable(lease, unreadable)
-            else:
-                log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
-                await lease.give_back(backoff_seconds(tries.received, self._clock.chance()))
+            log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
+            await self._hand_back(lease, backoff_seconds(tries.received, self._clock.chance()))
             return None
         if isinstance(found, Unreadable):
             await self._parts.settlement.bury_unreadable(lease, found)
@@ -285,6 +295,8 @@ class Agent:
                 result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
             except RuntimeUnavailable as error:
                 self._parts.health.runtime_went_away(str(error))
+                if self._device.is_running(job) and not self._stopping.is_set():
+                    await self._note_death(job, error)
                 raise
             except asyncio.CancelledError:
                 await self._interrupt(job, prepared)
@@ -296,6 +308,20 @@ class Agent:
         # "running" must be told before the end is.
         await announcing
         return result
+
+    async def _note_death(self, job: Job, error: RuntimeUnavailable) -> None:
+        """Remember that the runtime went away under this task.
+
+        Raises `RuntimeKilled` when that is no chance any more.
+        """
+        try:
+            deaths = await self._parts.deaths.note(job, str(error))
+        except AwsFailure as failure:
+            log(logging.WARNING, "task.death_not_noted", str(failure), **job.log_fields)
+            return
+        log(logging.WARNING, "runtime.died", str(error), deaths=len(deaths), **job.log_fields)
+        if len(deaths) >= MOST_RUNTIME_DEATHS:
+            raise RuntimeKilled(tell_story(deaths)) from error
 
     def _on_progress(self, job: Job, progress: Progress) -> None:
         if self._device.is_running(job):
@@ -320,6 +346,13 @@ class Agent:
         if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:
             job.stop(CancelledByUser("cancelled while it ran"))
 
+    async def _hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
+        """Give back a message for a reason that is not its task's: it must not use up the task's last try."""
+        if self._parts.intake.tries(lease.message).is_last:
+            await lease.start_over(delay_seconds)
+        else:
+            await lease.give_back(delay_seconds)
+
     # --- when it did not go well ------------------------------------------------------------------------------------
 
     async def _after_stop(self, job: Job, reason: DarkroomError) -> None:
@@ -330,11 +363,11 @@ class Agent:
             await self._parts.settlement.skip(job, NotToBeRun(Status.CANCELLED, str(reason)))
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
-            await job.lease.give_back(0)
+            await self._hand_back(job.lease)
 
     async def _after_failure(self, job: Job, error: DarkroomError) -> None:
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
-            await job.lease.give_back(0)
+            await self._hand_back(job.lease)
             return
         if isinstance(error, LeaseLost):
             log(logging.WARNING, "task.lease_lost", str(error), **job.log_fields)
@@ -344,7 +377,7 @@ class Agent:
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
-                await job.lease.give_back(delay)
+                await self._hand_back(job.lease, delay)
             case FailForGood():
                 await self._parts.settlement.fail(job, error)
             case DeadLetter():

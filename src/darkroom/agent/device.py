@@ -96,9 +96,9 @@ class Device:
         except asyncio.CancelledError:
             if entry in self._waiting:
                 self._waiting.remove(entry)
-                self.changed.set()
-            else:  # called, but cancelled before it woke
+            elif job in self._at_runtime:  # called, but cancelled before it woke
                 self._leave(job)
+            self.changed.set()
             raise
 
     def _leave(self, job: Job) -> None:
@@ -119,10 +119,12 @@ class Device:
 
     def _call(self) -> None:
         """Let those go who may."""
+        # Who was cancelled this very moment has not yet woken to leave the line.
+        self._waiting = [(job, turn) for job, turn in self._waiting if not turn.done()]
         while self._waiting and self._may_be_sent():
             index = next_turn(
-                [Candidate(job.prepared.model if job.prepared else None, job.overtaken) for job, _ in self._waiting],
-                self._loaded_model(),
+                [Candidate(_model_of(job), job.overtaken) for job, _ in self._waiting],
+                self._model_by_then(),
                 self._most_overtakes,
             )
             for overtaken, _ in self._waiting[:index]:
@@ -131,6 +133,11 @@ class Device:
             self._send(job)  # counted as sent at once: a newcomer must not slip in before it wakes
             turn.set_result(None)
         self._watch_the_door()
+
+    def _model_by_then(self) -> str | None:
+        """The model that will be loaded when the runtime turns to whatever is sent next."""
+        asked_for = [model for job in self._at_runtime if (model := _model_of(job)) is not None]
+        return asked_for[-1] if asked_for else self._loaded_model()
 
     def _send(self, job: Job) -> None:
         if not self._at_runtime:
@@ -149,3 +156,7 @@ class Device:
         if remaining is not None:
             pause = max(0.0, remaining - _DOOR_SECONDS)
             self._door_timer = asyncio.get_running_loop().call_later(pause, self._call)
+
+
+def _model_of(job: Job) -> str | None:
+    return None if job.prepared is None else job.prepared.model

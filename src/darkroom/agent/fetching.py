@@ -1,15 +1,16 @@
 """When to ask the queue for messages, and for how many.
 
 Just in time: a message that would wait here is left to agents that are idle. There is one exception. Where a runtime
-switches models and the queue is deep, a window of messages is held, so that those for the loaded model can go first;
-as soon as the queue is found empty, what is held beyond the usual goes back.
+switches models, a window of messages is held, so that those for the loaded model can go first. While more wait in the
+queue, this takes nothing from anybody. Once the queue is found empty, what is held beyond the usual is put back, once:
+whoever is idle takes it, and what comes back here stays.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
@@ -44,7 +45,7 @@ class Fetching:
         health: Health,
         clock: Clock,
         stopping: asyncio.Event,
-        give_back: Callable[[Sequence[Job]], None],
+        give_back: Callable[[Sequence[Job]], Awaitable[None]],
         wait_seconds: int = LONGEST_WAIT_SECONDS,
         model_window: int = 1,
     ) -> None:
@@ -73,7 +74,7 @@ class Fetching:
             await self._first_of(self._budget.freed)
             return []
         await self._look_how_deep()
-        self._return_what_is_too_early()
+        await self._return_what_is_too_early()
         held = self._device.held + len(self.arriving)
         missing = self._wanted - held
         if missing > 0 and (self._may_choose or (held == 0 and self._device.is_idle)):
@@ -93,8 +94,8 @@ class Fetching:
 
     @property
     def _may_choose(self) -> bool:
-        """Whether the queue is deep enough to hold a window of it."""
-        return self._depth >= self._model_window > 1
+        """Whether a window of the queue may be held: nobody is idle while messages wait in it."""
+        return self._model_window > 1 and self._depth > 0
 
     @property
     def _wanted(self) -> int:
@@ -114,23 +115,25 @@ class Fetching:
             log(logging.WARNING, "queue.depth_unknown", str(error))
             self._depth = 0
 
-    def _return_what_is_too_early(self) -> None:
+    async def _return_what_is_too_early(self) -> None:
         waiting = self._device.waiting
         if self._model_window > 1 and self._depth == 0:
-            surplus = waiting[self._pace.wanted_waiting :]
+            surplus = [job for job in waiting[self._pace.wanted_waiting :] if job.tries.received == 1]
+            if surplus:
+                self._depth_known_until = 0.0  # look at once who takes them
         elif self._pace.is_overdue(self._device.elapsed_seconds) and not self._may_choose:
             surplus = waiting
         else:
             return
         # A message that is given back has used up a receive, so one that has few left stays.
-        self._give_back([job for job in surplus if not job.tries.is_last])
+        await self._give_back([job for job in surplus if not job.tries.is_last])
 
     async def _receive(self, missing: int) -> list[ReceivedMessage]:
         """Ask for messages. A poll is never cut off.
 
         SQS may have put a message into the reply that nobody would see until its visibility timeout ends.
         """
-        asked_at = self._clock.monotonic()
+        asked_at, asked_on = self._clock.monotonic(), self._clock.now()
         try:
             messages = await self._queue.receive(maximum=min(missing, _MOST_AT_ONCE), wait_seconds=self._wait_seconds)
         except AwsFailure as error:
@@ -140,7 +143,7 @@ class Fetching:
             await self.pause(pause)
             return []
         self._health.aws_is_fine()
-        if messages:
+        if messages and messages[0].sent_at < asked_on:  # otherwise the answer waited for the message
             self._pace.observe_asking(self._clock.monotonic() - asked_at)
         return messages
 

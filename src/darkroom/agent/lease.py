@@ -14,6 +14,7 @@ from darkroom.agent.clock import Clock
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.errors import AwsFailure, AwsUnavailable, LeaseLost
 from darkroom.logs import log
+from darkroom.tasks.message import SUBMISSION_ATTRIBUTE
 
 # Extended after a third of the time, so that two extensions may fail before the third one is too late.
 _EXTENSIONS_PER_TIMEOUT = 3
@@ -74,6 +75,25 @@ class Lease:
             await self._queue.change_visibility(self.message.receipt_handle, delay_seconds)
         except AwsFailure as error:
             log(logging.WARNING, "lease.give_back_failed", str(error), message_id=self.message.message_id)
+
+    async def start_over(self, delay_seconds: int) -> None:
+        """Let the same submission begin anew after `delay_seconds`, as if it had never been received.
+
+        SQS counts receives for ever, and moves a message that has used them up in silence. So it gets a copy with a
+        count of its own, first, and is deleted, second. Where that cannot be done, it is given back as it is.
+        """
+        await self._stop_keeping()
+        message = self.message
+        # A raw message without an id of its own goes by SQS's, which the copy must bring along.
+        submission_id = message.attributes.get(SUBMISSION_ATTRIBUTE) or message.message_id
+        try:
+            await self._queue.send(
+                message.body, {**message.attributes, SUBMISSION_ATTRIBUTE: submission_id}, delay_seconds
+            )
+            await self._queue.delete(message.receipt_handle)
+        except AwsFailure as error:
+            log(logging.WARNING, "lease.start_over_failed", str(error), message_id=message.message_id)
+            await self.give_back(delay_seconds)
 
     async def _stop_keeping(self) -> None:
         self.ended = True

@@ -9,6 +9,7 @@ _MARGIN = 1.5
 _SLACK_SECONDS = 0.02
 _PATIENCE_SECONDS = 1.0
 _LONGEST_ASKING_SECONDS = 1.0
+_WEIGHT_OF_A_LONGER_POLL = 0.05
 _LONGEST_QUEUE = 10
 
 
@@ -29,9 +30,16 @@ class Pace:
         self._run_seconds = _blend(self._run_seconds, seconds)
 
     def observe_asking(self, seconds: float) -> None:
-        """Learn how long it took to receive a message. An answer that waited for a message to be sent says nothing."""
-        if seconds <= _LONGEST_ASKING_SECONDS:
-            self._asking_seconds = _blend(self._asking_seconds, seconds)
+        """Learn how long it took to receive a message.
+
+        A poll may also have waited for a message to come back to the queue, so what is short counts for more.
+        """
+        if self._asking_seconds is None or seconds < self._asking_seconds:
+            self._asking_seconds = min(seconds, _LONGEST_ASKING_SECONDS)
+        else:
+            self._asking_seconds += _WEIGHT_OF_A_LONGER_POLL * (
+                min(seconds, _LONGEST_ASKING_SECONDS) - self._asking_seconds
+            )
 
     def observe_preparing(self, seconds: float) -> None:
         """Learn how long a message took from being received to being ready to run."""

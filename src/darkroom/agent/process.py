@@ -14,6 +14,7 @@ import aiohttp
 from darkroom.agent.agent import Agent, AgentParts
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
+from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake
 from darkroom.agent.preparation import Preparation, TimeLimits
@@ -108,6 +109,7 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 preparation=Preparation(runtime, links, bucket, table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
+                deaths=Deaths(bucket, clock, socket.gethostname()),
                 health=health,
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,

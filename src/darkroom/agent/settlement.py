@@ -200,6 +200,7 @@ class Settlement:
             image_url=notification.image_url or [],
             output_url=notification.output_url or None,
             error=notification.error or None,
+            context=job.task.context,
         )
         await self._table.advance(record)
 
@@ -212,7 +213,7 @@ class Settlement:
 
     async def _bury(self, lease: Lease, error: DarkroomError, task_id: str | None) -> None:
         if self._dead_letters is None:
-            log(logging.ERROR, "message.no_dead_letters", str(error), body=lease.message.body[:2048], task_id=task_id)
+            log(logging.ERROR, "message.no_dead_letters", str(error), message_id=lease.message.message_id)
             return
         dead_letters = self._dead_letters
         message = lease.message

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from darkroom.aws.errors import translated
+from darkroom.tasks.message import SIZE_ATTRIBUTE
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
@@ -108,14 +109,17 @@ class Queue:
                 QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
 
-    async def send(self, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Put a message into the queue."""
+    async def send(self, body: str, attributes: Mapping[str, str] | None = None, delay_seconds: int = 0) -> None:
+        """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900)."""
         with translated(f"sending to {self.url}"):
             await self._client.send_message(
                 QueueUrl=self.url,
                 MessageBody=body,
+                DelaySeconds=delay_seconds,
                 MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()
+                    # AWS's own payload-offloading libraries look for the size as a number.
+                    name: {"DataType": "Number" if name == SIZE_ATTRIBUTE else "String", "StringValue": value}
+                    for name, value in (attributes or {}).items()
                 },
             )
 

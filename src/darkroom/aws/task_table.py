@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from darkroom.aws.errors import AlreadyExists, translated
-from darkroom.aws.records import EXPIRY_ATTRIBUTE, expiry, item_key, item_to_record, record_to_item, to_attribute
+from darkroom.aws.records import KEY_ATTRIBUTE, item_key, item_to_record, record_to_item
 from darkroom.tasks.record import TaskRecord
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+# What the first writer of a record knows best, and nobody after it changes.
+_KEPT = ("created_at", "context")
 
 
 class TaskTable:
@@ -69,19 +71,15 @@ class TaskTable:
     async def advance(self, record: TaskRecord) -> None:
         """Bring the record of a submission up to date with `record`; one of a newer submission stays as it is.
 
-        A task that was published past the front door has no record yet: it gets one. `created_at` and
-        `cancel_requested` are kept where they are set.
+        A task that was published past the front door has no record yet: it gets one. What the first writer knows best
+        is kept where it is set.
         """
-        fields = {
-            name: value
-            for name, value in msgspec.to_builtins(record).items()
-            if name not in ("id", "created_at", "context", "cancel_requested")
-        }
-        values = {f":{name}": to_attribute(value) for name, value in fields.items()}
-        values[f":{EXPIRY_ATTRIBUTE}"] = to_attribute(expiry(record.updated_at))
-        values[":created_at"] = to_attribute(record.created_at)
-        assignments = [f"#{name} = :{name}" for name in (*fields, EXPIRY_ATTRIBUTE)]
-        assignments.append("created_at = if_not_exists(created_at, :created_at)")
+        item = record_to_item(record)
+        del item[KEY_ATTRIBUTE]
+        item.pop("cancel_requested", None)
+        assignments = [
+            f"#{name} = if_not_exists(#{name}, :{name})" if name in _KEPT else f"#{name} = :{name}" for name in item
+        ]
         try:
             with translated(f"updating the record of task {record.id}"):
                 await self._client.update_item(
@@ -89,8 +87,8 @@ class TaskTable:
                     Key=item_key(record.id),
                     UpdateExpression="SET " + ", ".join(assignments),
                     ConditionExpression="attribute_not_exists(id) OR submission_id = :submission_id",
-                    ExpressionAttributeNames={f"#{name}": name for name in (*fields, EXPIRY_ATTRIBUTE)},
-                    ExpressionAttributeValues=values,
+                    ExpressionAttributeNames={f"#{name}": name for name in item},
+                    ExpressionAttributeValues={f":{name}": value for name, value in item.items()},
                 )
         except AlreadyExists:
             pass

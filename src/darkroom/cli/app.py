@@ -30,7 +30,14 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
     The others are known by name and help alone: so `darkroom --help` is quick, and a command whose extra is not
     installed is in nobody's way.
     """
-    app = typer.Typer(name="darkroom", help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+    app = typer.Typer(
+        name="darkroom",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
     @app.callback()
     def darkroom() -> None:
@@ -38,7 +45,10 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
 
     for name, command in commands.items():
         if function is not None and name == arguments[0]:
-            app.command(name)(function)
+            if isinstance(function, typer.Typer):
+                app.add_typer(function, name=name)
+            else:
+                app.command(name)(function)
         else:
             app.command(name, help=command.help)(_not_loaded)
     try:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.connection import open_aws
-from darkroom.cli.verification import Case, cases_for
+from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, cases_for
 from darkroom.client import AsyncClient
 from darkroom.errors import StackFailure
 from darkroom.local.listener import Listener, listening
@@ -78,7 +78,7 @@ async def _develop(stack: RunningStack, folder: Path, console: Console) -> list[
         async with AsyncClient(stack.facts.endpoint, stack.facts.api_key) as client:
             rows = {}
             for runtime in stack.facts.runtimes:
-                for case in cases_for(runtime.name, runtime.type, read_picture()):
+                for case in cases_for(runtime.name, runtime.type, read_picture(), WEIGHTLESS_UPSCALER):
                     await client.submit(case.body)
                     rows[case.id] = _Row(case, time.monotonic())
         with Live(_table(rows), console=console, auto_refresh=False) as live:

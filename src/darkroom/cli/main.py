@@ -12,7 +12,7 @@ from darkroom.errors import DarkroomError, MissingExtra
 
 
 class Command(NamedTuple):
-    """A command: the module whose function of the same name it is, and the extra that this module's imports need.
+    """A command: the module whose function (or group of them) of the same name it is, and the extra that it needs.
 
     A server takes everything from its environment. Without arguments it is run without the libraries for command lines,
     which would stay in its memory for as long as it lives.
@@ -29,11 +29,22 @@ COMMANDS = {
     "up": Command("darkroom.cli.up", "Run the whole of Darkroom on this machine until Ctrl-C.", "local"),
     "submit": Command("darkroom.cli.submit", "Send a request: a prompt, or a request file. Can wait for the pictures."),
     "verify": Command("darkroom.cli.verify", "Test a deployment: send it the guide's sample requests."),
+    "dlq": Command(
+        "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
+    ),
     "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent", True),
     "runtime": Command("darkroom.inference.command", "Run the built-in Stable Diffusion runtime.", "inference"),
     "gateway": Command(
         "darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway", True
     ),
+    "deploy": Command("darkroom.cli.deployment", "Deploy to AWS: everything, in one command.", "deploy"),
+    "destroy": Command("darkroom.cli.deployment", "Remove a deployment; the buckets stay.", "deploy"),
+    "synth": Command("darkroom.cli.deployment", "Write the CloudFormation template, without an account.", "deploy"),
+    "config": Command("darkroom.cli.deployment", "Write, check and show config.yaml.", "deploy"),
+    "models": Command("darkroom.cli.deployment", "Look at the models in their bucket, and bring more.", "deploy"),
+    "cache": Command("darkroom.cli.deployment", "Cache images for a fast start of nodes.", "deploy"),
+    "images": Command("darkroom.cli.deployment", "Build, push and mirror container images.", "deploy"),
+    "chart": Command("darkroom.cli.deployment", "Publish the Helm chart.", "deploy"),
 }
 
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.errors import Fault, InvalidRequest
+from darkroom.local.programs import LocalEngine
 from darkroom.local.stack import StackOptions, running_stack
 from darkroom.local.stack_file import STACK_FOLDER, StackFacts
 
@@ -28,6 +29,22 @@ def up(
     ] = None,
     port: Annotated[int, typer.Option(help="The gateway's port; 0 for any that is free.", min=0, max=65535)] = 8000,
     aws_port: Annotated[int, typer.Option(help="The AWS emulator's port; 0 likewise.", min=0, max=65535)] = 4566,
+    engine: Annotated[
+        LocalEngine,
+        typer.Option(
+            help="What makes the pictures: pocket, the small model inside the package; diffusers, your own Stable "
+            "Diffusion checkpoints (needs --models); fake, which paints the prompt at once, for tests.",
+        ),
+    ] = LocalEngine.POCKET,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder with Stable-diffusion/, VAE/, Lora/ and so on.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     runtime_url: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,6 +64,8 @@ def up(
         config_path=config,
         gateway_port=port,
         aws_port=aws_port,
+        engine=engine,
+        models=None if models is None else models.absolute(),
         runtime_urls=_runtime_urls(runtime_url or []),
     )
     asyncio.run(_run(options))
@@ -90,7 +109,10 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
     table.add_row("output bucket", facts.output_bucket)
     console.print("\n[bold green]Darkroom is up.[/]", highlight=False)
     console.print(table, highlight=False)
-    console.print("\nThe plain AWS CLI and boto3 work against it after:", highlight=False)
+    console.print(
+        "\nboto3 and the AWS CLI (version 1: with --endpoint-url $AWS_ENDPOINT_URL) work against it after:",
+        highlight=False,
+    )
     console.print(
         f"  export AWS_ENDPOINT_URL={facts.aws_endpoint_url} AWS_DEFAULT_REGION={facts.region} "
         "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",

@@ -34,6 +34,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         return task_id
 
 
+# What every runtime has; the guide's sample asks for R-ESRGAN, whose weights nobody brings along.
+WEIGHTLESS_UPSCALER = "Lanczos"
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a case so far. `error` is why there are no pictures; `seconds` run from the submission."""
 
@@ -49,10 +53,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.error is None and bool(self.paths)
 
 
-def cases_for(runtime: str, runtime_type: str, picture: bytes | None) -> list[Case]:
+def cases_for(runtime: str, runtime_type: str, picture: bytes | None, upscaler: str | None = None) -> list[Case]:
     """The guide's requests for a runtime of this type.
 
-    `picture` takes the place of the guide's links. Ids get a random end, so that each test is a new one.
+    `picture` takes the place of the guide's links, `upscaler` that of the one which the guide asks for. Ids get a random
+    end, so that each test is a new one.
     """
     if runtime_type == "comfyui":
         kinds = [TaskKind.PIPELINE]
@@ -70,6 +75,8 @@ def cases_for(runtime: str, runtime_type: str, picture: bytes | None) -> list[Ca
                 content["init_images"] = [inline]
             elif kind is TaskKind.EXTRA_SINGLE_IMAGE:
                 content["image"] = inline
+        if upscaler is not None and kind is TaskKind.EXTRA_SINGLE_IMAGE:
+            content["upscaler_1"] = upscaler
         cases.append(Case(runtime=runtime, kind=kind, body=body))
     return cases
 

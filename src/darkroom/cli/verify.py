@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, find_address
 from darkroom.cli.exit_codes import OK, exit_code
-from darkroom.cli.verification import Case, Result, cases_for, run_cases
+from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, Result, cases_for, run_cases
 from darkroom.client import AsyncClient
 from darkroom.errors import Fault, InvalidRequest
 from darkroom.samples import read_picture
@@ -57,7 +57,8 @@ def verify(
     """
     address = find_address(endpoint, api_key)
     runtimes = _runtimes(address, runtime, runtime_type)
-    cases = [case for name, kind in runtimes for case in cases_for(name, kind, _picture(picture, address))]
+    data, upscaler = _picture(picture, address), WEIGHTLESS_UPSCALER if address.local else None
+    cases = [case for name, kind in runtimes for case in cases_for(name, kind, data, upscaler)]
     results = asyncio.run(_run(address, cases, folder, timeout))
     console = Console(stderr=True, soft_wrap=True)
     for result in results:

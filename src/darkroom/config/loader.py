@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import types
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues
 from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.rules import broken_rules
@@ -41,9 +43,37 @@ def parse_config(text: str, source: str = "config.yaml", region: str | None = No
         except ValidationError as error:
             faults.extend(_translate(details) for details in error.errors(include_url=False))
         faults.extend(broken_rules(document.values, region))
+        faults.extend(_faults_of_extra_values(document.values))
     if config is None or faults:
         raise SettingsError(_listing(faults, document, source))
     return config
+
+
+def _faults_of_extra_values(values: dict[str, Any]) -> Iterator[ConfigFault]:
+    """What Darkroom's chart would not take; a chart of the user's own takes what it likes."""
+    runtimes = values.get("modelsRuntime")
+    for index, runtime in enumerate(runtimes if isinstance(runtimes, list) else []):
+        if not isinstance(runtime, dict) or runtime.get("chartRepository"):
+            continue
+        extra, at = runtime.get("extraValues"), ("modelsRuntime", index, "extraValues")
+        if not isinstance(extra, dict):
+            continue
+        try:
+            ChartValues.model_validate(extra)
+        except ValidationError as error:
+            for details in error.errors(include_url=False):
+                yield _translate(details, ChartValues, at)
+        for owned in DEPLOYMENT_OWNED:
+            if _has(extra, owned):
+                yield ConfigFault((*at, *owned), "is said by the deployment itself: remove it")
+
+
+def _has(values: Any, path: tuple[str, ...]) -> bool:
+    for key in path:
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
 
 
 def _listing(faults: list[ConfigFault], document: Document, source: str) -> str:
@@ -53,17 +83,18 @@ def _listing(faults: list[ConfigFault], document: Document, source: str) -> str:
     return "\n".join([f"{source} has {count}:", *lines])
 
 
-def _translate(details: ErrorDetails) -> ConfigFault:
-    """A fault of pydantic's in our words."""
-    # Members of a union and of an enum's own schema stand in pydantic's location, but in no file.
-    path = tuple(part for part in details["loc"] if not (isinstance(part, str) and ("[" in part or part == "none")))
+def _translate(details: ErrorDetails, root: type[BaseModel] = DarkroomConfig, at: Path = ()) -> ConfigFault:
+    """A fault of pydantic's in our words; `root` stands at the path `at` of the file."""
+    # Members of a union stand in pydantic's location, but in no file.
+    inner = tuple(part for part in details["loc"] if not (isinstance(part, str) and _is_union_member(part)))
+    path = (*at, *inner)
     context = details.get("ctx", {})
     value = details["input"]
     match details["type"]:
         case "missing":
             reason = "is missing"
         case "extra_forbidden":
-            reason = _unknown_key(path)
+            reason = _unknown_key(inner, root)
         case "literal_error" | "enum":
             reason = f"must be {context['expected']}, not {value!r}"
             if isinstance(value, float):
@@ -83,17 +114,20 @@ def _translate(details: ErrorDetails) -> ConfigFault:
     return ConfigFault(path, reason)
 
 
-def _unknown_key(path: Path) -> str:
-    model = _model_at(path[:-1])
+def _is_union_member(part: str) -> bool:
+    return "[" in part or part.startswith("constrained-") or part in ("str", "int", "none")
+
+
+def _unknown_key(path: Path, root: type[BaseModel]) -> str:
+    model = _model_at(path[:-1], root)
     known = sorted(field.alias or name for name, field in model.model_fields.items()) if model is not None else []
     close = difflib.get_close_matches(str(path[-1]), known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"is not a key here; {hint}there are: {', '.join(known)}"
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
-    """The model whose keys are allowed at `path`."""
-    model: type[BaseModel] = DarkroomConfig
+def _model_at(path: Path, model: type[BaseModel]) -> type[BaseModel] | None:
+    """The model whose keys are allowed at `path` below `model`."""
     for part in path:
         if isinstance(part, int):
             continue

@@ -16,7 +16,7 @@ from darkroom.tasks.task import TaskKind
 
 # What Amazon CloudWatch Logs can keep, in days.
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
-KubernetesVersion = Literal["1.33", "1.34", "1.35", "1.36"]
+KubernetesVersion = Literal["1.34", "1.35", "1.36"]
 FastStart = Literal["soci", "snapshot"]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -71,8 +71,15 @@ class Network(ConfigModel):
     nat_gateways: Annotated[int, Field(ge=1, le=3)] = Field(
         default=3, description="3 as in the guide, one for each zone; 1 costs a third and depends on one zone"
     )
+    availability_zones: list[Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]] | None = Field(
+        default=None, min_length=3, max_length=3, description="three zones of the region; not set: its first three"
+    )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
-        default=None, description="use this VPC, with its private subnets, instead of making one"
+        default=None,
+        description="use this VPC instead of making one; privateSubnetIds and availabilityZones go with it",
+    )
+    private_subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]] | None = Field(
+        default=None, min_length=3, max_length=3, description="its private subnets, one in each of availabilityZones"
     )
 
 
@@ -87,6 +94,20 @@ class Alarms(ConfigModel):
     )
     monthly_spend_usd: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="AWS Budgets alarm for the stack's tagged cost in a month; none if not set"
+    )
+
+
+class Mirrors(ConfigModel):
+    """Copies of what is public otherwise, for networks that do not reach it, as in China."""
+
+    image_registry: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$")] | None = Field(
+        default=None, description="registry that `darkroom images push` and `mirror` filled"
+    )
+    karpenter_chart: Annotated[str, Field(pattern=r"^oci://.+")] | None = Field(
+        default=None, description="OCI address of Karpenter's Helm chart"
+    )
+    keda_chart: Annotated[str, Field(pattern=r"^(oci|https?)://.+")] | None = Field(
+        default=None, description="address of KEDA's Helm chart: OCI, or the HTTP folder with its index.yaml"
     )
 
 
@@ -162,6 +183,7 @@ class DarkroomConfig(ConfigModel):
     )
     log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
     alarms: Alarms = Alarms()
+    mirrors: Mirrors = Mirrors()
 
     @property
     def cloudformation_stack_name(self) -> str:

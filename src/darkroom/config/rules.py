@@ -101,6 +101,11 @@ def _unfit_network(network: Any) -> Iterator[ConfigFault]:
                 yield ConfigFault(
                     ("network", key), "is for a new VPC; with vpcId, the VPC is used as it is: remove one"
                 )
+        for key in ("privateSubnetIds", "availabilityZones"):
+            if not network.get(key):
+                yield ConfigFault(("network", "vpcId"), f"needs {key} too: three, in the same order")
+    elif network.get("privateSubnetIds"):
+        yield ConfigFault(("network", "privateSubnetIds"), "needs vpcId too")
     cidr = network.get("cidr")
     if isinstance(cidr, str):
         try:

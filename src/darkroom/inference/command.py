@@ -41,6 +41,13 @@ def runtime(
     model: Annotated[
         str | None, typer.Option(help="The checkpoint to load first; the first one found if missing.")
     ] = None,
+    serve_as: Annotated[
+        str | None,
+        typer.Option(
+            help="pocket only: the file name of a checkpoint that it stands in for. Requests that name this "
+            "checkpoint are then done by pocket, as on a machine where you test what will run elsewhere."
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 7860,
     threads: Annotated[int, typer.Option(help="Processor cores that the engine may use; 0 for all.", min=0)] = 0,
@@ -55,15 +62,24 @@ def runtime(
         raise typer.BadParameter(
             f"the engine 'diffusers' needs --models: the folder that holds {CHECKPOINT_FOLDER}/", param_hint="--models"
         )
-    app = build_app(engine, models, first_model=model, threads=threads)
+    if serve_as is not None and engine is not EngineName.POCKET:
+        raise typer.BadParameter("only the engine 'pocket' stands in for a checkpoint", param_hint="--serve-as")
+    app = build_app(engine, models, first_model=model, threads=threads, serve_as=serve_as)
     import uvicorn
 
     uvicorn.run(app, host=host, port=port, log_level=log_level.lower(), timeout_graceful_shutdown=30)
 
 
-def build_app(engine: EngineName, models: Path | None, *, first_model: str | None = None, threads: int = 0) -> FastAPI:
+def build_app(
+    engine: EngineName,
+    models: Path | None,
+    *,
+    first_model: str | None = None,
+    threads: int = 0,
+    serve_as: str | None = None,
+) -> FastAPI:
     """The application with everything it needs. Raises `MissingExtra` when a library is not installed."""
-    made = needs("inference", "the built-in runtime", lambda: _engine(engine, models, threads))
+    made = needs("inference", "the built-in runtime", lambda: _engine(engine, models, threads, serve_as))
 
     def assemble() -> FastAPI:
         from darkroom.inference.app import create_app
@@ -86,11 +102,11 @@ def needs(extra: str, what: str, build: Callable[[], T]) -> T:
         raise MissingExtra(extra, what) from error
 
 
-def _engine(name: EngineName, models: Path | None, threads: int) -> Engine:
+def _engine(name: EngineName, models: Path | None, threads: int, serve_as: str | None) -> Engine:
     if name is EngineName.POCKET or models is None:
         from darkroom.inference.pocket.engine import PocketEngine
 
-        return PocketEngine(threads=threads)
+        return PocketEngine(threads=threads, serve_as=serve_as)
 
     def stable_diffusion() -> Engine:
         from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine

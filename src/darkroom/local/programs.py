@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
@@ -32,20 +33,36 @@ def emulator_program(port: int, folder: Path) -> Program:
     )
 
 
-def runtime_program(runtime: RuntimeConfig, port: int) -> Program:
-    """Describe the fake of a runtime, until Darkroom's own takes its place."""
-    fakes = {"sdwebui": "darkroom.testing.fake_sdwebui", "comfyui": "darkroom.testing.fake_comfyui"}
-    module = fakes.get(runtime.adapter)
-    if module is None:
+class LocalEngine(StrEnum):
+    """What makes the pictures of SD Web UI and diffusers runtimes on this machine."""
+
+    POCKET = "pocket"
+    DIFFUSERS = "diffusers"
+    FAKE = "fake"
+
+
+def runtime_program(runtime: RuntimeConfig, port: int, engine: LocalEngine, models: Path | None) -> Program:
+    """Describe a runtime. Raises `StackFailure` for a type that nothing on this machine can stand in for."""
+    if runtime.adapter == "comfyui":
+        command = ["darkroom.testing.fake_comfyui", "--port", str(port)]
+    elif runtime.adapter == "sdwebui" and engine is LocalEngine.FAKE:
+        command = ["darkroom.testing.fake_sdwebui", "--port", str(port)]
+        command += ["--model", runtime.model_filename] if runtime.model_filename else []
+    elif runtime.adapter == "sdwebui":
+        command = ["darkroom", "runtime", "--engine", engine, "--port", str(port), "--log-level", "warning"]
+        command += ["--models", str(models)] if models else []
+        if runtime.model_filename:
+            command += ["--serve-as" if engine is LocalEngine.POCKET else "--model", runtime.model_filename]
+    else:
         raise StackFailure(
             f"there is nothing to run for the runtime {runtime.name!r} of type {runtime.type!r} on this machine; "
             f"start it yourself and say where it listens: --runtime-url {runtime.name}=http://127.0.0.1:PORT"
         )
-    command = [sys.executable, "-m", module, "--port", str(port)]
-    if runtime.adapter == "sdwebui" and runtime.model_filename:
-        command += ["--model", runtime.model_filename]
     return Program(
-        name=f"runtime-{runtime.name}", command=command, environment=_base_environment(), patience_seconds=3.0
+        name=f"runtime-{runtime.name}",
+        command=[sys.executable, "-m", *command],
+        environment=_base_environment(),
+        patience_seconds=3.0,
     )
 
 

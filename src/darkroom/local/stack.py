@@ -23,7 +23,7 @@ from darkroom.aws.connection import open_aws
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure, StackFailure
-from darkroom.local.programs import agent_program, emulator_program, gateway_program, runtime_program
+from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
     STACK_FOLDER,
@@ -57,6 +57,8 @@ class StackOptions:
     gateway_port: int = 8000
     aws_port: int = 4566
     runtime_urls: Mapping[str, str] = field(default_factory=dict)
+    engine: LocalEngine = LocalEngine.POCKET
+    models: Path | None = None
 
 
 class RunningStack:
@@ -103,7 +105,7 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             await supervisor.start(emulator_program(aws_port, folder / "emulator"))
             await _wait(supervisor, "emulator", lambda: asyncio.to_thread(is_answering, str(aws.endpoint_url)))
             plane = await _provision(config, aws)
-            ready_urls = await _start_agents(supervisor, config, plane, aws, options.runtime_urls, tell)
+            ready_urls = await _start_agents(supervisor, config, plane, aws, options, tell)
             tell("starting the gateway")
             await supervisor.start(gateway_program(config, plane, aws, api_key, gateway_port))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))
@@ -131,23 +133,23 @@ async def _start_agents(
     config: DarkroomConfig,
     plane: ProvisionedPlane,
     aws: AwsSettings,
-    runtime_urls: Mapping[str, str],
+    options: StackOptions,
     tell: Callable[[str], None],
 ) -> dict[str, str]:
     """Start a runtime (where none runs already) and an agent for each; return where each agent says it is ready."""
     queues = {queue.runtime: queue for queue in plane.queues}
     ready_urls = {}
     for runtime in config.models_runtime:
-        base_url = runtime_urls.get(runtime.name)
+        base_url = options.runtime_urls.get(runtime.name)
         if base_url is None:
             runtime_port = free_port()
             base_url = f"http://127.0.0.1:{runtime_port}"
             tell(f"starting the runtime {runtime.name} ({runtime.type})")
-            await supervisor.start(runtime_program(runtime, runtime_port))
+            await supervisor.start(runtime_program(runtime, runtime_port, options.engine, options.models))
         health_port = free_port()
         tell(f"starting the agent of {runtime.name}")
         await supervisor.start(agent_program(runtime, plane, queues[runtime.name], aws, base_url, health_port))
-        if runtime.name not in runtime_urls:
+        if runtime.name not in options.runtime_urls:
             ready_urls[f"agent-{runtime.name}"] = f"http://127.0.0.1:{health_port}/readyz"
     return ready_urls
 
@@ -164,6 +166,7 @@ def _facts(
         input_topic_arn=plane.input_topic_arn,
         output_topic_arn=plane.output_topic_arn,
         output_bucket=plane.bucket,
+        task_table=plane.table,
         runtimes=[
             RuntimeFacts(
                 name=queue.runtime,

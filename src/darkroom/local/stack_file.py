@@ -31,6 +31,7 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True):
     input_topic_arn: str
     output_topic_arn: str
     output_bucket: str
+    task_table: str
     runtimes: list[RuntimeFacts]
     pid: int
 

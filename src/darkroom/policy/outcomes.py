@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled
 
 # SQS allows a message to be hidden for 12 hours; waiting that long helps nobody.
 MAXIMUM_DELAY_SECONDS = 300
+# One death may be anybody's fault; the same task at the second one is no chance any more.
+MOST_RUNTIME_DEATHS = 2
 
 
 class Acknowledge(msgspec.Struct, frozen=True):
@@ -65,9 +67,11 @@ class Tries(msgspec.Struct, frozen=True):
 
 def decide_on_failure(error: DarkroomError, tries: Tries, jitter: float) -> Outcome:
     """What to do with a message whose task failed with `error`; `jitter` is a random number from 0 to 1."""
+    if isinstance(error, RuntimeKilled):
+        return DeadLetter(error)
     if not error.retryable:
         return FailForGood(error)
-    if tries.is_last:
+    if tries.is_last and not isinstance(error, AwsUnavailable):  # an outage of AWS is no task's fault
         return DeadLetter(error)
     return GiveBack(backoff_seconds(tries.received, jitter), str(error))
 

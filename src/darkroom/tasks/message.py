@@ -85,20 +85,27 @@ def unwrap(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> Del
     `attributes` are the SQS message attributes of a raw delivery. Raises `UnreadableMessage` for an offloading pointer
     that is not in AWS's form. Any other text is returned as it is: `decode_message` judges it.
     """
-    text, fallback_id = body, sqs_message_id
-    try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, RecursionError):
-        pass  # raw delivery
-    else:
-        if envelope.type == "Notification":
-            text, fallback_id = envelope.message, envelope.message_id
-            attributes = {name: attribute.value for name, attribute in envelope.attributes.items()}
+    text, attributes, fallback_id = open_envelope(body, attributes, sqs_message_id)
     return Delivery(
         payload=_decode_pointer(text) if text.startswith('["software.amazon.') else text,
         submission_id=attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id,
         attributes=attributes,
     )
+
+
+def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> tuple[str, Mapping[str, str], str]:
+    """Take a body out of SNS's envelope: its text, the attributes that were published with it, and SNS's id for it.
+
+    Without an envelope these are the arguments, as they are.
+    """
+    try:
+        envelope = msgspec.json.decode(body, type=_Envelope)
+    except (msgspec.DecodeError, RecursionError):
+        return body, attributes, sqs_message_id
+    if envelope.type != "Notification":
+        return body, attributes, sqs_message_id
+    values = {name: attribute.value for name, attribute in envelope.attributes.items()}
+    return envelope.message, values, envelope.message_id
 
 
 def decode_message(text: str | bytes) -> Draft:

@@ -52,7 +52,10 @@ class SdWebuiFault(StrEnum):
 
 
 class FakeSdWebui(LoopbackServer):
-    """The server. Dials may be turned at any time; `requests` holds every generation request that it received."""
+    """The server. Dials may be turned at any time; `requests` holds every generation request that it received.
+
+    `fault_for` decides by a generation's request what it suffers, where `faults` has nothing to say.
+    """
 
     def __init__(
         self,
@@ -65,8 +68,10 @@ class FakeSdWebui(LoopbackServer):
         loads_late: bool = False,
         credentials: tuple[str, str] | None = None,
         plain_bytes: int | None = None,
+        fault_for: Callable[[dict[str, Any]], SdWebuiFault | None] | None = None,
     ) -> None:
         super().__init__(port)
+        self.fault_for = fault_for
         self.latency_seconds = latency_seconds
         self.switch_seconds = switch_seconds
         self.startup_seconds = startup_seconds
@@ -75,6 +80,7 @@ class FakeSdWebui(LoopbackServer):
         self.faults: deque[SdWebuiFault] = deque()
         self.requests: list[dict[str, Any]] = []
         self.interrupts = 0
+        self.switches = 0
         self.busy_seconds = 0.0
         self.checkpoints = Checkpoints([Checkpoint(model) if isinstance(model, str) else model for model in models])
         self.options = default_options(self.checkpoints.current.title)
@@ -146,7 +152,7 @@ class FakeSdWebui(LoopbackServer):
                 )
         await self._wait_for_model()
         async with self._device:
-            fault = await self._suffer(request)
+            fault = await self._suffer(request, body)
             self._check_figures(body)
             restore = await self._override(body)
             rounds, per_round = body.get("n_iter") or 1, body.get("batch_size") or 1
@@ -217,7 +223,7 @@ class FakeSdWebui(LoopbackServer):
         if upscaler not in UPSCALERS:
             raise server_error(500, "AssertionError", errors=f"could not find upscaler named {upscaler}")
         async with self._device:
-            fault = await self._suffer(request)
+            fault = await self._suffer(request, body)
             await self._work("extras", 1, 1, fault)
             if upscaler == "None":
                 return [base64.b64encode(pictures.encode(original)).decode() for original in originals], "<p></p>"
@@ -252,9 +258,9 @@ class FakeSdWebui(LoopbackServer):
             if name not in self.options:
                 raise server_error(500, "KeyError", errors=f"'{name}'")
 
-    async def _suffer(self, request: web.Request) -> SdWebuiFault | None:
+    async def _suffer(self, request: web.Request, body: dict[str, Any]) -> SdWebuiFault | None:
         """Take the next fault off the dial; those that prevent a generation happen here."""
-        fault = self.faults.popleft() if self.faults else None
+        fault = self.faults.popleft() if self.faults else self.fault_for(body) if self.fault_for else None
         if fault is SdWebuiFault.CRASH:
             task = asyncio.ensure_future(self.crash())
             await asyncio.sleep(3600)  # until the crash takes this request with it
@@ -298,6 +304,7 @@ class FakeSdWebui(LoopbackServer):
         await asyncio.sleep(self.switch_seconds)
         self.checkpoints.load(checkpoint)
         self.options["sd_model_checkpoint"] = checkpoint.title
+        self.switches += 1
 
     async def _work(self, name: str, rounds: int, steps: int, fault: SdWebuiFault | None) -> int:
         """Keep the device busy for `rounds` times the latency; returns how many rounds were finished."""

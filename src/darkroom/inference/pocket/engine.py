@@ -45,11 +45,15 @@ class PocketEngine:
 
     name = "pocket"
 
-    def __init__(self, weights: Path = WEIGHTS, threads: int = 0) -> None:
-        """`threads` 0 takes every core. Nothing is read before `load`."""
+    def __init__(self, weights: Path = WEIGHTS, threads: int = 0, serve_as: str | None = None) -> None:
+        """`threads` 0 takes every core. Nothing is read before `load`.
+
+        `serve_as` is the file name of a checkpoint that this model stands in for: it is listed under that name.
+        """
         self._weights = weights
         self._threads = threads
-        self._checkpoint = Checkpoint("pocket", weights / GRAPHS["denoiser"])
+        file = weights / (serve_as or GRAPHS["denoiser"])
+        self._checkpoint = Checkpoint(file.stem, file)
         self._network: Network | None = None
 
     @property

@@ -1,0 +1,95 @@
+{{/* Name of the objects: the release's, so that two runtimes never share one. */}}
+{{- define "runtime.fullname" -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Name of the runtime, as requests give it. */}}
+{{- define "runtime.name" -}}
+{{- .Values.global.runtime | default .Release.Name -}}
+{{- end -}}
+
+{{- define "runtime.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "runtime.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "runtime.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+darkroom/runtime-type: {{ .Values.runtime.type | quote }}
+{{- with .Values.runtime.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The adapter that the agent speaks to the runtime with. */}}
+{{- define "runtime.adapter" -}}
+{{- .Values.runtime.queueAgent.runtimeType | default (eq .Values.runtime.type "diffusers" | ternary "sdwebui" .Values.runtime.type) -}}
+{{- end -}}
+
+{{/* An image reference; a digest pins it. */}}
+{{- define "runtime.image" -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* The runtime's image: the user's, or the sample of its type. */}}
+{{- define "runtime.inferenceImage" -}}
+{{- $image := .Values.runtime.inferenceApi.image -}}
+{{- $samples := dict "sdwebui" "public.ecr.aws/bingjiao/sd-on-eks/sdwebui" "comfyui" "public.ecr.aws/bingjiao/sd-on-eks/comfyui" "diffusers" "darkroom/inference" -}}
+{{- $repository := $image.repository | default (get $samples .Values.runtime.type) -}}
+{{- if not $repository -}}
+{{- fail (printf "runtime.inferenceApi.image.repository must be set for the runtime type %q" .Values.runtime.type) -}}
+{{- end -}}
+{{- include "runtime.image" (dict "repository" $repository "tag" $image.tag "digest" $image.digest) -}}
+{{- end -}}
+
+{{/* Extra environment variables: a map of texts, or a list of EnvVar. */}}
+{{- define "runtime.extraEnv" -}}
+{{- if kindIs "map" . -}}
+{{- range $name, $value := . }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- else if . }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The path that says whether the runtime is ready. */}}
+{{- define "runtime.readinessPath" -}}
+{{- $paths := dict "sdwebui" "/sdapi/v1/memory" "comfyui" "/system_stats" -}}
+{{- .Values.runtime.inferenceApi.readinessPath | default (get $paths (include "runtime.adapter" .)) | default "/" -}}
+{{- end -}}
+
+{{/* The arguments of the runtime. ComfyUI turns memory mapping off by a flag; SD Web UI has it in its config.json. */}}
+{{- define "runtime.commandArguments" -}}
+{{- $own := eq .Values.runtime.type "comfyui" | ternary "--disable-mmap" "" -}}
+{{- printf "%s %s" $own .Values.runtime.inferenceApi.commandArguments | trim -}}
+{{- end -}}
+
+{{/* Whether traces are sent; the guide's schema also spells the key XRay. */}}
+{{- define "runtime.tracing" -}}
+{{- $agent := .Values.runtime.queueAgent -}}
+{{- if hasKey $agent "XRay" -}}
+{{- (get $agent "XRay").enabled -}}
+{{- else -}}
+{{- $agent.xray.enabled -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "runtime.claimName" -}}
+{{- .Values.runtime.persistence.existingClaim | default (printf "%s-models" (include "runtime.fullname" .)) -}}
+{{- end -}}
+
+{{- define "runtime.usesBucket" -}}
+{{- $persistence := .Values.runtime.persistence -}}
+{{- if and $persistence.enabled $persistence.s3.enabled (not $persistence.existingClaim) (not $persistence.existingVolume) -}}
+true
+{{- end -}}
+{{- end -}}

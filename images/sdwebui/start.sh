@@ -1,0 +1,18 @@
+#!/bin/sh
+# Starts SD Web UI as the chart asks: models from a read-only folder, settings from a file, only the API.
+set -eu
+cd /app
+# Web UI writes beside its models, so only the folders that the bucket has are taken from there.
+for folder in "$MODEL_FOLDER"/*/; do
+    [ -d "$folder" ] || continue
+    name=$(basename "$folder")
+    rm -rf "models/$name"
+    ln -s "${folder%/}" "models/$name"
+done
+set -- --api --listen --port 8080 --skip-prepare-environment --no-download-sd-model --opt-sdp-attention
+[ "${API_ONLY:-}" = true ] && set -- "$@" --nowebui
+[ -n "${CONFIG_FILE:-}" ] && set -- "$@" --ui-settings-file "$CONFIG_FILE"
+[ -n "${SD_MODEL_CHECKPOINT:-}" ] && set -- "$@" --ckpt "models/Stable-diffusion/$SD_MODEL_CHECKPOINT"
+# The user's own arguments are several words on purpose.
+# shellcheck disable=SC2086
+exec venv/bin/python launch.py "$@" ${EXTRA_CMD_ARG:-}

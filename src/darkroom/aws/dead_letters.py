@@ -1,0 +1,159 @@
+"""The dead letters of one runtime's queue: looked at without being taken, and put back into the queue.
+
+SQS lets nobody look without receiving: letters that are looked at are held for a while and given back at the end. A
+redrive sends first and deletes afterwards, so that no crash loses a letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+
+from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.aws.task_table import TaskTable
+from darkroom.errors import AwsFailure
+from darkroom.policy.dead_letters import DeadLetter, read_dead_letter, redrive
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
+
+# While they are held here, nobody else sees them: long enough to redrive thousands, short enough to wait for after a
+# crash.
+_HOLD_SECONDS = 300
+_BATCH = 10  # Amazon SQS
+_WAIT_SECONDS = 1  # a short poll may miss letters: it asks a part of SQS's servers only
+
+
+class HeldLetters:
+    """Letters that this process holds. They come in batches; whatever is not redriven is given back by `release`."""
+
+    def __init__(
+        self, dead_letters: Queue, queue: Queue | None, table: TaskTable | None, now: Callable[[], float]
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._queue = queue
+        self._table = table
+        self._now = now
+        self._handles: dict[str, str] = {}
+        self._submitted: set[str] = set()
+
+    async def receive(self) -> list[DeadLetter]:
+        """Hold some more letters. None are left when the list is empty.
+
+        A letter that was redriven here and has come back already is held, but not handed out again.
+        """
+        while True:
+            messages = await self._dead_letters.receive(
+                maximum=_BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=_HOLD_SECONDS
+            )
+            letters = [letter for message in messages if (letter := self._hold(message)) is not None]
+            if letters or not messages:
+                return letters
+
+    def _hold(self, message: ReceivedMessage) -> DeadLetter | None:
+        seen = message.message_id in self._handles
+        self._handles[message.message_id] = message.receipt_handle
+        letter = read_dead_letter(message.message_id, message.body, message.attributes, message.sent_at)
+        return None if seen or letter.submission_id in self._submitted else letter
+
+    async def all(self, maximum: int) -> list[DeadLetter]:
+        """Hold up to `maximum` letters (in whole batches), and return them, the oldest first."""
+        letters: list[DeadLetter] = []
+        while len(letters) < maximum:
+            batch = await self.receive()
+            if not batch:
+                break
+            letters.extend(batch)
+        return sorted(letters, key=lambda letter: letter.sent_at)[:maximum]
+
+    async def redrive(self, letter: DeadLetter, *, force: bool = False) -> str:
+        """Submit a letter that is held anew, remove it from the dead letters, and return its new submission id.
+
+        Raises `UnreadableMessage` for one that is no task, unless `force` is set.
+        """
+        if self._queue is None:
+            raise AssertionError("letters that are held for looking at only cannot be redriven")
+        redelivery = redrive(letter, force=force)
+        self._submitted.add(redelivery.submission_id)
+        previous = await self._begin_record(letter.task_id, redelivery.submission_id)
+        try:
+            await self._queue.send(redelivery.body, redelivery.attributes)
+        except BaseException:
+            if previous is not None and self._table is not None:
+                await self._table.put(previous)
+            raise
+        await self._dead_letters.delete(self._handles[letter.id])
+        del self._handles[letter.id]
+        return redelivery.submission_id
+
+    async def _begin_record(self, task_id: str | None, submission_id: str) -> TaskRecord | None:
+        """Have the task's record say that it is queued again, before an agent can say more; return the old one.
+
+        Without this, whoever asks after the task would hear of the failure for ever: agents leave a record of another
+        submission alone.
+        """
+        if self._table is None or task_id is None:
+            return None
+        previous = await self._table.get(task_id)
+        if previous is None or previous.submission_id == submission_id:
+            return None
+        now = self._now()
+        await self._table.put(
+            msgspec.structs.replace(
+                previous,
+                submission_id=submission_id,
+                status=Status.QUEUED,
+                created_at=now,
+                updated_at=now,
+                image_url=[],
+                output_url=None,
+                error=None,
+                cancel_requested=False,
+            )
+        )
+        return previous
+
+    async def release(self) -> None:
+        """Give back what is still held; what cannot be given back comes back by itself."""
+        handles, self._handles = list(self._handles.values()), {}
+        for start in range(0, len(handles), _BATCH):
+            await asyncio.gather(*(self._give_back(handle) for handle in handles[start : start + _BATCH]))
+
+    async def _give_back(self, handle: str) -> None:
+        with suppress(AwsFailure):
+            await self._dead_letters.change_visibility(handle, 0)
+
+
+@asynccontextmanager
+async def held_letters(
+    dead_letters: Queue,
+    *,
+    queue: Queue | None = None,
+    table: TaskTable | None = None,
+    now: Callable[[], float],
+) -> AsyncIterator[HeldLetters]:
+    """Hold letters for the body of the `async with`. Redriving needs `queue`; with `table`, records follow."""
+    held = HeldLetters(dead_letters, queue, table, now)
+    try:
+        yield held
+    finally:
+        await held.release()
+
+
+async def redrive_each(
+    held: HeldLetters, letters: Sequence[DeadLetter], *, force: bool, done: Callable[[DeadLetter, str], None]
+) -> None:
+    """Redrive letters side by side; `done` hears of each with its new submission id. Raises the first failure."""
+
+    async def one(letter: DeadLetter) -> None:
+        done(letter, await held.redrive(letter, force=force))
+
+    for start in range(0, len(letters), _BATCH):
+        results = await asyncio.gather(
+            *(one(letter) for letter in letters[start : start + _BATCH]), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result

@@ -1,0 +1,329 @@
+"""`darkroom deploy`, `destroy` and `synth`, and the groups `config`, `models`, `cache`, `images` and `chart`.
+
+`app` has them all. Everything that needs the CDK is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from darkroom.config.loader import load_config, parse_config
+from darkroom.config.model import DarkroomConfig
+from darkroom.config.schemas import config_schema
+from darkroom.errors import SettingsError
+from darkroom.infra.cloud import Cloud, Told, open_cloud
+from darkroom.infra.commands import BUILDABLE, Images, push_chart, run_program
+from darkroom.infra.costs import AS_OF, fixed_costs
+from darkroom.infra.deployment import Deployment, Step, Wishes, initial_config
+from darkroom.infra.image_cache import CacheRequest, ImageCache
+from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
+from darkroom.infra.preflight import Finding, Verdict, check
+from darkroom.infra.removal import Removal
+
+app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+config = typer.Typer(no_args_is_help=True, help="Write, check and show config.yaml.")
+models = typer.Typer(no_args_is_help=True, help="Look at the models in their bucket, and bring more.")
+cache = typer.Typer(no_args_is_help=True, help="Cache images for a fast start of nodes.")
+images = typer.Typer(no_args_is_help=True, help="Build, push and mirror container images.")
+chart = typer.Typer(no_args_is_help=True, help="Publish the Helm chart.")
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+RegionOption = Annotated[
+    str | None, typer.Option("--region", "-R", help="AWS region. Default: the profile's.", show_default=False)
+]
+ProfileOption = Annotated[str | None, typer.Option(help="AWS profile.", show_default=False)]
+EndpointOption = Annotated[str | None, typer.Option(help="Another AWS, such as an emulator.", show_default=False)]
+BucketOption = Annotated[
+    str | None,
+    typer.Option("--bucket", "-b", help="Existing bucket with models. Default: one is made.", show_default=False),
+]
+RegistryOption = Annotated[
+    str | None, typer.Option(help="Registry that `darkroom images push` filled.", show_default=False)
+]
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+@app.command()
+def deploy(
+    config: ConfigOption = DEFAULT_CONFIG,
+    stack_name: Annotated[str, typer.Option("--stack-name", "-n", help="Names a new deployment.")] = "sdoneks",
+    region: RegionOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-d", help="Say what would be done, what it costs, and what is missing.")
+    ] = False,
+    bucket: BucketOption = None,
+    snapshot: Annotated[
+        str | None, typer.Option("--snapshot", "-s", help="EBS snapshot with cached images.", show_default=False)
+    ] = None,
+    runtime_name: Annotated[str, typer.Option("--runtime-name", "-r", help="Names a new runtime.")] = "sdruntime",
+    runtime_type: Annotated[
+        str, typer.Option("--runtime-type", "-t", help="Type of a new runtime: sdwebui or comfyui.")
+    ] = "sdwebui",
+    image_registry: RegistryOption = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Deploy to AWS: everything, in one command, which can be run again at any time.
+
+    Where there is no config.yaml, one is written from the options; where there is one, it is used as it is.
+    """
+    console = _console()
+    if runtime_type not in ("sdwebui", "comfyui", "diffusers"):
+        raise SettingsError(f"--runtime-type must be sdwebui, comfyui or diffusers, not {runtime_type!r}")
+    wishes = Wishes(stack_name, runtime_name, runtime_type, bucket, snapshot, image_registry=image_registry)
+    try:
+        cloud = open_cloud(region, profile, endpoint_url)
+    except SettingsError:
+        if not dry_run:
+            raise
+        found = _configuration_without_aws(config, wishes)
+        _show_plan(console, found, _unknown_plan(found), check(None, None))
+        return
+    deployment = Deployment(cloud, config, wishes, _teller(console))
+    if dry_run:
+        steps, findings = deployment.plan()
+        _show_plan(console, deployment.configuration(), steps, findings)
+        return
+    outputs = deployment.run()
+    table = Table("output", "value", title="Deployed")
+    for name, value in sorted(outputs.items()):
+        table.add_row(name, value)
+    console.print(table)
+
+
+@app.command()
+def destroy(
+    config: ConfigOption = DEFAULT_CONFIG,
+    region: RegionOption = None,
+    force: Annotated[bool, typer.Option(help="Remove it even if tasks are lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-d", help="Only say what is in the way.")] = False,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Remove a deployment. The buckets with models and pictures stay."""
+    console = _console()
+    cloud = open_cloud(region, profile, endpoint_url)
+    found = load_config(config, cloud.region)
+    removal = Removal(cloud, found, _teller(console))
+    if dry_run:
+        for obstacle in removal.obstacles():
+            console.print(f"{escape(obstacle.what)}: {escape(obstacle.remedy)}")
+        return
+    if not yes:
+        typer.confirm(f"Remove the stack {found.cloudformation_stack_name} in {cloud.region} for good?", abort=True)
+    for kept in removal.run(force=force):
+        console.print(f"{escape(kept)} stays", highlight=False)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the cloud assembly.")] = Path("cdk.out"),
+    config: ConfigOption = DEFAULT_CONFIG,
+    region: Annotated[str, typer.Option("--region", "-R", help="AWS region.")] = "us-east-1",
+    asset_bucket: Annotated[str, typer.Option(help="Bucket that the assembly's files will be in.")] = "darkroom-assets",
+) -> None:
+    """Write the CloudFormation template and its files, without an AWS account."""
+    from darkroom.infra.synthesis import synthesise
+
+    assembly = synthesise(load_config(config, region), region=region, out=out, asset_bucket=asset_bucket)
+    _console().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
+
+
+@config.command("init")
+def config_init(
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT_CONFIG,
+    stack_name: Annotated[str, typer.Option("--stack-name", "-n", help="Names the deployment.")] = "sdoneks",
+    bucket: BucketOption = None,
+    runtime_name: Annotated[str, typer.Option("--runtime-name", "-r", help="Names the runtime.")] = "sdruntime",
+    runtime_type: Annotated[str, typer.Option("--runtime-type", "-t", help="Type of the runtime.")] = "sdwebui",
+    image_registry: RegistryOption = None,
+) -> None:
+    """Write a config.yaml with one runtime. A file that is there is not touched."""
+    if file.exists():
+        raise SettingsError(f"{file} exists already; give another name or remove it")
+    text = initial_config(Wishes(stack_name, runtime_name, runtime_type, bucket, image_registry=image_registry))
+    parse_config(text, str(file))
+    file.write_text(text)
+    _console().print(f"{escape(str(file))} written; check it with: darkroom config validate", highlight=False)
+
+
+@config.command("validate")
+def config_validate(
+    file: Annotated[Path, typer.Argument(help="The file to check.")] = DEFAULT_CONFIG, region: RegionOption = None
+) -> None:
+    """Check config.yaml, and say everything that is wrong with it."""
+    found = load_config(file, region)
+    names = ", ".join(runtime.name for runtime in found.models_runtime)
+    _console().print(f"{escape(str(file))} is valid; runtimes: {escape(names)}", highlight=False)
+
+
+@config.command("show")
+def config_show(file: Annotated[Path, typer.Argument(help="The file to show.")] = DEFAULT_CONFIG) -> None:
+    """Show config.yaml with all its defaults."""
+    values = load_config(file).model_dump(by_alias=True, mode="json", exclude_none=True)
+    typer.echo(yaml.safe_dump(values, sort_keys=False), nl=False)
+
+
+@config.command("schema")
+def config_schema_command() -> None:
+    """Print the JSON Schema of config.yaml, for editors."""
+    typer.echo(json.dumps(config_schema(), indent=2))
+
+
+@models.command("list")
+def models_list(
+    config: ConfigOption = DEFAULT_CONFIG,
+    bucket: BucketOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """List the models in the bucket."""
+    cloud = open_cloud(region, profile, endpoint_url)
+    table = Table("model", "size")
+    for model in list_models(cloud, _model_bucket(bucket, config, cloud)):
+        table.add_row(model.key, f"{model.size_bytes / 1e9:.2f} GB")
+    _console().print(table)
+
+
+@models.command("upload")
+def models_upload(
+    source: Annotated[str, typer.Argument(help="A file, or an https:// link, e.g. of a hub.")],
+    folder: Annotated[str, typer.Option(help=f"One of {', '.join(FOLDERS)}.")] = CHECKPOINTS,
+    name: Annotated[str | None, typer.Option(help="Its name in the bucket.", show_default=False)] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    bucket: BucketOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Bring a model into the bucket, as a stream."""
+    console = _console()
+    cloud = open_cloud(region, profile, endpoint_url)
+    upload_model(cloud, _model_bucket(bucket, config, cloud), source, folder, name, told=_teller(console))
+
+
+@cache.command("build")
+def cache_build(
+    image: Annotated[list[str], typer.Argument(help="The images to cache.")],
+    instance_profile: Annotated[
+        str, typer.Option(help="Instance profile with AmazonSSMManagedInstanceCore and the right to pull the images.")
+    ],
+    size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB.", min=20)] = 100,
+    subnet: Annotated[str | None, typer.Option(help="Subnet to build in.", show_default=False)] = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Build an EBS snapshot with cached images, and print its id."""
+    cloud = open_cloud(region, profile, endpoint_url)
+    request = CacheRequest(image, instance_profile, volume_gib=size, subnet=subnet)
+    typer.echo(ImageCache(cloud, _teller(Console(stderr=True, soft_wrap=True))).build(request))
+
+
+@images.command("build")
+def images_build(
+    name: Annotated[
+        list[str] | None, typer.Argument(help=f"Some of {', '.join(BUILDABLE)}.", show_default=False)
+    ] = None,
+    tag: Annotated[str, typer.Option(help="Tag of the images.")] = "latest",
+    folder: Annotated[Path, typer.Option(help="Darkroom's folder images/.")] = Path("images"),
+) -> None:
+    """Build images with docker."""
+    for reference in Images(run_program, folder).build(name or [], tag):
+        typer.echo(reference)
+
+
+@images.command("push")
+def images_push(
+    image: Annotated[list[str], typer.Argument(help="Local images.")],
+    registry: Annotated[str, typer.Option(help="Where to, e.g. 123456789012.dkr.ecr.us-east-1.amazonaws.com")],
+) -> None:
+    """Push local images into a registry."""
+    for reference in Images(run_program, Path("images")).push(image, registry):
+        typer.echo(reference)
+
+
+@images.command("mirror")
+def images_mirror(registry: Annotated[str, typer.Option(help="Your own registry.")]) -> None:
+    """Copy the public images that the cluster uses into a registry of your own, e.g. in China."""
+    for reference in Images(run_program, Path("images")).mirror(registry):
+        typer.echo(reference)
+
+
+@chart.command("push")
+def chart_push(
+    repository: Annotated[str, typer.Argument(help="oci:// or https:// address.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the package.")] = Path("dist"),
+) -> None:
+    """Package the chart, and push it to an OCI repository or write the index of an HTTP one."""
+    from darkroom.infra.synthesis import chart_folder
+
+    push_chart(chart_folder(), repository, out, run_program)
+
+
+for _group, _name in ((config, "config"), (models, "models"), (cache, "cache"), (images, "images"), (chart, "chart")):
+    app.add_typer(_group, name=_name)
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True)
+
+
+def _teller(console: Console) -> Told:
+    return lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False)
+
+
+def _model_bucket(bucket: str | None, config: Path, cloud: Cloud) -> str:
+    found = bucket or load_config(config, cloud.region).model_bucket
+    if found is None:
+        raise SettingsError(f"no model bucket is known: give --bucket, or set modelBucketArn in {config}")
+    return found
+
+
+def _configuration_without_aws(file: Path, wishes: Wishes) -> DarkroomConfig:
+    return load_config(file) if file.exists() else parse_config(initial_config(wishes))
+
+
+def _unknown_plan(found: DarkroomConfig) -> list[Step]:
+    """The steps, where nothing can be looked at."""
+    return [
+        Step("model bucket", "make the bucket for models, if there is none"),
+        Step("model", "upload the default model, if the bucket is new"),
+        Step("bootstrap", "make the bucket for the deployment's files"),
+        Step("synthesis", "write the CloudFormation template and its files"),
+        Step("deploy", f"create or update the stack {found.cloudformation_stack_name}"),
+        Step("verification", "ask the front door without a key, and be refused"),
+    ]
+
+
+def _show_plan(console: Console, found: DarkroomConfig, steps: list[Step], findings: list[Finding]) -> None:
+    plan = Table("step", "what would be done", title="Plan: nothing is done")
+    for step in steps:
+        plan.add_row(step.name, step.what if step.is_needed else "[dim]nothing: it is there[/]")
+    console.print(plan)
+    costs = Table("each month, without a picture", "USD", title=f"Cost (us-east-1 and us-west-2, {AS_OF})")
+    known = 0.0
+    for cost in fixed_costs(found):
+        known += cost.monthly_usd or 0.0
+        costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{cost.monthly_usd:.2f}")
+    costs.add_row("[bold]together[/]", f"[bold]{known:.2f}[/]")
+    console.print(costs)
+    checks = Table("check", "", "what to do", title="Checks")
+    colours = {Verdict.GOOD: "green", Verdict.MISSING: "red", Verdict.UNKNOWN: "yellow"}
+    for finding in findings:
+        checks.add_row(
+            escape(finding.subject), f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.remedy)
+        )
+    console.print(checks)
+    missing = [finding.subject for finding in findings if finding.verdict is Verdict.MISSING]
+    console.print(f"[bold red]Missing:[/] {escape(', '.join(missing))}" if missing else "Nothing is missing.")

@@ -1,0 +1,86 @@
+"""The AWS account and region that a command works in: clients, clock and errors, in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from darkroom.errors import AwsRefused, AwsUnavailable, SettingsError
+from darkroom.infra.partition import PartitionFacts, partition_facts
+
+Told = Callable[[str], None]
+_PASSING = frozenset(
+    {"Throttling", "ThrottlingException", "RequestLimitExceeded", "ServiceUnavailable", "InternalError"}
+)
+
+
+@dataclass
+class Cloud:
+    """One account in one region. `endpoint_url` is None for AWS itself."""
+
+    session: boto3.Session
+    region: str
+    endpoint_url: str | None = None
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """A client of that service, made once."""
+        if service not in self._clients:
+            path_style = {"addressing_style": "path"} if self.endpoint_url else {}
+            self._clients[service] = self.session.client(
+                cast("Any", service),
+                region_name=self.region,
+                endpoint_url=self.endpoint_url,
+                config=Config(retries={"mode": "standard", "max_attempts": 5}, s3=cast("Any", path_style)),
+            )
+        return self._clients[service]
+
+    @cached_property
+    def account(self) -> str:
+        """The account's number. Raises `AwsFailure` without credentials."""
+        with translated("asking who we are"):
+            account: str = self.client("sts").get_caller_identity()["Account"]
+        return account
+
+    @property
+    def facts(self) -> PartitionFacts:
+        """What this region's partition has."""
+        return partition_facts(self.region)
+
+    @property
+    def asset_bucket(self) -> str:
+        """The bucket for the files of deployments, one for each account and region."""
+        return f"darkroom-assets-{self.account}-{self.region}"
+
+
+def open_cloud(region: str | None, profile: str | None = None, endpoint_url: str | None = None) -> Cloud:
+    """The account of the user's profile or environment. Raises `SettingsError` when no region is known."""
+    session = boto3.Session(profile_name=profile, region_name=region)
+    if session.region_name is None:
+        raise SettingsError("no AWS region is known: give --region, or set AWS_DEFAULT_REGION")
+    return Cloud(session, session.region_name, endpoint_url)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the AWS library's errors into Darkroom's, with what was being done."""
+    try:
+        yield
+    except NoCredentialsError:
+        raise AwsRefused(f"{doing}: there are no AWS credentials; set them with: aws configure") from None
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        kind = AwsUnavailable if code in _PASSING else AwsRefused
+        raise kind(f"{doing}: {error}") from error
+    except BotoCoreError as error:
+        raise AwsUnavailable(f"{doing}: {error}") from error

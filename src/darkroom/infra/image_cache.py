@@ -1,0 +1,173 @@
+"""`darkroom cache build`: an EBS snapshot of a Bottlerocket data volume that has the images already.
+
+A Bottlerocket instance is started, told over Systems Manager to pull the images, stopped, and its data volume is
+snapshot. Whatever happens, the instance is terminated; a snapshot that is not complete is deleted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from darkroom.errors import SettingsError, StackFailure
+from darkroom.infra.cloud import Cloud, Told, translated
+
+DATA_DEVICE = "/dev/xvdb"
+TAG = "darkroom:image-cache"
+_IMAGE = re.compile(r"^[a-z0-9][a-z0-9.:_/-]*[a-z0-9](:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$")
+_PULL_LIMIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class CacheRequest:
+    """What is to be cached, and on what."""
+
+    images: Sequence[str]
+    instance_profile: str
+    kubernetes_version: str = "1.35"
+    instance_type: str = "m6i.large"
+    volume_gib: int = 100
+    subnet: str | None = None
+
+    def validate(self) -> None:
+        """Raises `SettingsError` for images that no registry could have."""
+        wrong = [image for image in self.images if not _IMAGE.match(image)]
+        if not self.images:
+            raise SettingsError("no image is named: give at least one")
+        if wrong:
+            raise SettingsError(f"not an image: {', '.join(wrong)}; write REGISTRY/NAME:TAG")
+
+
+class ImageCache:
+    """Builds snapshots in one account and region."""
+
+    def __init__(self, cloud: Cloud, told: Told, poll_seconds: float = 5.0, limit_seconds: float = 3600.0) -> None:
+        self._cloud = cloud
+        self._told = told
+        self._poll_seconds = poll_seconds
+        self._limit_seconds = limit_seconds
+
+    def build(self, request: CacheRequest) -> str:
+        """Build a snapshot and return its id. Raises `SettingsError`, `StackFailure` and `AwsFailure`."""
+        request.validate()
+        instance = self._start(request)
+        try:
+            self._told(f"instance {instance}: starting Bottlerocket")
+            self._wait(lambda: self._is_reachable(instance), f"{instance} to answer Systems Manager")
+            self._run(
+                instance, "the kubelet could not be stopped", ["apiclient exec admin sheltie systemctl stop kubelet"]
+            )
+            for image in request.images:
+                self._told(f"pulling {image}")
+                self._run(instance, f"{image} could not be pulled", [_pull_command(image)])
+            ec2 = self._cloud.client("ec2")
+            with translated("stopping the instance"):
+                ec2.stop_instances(InstanceIds=[instance])
+                self._wait(lambda: self._state(instance) == "stopped", f"{instance} to stop")
+            return self._snapshot(instance, request)
+        finally:
+            with translated(f"terminating the instance {instance}; do it by hand"):
+                self._cloud.client("ec2").terminate_instances(InstanceIds=[instance])
+
+    def _start(self, request: CacheRequest) -> str:
+        name = f"/aws/service/bottlerocket/aws-k8s-{request.kubernetes_version}/x86_64/latest/image_id"
+        with translated("starting the instance"):
+            image = self._cloud.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+            network = {"SubnetId": request.subnet} if request.subnet else {}
+            volume = {"VolumeSize": request.volume_gib, "VolumeType": "gp3", "Encrypted": True}
+            reply = self._cloud.client("ec2").run_instances(
+                ImageId=image,
+                InstanceType=request.instance_type,
+                MinCount=1,
+                MaxCount=1,
+                IamInstanceProfile={"Name": request.instance_profile},
+                BlockDeviceMappings=[{"DeviceName": DATA_DEVICE, "Ebs": {**volume, "DeleteOnTermination": True}}],
+                MetadataOptions={"HttpTokens": "required"},
+                UserData="[settings.host-containers.admin]\nenabled = true\n",
+                TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": TAG, "Value": "builder"}]}],
+                **network,
+            )
+        instance: str = reply["Instances"][0]["InstanceId"]
+        return instance
+
+    def _state(self, instance: str) -> str:
+        found = self._cloud.client("ec2").describe_instances(InstanceIds=[instance])
+        state: str = found["Reservations"][0]["Instances"][0]["State"]["Name"]
+        return state
+
+    def _is_reachable(self, instance: str) -> bool:
+        filters = [{"Key": "InstanceIds", "Values": [instance]}]
+        with translated("asking Systems Manager"):
+            found = self._cloud.client("ssm").describe_instance_information(Filters=filters)
+        return any(entry["PingStatus"] == "Online" for entry in found["InstanceInformationList"])
+
+    def _run(self, instance: str, problem: str, commands: list[str]) -> None:
+        """Run commands on the instance, and wait for their end."""
+        ssm = self._cloud.client("ssm")
+        with translated(problem):
+            sent = ssm.send_command(
+                InstanceIds=[instance],
+                DocumentName="AWS-RunShellScript",
+                Parameters={"commands": commands, "executionTimeout": [str(int(_PULL_LIMIT_SECONDS))]},
+            )
+        command = sent["Command"]["CommandId"]
+        for _ in self._polls(problem):
+            with translated(problem):
+                found = ssm.list_command_invocations(CommandId=command, InstanceId=instance, Details=True)
+            for invocation in found["CommandInvocations"]:
+                if invocation["Status"] == "Success":
+                    return
+                if invocation["Status"] in ("Failed", "Cancelled", "TimedOut"):
+                    output = " ".join(plugin.get("Output", "") for plugin in invocation.get("CommandPlugins", []))
+                    raise StackFailure(f"{problem}: {output.strip() or invocation['Status']}")
+
+    def _snapshot(self, instance: str, request: CacheRequest) -> str:
+        ec2 = self._cloud.client("ec2")
+        with translated("making the snapshot"):
+            found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+            volume = next(
+                mapping["Ebs"]["VolumeId"]
+                for mapping in found["BlockDeviceMappings"]
+                if mapping["DeviceName"] == DATA_DEVICE
+            )
+            snapshot: str = ec2.create_snapshot(
+                VolumeId=volume,
+                Description=f"Darkroom: {', '.join(request.images)}"[:255],
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": [{"Key": TAG, "Value": "images"}]}],
+            )["SnapshotId"]
+        self._told(f"{snapshot}: being written")
+        try:
+            self._wait(lambda: self._is_complete(snapshot), f"{snapshot} to be complete")
+        except BaseException:
+            with translated(f"deleting the snapshot {snapshot}, which is not complete; do it by hand"):
+                ec2.delete_snapshot(SnapshotId=snapshot)
+            raise
+        return snapshot
+
+    def _is_complete(self, snapshot: str) -> bool:
+        with translated(f"looking at {snapshot}"):
+            (found,) = self._cloud.client("ec2").describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+        if found["State"] == "error":
+            raise StackFailure(f"AWS could not write {snapshot}: {found.get('StateMessage', 'no reason given')}")
+        return bool(found["State"] == "completed")
+
+    def _wait(self, is_so: Callable[[], bool], what: str) -> None:
+        for _ in self._polls(f"waited for {what}"):
+            if is_so():
+                return
+
+    def _polls(self, what: str) -> Iterator[None]:
+        end = self._cloud.clock() + self._limit_seconds
+        while self._cloud.clock() < end:
+            yield
+            self._cloud.sleep(self._poll_seconds)
+        raise StackFailure(f"{what}: not done after {self._limit_seconds / 60:.0f} minutes")
+
+
+def _pull_command(image: str) -> str:
+    """Pull into the kubelet's own namespace, with the label that keeps its garbage collection away."""
+    pull = (
+        f"ctr -a /run/containerd/containerd.sock -n k8s.io images pull --label io.cri-containerd.image=managed {image}"
+    )
+    return f"apiclient exec admin sheltie {pull}"

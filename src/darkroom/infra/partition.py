@@ -1,0 +1,32 @@
+"""What differs between AWS's partitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from darkroom.config.rules import partition_of
+
+
+@dataclass(frozen=True)
+class PartitionFacts:
+    """What a partition has. `public_images` is False where ECR Public cannot be reached reliably.
+
+    `topic_tracing`: whether SNS passes X-Ray traces on. `default_gpu_instance_types`: what Karpenter may choose from.
+    """
+
+    name: str
+    dns_suffix: str
+    public_images: bool
+    topic_tracing: bool
+    budgets: bool
+    default_gpu_instance_types: tuple[str, ...]
+
+
+_GLOBAL = PartitionFacts("aws", "amazonaws.com", True, True, True, ("g6.2xlarge", "g5.2xlarge"))
+_CHINA = PartitionFacts("aws-cn", "amazonaws.com.cn", False, False, False, ("g5.xlarge", "g5.2xlarge"))
+_US_GOVERNMENT = PartitionFacts("aws-us-gov", "amazonaws.com", True, True, False, ("g5.2xlarge", "g4dn.2xlarge"))
+
+
+def partition_facts(region: str) -> PartitionFacts:
+    """The facts for the partition that `region` is in."""
+    return {facts.name: facts for facts in (_GLOBAL, _CHINA, _US_GOVERNMENT)}[partition_of(region)]

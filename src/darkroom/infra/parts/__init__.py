@@ -1,0 +1,1 @@
+"""The parts that the stack is composed of, each in its own file."""

@@ -1,0 +1,177 @@
+"""The EKS cluster, the nodes for its components, and the add-ons that EKS itself manages."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_eks_v2 as eks
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
+from constructs import Construct, IDependable
+
+from darkroom.config.model import DarkroomConfig
+
+# Every node of a runtime carries these, so a daemon that has to run there must bear them.
+RUNTIME_TOLERATIONS = [
+    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+    {"key": "runtime", "operator": "Exists", "effect": "NoSchedule"},
+]
+COMPONENT_VOLUME_GIB = 50
+
+
+class Cluster(Construct):
+    """`eks` is the cluster; what is installed into it waits for `ready`; `access_role` is for its administrators."""
+
+    def __init__(self, scope: Construct, id_: str, config: DarkroomConfig, vpc: ec2.IVpc) -> None:
+        super().__init__(scope, id_)
+        stack = Stack.of(self)
+        secrets_key = kms.Key(
+            self,
+            "SecretsKey",
+            description=f"Kubernetes secrets of {stack.stack_name}",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.access_role = iam.Role(
+            self,
+            "AccessRole",
+            role_name=f"{stack.stack_name}-{stack.region}-AccessRole",
+            assumed_by=iam.AccountRootPrincipal(),
+            description="Administers the cluster: see the output ConfigCommand",
+        )
+        self.eks = eks.Cluster(
+            self,
+            "Cluster",
+            cluster_name=stack.stack_name,
+            version=eks.KubernetesVersion.of(config.kubernetes_version),
+            vpc=vpc,
+            vpc_subnets=[ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)],
+            default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
+            default_capacity=0,
+            bootstrap_self_managed_addons=False,
+            endpoint_access=eks.EndpointAccess.PUBLIC_AND_PRIVATE,
+            secrets_encryption_key=secrets_key,
+            cluster_logging=list(eks.ClusterLoggingTypes),
+            kubectl_provider_options=eks.KubectlProviderOptions(kubectl_layer=KubectlV35Layer(self, "Kubectl")),
+        )
+        self.eks.grant_cluster_admin("Administrators", self.access_role.role_arn)
+        networking = [
+            self._add_on("vpc-cni", {"enableNetworkPolicy": "true"}),
+            self._add_on("kube-proxy"),
+            self._add_on("eks-pod-identity-agent"),
+        ]
+        nodes = self._nodes(config)
+        for add_on in networking:
+            nodes.node.add_dependency(add_on)
+        core_dns = self._add_on("coredns")
+        core_dns.node.add_dependency(nodes)
+        self.ready: list[IDependable] = [nodes, core_dns]
+
+    def _nodes(self, config: DarkroomConfig) -> eks.Nodegroup:
+        components = config.cluster_components
+        template = ec2.CfnLaunchTemplate(
+            self,
+            "ComponentNodes",
+            launch_template_data=ec2.CfnLaunchTemplate.LaunchTemplateDataProperty(
+                block_device_mappings=[
+                    ec2.CfnLaunchTemplate.BlockDeviceMappingProperty(
+                        device_name="/dev/xvda",
+                        ebs=ec2.CfnLaunchTemplate.EbsProperty(
+                            encrypted=True,
+                            volume_size=COMPONENT_VOLUME_GIB,
+                            volume_type="gp3",
+                            delete_on_termination=True,
+                        ),
+                    )
+                ],
+                # Pods have identities of their own; none may borrow the node's.
+                metadata_options=ec2.CfnLaunchTemplate.MetadataOptionsProperty(
+                    http_tokens="required", http_put_response_hop_limit=1, http_endpoint="enabled"
+                ),
+                tag_specifications=[
+                    ec2.CfnLaunchTemplate.TagSpecificationProperty(
+                        resource_type="instance",
+                        tags=[{"key": "Name", "value": f"{Stack.of(self).stack_name}-ClusterComponents"}],
+                    )
+                ],
+            ),
+        )
+        arm = has_arm_processors(components.instance_type)
+        return self.eks.add_nodegroup_capacity(
+            "cluster-components",
+            instance_types=[ec2.InstanceType(components.instance_type)],
+            ami_type=eks.NodegroupAmiType.AL2023_ARM_64_STANDARD
+            if arm
+            else eks.NodegroupAmiType.AL2023_X86_64_STANDARD,
+            desired_size=components.desired_count,
+            min_size=components.desired_count,
+            max_size=components.desired_count + 1,
+            launch_template_spec=eks.LaunchTemplateSpec(id=template.ref, version=template.attr_latest_version_number),
+        )
+
+    def _add_on(self, name: str, values: dict[str, Any] | None = None) -> eks.CfnAddon:
+        return eks.CfnAddon(
+            self,
+            name,
+            cluster_name=self.eks.cluster_name,
+            addon_name=name,
+            configuration_values=json.dumps(values) if values else None,
+            resolve_conflicts="OVERWRITE",
+        )
+
+    def add_managed_add_on(
+        self, name: str, values: dict[str, Any], service_account: str, role: iam.Role
+    ) -> eks.CfnAddon:
+        """Install an add-on that runs on the component nodes, with `role` for its service account."""
+        add_on = eks.CfnAddon(
+            self,
+            name,
+            cluster_name=self.eks.cluster_name,
+            addon_name=name,
+            configuration_values=json.dumps(values),
+            resolve_conflicts="OVERWRITE",
+            pod_identity_associations=[
+                eks.CfnAddon.PodIdentityAssociationProperty(service_account=service_account, role_arn=role.role_arn)
+            ],
+        )
+        add_on.node.add_dependency(*self.ready)
+        return add_on
+
+    def pod_role(self, scope: Construct, id_: str) -> iam.Role:
+        """A role that EKS Pod Identity hands to pods of this cluster, and to nobody else."""
+        role = iam.Role(
+            scope,
+            id_,
+            assumed_by=iam.ServicePrincipal(
+                "pods.eks.amazonaws.com",
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": Stack.of(self).account},
+                    "ArnEquals": {"aws:SourceArn": self.eks.cluster_arn},
+                },
+            ).with_session_tags(),
+        )
+        return role
+
+    def associate(
+        self, scope: Construct, id_: str, namespace: str, service_account: str, role: iam.Role
+    ) -> eks.CfnPodIdentityAssociation:
+        """Give pods under this service account the role."""
+        return eks.CfnPodIdentityAssociation(
+            scope,
+            id_,
+            cluster_name=self.eks.cluster_name,
+            namespace=namespace,
+            service_account=service_account,
+            role_arn=role.role_arn,
+        )
+
+
+def has_arm_processors(instance_type: str) -> bool:
+    """Whether an EC2 instance type has Graviton processors: a `g` right after the generation, as in m7g or c8gd."""
+    family = instance_type.partition(".")[0]
+    return re.search(r"\dg", family) is not None or family == "a1"

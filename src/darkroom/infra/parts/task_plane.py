@@ -1,0 +1,124 @@
+"""The task plane of `darkroom.config.task_plane`, as AWS resources."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from darkroom.config.task_plane import BucketPlan, QueuePlan, TablePlan, TaskPlane, TopicPlan
+
+
+class TaskPlaneResources(Construct):
+    """Topics, one queue and its dead letters for each runtime (by runtime name), the output bucket, the task table."""
+
+    def __init__(self, scope: Construct, id_: str, plane: TaskPlane, *, topic_tracing: bool) -> None:
+        super().__init__(scope, id_)
+        self._topic_tracing = topic_tracing
+        self.input_topic = self._topic(plane.input_topic)
+        self.output_topic = self._topic(plane.output_topic)
+        self.bucket = self._bucket(plane.bucket)
+        self.table = self._table(plane.table)
+        self.queues: dict[str, sqs.Queue] = {}
+        self.dead_letters: dict[str, sqs.Queue] = {}
+        for queue in plane.queues:
+            self._queue(queue)
+
+    def _topic(self, plan: TopicPlan) -> sns.ITopic:
+        """A topic under the guide's logical id, from which its physical name comes."""
+        resource = sns.CfnTopic(
+            self,
+            f"{plan.name}Cfn",
+            display_name=plan.name,
+            kms_master_key_id=plan.encryption_key,
+            tracing_config="Active" if self._topic_tracing else None,
+        )
+        resource.override_logical_id(f"{plan.name}Cfn")
+        topic = sns.Topic.from_topic_arn(self, plan.name, resource.attr_topic_arn)
+        sns.CfnTopicPolicy(
+            self,
+            f"{plan.name}Policy",
+            topics=[topic.topic_arn],
+            policy_document=iam.PolicyDocument(
+                statements=[
+                    iam.PolicyStatement(
+                        sid="OnlyWithTls",
+                        effect=iam.Effect.DENY,
+                        principals=[iam.AnyPrincipal()],
+                        actions=["sns:Publish"],
+                        resources=[topic.topic_arn],
+                        conditions={"Bool": {"aws:SecureTransport": "false"}},
+                    )
+                ]
+            ),
+        )
+        return topic
+
+    def _queue(self, plan: QueuePlan) -> None:
+        dead_letters = sqs.Queue(
+            self,
+            plan.dead_letter_name,
+            retention_period=Duration.seconds(plan.dead_letter_retention_seconds),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        queue = sqs.Queue(
+            self,
+            plan.name,
+            visibility_timeout=Duration.seconds(plan.visibility_timeout_seconds),
+            retention_period=Duration.seconds(plan.retention_seconds),
+            receive_message_wait_time=Duration.seconds(plan.receive_wait_seconds),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=plan.maximum_receives),
+        )
+        for statement in plan.policy(queue.queue_arn, self.input_topic.topic_arn)["Statement"]:
+            queue.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
+        sns.CfnSubscription(
+            self,
+            f"Subscription-{plan.runtime}",
+            topic_arn=self.input_topic.topic_arn,
+            protocol="sqs",
+            endpoint=queue.queue_arn,
+            filter_policy=plan.filter_policy,
+            filter_policy_scope="MessageAttributes",
+            raw_message_delivery=plan.raw_delivery,
+        )
+        self.queues[plan.runtime] = queue
+        self.dead_letters[plan.runtime] = dead_letters
+
+    def _bucket(self, plan: BucketPlan) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            plan.name,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="payloads", prefix=plan.payload_prefix, expiration=Duration.days(plan.payload_expiry_days)
+                ),
+                s3.LifecycleRule(
+                    id="incomplete-uploads",
+                    abort_incomplete_multipart_upload_after=Duration.days(plan.incomplete_upload_expiry_days),
+                ),
+            ],
+        )
+
+    def _table(self, plan: TablePlan) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            plan.name,
+            partition_key=dynamodb.Attribute(name=plan.partition_key, type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=plan.expiry_attribute,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            removal_policy=RemovalPolicy.DESTROY,
+        )

@@ -1,0 +1,143 @@
+"""What a dead letter is, what may be shown of it, and what is sent when it is redriven: pure decisions.
+
+The agent that gives a task up has told its end: the task's `.out` object and its notification are final. So a redriven
+letter is a new submission, with an id of its own, and gets new objects and a notification with a new id. That id is
+derived from the letter, so a redrive that was broken off after sending and is done again makes no third submission.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from darkroom.errors import Fault, InvalidRequest, UnreadableMessage
+from darkroom.tasks.message import (
+    CHECKPOINT_ATTRIBUTE,
+    RUNTIME_ATTRIBUTE,
+    SIZE_ATTRIBUTE,
+    SUBMISSION_ATTRIBUTE,
+    decode_message,
+    open_envelope,
+    unwrap,
+)
+
+# What the agent writes on a message that it moves to the dead letters.
+TYPE_ATTRIBUTE = "dead_letter_type"
+REASON_ATTRIBUTE = "dead_letter_reason"
+TRIES_ATTRIBUTE = "dead_letter_received"
+TASK_ATTRIBUTE = "dead_letter_task_id"
+_OWN_PREFIX = "dead_letter_"
+
+MOVED_BY_SQS = "MovedBySqs"
+_MOVED_REASON = "SQS moved it after its last receive; no agent told of its end"
+_SHORTEST_PREFIX = 4
+_MOST_ATTRIBUTES = 10  # Amazon SQS
+_KEPT_FIRST = (RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SIZE_ATTRIBUTE)
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter, read.
+
+    `id` is SQS's for the letter; `text` is the message without SNS's envelope, and `attributes` are those that it was
+    submitted with. `type` and `reason` say why it is here; `tries` is None where nobody has counted. `sent_at` is in
+    seconds since 1970. `unreadable` says why no agent can read it, and is None for one that is a task.
+    """
+
+    id: str
+    type: str
+    reason: str
+    tries: int | None
+    sent_at: float
+    task_id: str | None
+    submission_id: str
+    text: str
+    attributes: Mapping[str, str]
+    unreadable: str | None = None
+
+
+class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send to the runtime's queue in place of a dead letter."""
+
+    body: str
+    attributes: Mapping[str, str]
+    submission_id: str
+
+
+def read_dead_letter(message_id: str, body: str, attributes: Mapping[str, str], sent_at: float) -> DeadLetter:
+    """Read a message of a queue of dead letters; anything can be read, and `unreadable` says whether it is a task."""
+    text, own, fallback_id = open_envelope(body, attributes, message_id)
+    task_id, fault = _judge(text, body, attributes, message_id)
+    died_as = attributes.get(TYPE_ATTRIBUTE, MOVED_BY_SQS)
+    reason = attributes.get(REASON_ATTRIBUTE, _MOVED_REASON)
+    if fault is None and died_as == UnreadableMessage.__name__:
+        fault = reason  # the runtime's agent knows more than can be seen here: which kinds it does, say
+    tries = attributes.get(TRIES_ATTRIBUTE, "")
+    return DeadLetter(
+        id=message_id,
+        type=died_as,
+        reason=reason,
+        tries=int(tries) if tries.isdecimal() else None,
+        sent_at=sent_at,
+        task_id=task_id or attributes.get(TASK_ATTRIBUTE),
+        submission_id=own.get(SUBMISSION_ATTRIBUTE) or fallback_id,
+        text=text,
+        attributes={name: value for name, value in own.items() if not name.startswith(_OWN_PREFIX)},
+        unreadable=fault,
+    )
+
+
+def redrive(letter: DeadLetter, *, force: bool = False) -> Redelivery:
+    """Turn a letter into a new submission: the bare text, with its own attributes and a new submission id.
+
+    Raises `UnreadableMessage` for one that is no task, unless `force` is set.
+    """
+    if letter.unreadable is not None and not force:
+        raise UnreadableMessage(
+            f"the letter {letter.id} would only come back: {letter.unreadable} (--force sends it nevertheless)"
+        )
+    submission_id = hashlib.sha256(f"redrive/{letter.id}".encode()).hexdigest()[:32]
+    others = {name: value for name, value in letter.attributes.items() if name != SUBMISSION_ATTRIBUTE}
+    # SQS takes ten. Those that Darkroom reads go first, in case that a publisher has used them up.
+    names = sorted(others, key=lambda name: name not in _KEPT_FIRST)[: _MOST_ATTRIBUTES - 1]
+    attributes = {SUBMISSION_ATTRIBUTE: submission_id, **{name: others[name] for name in names}}
+    return Redelivery(body=letter.text, attributes=attributes, submission_id=submission_id)
+
+
+def is_named(letter: DeadLetter, name: str) -> bool:
+    """Whether `name` means this letter: the first characters of its id (four or more), or its task's id."""
+    return letter.task_id == name or (len(name) >= _SHORTEST_PREFIX and letter.id.startswith(name))
+
+
+def select(letters: Iterable[DeadLetter], names: Sequence[str]) -> list[DeadLetter]:
+    """The letters that `names` mean: for the id of a task, every letter of that task.
+
+    Raises `InvalidRequest` that says for each name that means none, or is the beginning of several ids, what is wrong.
+    """
+    known = list(letters)
+    chosen: dict[str, DeadLetter] = {}
+    faults = []
+    for name in names:
+        found = [letter for letter in known if is_named(letter, name)]
+        if not found:
+            faults.append(Fault(name, "there is no such dead letter; `darkroom dlq list` shows those that there are"))
+        elif len(found) > 1 and not all(letter.task_id == name for letter in found):
+            longer = ", ".join(letter.id for letter in found)
+            faults.append(Fault(name, f"is the beginning of several ids; give more of it: {longer}"))
+        chosen.update((letter.id, letter) for letter in found)
+    if faults:
+        raise InvalidRequest(faults)
+    return list(chosen.values())
+
+
+def _judge(text: str, body: str, attributes: Mapping[str, str], message_id: str) -> tuple[str | None, str | None]:
+    """The task's id, if it can be read, and why the message is no task, or None where it is one or is offloaded."""
+    try:
+        delivery = unwrap(body, attributes, message_id)
+    except UnreadableMessage as error:
+        return None, str(error)
+    if not isinstance(delivery.payload, str):
+        return None, None
+    draft = decode_message(text)
+    return draft.id, str(InvalidRequest(draft.faults)) if draft.faults else None

@@ -1,0 +1,102 @@
+"""The task plane of a chaos run at its own emulator, and what is sent into it and heard from it without faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from darkroom.aws.connection import Aws, open_aws
+from darkroom.aws.dead_letters import held_letters
+from darkroom.aws.queue import Queue
+from darkroom.config.task_plane import QueuePlan, RuntimeRoute, TaskPlane, plan_task_plane
+from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
+from darkroom.policy.dead_letters import DeadLetter
+from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.settings import AwsSettings
+from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
+from darkroom.tasks.task import Task, TaskKind
+from tests.chaos.invariants import Heard
+from tests.chaos.plan import Fate, PlannedTask
+
+RUNTIME = "sdruntime"
+_AT_ONCE = 8
+
+
+class ChaosPlane:
+    """A runtime's queue and all around it, seen past the fault proxy."""
+
+    def __init__(self, aws: Aws, provisioned: ProvisionedPlane, notifications: Queue) -> None:
+        self.provisioned = provisioned
+        self.bucket = aws.bucket(provisioned.bucket)
+        self.queue = aws.queue(provisioned.queues[0].url)
+        self.dead_letters = aws.queue(provisioned.queues[0].dead_letter_url)
+        self.notifications = notifications
+        self._topic = aws.topic(provisioned.input_topic_arn)
+        self._s3 = aws.client("s3")
+
+    async def submit_all(self, tasks: Sequence[PlannedTask]) -> None:
+        """Publish every task, those that are doubled twice."""
+        for start in range(0, len(tasks), _AT_ONCE):
+            await asyncio.gather(*(self._submit(task) for task in tasks[start : start + _AT_ONCE]))
+
+    async def _submit(self, planned: PlannedTask) -> None:
+        task = Task(
+            id=planned.task_id,
+            runtime=RUNTIME,
+            # A pipeline is ComfyUI's: no SD Web UI can read it.
+            kind=TaskKind.PIPELINE if planned.fate is Fate.UNREADABLE else TaskKind.TEXT_TO_IMAGE,
+            prefix="output",
+            content=planned.content,
+            context={"number": planned.task_id},
+        )
+        text = encode_message(task)
+        size = None
+        if planned.offloaded:
+            pointer = PayloadPointer(self.bucket.name, f"{RESERVED_PREFIX}{planned.submission_id}")
+            await self.bucket.put(pointer.key, text.encode(), "application/json")
+            text, size = encode_pointer(pointer), len(text)
+        for _ in range(2 if planned.doubled else 1):
+            await self._topic.publish(text, {"runtime": RUNTIME, "submission_id": planned.submission_id}, size)
+
+    async def hear(self) -> list[Heard]:
+        """The next notifications, if some come within a second."""
+        messages = await self.notifications.receive(maximum=10, wait_seconds=1)
+        await asyncio.gather(*(self.notifications.delete(message.receipt_handle) for message in messages))
+        return [Heard(message.attributes["notification_id"], message.body) for message in messages]
+
+    async def left(self) -> dict[str, int]:
+        """How many messages are in the queue, seen and unseen."""
+        attributes = await self.queue.read_attributes()
+        return {"visible": attributes.visible, "in flight": attributes.in_flight}
+
+    async def letters(self) -> list[DeadLetter]:
+        """Every dead letter."""
+        async with held_letters(self.dead_letters, now=lambda: 0.0) as held:
+            return await held.all(1_000_000)
+
+    async def objects(self) -> dict[str, int]:
+        """The size of every object in the bucket, by key."""
+        sizes: dict[str, int] = {}
+        async for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name):
+            sizes.update((item["Key"], item["Size"]) for item in page.get("Contents", []))
+        return sizes
+
+
+@asynccontextmanager
+async def chaos_plane(settings: AwsSettings, visibility_seconds: int) -> AsyncIterator[ChaosPlane]:
+    """Make the task plane at the emulator of `settings`, with a subscriber to the output topic."""
+    (usual,) = plan_task_plane([RuntimeRoute(RUNTIME)]).queues
+    queue = QueuePlan(RUNTIME, usual.filter_policy, visibility_timeout_seconds=visibility_seconds)
+    async with open_aws(settings, *SERVICES) as aws:
+        provisioned = await provision(TaskPlane(queues=(queue,)), aws)
+        sqs, sns = aws.client("sqs"), aws.client("sns")
+        url = (await sqs.create_queue(QueueName="listener"))["QueueUrl"]
+        arn = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
+        await sns.subscribe(
+            TopicArn=provisioned.output_topic_arn,
+            Protocol="sqs",
+            Endpoint=arn,
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        yield ChaosPlane(aws, provisioned, aws.queue(url))

@@ -1,0 +1,28 @@
+"""A short chaos run: 200 tasks, two agents, everything that can go wrong. `make chaos` is the long one."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.harness import run_chaos
+from tests.chaos.plan import ChaosPlan, planned_tasks
+
+
+async def test_no_fault_loses_a_task_or_contradicts_what_was_told(
+    request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = request.config.getoption("--seed")
+    plan = ChaosPlan(seed=random.SystemRandom().randrange(10**6) if seed is None else seed)
+    report = await run_chaos(plan, tmp_path)
+    with capsys.disabled():
+        print(f"\n{report}")  # noqa: T201 - the seed must be seen, also where the run is good
+    assert not report.broken, f"{report}\nlogs: {tmp_path}\nrepeat: pytest tests/chaos --seed {plan.seed}"
+
+
+def test_a_seed_decides_the_tasks() -> None:
+    plan = ChaosPlan(seed=7, tasks=50)
+    assert planned_tasks(plan) == planned_tasks(plan)
+    assert planned_tasks(plan) != planned_tasks(ChaosPlan(seed=8, tasks=50))

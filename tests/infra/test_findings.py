@@ -1,0 +1,112 @@
+"""cdk-nag, cfn-lint and checkov: no finding without a written reason, and no reason without its finding."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom.config.loader import parse_config
+from darkroom.infra.assembly import Assembly
+from tests.infra.accepted_findings import (
+    CDK_NAG,
+    CFN_LINT,
+    CHECKOV_CHART,
+    CHECKOV_DOCKERFILES,
+    CHECKOV_TEMPLATE,
+)
+from tests.infra.conftest import CONFIG
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+Accepted = dict[tuple[str, str], str]
+
+
+def compare(found: set[tuple[str, str]], accepted: Accepted) -> None:
+    def matches(finding: tuple[str, str], rule: tuple[str, str]) -> bool:
+        # Rules have brackets in their names, which fnmatch would take for sets.
+        return all(fnmatchcase(text.replace("[", "("), pattern) for text, pattern in zip(finding, rule, strict=True))
+
+    assert all(len(reason) > 20 for reason in accepted.values())
+    new = sorted(finding for finding in found if not any(matches(finding, rule) for rule in accepted))
+    assert new == [], "mend these, or write down why not"
+    gone = [rule for rule in accepted if not any(matches(finding, rule) for finding in found)]
+    assert gone == [], "these do not occur any more"
+
+
+def test_cdk_nag(full_assembly: Assembly, tmp_path: Path) -> None:
+    import cdk_nag
+    from aws_cdk import Validations
+
+    from darkroom.infra.app import build_app
+    from darkroom.infra.stack import StackOptions
+
+    folder = full_assembly.template.path.parent
+    options = StackOptions("us-east-1", folder / "lambda-bundle", ROOT / "charts" / "darkroom-runtime")
+    app, stack = build_app(parse_config(CONFIG), options, tmp_path, "assets")
+    Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    found = {
+        (violation["ruleName"], construct["constructPath"].removeprefix(f"{stack.stack_name}/"))
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+    compare(found, CDK_NAG)
+
+
+def test_cfn_lint(full_assembly: Assembly) -> None:
+    command = [
+        str(Path(sys.executable).parent / "cfn-lint"),
+        "--format",
+        "json",
+        "--regions",
+        "us-east-1",
+        "--template",
+    ]
+    outcome = subprocess.run([*command, str(full_assembly.template.path)], capture_output=True, text=True, check=False)
+    found = {
+        (entry["Rule"]["Id"], "/".join(map(str, entry["Location"]["Path"] or [])))
+        for entry in json.loads(outcome.stdout)
+    }
+    compare(found, CFN_LINT)
+
+
+def checkov(*arguments: str) -> list[dict[str, Any]]:
+    """Checkov pins old libraries, so it lives in an environment of its own."""
+    program = shutil.which("checkov") or shutil.which("checkov", path=str(ROOT / ".venv-checkov" / "bin"))
+    if program is None:
+        message = "checkov is not installed: python -m venv .venv-checkov && .venv-checkov/bin/pip install checkov"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    command = [program, "--compact", "--quiet", "--output", "json", *arguments]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    report = json.loads(outcome.stdout)
+    reports = report if isinstance(report, list) else [report]
+    assert any(part.get("summary", {}).get("passed") for part in reports), outcome.stderr
+    return [finding for part in reports for finding in part["results"]["failed_checks"]]
+
+
+def test_checkov_on_the_template(full_assembly: Assembly) -> None:
+    findings = checkov("--framework", "cloudformation", "--file", str(full_assembly.template.path))
+    compare({(finding["check_id"], finding["resource"]) for finding in findings}, CHECKOV_TEMPLATE)
+
+
+def test_checkov_on_the_chart() -> None:
+    findings = checkov("--framework", "kubernetes", "--directory", str(HERE / "golden"))
+    compare({(finding["check_id"], finding["resource"]) for finding in findings}, CHECKOV_CHART)
+
+
+def test_checkov_on_the_dockerfiles() -> None:
+    findings = checkov("--framework", "dockerfile", "--directory", str(ROOT / "images"))
+    compare({(finding["check_id"], finding["file_path"]) for finding in findings}, CHECKOV_DOCKERFILES)

@@ -1,0 +1,170 @@
+"""What the synthesised template says: the guide's figures, the guide's outputs, and nobody with too much power."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from darkroom.config.loader import parse_config
+from darkroom.config.task_plane import TaskPlane
+from darkroom.infra.assembly import Assembly
+from tests.infra.conftest import CONFIG, read_template
+
+Template = dict[str, Any]
+
+
+def of_type(template: Template, kind: str) -> list[dict[str, Any]]:
+    return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == kind]
+
+
+def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of every policy that gives a principal of ours permissions."""
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        documents = [properties.get("PolicyDocument")] if resource["Type"] in _IDENTITY_POLICIES else []
+        documents += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        for document in documents:
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+_IDENTITY_POLICIES = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_guides_outputs_have_the_guides_names(template: Template) -> None:
+    assert {
+        "FrontApiEndpoint",
+        "GetAPIKeyCommand",
+        "ConfigCommand",
+        "sdNotificationLambdaARN",
+        "sdNotificationOutputArn",
+        "ClusterName",
+        "OutputS3Bucket",
+    } <= set(template["Outputs"])
+
+
+def test_the_network_is_the_guides(template: Template) -> None:
+    (vpc,) = of_type(template, "AWS::EC2::VPC")
+    assert vpc["CidrBlock"] == "10.0.0.0/16"
+    subnets = of_type(template, "AWS::EC2::Subnet")
+    assert sorted(subnet["CidrBlock"] for subnet in subnets) == sorted(f"10.0.{32 * part}.0/19" for part in range(6))
+    assert len({json.dumps(subnet["AvailabilityZone"]) for subnet in subnets}) == 3
+    assert len(of_type(template, "AWS::EC2::NatGateway")) == 3
+    endpoints = json.dumps(of_type(template, "AWS::EC2::VPCEndpoint"))
+    assert ".s3" in endpoints
+    assert ".dynamodb" in endpoints
+
+
+def test_nobody_may_do_everything(template: Template) -> None:
+    found = list(statements(template))
+    assert len(found) > 20
+    for name, statement in found:
+        actions, resources = listed(statement["Action"]), listed(statement["Resource"])
+        assert "*" not in actions, name
+        assert not (any(str(action).endswith(":*") for action in actions) and "*" in resources), name
+
+
+def test_no_managed_policy_gives_full_access(template: Template) -> None:
+    for name, resource in template["Resources"].items():
+        policies = json.dumps(resource.get("Properties", {}).get("ManagedPolicyArns", []))
+        assert "FullAccess" not in policies, name
+        assert "AdministratorAccess" not in policies, name
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:GetItem",
+                                   "dynamodb:PutItem", "dynamodb:UpdateItem", "logs:CreateLogStream",
+                                   "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
+        ("AddOnsKedaRole", {"sqs:GetQueueAttributes"}),
+        ("AddOnsMountpointRole", {"s3:ListBucket", "s3:GetObject"}),
+        ("RuntimesdruntimeRole", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
+                                  "sqs:GetQueueAttributes", "sqs:SendMessage", "s3:GetObject", "s3:PutObject",
+                                  "s3:AbortMultipartUpload", "sns:Publish", "dynamodb:GetItem", "dynamodb:PutItem",
+                                  "dynamodb:UpdateItem", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
+    ],
+)  # fmt: skip
+def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, expected: set[str]) -> None:
+    actions = {
+        action
+        for name, statement in statements(template)
+        if name.startswith(part)
+        for action in listed(statement["Action"])
+    }
+    assert actions == expected
+
+
+def test_the_agents_of_one_runtime_cannot_take_the_tasks_of_another(template: Template) -> None:
+    for name, statement in statements(template):
+        if name.startswith("RuntimesdruntimeRole") and "sqs:ReceiveMessage" in listed(statement["Action"]):
+            assert "InputQueuesdruntime" in json.dumps(statement["Resource"])
+            assert "anymodel" not in json.dumps(statement["Resource"])
+            return
+    pytest.fail("the agents have no queue")
+
+
+def test_karpenter_has_its_six_policies_and_hears_of_five_interruptions(template: Template) -> None:
+    names = {name for name, resource in template["Resources"].items() if resource["Type"] == "AWS::IAM::ManagedPolicy"}
+    assert len([name for name in names if name.startswith("Karpenter")]) == 6
+    kinds = {rule["EventPattern"]["detail-type"][0] for rule in of_type(template, "AWS::Events::Rule")}
+    assert len(kinds) == 5
+    for name, statement in statements(template):
+        if name.startswith("KarpenterNodeLifecycle") and "ec2:TerminateInstances" in listed(statement["Action"]):
+            assert statement["Condition"]["StringEquals"] == {
+                "aws:ResourceTag/kubernetes.io/cluster/sdoneksStack": "owned"
+            }
+
+
+def test_buckets_and_volumes_are_closed_and_encrypted(template: Template) -> None:
+    (bucket,) = of_type(template, "AWS::S3::Bucket")
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert bucket["BucketEncryption"]
+    for queue in of_type(template, "AWS::SQS::Queue"):
+        assert queue["SqsManagedSseEnabled"] is True
+    (data,) = (item["LaunchTemplateData"] for item in of_type(template, "AWS::EC2::LaunchTemplate"))
+    assert all(mapping["Ebs"]["Encrypted"] for mapping in data["BlockDeviceMappings"])
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    (cluster,) = of_type(template, "AWS::EKS::Cluster")
+    assert cluster["EncryptionConfig"]
+
+
+def test_only_the_output_bucket_outlives_the_stack(template: Template) -> None:
+    kept = {
+        resource["Type"]
+        for resource in template["Resources"].values()
+        if resource.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+    }
+    assert kept == {"AWS::S3::Bucket"}
+
+
+def test_the_queues_say_what_the_task_plane_says(template: Template) -> None:
+    plane: TaskPlane = parse_config(CONFIG).task_plane()
+    queues = {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::SQS::Queue"
+    }
+    for plan in plane.queues:
+        (queue,) = (q for name, q in queues.items() if name.startswith(f"TaskPlaneInputQueue{plan.runtime}"))
+        assert queue["VisibilityTimeout"] == plan.visibility_timeout_seconds
+        assert queue["MessageRetentionPeriod"] == plan.retention_seconds
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == plan.maximum_receives
+    policies = [subscription.get("FilterPolicy") for subscription in of_type(template, "AWS::SNS::Subscription")]
+    assert all(plan.filter_policy in policies for plan in plane.queues)
+
+
+def test_the_task_plane_alone_is_the_same_as_within_the_whole(
+    template: Template, task_plane_assembly: Assembly
+) -> None:
+    alone = read_template(task_plane_assembly)["Resources"]
+    assert len(alone) > 40
+    for name, resource in alone.items():
+        assert template["Resources"][name] == resource, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -140,7 +141,7 @@ def test_wrong_options_are_explained(options: list[str], said: str) -> None:
         text=True,
         timeout=PATIENCE,
         check=False,
-        env={"COLUMNS": "200", "PATH": ""},
+        env={**os.environ, "COLUMNS": "200"},
     )
     assert done.returncode != 0
     assert said in done.stderr

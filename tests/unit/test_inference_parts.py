@@ -21,6 +21,7 @@ from darkroom.inference.pictures import decode_picture, encode_picture, grid_of,
 from darkroom.inference.pocket.engine import between, guidance, plain_words
 from darkroom.inference.pocket.pixels import to_picture, to_pixels
 from darkroom.inference.pocket.sampling import SAMPLERS, noise_levels, walk
+from darkroom.inference.pocket.synonyms import with_known_names
 from darkroom.inference.pocket.tokens import FIRST_WORD, MAX_WORDS, UNKNOWN_WORD, Tokenizer
 
 MASK = MaskOptions(0, 0, round=True, invert=False, full_resolution=False, padding=0, fill=Fill.ORIGINAL)
@@ -135,9 +136,32 @@ def test_prompts_lose_the_marks_that_only_larger_models_know() -> None:
     assert plain_words("(red:1.2) apple, [[big]] <lora:style:0.8>").split() == ["red", "apple,", "big"]
 
 
+def test_a_plural_is_its_singular() -> None:
+    tokenize = Tokenizer(["berry", "dog", "dress", "glasses"])
+    words = tokenize(["dogs berries dresses glasses"]).words[0, :4].tolist()
+    assert words == [FIRST_WORD + 1, FIRST_WORD, FIRST_WORD + 2, FIRST_WORD + 3]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meant"),
+    [
+        ("draw me a car", "draw me a automobile"),
+        ("a police car", "a police car"),
+        ("heart with arrow", "heart with arrow"),
+        ("(a heart), on a table", "(a red heart), on a table"),
+        ("Puppy", "dog"),
+        ("a red apple", "a red apple"),
+        ("an apple, 4k", "an red apple, 4k"),
+        ("", ""),
+    ],
+)
+def test_everyday_words_become_names_that_the_model_knows(prompt: str, meant: str) -> None:
+    assert with_known_names(prompt) == meant
+
+
 def test_unknown_words_keep_their_letters() -> None:
     tokenize = Tokenizer(["rocket", "dog"])
-    tokens = tokenize(["a Dog", "rockets", ""])
+    tokens = tokenize(["a Dog", "rocketry", ""])
     assert tokens.words[0, :2].tolist() == [UNKNOWN_WORD, FIRST_WORD + 1]
     assert tokens.words[1, 0] == UNKNOWN_WORD
     shared = set(tokens.trigrams[1, 0]) & set(tokenize(["rocket"]).trigrams[0, 0]) - {0}

@@ -27,6 +27,7 @@ from darkroom.inference.pocket.network import (
 from darkroom.inference.pocket.pixels import to_picture
 from darkroom.inference.pocket.repaint import Repaint
 from darkroom.inference.pocket.sampling import SAMPLERS, SCHEDULERS, Predict, noise_levels, walk
+from darkroom.inference.pocket.synonyms import with_known_names
 
 #: Prompts carry marks that mean something to larger models only: weights and the names of LoRAs.
 _LORA = re.compile(r"<[^<>]*>")
@@ -171,7 +172,7 @@ def guidance(cfg_scale: float) -> float:
 
 def plain_words(prompt: str) -> str:
     """A prompt without the marks that only larger models know: `(red:1.2) apple <lora:x:1>` is "red apple"."""
-    return _BRACKETS.sub(" ", _WEIGHT.sub("", _LORA.sub(" ", prompt))).strip()
+    return with_known_names(_BRACKETS.sub(" ", _WEIGHT.sub("", _LORA.sub(" ", prompt))).strip())
 
 
 def random_layout(chance: np.random.Generator) -> Array:

@@ -58,12 +58,18 @@ class Tokenizer:
         words = np.zeros((len(captions), MAX_WORDS), dtype=np.int64)
         trigrams = np.zeros((len(captions), MAX_WORDS, MAX_TRIGRAMS), dtype=np.int64)
         for row, caption in enumerate(captions):
-            for column, word in enumerate(split_words(caption)):
+            for column, written in enumerate(split_words(caption)):
+                word = self._singular(written)
                 words[row, column] = self._ids.get(word, UNKNOWN_WORD)
                 ids = trigram_ids(word)
                 trigrams[row, column, : len(ids)] = ids
         return Tokens(words, trigrams)
 
-    def knows(self, word: str) -> bool:
-        """Whether a word (in lower case) is in the vocabulary."""
-        return word in self._ids
+    def _singular(self, word: str) -> str:
+        """A known word as it is; an unknown plural of one as that one."""
+        if word not in self._ids:
+            for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
+                single = word.removesuffix(ending) + instead
+                if word.endswith(ending) and single in self._ids:
+                    return single
+        return word

@@ -123,6 +123,8 @@ def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, traci
             actions=["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
             resources=[tasks.bucket.arn_for_objects("*")],
         ),
+        # Without it, S3 answers 403 for an object that is not there, and "not done yet" looks like a fault.
+        iam.PolicyStatement(sid="TellMissing", actions=["s3:ListBucket"], resources=[tasks.bucket.bucket_arn]),
         iam.PolicyStatement(sid="Notify", actions=["sns:Publish"], resources=[tasks.output_topic.topic_arn]),
         iam.PolicyStatement(
             sid="KeepRecords",

@@ -62,7 +62,7 @@ class ChaosPlan:
     visibility_seconds: int = 4
     aws_fault_rate: float = 0.04
     runtime_fault_rate: float = 0.06
-    kill_every_seconds: float = 4.0
+    kill_every_seconds: float = 12.0  # of all agents: a task has five tries, and each kill uses up one of all held
     outage_every_seconds: float = 8.0
     longest_outage_seconds: float = 6.0
     doubled_rate: float = 0.05

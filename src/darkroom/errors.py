@@ -10,6 +10,7 @@ DarkroomError
 │   └── LinkUnreachable      ... because its server did not deliver it; trying again may help
 ├── RuntimeFailure           a Stable Diffusion runtime did not deliver
 │   ├── RuntimeUnavailable   it cannot be reached, is starting, or went away
+│   │   └── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
@@ -110,6 +111,10 @@ class RuntimeUnavailable(RuntimeFailure):
     """The runtime cannot be reached, is still starting, or went away during a task."""
 
     retryable = True
+
+
+class RuntimeUnreachable(RuntimeUnavailable):
+    """No connection could be made, so the runtime was gone before it was sent the task."""
 
 
 class GenerationTimeout(RuntimeFailure):

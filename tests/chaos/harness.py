@@ -108,8 +108,9 @@ class _Run:
             await stack.enter_async_context(self._proxy)
             listening = await stack.enter_async_context(_background(self._listen()))
             agents = []
+            struck: set[object] = set()
             for number in range(self._plan.agents):
-                runtime = UnreliableRuntime(self._plan, number, self._is_calm, self._report.counts)
+                runtime = UnreliableRuntime(self._plan, number, self._is_calm, self._report.counts, struck)
                 await stack.enter_async_context(runtime.server)
                 await stack.enter_async_context(_background(runtime.keep()))
                 environment = self._environment(runtime.server.url)

@@ -62,7 +62,7 @@ class ChaosPlan:
     visibility_seconds: int = 4
     aws_fault_rate: float = 0.04
     runtime_fault_rate: float = 0.06
-    kill_every_seconds: float = 4.0
+    kill_every_seconds: float = 12.0  # of all agents: a task has five tries, and each kill uses up one of all held
     outage_every_seconds: float = 8.0
     longest_outage_seconds: float = 6.0
     doubled_rate: float = 0.05
@@ -121,10 +121,17 @@ def planned_tasks(plan: ChaosPlan) -> list[PlannedTask]:
     return tasks
 
 
+# A task that takes its runtime down twice is poison, so chance must not do that to a good one.
+LETHAL = (SdWebuiFault.CRASH, SdWebuiFault.CUT, SdWebuiFault.DEAF)
+
+
 def runtime_faults(
-    plan: ChaosPlan, runtime: int, is_calm: Callable[[], bool]
+    plan: ChaosPlan, runtime: int, is_calm: Callable[[], bool], struck: set[object]
 ) -> Callable[[dict[str, Any]], SdWebuiFault | None]:
-    """What the generations of one runtime suffer: poison always, the others at random until it is calm."""
+    """What the generations of one runtime suffer: poison always, the others at random until it is calm.
+
+    `struck`, which all runtimes of a run share, holds the seeds of the tasks that a runtime has died under.
+    """
     chance = plan.stream(f"runtime {runtime}")
     kinds, weights = list(RUNTIME_WEIGHTS), list(RUNTIME_WEIGHTS.values())
 
@@ -132,6 +139,10 @@ def runtime_faults(
         drawn = chance.choices(kinds, weights)[0] if chance.random() < plan.runtime_fault_rate else None
         if body.get("prompt") == POISON_PROMPT:
             return SdWebuiFault.ERROR
-        return None if is_calm() else drawn
+        if is_calm() or (drawn in LETHAL and body.get("seed") in struck):
+            return None
+        if drawn in LETHAL:
+            struck.add(body.get("seed"))
+        return drawn
 
     return fault

@@ -19,11 +19,18 @@ _NEEDS_RESTART = (SdWebuiFault.CRASH, SdWebuiFault.DEAF, SdWebuiFault.DEVICE_LOS
 class UnreliableRuntime:
     """One fake SD Web UI. `keep` restarts it some time after a fault that nothing else can heal."""
 
-    def __init__(self, plan: ChaosPlan, number: int, is_calm: Callable[[], bool], counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        plan: ChaosPlan,
+        number: int,
+        is_calm: Callable[[], bool],
+        counts: Counter[str],
+        struck: set[object],
+    ) -> None:
         self._chance = plan.stream(f"restarts {number}")
         self._counts = counts
         self._broken = asyncio.Event()
-        draw = runtime_faults(plan, number, is_calm)
+        draw = runtime_faults(plan, number, is_calm, struck)
 
         def fault_for(body: dict[str, Any]) -> SdWebuiFault | None:
             fault = draw(body)

@@ -41,6 +41,7 @@ from darkroom.errors import (
     RuntimeFailure,
     RuntimeKilled,
     RuntimeUnavailable,
+    RuntimeUnreachable,
 )
 from darkroom.logs import log, logger
 from darkroom.policy.outcomes import (
@@ -295,7 +296,8 @@ class Agent:
                 result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
             except RuntimeUnavailable as error:
                 self._parts.health.runtime_went_away(str(error))
-                if self._device.is_running(job) and not self._stopping.is_set():
+                innocent = isinstance(error, RuntimeUnreachable)  # it was gone before it was sent this task
+                if self._device.is_running(job) and not innocent and not self._stopping.is_set():
                     await self._note_death(job, error)
                 raise
             except asyncio.CancelledError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from darkroom.errors import RuntimeUnavailable
+from darkroom.errors import RuntimeUnavailable, RuntimeUnreachable
 
 _CONNECT_SECONDS = 10.0
 _LONGEST_REASON = 600
@@ -31,7 +31,7 @@ def translated(server: URL) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorError as error:
-        raise RuntimeUnavailable(f"the runtime at {server} cannot be reached: {error.os_error.strerror}") from None
+        raise RuntimeUnreachable(f"the runtime at {server} cannot be reached: {error.os_error.strerror}") from None
     except TimeoutError:
         raise RuntimeUnavailable(f"the runtime at {server} did not answer in time") from None
     except (aiohttp.ClientError, ConnectionError) as error:

@@ -88,7 +88,8 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
         ("AddOnsMountpointRole", {"s3:ListBucket", "s3:GetObject"}),
         ("RuntimesdruntimeRole", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
                                   "sqs:GetQueueAttributes", "sqs:SendMessage", "s3:GetObject", "s3:PutObject",
-                                  "s3:AbortMultipartUpload", "sns:Publish", "dynamodb:GetItem", "dynamodb:PutItem",
+                                  "s3:ListBucket", "s3:AbortMultipartUpload", "sns:Publish", "dynamodb:GetItem",
+                                  "dynamodb:PutItem",
                                   "dynamodb:UpdateItem", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
     ],
 )  # fmt: skip

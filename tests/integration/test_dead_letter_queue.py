@@ -180,7 +180,7 @@ async def test_on_aws_the_urls_say_which_queues(plane: Plane, tmp_path: Path) ->
         (("redrive",), "--all"),
         (("redrive", "--all", "t1"), "--all"),
         (("redrive", "--all", "--dead-letter-queue-url", "http://127.0.0.1:1/q"), "--queue-url"),
-        (("list", "--queue-url", "http://127.0.0.1:1/q"), "AWS_REGION"),
+        (("list", "--queue-url", "http://127.0.0.1:1/q"), "AWS_DEFAULT_REGION"),
     ],
 )
 async def test_a_command_line_that_cannot_be_meant_says_what_to_change(

@@ -14,6 +14,7 @@ How work ends is a value (`darkroom.policy.outcomes`): acknowledge, give back, f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ from darkroom.policy.outcomes import (
     DeadLetter,
     FailForGood,
     GiveBack,
+    StartOver,
     backoff_seconds,
     decide_on_failure,
 )
@@ -316,6 +318,9 @@ class Agent:
 
         Raises `RuntimeKilled` when that is no chance any more.
         """
+        with contextlib.suppress(RuntimeFailure):
+            await self._parts.runtime.check_ready()
+            return  # the connection was cut; the runtime lives
         try:
             deaths = await self._parts.deaths.note(job, str(error))
         except AwsFailure as failure:
@@ -349,8 +354,8 @@ class Agent:
             job.stop(CancelledByUser("cancelled while it ran"))
 
     async def _hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
-        """Give back a message for a reason that is not its task's: it must not use up the task's last try."""
-        if self._parts.intake.tries(lease.message).is_last:
+        """Give back a message for a reason that is not its task's: only its first receive may be used up by that."""
+        if lease.message.received > 1:
             await lease.start_over(delay_seconds)
         else:
             await lease.give_back(delay_seconds)
@@ -378,6 +383,9 @@ class Agent:
         job.settling = True
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
+                log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await job.lease.give_back(delay)
+            case StartOver(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
                 await self._hand_back(job.lease, delay)
             case FailForGood():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled
+from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled, RuntimeUnreachable
 
 # SQS allows a message to be hidden for 12 hours; waiting that long helps nobody.
 MAXIMUM_DELAY_SECONDS = 300
@@ -23,6 +23,13 @@ class GiveBack(msgspec.Struct, frozen=True):
     reason: str
 
 
+class StartOver(msgspec.Struct, frozen=True):
+    """Make the message visible again after a while, without having used up a try: it was nobody's fault here."""
+
+    delay_seconds: int
+    reason: str
+
+
 class FailForGood(msgspec.Struct, frozen=True):
     """Trying again cannot help: notify the failure and delete the message."""
 
@@ -35,7 +42,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     error: DarkroomError
 
 
-Outcome = Acknowledge | GiveBack | FailForGood | DeadLetter
+Outcome = Acknowledge | GiveBack | StartOver | FailForGood | DeadLetter
 
 
 class Tries(msgspec.Struct, frozen=True):
@@ -71,9 +78,12 @@ def decide_on_failure(error: DarkroomError, tries: Tries, jitter: float) -> Outc
         return DeadLetter(error)
     if not error.retryable:
         return FailForGood(error)
-    if tries.is_last and not isinstance(error, AwsUnavailable):  # an outage of AWS is no task's fault
+    pause = backoff_seconds(tries.received, jitter)
+    if isinstance(error, AwsUnavailable | RuntimeUnreachable):  # an outage is no task's fault
+        return StartOver(pause, str(error))
+    if tries.is_last:
         return DeadLetter(error)
-    return GiveBack(backoff_seconds(tries.received, jitter), str(error))
+    return GiveBack(pause, str(error))
 
 
 def backoff_seconds(tries: int, jitter: float) -> int:

@@ -117,7 +117,11 @@ def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, traci
             ],
             resources=[queue.queue_arn],
         ),
-        iam.PolicyStatement(sid="SetAside", actions=["sqs:SendMessage"], resources=[dead_letters.queue_arn]),
+        iam.PolicyStatement(
+            sid="SetAsideAndStartOver",
+            actions=["sqs:SendMessage"],
+            resources=[dead_letters.queue_arn, queue.queue_arn],
+        ),
         iam.PolicyStatement(
             sid="ReadInputsAndStorePictures",
             actions=["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],

@@ -289,28 +289,36 @@ class Agent:
 
     async def _run_on_device(self, job: Job, prepared: Prepared) -> object:
         self._has_arrived(job.lease)
-        async with self._device.turn(job):
-            log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
-            announcing = asyncio.create_task(
-                self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
-            )
-            try:
-                result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
-            except RuntimeUnavailable as error:
-                self._parts.health.runtime_went_away(str(error))
-                innocent = isinstance(error, RuntimeUnreachable)  # it was gone before it was sent this task
-                if self._device.is_running(job) and not innocent and not self._stopping.is_set():
-                    await self._note_death(job, error)
-                raise
-            except asyncio.CancelledError:
-                await self._interrupt(job, prepared)
-                raise
-            job.was_run = True
-            if self._device.is_running(job):
-                self._pace.observe_run(self._device.elapsed_seconds)
-                self._pace.run_ended()
-        # "running" must be told before the end is.
-        await announcing
+        announcing: asyncio.Task[None] | None = None
+        try:
+            async with self._device.turn(job):
+                log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
+                announcing = asyncio.create_task(
+                    self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
+                )
+                return await self._run(job, prepared)
+        finally:
+            if announcing is not None:
+                await announcing  # "running" must be told and recorded before the end is, whatever the end
+
+    async def _run(self, job: Job, prepared: Prepared) -> object:
+        """Have the runtime do the job, which has its turn."""
+        try:
+            result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
+        except RuntimeUnavailable as error:
+            self._parts.health.runtime_went_away(str(error))
+            innocent = isinstance(error, RuntimeUnreachable)  # it was gone before it was sent this task
+            if self._device.is_running(job) and not innocent and not self._stopping.is_set():
+                await self._note_death(job, error)
+            raise
+        except asyncio.CancelledError:
+            await self._interrupt(job, prepared)
+            raise
+        finally:
+            self._pace.run_ended()
+        job.was_run = True
+        if self._device.is_running(job):
+            self._pace.observe_run(self._device.elapsed_seconds)
         return result
 
     async def _note_death(self, job: Job, error: RuntimeUnavailable) -> None:

@@ -27,7 +27,7 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
 from darkroom.testing.pictures import plain
 from tests.integration.conftest import Plane, make_plane
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -7,9 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom import errors
-from darkroom.errors import DarkroomError, GenerationFailed, GenerationRefused
+from darkroom.errors import (
+    AwsUnavailable,
+    DarkroomError,
+    GenerationFailed,
+    GenerationRefused,
+    RuntimeKilled,
+    RuntimeUnreachable,
+)
 from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, TaskObjects
-from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, Tries, backoff_seconds, decide_on_failure
+from darkroom.policy.outcomes import (
+    DeadLetter,
+    FailForGood,
+    GiveBack,
+    StartOver,
+    Tries,
+    backoff_seconds,
+    decide_on_failure,
+)
 from darkroom.tasks.notification import (
     Notification,
     NotifiedError,
@@ -31,6 +46,17 @@ def test_a_passing_fault_is_tried_again_until_the_last_try() -> None:
     error = GenerationFailed("out of memory")
     outcomes = [decide_on_failure(error, Tries(received, 6), 1.0) for received in range(1, 6)]
     assert outcomes == [GiveBack(delay, "out of memory") for delay in (2, 4, 8, 16)] + [DeadLetter(error)]
+
+
+@pytest.mark.parametrize("error", [AwsUnavailable("S3 is away"), RuntimeUnreachable("nobody listens")])
+def test_an_outage_uses_up_no_try(error: DarkroomError) -> None:
+    assert decide_on_failure(error, Tries(1, 6), 1.0) == StartOver(2, str(error))
+    assert decide_on_failure(error, Tries(5, 6), 1.0) == StartOver(10, str(error))
+
+
+def test_a_task_that_takes_runtimes_down_is_set_aside_at_once() -> None:
+    error = RuntimeKilled("twice")
+    assert decide_on_failure(error, Tries(2, 6), 0.5) == DeadLetter(error)
 
 
 def test_the_last_receive_is_kept_for_telling() -> None:

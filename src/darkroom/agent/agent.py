@@ -51,8 +51,8 @@ from darkroom.policy.outcomes import (
     FailForGood,
     GiveBack,
     StartOver,
-    backoff_seconds,
     decide_on_failure,
+    outage_seconds,
 )
 from darkroom.policy.turn_order import MOST_OVERTAKES
 from darkroom.runtimes.protocol import Generation, Prepared, Progress, Runtime, StreamedBody
@@ -235,7 +235,7 @@ class Agent:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
             if isinstance(error, AwsUnavailable):
-                await self._hand_back(lease, backoff_seconds(lease.message.received, self._clock.chance()))
+                await self._hand_back(lease, outage_seconds(lease.message.received, self._clock.chance()))
         finally:
             self._has_arrived(lease)
             lease.drop()
@@ -252,7 +252,7 @@ class Agent:
             found = await self._parts.intake.read(lease)
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
-            await self._hand_back(lease, backoff_seconds(tries.received, self._clock.chance()))
+            await self._hand_back(lease, outage_seconds(tries.received, self._clock.chance()))
             return None
         if isinstance(found, Unreadable):
             await self._parts.settlement.bury_unreadable(lease, found)

@@ -8,6 +8,8 @@ from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled, Runtim
 
 # SQS allows a message to be hidden for 12 hours; waiting that long helps nobody.
 MAXIMUM_DELAY_SECONDS = 300
+# An outage ends when it ends: the task that waits for that should not wait much longer.
+MAXIMUM_OUTAGE_DELAY_SECONDS = 10
 # One death may be anybody's fault; the same task at the second one is no chance any more.
 MOST_RUNTIME_DEATHS = 2
 
@@ -78,15 +80,19 @@ def decide_on_failure(error: DarkroomError, tries: Tries, jitter: float) -> Outc
         return DeadLetter(error)
     if not error.retryable:
         return FailForGood(error)
-    pause = backoff_seconds(tries.received, jitter)
     if isinstance(error, AwsUnavailable | RuntimeUnreachable):  # an outage is no task's fault
-        return StartOver(pause, str(error))
+        return StartOver(outage_seconds(tries.received, jitter), str(error))
     if tries.is_last:
         return DeadLetter(error)
-    return GiveBack(pause, str(error))
+    return GiveBack(backoff_seconds(tries.received, jitter), str(error))
 
 
 def backoff_seconds(tries: int, jitter: float) -> int:
     """How long to wait before try number `tries` + 1: doubling from 2 seconds, half of it fixed and half by chance."""
     full: int = min(MAXIMUM_DELAY_SECONDS, 2 ** min(tries, 16))
     return max(1, round(full * (0.5 + 0.5 * jitter)))
+
+
+def outage_seconds(tries: int, jitter: float) -> int:
+    """How long to wait for AWS or the runtime to be back: the same, but never long."""
+    return min(MAXIMUM_OUTAGE_DELAY_SECONDS, backoff_seconds(tries, jitter))

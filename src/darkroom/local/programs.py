@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
+from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
 from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
@@ -82,7 +82,7 @@ def agent_program(
         "SNS_TOPIC_ARN": plane.output_topic_arn,
         "S3_BUCKET": plane.bucket,
         "RUNTIME_NAME": runtime.name,
-        "RUNTIME_TYPE": runtime.adapter if runtime.type == DIFFUSERS else runtime.type,
+        "RUNTIME_TYPE": runtime.adapter,
         "API_BASE_URL": base_url,
         "DYNAMIC_SD_MODEL": str(runtime.dynamic_model).lower(),
         "DISABLE_XRAY": "true",

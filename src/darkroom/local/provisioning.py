@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from darkroom.aws.connection import Aws
 from darkroom.aws.errors import translated
-from darkroom.config.task_plane import QueuePlan, TaskPlane
+from darkroom.config.task_plane import QueuePlan, TaskPlane, TopicPlan
 
 SERVICES = ("sqs", "sns", "s3", "dynamodb")
 
@@ -34,14 +34,8 @@ class ProvisionedPlane:
 
 async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
     """Make everything that `plane` describes. Raises an `AwsFailure`."""
-    sns = aws.client("sns")
-    with translated("creating the topics"):
-        input_topic = (await sns.create_topic(Name=plane.input_topic.name, Attributes=_topic_attributes(plane)))[
-            "TopicArn"
-        ]
-        output_topic = (await sns.create_topic(Name=plane.output_topic.name, Attributes=_topic_attributes(plane)))[
-            "TopicArn"
-        ]
+    input_topic = await _make_topic(plane.input_topic, aws)
+    output_topic = await _make_topic(plane.output_topic, aws)
     # S3 takes no capitals in a bucket's name; CloudFormation, too, makes its physical names small.
     bucket = plane.bucket.name.lower()
     await _make_bucket(plane, aws, bucket)
@@ -50,8 +44,11 @@ async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
     return ProvisionedPlane(input_topic, output_topic, bucket, plane.table.name, tuple(queues))
 
 
-def _topic_attributes(plane: TaskPlane) -> dict[str, str]:
-    return {"KmsMasterKeyId": plane.input_topic.encryption_key}
+async def _make_topic(plan: TopicPlan, aws: Aws) -> str:
+    with translated(f"creating the topic {plan.name}"):
+        reply = await aws.client("sns").create_topic(Name=plan.name, Attributes={"KmsMasterKeyId": plan.encryption_key})
+    arn: str = reply["TopicArn"]
+    return arn
 
 
 async def _make_bucket(plane: TaskPlane, aws: Aws, name: str) -> None:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -37,8 +37,6 @@ class _Child:
     program: Program
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = None
-    restarts: int = 0
-    pids: list[int] = field(default_factory=list)
 
 
 class Supervisor:
@@ -61,13 +59,6 @@ class Supervisor:
     def log_path(self, program_name: str) -> Path:
         """Return where the output of a program goes."""
         return self._log_folder / f"{program_name}.log"
-
-    def pid(self, program_name: str) -> int | None:
-        """Return the process id of a program that runs."""
-        for child in self._children:
-            if child.program.name == program_name and child.process is not None and child.process.returncode is None:
-                return child.process.pid
-        return None
 
     async def stop(self) -> None:
         """Stop all programs, the last started first, and wait for them; what does not end by itself is killed."""
@@ -115,7 +106,6 @@ class Supervisor:
             self._tell(f"{program.name} {how}; starting it again in {pause:g} s (log: {where})")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
-            child.restarts += 1
             await self._spawn(child)
 
     async def _end(self, child: _Child) -> None:

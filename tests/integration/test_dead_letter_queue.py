@@ -15,8 +15,9 @@ import pytest
 
 from darkroom.aws.dead_letters import held_letters
 from darkroom.aws.queue import Queue
+from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsRefused
-from darkroom.local.stack_file import RuntimeFacts, StackFacts, write_stack_file
+from darkroom.local.stack_file import StackFacts, write_stack_file
 from darkroom.policy.dead_letters import redrive
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from darkroom.errors import SettingsError
-from darkroom.local.stack_file import STACK_FOLDER, RuntimeFacts, read_stack_file
+from darkroom.config.runtime_facts import RuntimeFacts
+from darkroom.errors import MissingExtra, SettingsError
+from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import read_client_settings
+
+if TYPE_CHECKING:
+    from darkroom.infra.deployed_stack import DeployedStack
 
 EndpointOption = Annotated[
     str | None,
@@ -34,8 +38,30 @@ ApiKeyOption = Annotated[
 ]
 
 
+StackNameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack-name",
+        "-n",
+        help="A stack on AWS, whose front door and API key are found with your AWS credentials.",
+        show_default=False,
+        rich_help_panel="Front door",
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        "-R",
+        help="The stack's AWS region. Default: the profile's.",
+        show_default=False,
+        rich_help_panel="Front door",
+    ),
+]
+
+
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """A front door, and how to get in. `runtimes` are known for a stack on this machine, which is then `local`."""
+    """A front door, and how to get in. `runtimes` are known for stacks; `local` is the one on this machine."""
 
     endpoint: str
     api_key: str
@@ -46,14 +72,21 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 def find_address(
     endpoint: str | None,
     api_key: str | None,
+    stack_name: str | None = None,
+    region: str | None = None,
     *,
     environment: Mapping[str, str] = os.environ,
     folder: Path = STACK_FOLDER,
 ) -> Address:
     """Find the front door: as the command line says, or the environment, or the stack that runs in `folder`.
 
-    Raises `SettingsError` that says what to do when there is none.
+    Raises `SettingsError` that says what to do when there is none; for a stack on AWS, `StackFailure` and `AwsFailure`.
     """
+    if stack_name is not None:
+        if endpoint is not None or api_key is not None:
+            raise SettingsError("--stack-name finds the front door and its key: leave out --endpoint and --api-key")
+        deployed = find_stack_on_aws(stack_name, region)
+        return Address(endpoint=deployed.endpoint, api_key=deployed.api_key, runtimes=deployed.runtimes)
     settings = read_client_settings(environment)
     endpoint, api_key = endpoint or settings.endpoint, api_key or settings.api_key
     stack = read_stack_file(folder)
@@ -64,8 +97,19 @@ def find_address(
     if endpoint is None:
         raise SettingsError(
             "no front door is known: start a stack on this machine with `darkroom up`, "
-            "or name one with --endpoint and --api-key (or DARKROOM_ENDPOINT and DARKROOM_API_KEY)"
+            "or name one on AWS with --stack-name, or with --endpoint and --api-key "
+            "(or DARKROOM_ENDPOINT and DARKROOM_API_KEY)"
         )
     if api_key is None:
         raise SettingsError(f"{endpoint} needs an API key: give it with --api-key or DARKROOM_API_KEY")
     return Address(endpoint=endpoint, api_key=api_key)
+
+
+def find_stack_on_aws(name: str, region: str | None) -> DeployedStack:
+    """Ask AWS, with the user's own credentials. Raises `MissingExtra`, `StackFailure` and `AwsFailure`."""
+    try:
+        from darkroom.infra.cloud import open_cloud
+        from darkroom.infra.deployed_stack import find_deployed_stack
+    except ModuleNotFoundError as error:
+        raise MissingExtra("deploy", "--stack-name") from error
+    return find_deployed_stack(open_cloud(region), name)

@@ -12,8 +12,10 @@ import typer
 
 from darkroom.aws.connection import Aws
 from darkroom.aws.queue import Queue
+from darkroom.cli.address import find_stack_on_aws
+from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import SettingsError
-from darkroom.local.stack_file import STACK_FOLDER, RuntimeFacts, read_stack_file
+from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import AwsSettings, read_aws_settings
 from darkroom.testing.loopback_aws import CREDENTIALS
 
@@ -21,7 +23,7 @@ _PANEL = "On AWS"
 
 RuntimeOption = Annotated[
     str | None,
-    typer.Option(help="The runtime, where the running stack has several.", show_default=False),
+    typer.Option(help="The runtime, where the stack has several.", show_default=False),
 ]
 QueueUrlOption = Annotated[
     str | None,
@@ -44,6 +46,28 @@ TaskTableOption = Annotated[
     str | None,
     typer.Option(
         help="The DynamoDB table of task records, so that a redriven task is shown as queued again.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+StackNameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack-name",
+        "-n",
+        help="A stack on AWS, whose queues and table are found with your AWS credentials.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        "-R",
+        help="That stack's region. Default: the profile's.",
         show_default=False,
         rich_help_panel=_PANEL,
     ),
@@ -79,6 +103,8 @@ def find_dead_letter_queue(
     queue_url: str | None,
     dead_letter_queue_url: str | None,
     task_table: str | None = None,
+    stack_name: str | None = None,
+    region: str | None = None,
     *,
     environment: MutableMapping[str, str] = os.environ,
     folder: Path = STACK_FOLDER,
@@ -88,6 +114,8 @@ def find_dead_letter_queue(
     For the stack's, `environment` is given the emulator's credentials, so that nobody else's are sent to it. Raises
     `SettingsError` that says what to do when there are none.
     """
+    if stack_name is not None:
+        return _on_aws(runtime, stack_name, region, environment)
     if queue_url is not None or dead_letter_queue_url is not None:
         return DeadLetterQueue(
             aws=read_aws_settings(environment),
@@ -98,13 +126,26 @@ def find_dead_letter_queue(
     stack = read_stack_file(folder)
     if stack is None:
         raise SettingsError(
-            "no queue is known: start a stack on this machine with `darkroom up`, or name a queue on AWS "
-            "with --queue-url"
+            "no queue is known: start a stack on this machine with `darkroom up`, or name a stack on AWS with "
+            "--stack-name, or a queue with --queue-url"
         )
     facts = _choose({facts.name: facts for facts in stack.runtimes}, runtime)
     environment.update(CREDENTIALS)
     return DeadLetterQueue(
         aws=AwsSettings(region=stack.region, endpoint_url=stack.aws_endpoint_url),
+        queue_url=facts.queue_url,
+        dead_letter_queue_url=facts.dead_letter_queue_url,
+        task_table=stack.task_table,
+    )
+
+
+def _on_aws(
+    runtime: str | None, stack_name: str, region: str | None, environment: Mapping[str, str]
+) -> DeadLetterQueue:
+    stack = find_stack_on_aws(stack_name, region)
+    facts = _choose({facts.name: facts for facts in stack.runtimes}, runtime)
+    return DeadLetterQueue(
+        aws=read_aws_settings({**environment, "AWS_DEFAULT_REGION": stack.region}),
         queue_url=facts.queue_url,
         dead_letter_queue_url=facts.dead_letter_queue_url,
         task_table=stack.task_table,

@@ -20,7 +20,9 @@ from darkroom.cli.dead_letter_queue import (
     DeadLetterQueue,
     DeadLetterQueueUrlOption,
     QueueUrlOption,
+    RegionOption,
     RuntimeOption,
+    StackNameOption,
     TaskTableOption,
     find_dead_letter_queue,
 )
@@ -48,12 +50,14 @@ def list_letters(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
     queue_url: QueueUrlOption = None,
     dead_letter_queue_url: DeadLetterQueueUrlOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
 ) -> None:
     """List the dead letters of a runtime's queue, the oldest first.
 
     Looking takes nothing away; but while it lasts, nobody else sees the letters.
     """
-    found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url)
+    found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url, stack_name=stack_name, region=region)
     letters, in_all = asyncio.run(_look(found, limit))
     if as_json:
         for letter in letters:
@@ -78,12 +82,14 @@ def show(
     ] = 4000,
     queue_url: QueueUrlOption = None,
     dead_letter_queue_url: DeadLetterQueueUrlOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Show a dead letter: why it is one, and its body.
 
     Long texts in the body are cut; queries of links and fields that are named like secrets are hidden.
     """
-    found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url)
+    found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url, stack_name=stack_name, region=region)
     letters, _ = asyncio.run(_look(found, _MOST_SEARCHED, [letter_id]))
     console = Console(soft_wrap=True)
     for letter in select(letters, [letter_id]):
@@ -107,6 +113,8 @@ def redrive(
     queue_url: QueueUrlOption = None,
     dead_letter_queue_url: DeadLetterQueueUrlOption = None,
     task_table: TaskTableOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Put dead letters back into their runtime's queue.
 
@@ -117,7 +125,7 @@ def redrive(
         raise InvalidRequest([Fault("", "say which letters to redrive: their ids, or --all")])
     if dead_letter_queue_url is not None and queue_url is None:
         raise InvalidRequest([Fault("--queue-url", "is needed beside --dead-letter-queue-url: the tasks go there")])
-    found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url, task_table)
+    found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url, task_table, stack_name, region)
     refused = asyncio.run(_redrive(found, letter_ids or [], force=force, console=Console(soft_wrap=True)))
     if refused:
         raise refused[0]

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, find_address
+from darkroom.cli.address import (
+    Address,
+    ApiKeyOption,
+    EndpointOption,
+    RegionOption,
+    StackNameOption,
+    find_address,
+)
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.pictures import save_pictures
 from darkroom.client import Client, Status, TaskRequest, TaskView, image_to_image, text_to_image
@@ -73,6 +80,8 @@ def submit(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")] = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Send a request to the front door, which answers at once with the place where the pictures will lie.
 
@@ -82,7 +91,7 @@ def submit(
 
     [bold]darkroom submit request.json --endpoint https://....amazonaws.com/prod[/]
     """
-    address = find_address(endpoint, api_key)
+    address = find_address(endpoint, api_key, stack_name, region)
     options = {
         "negative_prompt": negative_prompt,
         "width": width,

@@ -13,7 +13,14 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Column, Table
 
-from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, find_address
+from darkroom.cli.address import (
+    Address,
+    ApiKeyOption,
+    EndpointOption,
+    RegionOption,
+    StackNameOption,
+    find_address,
+)
 from darkroom.cli.exit_codes import OK, exit_code
 from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, Result, cases_for, run_cases
 from darkroom.client import AsyncClient
@@ -24,13 +31,11 @@ from darkroom.samples import read_picture
 def verify(
     runtime: Annotated[
         str | None,
-        typer.Option(help="The runtime to test. Default: every one of the running stack.", show_default=False),
+        typer.Option(help="The runtime to test. Default: every one of the stack.", show_default=False),
     ] = None,
     runtime_type: Annotated[
         str | None,
-        typer.Option(
-            "--type", help="Its type, sdwebui or comfyui, where no stack on this machine knows it.", show_default=False
-        ),
+        typer.Option("--type", help="Its type, sdwebui or comfyui, where no stack is known.", show_default=False),
     ] = None,
     picture: Annotated[
         Path | None,
@@ -46,6 +51,8 @@ def verify(
     timeout: Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)] = 900.0,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
 ) -> None:
     """Test a deployment as the guide does: send sample requests, wait for the pictures, save them and show a table.
 
@@ -53,9 +60,11 @@ def verify(
 
     [bold]darkroom verify[/]   (the stack on this machine)
 
+    [bold]darkroom verify --stack-name sdoneksStack[/]   (on AWS, as `darkroom deploy` left it)
+
     [bold]darkroom verify --runtime sdruntime --type sdwebui --endpoint https://....amazonaws.com/prod[/]
     """
-    address = find_address(endpoint, api_key)
+    address = find_address(endpoint, api_key, stack_name, region)
     runtimes = _runtimes(address, runtime, runtime_type)
     data, upscaler = _picture(picture, address), WEIGHTLESS_UPSCALER if address.local else None
     cases = [case for name, kind in runtimes for case in cases_for(name, kind, data, upscaler)]

@@ -18,6 +18,7 @@ from darkroom.tasks.task import TaskKind
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
 KubernetesVersion = Literal["1.34", "1.35", "1.36"]
 FastStart = Literal["soci", "snapshot"]
+STACK_SUFFIX = "Stack"
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
@@ -188,7 +189,7 @@ class DarkroomConfig(ConfigModel):
     @property
     def cloudformation_stack_name(self) -> str:
         """The guide's stack name: `sdoneks` is deployed as `sdoneksStack`."""
-        return f"{self.stack_name}Stack"
+        return self.stack_name + STACK_SUFFIX
 
     @property
     def model_bucket(self) -> str | None:

@@ -13,6 +13,7 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
 from darkroom.infra.partition import partition_facts
 from darkroom.infra.parts.add_ons import AddOns
 from darkroom.infra.parts.cluster import Cluster
@@ -132,6 +133,16 @@ class DarkroomStack(Stack):
         )
         self._output("OutputS3Bucket", tasks.bucket.bucket_arn, "the bucket for the pictures")
         self._output("TaskTable", tasks.table.table_name, "the table of task records")
+        runtimes = [
+            RuntimeFacts(
+                name=runtime.name,
+                type=runtime.adapter,
+                queue_url=tasks.queues[runtime.name].queue_url,
+                dead_letter_queue_url=tasks.dead_letters[runtime.name].queue_url,
+            )
+            for runtime in self._config.models_runtime
+        ]
+        self._output("Runtimes", encode_runtime_facts(runtimes), "what darkroom verify, submit and dlq ask for")
 
     def _output(self, name: str, value: str, description: str) -> None:
         CfnOutput(self, f"Output{name}", value=value, description=description).override_logical_id(name)

@@ -22,12 +22,12 @@ import httpx
 from darkroom.aws.connection import open_aws
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
 from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
     STACK_FOLDER,
-    RuntimeFacts,
     StackFacts,
     read_stack_file,
     remove_stack_file,

@@ -7,18 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import StackFailure
 
 STACK_FOLDER = Path(".darkroom")
-
-
-class RuntimeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One runtime of the stack."""
-
-    name: str
-    type: str
-    queue_url: str
-    dead_letter_queue_url: str
 
 
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
+from darkroom.infra.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
 from darkroom.infra.parts.task_plane import TaskPlaneResources
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
@@ -22,7 +22,6 @@ from darkroom.policy.object_keys import RESERVED_PREFIX
 HANDLER = "darkroom.api.lambda_entry.handler"
 # API Gateway ends a request after 29 seconds; the function only publishes, so it is done long before.
 FUNCTION_TIMEOUT_SECONDS = 20
-FUNCTION_MEMORY_MB = 512
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
@@ -96,7 +95,7 @@ class FrontDoor(Construct):
             runtime=lambda_.Runtime(f"python{LAMBDA_PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=_ARCHITECTURES[LAMBDA_ARCHITECTURE],
             role=role,
-            memory_size=FUNCTION_MEMORY_MB,
+            memory_size=LAMBDA_MEMORY_MIB,
             timeout=Duration.seconds(FUNCTION_TIMEOUT_SECONDS),
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,

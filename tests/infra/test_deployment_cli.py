@@ -13,12 +13,8 @@ from typer.testing import CliRunner
 
 from darkroom.cli.deployment import app
 from darkroom.errors import DarkroomError, SettingsError
-from darkroom.infra.commands import Images, push_chart
-from darkroom.infra.synthesis import chart_folder
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
-
-REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
 
 @pytest.fixture
@@ -94,42 +90,3 @@ def test_wrong_options_say_what_is_right(folder: Path) -> None:
         output("deploy", "-t", "invoke")
     with pytest.raises(DarkroomError, match="darkroom config init"):
         output("config", "validate", "nothing.yaml")
-
-
-def test_images_are_built_pushed_and_mirrored() -> None:
-    ran: list[list[str]] = []
-    images = Images(lambda command: ran.append(list(command)), Path("images"))
-    (reference,) = images.build(["queue-agent"], "1.0")
-    assert ran.pop() == [
-        "docker", "build", "--tag", "darkroom/queue-agent:1.0", "--file", "images/queue-agent/Dockerfile", ".",
-    ]  # fmt: skip
-    assert images.push([reference], REGISTRY) == [f"{REGISTRY}/darkroom/queue-agent:1.0"]
-    copies = images.mirror(REGISTRY)
-    assert f"{REGISTRY}/xray/aws-xray-daemon:3.3.14" in copies
-    assert [command[1] for command in ran] == ["tag", "push", *["pull", "tag", "push"] * len(copies)]
-    with pytest.raises(SettingsError, match="there are: queue-agent, inference, sdwebui, comfyui"):
-        images.build(["queueagent"], "1.0")
-
-
-@pytest.mark.parametrize(
-    ("repository", "last"), [("oci://example.com/charts", "push"), ("https://example.com/charts/", "repo")]
-)
-def test_the_chart_is_packaged_and_pushed(tmp_path: Path, repository: str, last: str) -> None:
-    ran: list[list[str]] = []
-
-    def run(command: list[str]) -> None:
-        ran.append(command)
-        if command[1] == "package":
-            (tmp_path / "darkroom-runtime-0.1.0.tgz").touch()
-
-    push_chart(chart_folder(), repository, tmp_path, lambda command: run(list(command)))
-    assert [command[1] for command in ran] == ["package", last]
-    with pytest.raises(SettingsError, match="must begin with oci://"):
-        push_chart(chart_folder(), "s3://charts", tmp_path, lambda command: run(list(command)))
-
-
-def test_every_image_that_can_be_built_has_a_dockerfile() -> None:
-    root = Path(__file__).parents[2] / "images"
-    assert {path.parent.name for path in root.glob("*/Dockerfile")} == {
-        "queue-agent", "inference", "sdwebui", "comfyui",
-    }  # fmt: skip

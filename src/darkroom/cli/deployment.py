@@ -20,12 +20,13 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
 from darkroom.infra.cloud import Cloud, Told, open_cloud
-from darkroom.infra.commands import BUILDABLE, Images, push_chart, run_program
+from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
 from darkroom.infra.costs import AS_OF, fixed_costs
 from darkroom.infra.deployment import Deployment, Step, Wishes, initial_config
 from darkroom.infra.image_cache import CacheRequest, ImageCache
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
 from darkroom.infra.preflight import Finding, Verdict, check
+from darkroom.infra.registry import PushTarget
 from darkroom.infra.removal import Removal
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -247,16 +248,24 @@ def images_build(
 def images_push(
     image: Annotated[list[str], typer.Argument(help="Local images.")],
     registry: Annotated[str, typer.Option(help="Where to, e.g. 123456789012.dkr.ecr.us-east-1.amazonaws.com")],
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
-    """Push local images into a registry."""
-    for reference in Images(run_program, Path("images")).push(image, registry):
+    """Push local images into a registry; in Amazon ECR, repositories are made and docker is logged in."""
+    target = _push_target(registry, ["docker"], profile, endpoint_url)
+    for reference in Images(run_program, Path("images")).push(image, target):
         typer.echo(reference)
 
 
 @images.command("mirror")
-def images_mirror(registry: Annotated[str, typer.Option(help="Your own registry.")]) -> None:
+def images_mirror(
+    registry: Annotated[str, typer.Option(help="Your own registry.")],
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
     """Copy the public images that the cluster uses into a registry of your own, e.g. in China."""
-    for reference in Images(run_program, Path("images")).mirror(registry):
+    target = _push_target(registry, ["docker"], profile, endpoint_url)
+    for reference in Images(run_program, Path("images")).mirror(target):
         typer.echo(reference)
 
 
@@ -264,11 +273,14 @@ def images_mirror(registry: Annotated[str, typer.Option(help="Your own registry.
 def chart_push(
     repository: Annotated[str, typer.Argument(help="oci:// or https:// address.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the package.")] = Path("dist"),
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
 ) -> None:
     """Package the chart, and push it to an OCI repository or write the index of an HTTP one."""
     from darkroom.infra.synthesis import chart_folder
 
-    push_chart(chart_folder(), repository, out, run_program)
+    registry = _push_target(repository.removeprefix("oci://"), ["helm", "registry"], profile, endpoint_url)
+    push_chart(chart_folder(), repository, out, run_program, registry)
 
 
 for _group, _name in ((config, "config"), (models, "models"), (cache, "cache"), (images, "images"), (chart, "chart")):
@@ -281,6 +293,13 @@ def _console() -> Console:
 
 def _teller(console: Console) -> Told:
     return lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False)
+
+
+def _push_target(address: str, program: list[str], profile: str | None, endpoint_url: str | None) -> PushTarget:
+    told = _teller(Console(stderr=True, soft_wrap=True))
+    return PushTarget(
+        address, lambda region: open_cloud(region, profile, endpoint_url), log_in_with(program, run_program), told
+    )
 
 
 def _model_bucket(bucket: str | None, config: Path, cloud: Cloud) -> str:

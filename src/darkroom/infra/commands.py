@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import SettingsError, StackFailure
+from darkroom.infra.registry import LogIn, PushTarget, RegistryLogin
 
 Run = Callable[[Sequence[str]], None]
+RunWithInput = Callable[[Sequence[str], str], None]
 # Sample images that can be built here, by their folder below `images/`.
 BUILDABLE = ("queue-agent", "inference", "sdwebui", "comfyui")
+CHART_NAME = "darkroom-runtime"
 # What the cluster pulls from public registries, for a registry of one's own to have.
 PUBLIC_IMAGES = (
     "public.ecr.aws/xray/aws-xray-daemon:3.3.14",
@@ -44,16 +47,16 @@ class Images:
             references.append(reference)
         return references
 
-    def push(self, references: Sequence[str], registry: str) -> list[str]:
+    def push(self, references: Sequence[str], registry: PushTarget) -> list[str]:
         """Push local images into a registry, and return their names there."""
-        return [self._copy(reference, f"{registry.rstrip('/')}/{reference}") for reference in references]
+        return [self._copy(reference, registry.reference(reference)) for reference in references]
 
-    def mirror(self, registry: str, references: Sequence[str] = PUBLIC_IMAGES) -> list[str]:
+    def mirror(self, registry: PushTarget, references: Sequence[str] = PUBLIC_IMAGES) -> list[str]:
         """Copy public images into a registry of one's own, and return their names there."""
         copies = []
         for reference in references:
             self.run(["docker", "pull", reference])
-            copies.append(self._copy(reference, f"{registry.rstrip('/')}/{reference.partition('/')[2]}"))
+            copies.append(self._copy(reference, registry.reference(reference.partition("/")[2])))
         return copies
 
     def _copy(self, source: str, target: str) -> str:
@@ -62,26 +65,40 @@ class Images:
         return target
 
 
-def push_chart(chart: Path, repository: str, out: Path, run: Run) -> None:
+def push_chart(chart: Path, repository: str, out: Path, run: Run, registry: PushTarget | None = None) -> None:
     """Package the chart into `out` and push it to an OCI repository, or write the index of an HTTP one.
 
-    Raises `SettingsError` for an address that is neither.
+    `registry` is made ready for it where it is given. Raises `SettingsError` for an address that is neither.
     """
     if not repository.startswith(("oci://", "http://", "https://")):
         raise SettingsError(f"{repository} must begin with oci://, https:// or http://")
     out.mkdir(parents=True, exist_ok=True)
     run(["helm", "package", str(chart), "--destination", str(out)])
-    (package,) = sorted(out.glob("darkroom-runtime-*.tgz"))[-1:] or [out / "darkroom-runtime.tgz"]
+    (package,) = sorted(out.glob(f"{CHART_NAME}-*.tgz"))[-1:] or [out / f"{CHART_NAME}.tgz"]
     if repository.startswith("oci://"):
+        if registry is not None:
+            registry.reference(CHART_NAME)
         run(["helm", "push", str(package), repository])
     else:
         run(["helm", "repo", "index", str(out), "--url", repository])
 
 
-def run_program(command: Sequence[str]) -> None:
-    """Run a program whose output the user sees. Raises `StackFailure` when it is missing or fails."""
+def log_in_with(program: Sequence[str], run: RunWithInput) -> LogIn:
+    """How a program (`docker`, or `helm registry`) is let into a registry; the password is on no command line."""
+
+    def log_in(host: str, login: RegistryLogin) -> None:
+        run([*program, "login", "--username", login.user, "--password-stdin", host], login.password)
+
+    return log_in
+
+
+def run_program(command: Sequence[str], text: str | None = None) -> None:
+    """Run a program whose output the user sees, with `text` as its input.
+
+    Raises `StackFailure` when it is missing or fails.
+    """
     if shutil.which(command[0]) is None:
         raise StackFailure(f"{command[0]} is not installed, and is needed for: {' '.join(command)}")
-    outcome = subprocess.run(list(command), check=False)
+    outcome = subprocess.run(list(command), check=False, input=text, text=True)
     if outcome.returncode != 0:
         raise StackFailure(f"{' '.join(command)} ended with {outcome.returncode}")

@@ -1,0 +1,106 @@
+"""Images and the chart: which programs are started, and that a registry is ready for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import boto3
+import pytest
+
+from darkroom.errors import SettingsError
+from darkroom.infra.cloud import Cloud
+from darkroom.infra.commands import Images, log_in_with, push_chart
+from darkroom.infra.registry import PushTarget
+from darkroom.infra.synthesis import chart_folder
+from darkroom.testing.loopback_aws import loopback_aws
+
+ECR = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
+
+
+class Programs:
+    """Programs that are not started, but written down; what they were told on their input too."""
+
+    def __init__(self) -> None:
+        self.ran: list[list[str]] = []
+        self.inputs: list[str] = []
+
+    def __call__(self, command: Sequence[str], text: str | None = None) -> None:
+        self.ran.append(list(command))
+        if text is not None:
+            self.inputs.append(text)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with loopback_aws(tmp_path_factory.mktemp("images")) as settings:
+        yield Cloud(boto3.Session(region_name=settings.region), settings.region, settings.endpoint_url)
+
+
+def push_target(address: str, programs: Programs, cloud: Cloud, program: Sequence[str] = ("docker",)) -> PushTarget:
+    return PushTarget(address, lambda region: cloud, log_in_with(program, programs), lambda line: None)
+
+
+def repositories(cloud: Cloud) -> set[str]:
+    return {found["repositoryName"] for found in cloud.client("ecr").describe_repositories()["repositories"]}
+
+
+def test_images_are_built_pushed_and_mirrored(cloud: Cloud) -> None:
+    programs = Programs()
+    ran = programs.ran
+    images = Images(programs, Path("images"))
+    target = push_target("example.com/team", programs, cloud)
+    (reference,) = images.build(["queue-agent"], "1.0")
+    assert ran.pop() == [
+        "docker", "build", "--tag", "darkroom/queue-agent:1.0", "--file", "images/queue-agent/Dockerfile", ".",
+    ]  # fmt: skip
+    assert images.push([reference], target) == ["example.com/team/darkroom/queue-agent:1.0"]
+    copies = images.mirror(target)
+    assert "example.com/team/xray/aws-xray-daemon:3.3.14" in copies
+    assert [command[1] for command in ran] == ["tag", "push", *["pull", "tag", "push"] * len(copies)]
+    with pytest.raises(SettingsError, match="there are: queue-agent, inference, sdwebui, comfyui"):
+        images.build(["queueagent"], "1.0")
+
+
+def test_ecr_is_made_ready_before_the_first_push(cloud: Cloud) -> None:
+    programs = Programs()
+    target = push_target(f"{ECR}/team", programs, cloud)
+    pushed = Images(programs, Path("images")).push(["darkroom/queue-agent:1.0", "darkroom/sdwebui:1.0"], target)
+    assert pushed == [f"{ECR}/team/darkroom/queue-agent:1.0", f"{ECR}/team/darkroom/sdwebui:1.0"]
+    assert programs.ran[0] == ["docker", "login", "--username", "AWS", "--password-stdin", ECR]
+    assert [command[1] for command in programs.ran[1:]] == ["tag", "push", "tag", "push"]
+    (password,) = programs.inputs
+    assert not any(password in argument for command in programs.ran for argument in command)
+    assert {"team/darkroom/queue-agent", "team/darkroom/sdwebui"} <= repositories(cloud)
+
+
+def test_ecr_is_made_ready_for_the_chart(cloud: Cloud, tmp_path: Path) -> None:
+    programs = Programs()
+    target = push_target(f"{ECR}/charts", programs, cloud, ["helm", "registry"])
+    push_chart(chart_folder(), f"oci://{ECR}/charts", tmp_path, programs, target)
+    assert [command[1] for command in programs.ran] == ["package", "registry", "push"]
+    assert "charts/darkroom-runtime" in repositories(cloud)
+
+
+@pytest.mark.parametrize(
+    ("repository", "last"), [("oci://example.com/charts", "push"), ("https://example.com/charts/", "repo")]
+)
+def test_the_chart_is_packaged_and_pushed(tmp_path: Path, repository: str, last: str) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str]) -> None:
+        ran.append(command)
+        if command[1] == "package":
+            (tmp_path / "darkroom-runtime-0.1.0.tgz").touch()
+
+    push_chart(chart_folder(), repository, tmp_path, lambda command: run(list(command)))
+    assert [command[1] for command in ran] == ["package", last]
+    with pytest.raises(SettingsError, match="must begin with oci://"):
+        push_chart(chart_folder(), "s3://charts", tmp_path, lambda command: run(list(command)))
+
+
+def test_every_image_that_can_be_built_has_a_dockerfile() -> None:
+    root = Path(__file__).parents[2] / "images"
+    assert {path.parent.name for path in root.glob("*/Dockerfile")} == {
+        "queue-agent", "inference", "sdwebui", "comfyui",
+    }  # fmt: skip

@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
-demo: .venv/demo.installed  ## Show the whole system at work: three sample requests, three pictures
+demo: .venv/demo.installed  ## Show the whole system at work: sample requests, and their pictures
 	$(BIN)/darkroom demo
 
 up: .venv/demo.installed  ## Run the whole system until Ctrl-C

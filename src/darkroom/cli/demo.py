@@ -17,7 +17,7 @@ from rich.table import Table
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.connection import open_aws
-from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, cases_for
+from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, cases_for, follow_ups
 from darkroom.client import AsyncClient
 from darkroom.errors import StackFailure
 from darkroom.local.listener import Listener, listening
@@ -25,19 +25,21 @@ from darkroom.local.stack import RunningStack, StackOptions, running_stack
 from darkroom.local.stack_file import STACK_FOLDER
 from darkroom.samples import read_picture
 from darkroom.tasks.notification import Notification
-from darkroom.tasks.task import Status
+from darkroom.tasks.task import Status, TaskKind
 
 _DEADLINE_SECONDS = 120.0
 
 
 @dataclass
 class _Row:
-    """One sample request and what was heard of it."""
+    """One request and what was heard of it; `title` says what it is."""
 
+    title: str
     case: Case
     sent_at: float
     status: Status | None = None
     seconds: float = 0.0
+    urls: list[str] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     problem: str = ""
 
@@ -48,7 +50,8 @@ def demo(
     """Show the whole of Darkroom at work on this machine, and stop it again.
 
     Starts everything, sends the guide's sample requests through the front door, waits for the notifications on the
-    output topic, saves the pictures and shows a table of them.
+    output topic, saves the pictures and shows a table of them. The first picture goes on, by its link in the output
+    bucket: it is redrawn, and enlarged.
     """
     console = Console()
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,21 +77,35 @@ async def _run(folder: Path, console: Console) -> list[_Row]:
 
 async def _develop(stack: RunningStack, folder: Path, console: Console) -> list[_Row]:
     console.print(f"Darkroom runs at {stack.facts.endpoint}", highlight=False)
-    async with open_aws(stack.aws, "sqs", "sns", "s3") as aws, listening(aws, stack.facts.output_topic_arn) as listener:
-        async with AsyncClient(stack.facts.endpoint, stack.facts.api_key) as client:
-            rows = {}
-            for runtime in stack.facts.runtimes:
-                for case in cases_for(runtime.name, runtime.type, read_picture(), WEIGHTLESS_UPSCALER):
-                    await client.submit(case.body)
-                    rows[case.id] = _Row(case, time.monotonic())
+    rows: dict[str, _Row] = {}
+    async with (
+        open_aws(stack.aws, "sqs", "sns", "s3") as aws,
+        listening(aws, stack.facts.output_topic_arn) as listener,
+        AsyncClient(stack.facts.endpoint, stack.facts.api_key) as client,
+    ):
+        for runtime in stack.facts.runtimes:
+            for case in cases_for(runtime.name, runtime.type, read_picture(), WEIGHTLESS_UPSCALER):
+                await _send(case, f"the guide's {case.kind}", client, rows)
+        bucket = aws.bucket(stack.facts.output_bucket)
         with Live(_table(rows), console=console, auto_refresh=False) as live:
-            await _listen(rows, listener, aws.bucket(stack.facts.output_bucket), folder, live)
+            await _listen(rows, listener, bucket, folder, live)
+            for first in list(rows.values()):
+                if first.case.kind is TaskKind.TEXT_TO_IMAGE and first.urls:
+                    for case, title in follow_ups(first.case, first.urls[0]):
+                        await _send(case, title, client, rows)
+            await _listen(rows, listener, bucket, folder, live)
     return list(rows.values())
+
+
+async def _send(case: Case, title: str, client: AsyncClient, rows: dict[str, _Row]) -> None:
+    await client.submit(case.body)
+    rows[case.id] = _Row(title, case, time.monotonic())
 
 
 async def _listen(rows: Mapping[str, _Row], listener: Listener, bucket: Bucket, folder: Path, live: Live) -> None:
     """Hear until every task has ended, and save what there is."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
+    live.update(_table(rows), refresh=True)
     while any(row.status is None or not row.status.is_terminal for row in rows.values()):
         if time.monotonic() > deadline:
             raise StackFailure(f"not every notification came within {_DEADLINE_SECONDS:g} s; see .darkroom/demo/logs")
@@ -108,10 +125,11 @@ async def _note(row: _Row, notification: Notification, bucket: Bucket, folder: P
         path = folder / key.rpartition("/")[2]
         path.write_bytes(await bucket.get(key))
         row.paths.append(path)
+        row.urls.append(url)
 
 
 def _table(rows: Mapping[str, _Row]) -> Table:
-    table = Table(title="The guide's sample requests", title_justify="left")
+    table = Table(title="Requests and their pictures", title_justify="left")
     for heading in ("Request", "Status"):
         table.add_column(heading)
     table.add_column("Seconds", justify="right")
@@ -120,7 +138,7 @@ def _table(rows: Mapping[str, _Row]) -> Table:
         ended_badly = row.status is not None and row.status.is_terminal and row.status is not Status.COMPLETED
         colour = "red" if ended_badly else "green" if row.status is Status.COMPLETED else "yellow"
         table.add_row(
-            row.case.kind,
+            row.title,
             f"[{colour}]{row.status or 'sent'}[/]",
             f"{row.seconds:.1f}",
             escape("\n".join(str(path) for path in row.paths)),

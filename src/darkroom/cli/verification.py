@@ -81,6 +81,26 @@ def cases_for(runtime: str, runtime_type: str, picture: bytes | None, upscaler: 
     return cases
 
 
+def follow_ups(first: Case, url: str) -> list[tuple[Case, str]]:
+    """What can be done with the picture at `url` that the text-to-image request `first` made, and what that is called.
+
+    The pictures are not sent along: the agent fetches them from the output bucket, where `url` (s3://…) says.
+    """
+    prompt = first.body["task"]["content"]["prompt"]
+    redrawn = {"init_images": [url], "prompt": f"{prompt} on a blue background"}
+    enlarged = {"image": url, "upscaler_1": WEIGHTLESS_UPSCALER, "upscaling_resize": 2}
+    made = []
+    for kind, changes, title in (
+        (TaskKind.IMAGE_TO_IMAGE, redrawn, "its picture, redrawn"),
+        (TaskKind.EXTRA_SINGLE_IMAGE, enlarged, "its picture, twice as large"),
+    ):
+        body = read_sample(f"v1alpha2-{kind}")
+        body["task"]["metadata"] |= {"runtime": first.runtime, "id": f"{first.id}-{kind}"}
+        body["task"]["content"] |= changes
+        made.append((Case(runtime=first.runtime, kind=kind, body=body), title))
+    return made
+
+
 async def run_cases(
     client: AsyncClient,
     cases: Sequence[Case],

@@ -91,7 +91,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             "queryStringParameters": dict(parse_qsl(parts.query)) or None,
             "body": (base64.b64encode(body).decode() if encoded else body.decode()) or None,
             "isBase64Encoded": encoded,
-            "requestContext": {"stage": "prod"},
+            "requestContext": {"stage": "prod", "identity": {"apiKey": "secret", "apiKeyId": "a1b2c3d4e5"}},
         }
         reply = json.loads(json.dumps(handler(event, None)))  # AWS Lambda sends it as JSON
         lower = {name.lower(): value for name, value in reply["headers"].items()}
@@ -130,6 +130,18 @@ async def test_the_older_version_is_translated(door: Door) -> None:
     assert json.loads(message.text)["content"]["init_images"]
 
 
+async def test_the_message_is_in_the_callers_group_which_does_not_tell_the_key(door: Door) -> None:
+    large = read_sample("v1alpha2-image-to-image")
+    large["task"]["content"]["init_images"] = ["A" * 300_000]
+    await door.submit(SAMPLE)
+    await door.submit(large)
+    await door.submit(read_sample("v1alpha1-text-to-image"), "v1alpha1")
+    first, *others = [message.group for message in door.topic.messages]
+    assert first
+    assert others == [first, first]
+    assert "secret" not in first
+
+
 async def test_characters_beyond_ascii_arrive(door: Door) -> None:
     sample = read_sample("v1alpha2-text-to-image")
     sample["task"]["content"]["prompt"] = "ein Kätzchen 🐈"
@@ -149,6 +161,17 @@ async def test_a_large_request_is_offloaded(door: Door) -> None:
     ]
     assert message.payload_size == len(payload)
     assert json.loads(payload) == sample["task"]
+
+
+@pytest.mark.parametrize("context", [None, {}, {"identity": None}, {"identity": {"apiKeyId": None}}])
+def test_without_a_key_behind_api_gateway_there_is_no_group(context: dict[str, Any] | None) -> None:
+    topic = MemoryTopic()
+    service = Service(Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")]), "outputbucket")
+    ports = Ports(topic, MemoryBucket(), MemoryRecords())
+    handler = create_handler(FrontDoor(service, ports, clock=lambda: 0.0, new_submission_id=lambda: "one"))
+    event = {"httpMethod": "POST", "path": "/v1alpha2", "headers": JSON, "body": json.dumps(SAMPLE)}
+    assert handler({**event, "requestContext": context}, None)["statusCode"] == 200
+    assert [message.group for message in topic.messages] == [None]
 
 
 async def test_faults_are_named_all_at_once(door: Door) -> None:

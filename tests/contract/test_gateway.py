@@ -73,6 +73,15 @@ async def test_of_a_hundred_requests_at_once_fifty_pass(gateway: Gateway) -> Non
     assert (again.count(200), again[-1]) == (30, 429)
 
 
+async def test_each_key_has_a_group_of_its_own(gateway: Gateway) -> None:
+    for key in ("first", "second", "first"):
+        reply = await gateway.http.post("/prod/v1alpha2", json=SAMPLE, headers={"x-api-key": key})
+        assert reply.status_code == 200
+    one, two, three = [message.group for message in gateway.topic.messages]
+    assert one == three != two
+    assert None not in (one, two)
+
+
 async def test_a_content_length_that_lies_does_not_help(gateway: Gateway) -> None:
     async def body() -> AsyncIterator[bytes]:
         for _ in range(7):

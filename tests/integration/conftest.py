@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
 from darkroom.aws.connection import Aws, open_aws
@@ -20,7 +25,11 @@ from darkroom.config.task_plane import (
     plan_task_plane,
 )
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
+from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
 from darkroom.settings import AwsSettings
+from darkroom.testing.free_port import free_port
+
+KEY = "integration-key"
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,11 @@ class Plane:
     provisioned: ProvisionedPlane
     runtime: str
     notifications: Queue
+
+    @property
+    def model(self) -> str:
+        """The model that the runtime has loaded, by which requests of the older form find it."""
+        return self.runtime.removeprefix("sdruntime-") + ".safetensors"
 
     @property
     def queue(self) -> Queue:
@@ -74,3 +88,53 @@ async def make_plane(aws: Aws, settings: AwsSettings, **queue_options: object) -
         TopicArn=provisioned.output_topic_arn, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
     )
     return Plane(aws, settings, provisioned, runtime, aws.queue(url))
+
+
+def front_door_environment(plane: Plane) -> dict[str, str]:
+    return {
+        "AWS_DEFAULT_REGION": plane.settings.region,
+        "AWS_ENDPOINT_URL": str(plane.settings.endpoint_url),
+        "SNS_TOPIC_ARN": plane.provisioned.input_topic_arn,
+        "S3_BUCKET": plane.provisioned.bucket,
+        "DARKROOM_TASK_TABLE": plane.provisioned.table,
+        "DARKROOM_RUNTIMES": encode_catalogue([RuntimeSpec(name=plane.runtime, type="sdwebui", model=plane.model)]),
+    }
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    process: asyncio.subprocess.Process
+    endpoint: str
+
+
+@pytest.fixture
+async def gateway(plane: Plane) -> AsyncIterator[RunningGateway]:
+    port = free_port()
+    environment = {
+        **os.environ,
+        **front_door_environment(plane),
+        "DARKROOM_API_KEYS": KEY,
+        "DARKROOM_PORT": str(port),
+        "DARKROOM_STAGE": "prod",
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "darkroom", "gateway", env=environment)
+    try:
+        await _wait_until_healthy(f"http://127.0.0.1:{port}/healthz")
+        yield RunningGateway(process, f"http://127.0.0.1:{port}/prod")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _wait_until_healthy(url: str) -> None:
+    deadline = time.monotonic() + 20
+    async with httpx.AsyncClient() as http:
+        while True:
+            try:
+                if (await http.get(url)).status_code == 200:
+                    return
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.05)

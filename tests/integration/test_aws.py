@@ -33,8 +33,7 @@ async def test_a_message_goes_through_the_topic_to_its_queue_alone(plane: Plane)
     topic = plane.aws.topic(plane.provisioned.input_topic_arn)
     await topic.publish("for nobody", {"runtime": "another"})
     await topic.publish("by name", {"runtime": plane.runtime, "submission_id": "s1"})
-    model = plane.runtime.removeprefix("sdruntime-") + ".safetensors"
-    await topic.publish("by model", {"sd_model_checkpoint": model})
+    await topic.publish("by model", {"sd_model_checkpoint": plane.model})
     received = [*await plane.queue.receive(maximum=10), *await plane.queue.receive(maximum=10, wait_seconds=0)]
     assert sorted("by name" in message.body for message in received) == [False, True]
     assert all(message.received == 1 and message.sent_at > 0 for message in received)

@@ -7,10 +7,7 @@ import base64
 import json
 import os
 import signal
-import sys
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -19,26 +16,12 @@ import pytest
 
 from darkroom.api.lambda_handler import compose
 from darkroom.client import ApiFailure, AsyncClient, Client, Status, text_to_image
-from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.samples import read_picture, read_sample
 from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, unwrap
 from darkroom.testing.free_port import free_port
 
-from .conftest import Plane
-
-KEY = "integration-key"
-
-
-def front_door_environment(plane: Plane) -> dict[str, str]:
-    return {
-        "AWS_DEFAULT_REGION": plane.settings.region,
-        "AWS_ENDPOINT_URL": str(plane.settings.endpoint_url),
-        "SNS_TOPIC_ARN": plane.provisioned.input_topic_arn,
-        "S3_BUCKET": plane.provisioned.bucket,
-        "DARKROOM_TASK_TABLE": plane.provisioned.table,
-        "DARKROOM_RUNTIMES": encode_catalogue([RuntimeSpec(name=plane.runtime, type="sdwebui")]),
-    }
+from .conftest import KEY, Plane, RunningGateway, front_door_environment
 
 
 async def receive(plane: Plane) -> Delivery:
@@ -64,45 +47,6 @@ def invoke(plane: Plane) -> Callable[..., tuple[int, Any]]:
         return reply["statusCode"], json.loads(reply["body"])
 
     return call
-
-
-@dataclass(frozen=True)
-class RunningGateway:
-    process: asyncio.subprocess.Process
-    endpoint: str
-
-
-@pytest.fixture
-async def gateway(plane: Plane) -> AsyncIterator[RunningGateway]:
-    port = free_port()
-    environment = {
-        **os.environ,
-        **front_door_environment(plane),
-        "DARKROOM_API_KEYS": KEY,
-        "DARKROOM_PORT": str(port),
-        "DARKROOM_STAGE": "prod",
-    }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "darkroom", "gateway", env=environment)
-    try:
-        await _wait_until_healthy(f"http://127.0.0.1:{port}/healthz")
-        yield RunningGateway(process, f"http://127.0.0.1:{port}/prod")
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def _wait_until_healthy(url: str) -> None:
-    deadline = time.monotonic() + 20
-    async with httpx.AsyncClient() as http:
-        while True:
-            try:
-                if (await http.get(url)).status_code == 200:
-                    return
-            except httpx.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(0.05)
 
 
 def sample_for(plane: Plane, name: str = "v1alpha2-text-to-image") -> dict[str, Any]:

@@ -53,4 +53,6 @@ class Job:
         }
         if self.lease.message.trace_header:
             fields["trace"] = self.lease.message.trace_header
+        if self.lease.message.group:
+            fields["group"] = self.lease.message.group
         return fields

@@ -88,7 +88,10 @@ class Lease:
         submission_id = message.attributes.get(SUBMISSION_ATTRIBUTE) or message.message_id
         try:
             await self._queue.send(
-                message.body, {**message.attributes, SUBMISSION_ATTRIBUTE: submission_id}, delay_seconds
+                message.body,
+                {**message.attributes, SUBMISSION_ATTRIBUTE: submission_id},
+                delay_seconds,
+                group=message.group,
             )
             await self._queue.delete(message.receipt_handle)
         except AwsFailure as error:

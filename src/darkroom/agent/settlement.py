@@ -226,7 +226,7 @@ class Settlement:
         }
         if task_id:
             attributes["dead_letter_task_id"] = _printable(task_id)[:256]
-        await self._persistently(lambda: dead_letters.send(message.body, attributes))
+        await self._persistently(lambda: dead_letters.send(message.body, attributes, group=message.group))
 
     def _failure(self, job: Job, status: Status, error: NotifiedError) -> Notification:
         return Notification(

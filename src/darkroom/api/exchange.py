@@ -16,13 +16,17 @@ JSON = "application/json"
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller sent. `path` begins after the stage, as in "/v1alpha2/tasks/cat"; its parts are still encoded."""
+    """What a caller sent. `path` begins after the stage, as in "/v1alpha2/tasks/cat"; its parts are still encoded.
+
+    `caller` is an id of the API key that it was sent with, never the key itself.
+    """
 
     method: str
     path: str
     content_type: str = ""
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
+    caller: str | None = None
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ class FrontDoor:
         if ports.records is not None:
             await ports.records.put(record)
         try:
-            await ports.topic.publish(plan.text, plan.attributes, plan.payload_size)
+            await ports.topic.publish(plan.text, plan.attributes, plan.payload_size, plan.group)
         except AwsFailure:
             if ports.records is not None:
                 await self._withdraw(ports.records, record)

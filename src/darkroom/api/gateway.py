@@ -74,6 +74,7 @@ class _Gate:
                 content_type=request.headers.get("content-type", ""),
                 query=request.query_params,
                 body=body,
+                caller=key,
             )
         )
 

@@ -28,7 +28,23 @@ from darkroom.settings import read_aws_settings, read_front_door_settings
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
-class ProxyEvent(msgspec.Struct, frozen=True, rename={"method": "httpMethod", "is_base64": "isBase64Encoded"}):
+class Identity(msgspec.Struct, frozen=True, rename={"key_id": "apiKeyId"}):
+    """Who called, by the id of the API key; the key itself, which stands beside it, is not read."""
+
+    key_id: str | None = None
+
+
+class RequestContext(msgspec.Struct, frozen=True):
+    """What API Gateway knows of a request beyond what the caller sent."""
+
+    identity: Identity | None = None
+
+
+class ProxyEvent(
+    msgspec.Struct,
+    frozen=True,
+    rename={"method": "httpMethod", "is_base64": "isBase64Encoded", "context": "requestContext"},
+):
     """What API Gateway hands over, as far as we need it. It writes null where there is nothing."""
 
     method: str
@@ -37,6 +53,13 @@ class ProxyEvent(msgspec.Struct, frozen=True, rename={"method": "httpMethod", "i
     query: dict[str, str] | None = msgspec.field(default=None, name="queryStringParameters")
     body: str | None = None
     is_base64: bool = False
+    context: RequestContext | None = None
+
+    @property
+    def caller(self) -> str | None:
+        """The id of the API key, if the request came with one."""
+        identity = None if self.context is None else self.context.identity
+        return None if identity is None else identity.key_id
 
 
 def compose(environment: Mapping[str, str]) -> Handler:
@@ -77,6 +100,7 @@ def _answer(event: ProxyEvent, front_door: FrontDoor) -> HttpReply:
                 content_type=headers.get("content-type", ""),
                 query=event.query or {},
                 body=body,
+                caller=event.caller,
             )
         )
     )

@@ -17,8 +17,13 @@ from darkroom.tasks.record import TaskRecord
 class Publisher(Protocol):
     """The input topic."""
 
-    async def publish(self, text: str, attributes: Mapping[str, str], payload_size: int | None = None) -> str:
-        """Publish `text` and return the message's id; `payload_size` is that of a payload which `text` points to."""
+    async def publish(
+        self, text: str, attributes: Mapping[str, str], payload_size: int | None = None, group: str | None = None
+    ) -> str:
+        """Publish `text` and return the message's id.
+
+        `payload_size` is that of a payload which `text` points to; `group` is whose share of a fair queue it takes.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.errors import Fault
 from darkroom.policy.admission import Admitted, Refused, admit
 from darkroom.policy.catalogue import Catalogue
+from darkroom.policy.fairness import group_of
 from darkroom.policy.object_keys import RESERVED_PREFIX, output_location
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.draft import Draft
@@ -40,13 +41,15 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted task: store the payload if there is one, keep the record, publish, and reply; in this order.
 
-    The record comes before the message, so that the agent finds it however fast it is.
+    The record comes before the message, so that the agent finds it however fast it is. `group` is the caller's share of
+    the queue (see `darkroom.policy.fairness`).
     """
 
     record: TaskRecord
     text: str
     attributes: dict[str, str]
     reply: HttpReply
+    group: str | None = None
     payload: Payload | None = None
 
     @property
@@ -118,17 +121,17 @@ class Service:
             updated_at=now,
             context=task.context,
         )
-        return self._with_message(verdict, record, _accepted(draft, verdict, location))
+        return self._with_message(verdict, record, _accepted(draft, verdict, location), group_of(request.caller))
 
-    def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply) -> Submission:
+    def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply, group: str | None) -> Submission:
         text = encode_message(verdict.task)
         attributes = {verdict.attribute: verdict.value, SUBMISSION_ATTRIBUTE: record.submission_id}
         body = text.encode()
         if len(body) + _attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES:
-            return Submission(record=record, text=text, attributes=attributes, reply=reply)
+            return Submission(record=record, text=text, attributes=attributes, reply=reply, group=group)
         payload = Payload(key=f"{RESERVED_PREFIX}{record.submission_id}", body=body)
         pointer = encode_pointer(PayloadPointer(bucket=self._bucket, key=payload.key))
-        return Submission(record=record, text=pointer, attributes=attributes, reply=reply, payload=payload)
+        return Submission(record=record, text=pointer, attributes=attributes, reply=reply, group=group, payload=payload)
 
 
 def _accepted(draft: Draft, verdict: Admitted, location: str) -> HttpReply:

@@ -20,6 +20,7 @@ class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message that this process holds until its visibility runs out.
 
     `received` counts the receives, this one included; `sent_at` is in seconds since 1970; `trace_header` is X-Ray's.
+    `group` says whose share of the queue it takes (see `darkroom.policy.fairness`).
     """
 
     body: str
@@ -109,8 +110,18 @@ class Queue:
                 QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
 
-    async def send(self, body: str, attributes: Mapping[str, str] | None = None, delay_seconds: int = 0) -> None:
-        """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900)."""
+    async def send(
+        self,
+        body: str,
+        attributes: Mapping[str, str] | None = None,
+        delay_seconds: int = 0,
+        group: str | None = None,
+    ) -> None:
+        """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900).
+
+        A copy of a message must have the same `group`: SQS takes one without for somebody else's.
+        """
+        grouped: dict[str, Any] = {} if group is None else {"MessageGroupId": group}
         with translated(f"sending to {self.url}"):
             await self._client.send_message(
                 QueueUrl=self.url,
@@ -121,6 +132,7 @@ class Queue:
                     name: {"DataType": "Number" if name == SIZE_ATTRIBUTE else "String", "StringValue": value}
                     for name, value in (attributes or {}).items()
                 },
+                **grouped,
             )
 
     async def read_attributes(self) -> QueueAttributes:

@@ -20,16 +20,20 @@ class Topic:
         self._client = client
         self.arn = arn
 
-    async def publish(self, text: str, attributes: Mapping[str, str], payload_size: int | None = None) -> str:
+    async def publish(
+        self, text: str, attributes: Mapping[str, str], payload_size: int | None = None, group: str | None = None
+    ) -> str:
         """Publish `text` and return the message's id.
 
         `payload_size` is the size in bytes of a payload that `text` only points to (see `darkroom.tasks.message`).
+        `group` (see `darkroom.policy.fairness`) is handed on to standard queues, and to nothing else.
         """
         values: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
         }
         if payload_size is not None:
             values[SIZE_ATTRIBUTE] = {"DataType": "Number", "StringValue": str(payload_size)}
+        grouped = {} if group is None else {"MessageGroupId": group}
         with translated(f"publishing to {self.arn}"):
-            reply = await self._client.publish(TopicArn=self.arn, Message=text, MessageAttributes=values)
+            reply = await self._client.publish(TopicArn=self.arn, Message=text, MessageAttributes=values, **grouped)
         return reply["MessageId"]

@@ -211,6 +211,7 @@ def _facts(letter: DeadLetter) -> list[tuple[str, str]]:
         ("letter", letter.id),
         ("task", letter.task_id or "-"),
         ("submission", letter.submission_id),
+        ("group", letter.group or "-"),
         ("type", letter.type),
         ("reason", without_url_secrets(letter.reason)),
         ("tries", "-" if letter.tries is None else str(letter.tries)),

@@ -42,7 +42,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is SQS's for the letter; `text` is the message without SNS's envelope, and `attributes` are those that it was
     submitted with. `type` and `reason` say why it is here; `tries` is None where nobody has counted. `sent_at` is in
-    seconds since 1970. `unreadable` says why no agent can read it, and is None for one that is a task.
+    seconds since 1970. `unreadable` says why no agent can read it, and is None for one that is a task. `group` says
+    whose it is, where that is known (see `darkroom.policy.fairness`).
     """
 
     id: str
@@ -55,6 +56,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     attributes: Mapping[str, str]
     unreadable: str | None = None
+    group: str | None = None
 
 
 class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +65,12 @@ class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     attributes: Mapping[str, str]
     submission_id: str
+    group: str | None = None
 
 
-def read_dead_letter(message_id: str, body: str, attributes: Mapping[str, str], sent_at: float) -> DeadLetter:
+def read_dead_letter(
+    message_id: str, body: str, attributes: Mapping[str, str], sent_at: float, group: str | None = None
+) -> DeadLetter:
     """Read a message of a queue of dead letters; anything can be read, and `unreadable` says whether it is a task."""
     text, own, fallback_id = open_envelope(body, attributes, message_id)
     task_id, fault = _judge(text, body, attributes, message_id)
@@ -85,6 +90,7 @@ def read_dead_letter(message_id: str, body: str, attributes: Mapping[str, str], 
         text=text,
         attributes={name: value for name, value in own.items() if not name.startswith(_OWN_PREFIX)},
         unreadable=fault,
+        group=group,
     )
 
 
@@ -102,7 +108,7 @@ def redrive(letter: DeadLetter, *, force: bool = False) -> Redelivery:
     # SQS takes ten. Those that Darkroom reads go first, in case that a publisher has used them up.
     names = sorted(others, key=lambda name: name not in _KEPT_FIRST)[: _MOST_ATTRIBUTES - 1]
     attributes = {SUBMISSION_ATTRIBUTE: submission_id, **{name: others[name] for name in names}}
-    return Redelivery(body=letter.text, attributes=attributes, submission_id=submission_id)
+    return Redelivery(body=letter.text, attributes=attributes, submission_id=submission_id, group=letter.group)
 
 
 def is_named(letter: DeadLetter, name: str) -> bool:

@@ -19,6 +19,7 @@ class Published(msgspec.Struct, frozen=True):
     text: str
     attributes: dict[str, str]
     payload_size: int | None
+    group: str | None
 
 
 class MemoryTopic:
@@ -28,11 +29,13 @@ class MemoryTopic:
         self.messages: list[Published] = []
         self.failure: AwsFailure | None = None
 
-    async def publish(self, text: str, attributes: Mapping[str, str], payload_size: int | None = None) -> str:
+    async def publish(
+        self, text: str, attributes: Mapping[str, str], payload_size: int | None = None, group: str | None = None
+    ) -> str:
         """Keep the message and return an id for it."""
         if self.failure is not None:
             raise self.failure
-        self.messages.append(Published(text, dict(attributes), payload_size))
+        self.messages.append(Published(text, dict(attributes), payload_size, group))
         return f"message-{len(self.messages)}"
 
 

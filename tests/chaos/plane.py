@@ -92,11 +92,10 @@ async def chaos_plane(settings: AwsSettings, visibility_seconds: int) -> AsyncIt
         provisioned = await provision(TaskPlane(queues=(queue,)), aws)
         sqs, sns = aws.client("sqs"), aws.client("sns")
         url = (await sqs.create_queue(QueueName="listener"))["QueueUrl"]
-        arn = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
         await sns.subscribe(
             TopicArn=provisioned.output_topic_arn,
             Protocol="sqs",
-            Endpoint=arn,
+            Endpoint=await aws.queue(url).read_arn(),
             Attributes={"RawMessageDelivery": "true"},
         )
         yield ChaosPlane(aws, provisioned, aws.queue(url))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.infra.assembly import Assembly
 from darkroom.infra.synthesis import synthesise
+from darkroom.testing.loopback_aws import loopback_aws
+from tests.infra.deployed import Deployed
 
 # Who does not work on the deployment need not install the CDK; where all is tested, it must be there.
 collect_ignore_glob: list[str] = []
@@ -53,6 +56,13 @@ def task_plane_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         for_emulator=True,
         task_plane_only=True,
     )
+
+
+@pytest.fixture(scope="module")
+def deployed(task_plane_assembly: Assembly, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """The task plane in an emulator, deployed anew for each file of tests."""
+    with loopback_aws(tmp_path_factory.mktemp("infra-emulator")) as settings:
+        yield Deployed(settings, task_plane_assembly, parse_config(CONFIG).api_gateway.stage_name)
 
 
 @pytest.fixture(scope="session")

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from darkroom.aws.connection import open_aws
-from darkroom.config.loader import parse_config
-from darkroom.infra.assembly import Assembly
-from darkroom.local.provisioning import SERVICES, provision
 from darkroom.samples import read_sample
-from darkroom.testing.loopback_aws import loopback_aws
-from tests.infra.conftest import CONFIG, read_template
 from tests.infra.deployed import Deployed, agent_beside_fake
-
-STAGE = parse_config(CONFIG).api_gateway.stage_name
-
-
-@pytest.fixture(scope="module")
-def deployed(task_plane_assembly: Assembly, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    with loopback_aws(tmp_path_factory.mktemp("infra-emulator")) as settings:
-        yield Deployed(settings, task_plane_assembly, STAGE)
 
 
 def sample(name: str, **metadata: str) -> dict[str, Any]:
@@ -133,108 +117,6 @@ def test_a_real_agent_develops_the_guides_sample_and_tells(
         assert deployed.client("s3").head_object(Bucket=deployed.bucket, Key=key)["ContentLength"] > 0
     sns.unsubscribe(SubscriptionArn=subscription)
     sqs.delete_queue(QueueUrl=listener)
-
-
-async def test_the_local_stack_has_the_same_queues_topics_and_policies(
-    deployed: Deployed, task_plane_assembly: Assembly, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    plane = parse_config(CONFIG).task_plane()
-    with loopback_aws(tmp_path_factory.mktemp("local-emulator")) as settings:
-        async with open_aws(settings, *SERVICES) as aws:
-            provisioned = await provision(plane, aws)
-            local = copy.copy(deployed)
-            local.settings = settings
-            here = _picture_of(local, provisioned.table)
-            keys = {
-                local.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]["KmsMasterKeyId"]
-                for arn in (provisioned.input_topic_arn, provisioned.output_topic_arn)
-            }
-            expiry = local.client("dynamodb").describe_time_to_live(TableName=provisioned.table)[
-                "TimeToLiveDescription"
-            ]
-            rules = local.client("s3").get_bucket_lifecycle_configuration(Bucket=provisioned.bucket)["Rules"]
-    assert here == _picture_of(deployed, deployed.outputs["TaskTable"])
-    # The emulator's CloudFormation leaves lifecycles, topics' keys and expiry out: compared with the template instead.
-    resources = read_template(task_plane_assembly)["Resources"].values()
-    (bucket,) = (resource["Properties"] for resource in resources if resource["Type"] == "AWS::S3::Bucket")
-    (table,) = (resource["Properties"] for resource in resources if resource["Type"] == "AWS::DynamoDB::Table")
-    assert table["TimeToLiveSpecification"] == {"AttributeName": expiry["AttributeName"], "Enabled": True}
-    topics = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::SNS::Topic"]
-    assert {topic["KmsMasterKeyId"] for topic in topics} == keys
-    assert {rule["ID"]: rule.get("Expiration", {}).get("Days") for rule in rules} == {
-        rule["Id"]: rule.get("ExpirationInDays") for rule in bucket["LifecycleConfiguration"]["Rules"]
-    }
-
-
-def _picture_of(deployed: Deployed, table: str) -> dict[str, Any]:
-    """Everything that makes a difference, with physical names replaced by roles."""
-    sqs, sns = deployed.client("sqs"), deployed.client("sns")
-    topics = {
-        name: topic["TopicArn"]
-        for topic in sns.list_topics()["Topics"]
-        for name in ("sdNotificationLambda", "sdNotificationOutput")
-        if name in topic["TopicArn"]
-    }
-    urls = {
-        role: url
-        for url in deployed.queue_urls()
-        for runtime in ("sdruntime", "anymodel", "workflows")
-        for role in (f"InputQueue{runtime}", f"DeadLetters{runtime}")
-        if role in url.replace("-", "")
-    }
-    attributes = {
-        role: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"] for role, url in urls.items()
-    }
-    roles = {found["QueueArn"]: role for role, found in attributes.items()} | {
-        arn: name for name, arn in topics.items()
-    }
-
-    def by_role(value: Any) -> Any:
-        text = json.dumps(value, sort_keys=True)
-        for arn, role in roles.items():
-            text = text.replace(arn, role)
-        return json.loads(text)
-
-    compared = (
-        "VisibilityTimeout",
-        "MessageRetentionPeriod",
-        "ReceiveMessageWaitTimeSeconds",
-        "SqsManagedSseEnabled",
-        "DelaySeconds",
-        "MaximumMessageSize",
-    )
-    subscriptions = {}
-    for found in sns.list_subscriptions()["Subscriptions"]:
-        if found["Endpoint"] in roles:
-            is_said = sns.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])["Attributes"]
-            subscriptions[roles[found["Endpoint"]]] = (
-                roles[found["TopicArn"]],
-                json.loads(is_said["FilterPolicy"]),
-                is_said["FilterPolicyScope"],
-                is_said["RawMessageDelivery"],
-            )
-    dynamodb = deployed.client("dynamodb")
-    described = dynamodb.describe_table(TableName=table)["Table"]
-    return {
-        "queues": {role: {name: found.get(name) for name in compared} for role, found in attributes.items()},
-        "redrive": {
-            role: by_role(json.loads(found["RedrivePolicy"]))
-            for role, found in attributes.items()
-            if "RedrivePolicy" in found
-        },
-        "policies": {
-            role: sorted(json.dumps(_plain(by_role(json.loads(found["Policy"])["Statement"][at]))) for at in (0, 1))
-            for role, found in attributes.items()
-            if role.startswith("InputQueue")
-        },
-        "subscriptions": subscriptions,
-        "table": [described["KeySchema"], described["BillingModeSummary"]["BillingMode"]],
-    }
-
-
-def _plain(statement: dict[str, Any]) -> dict[str, Any]:
-    """`"Principal": "*"` and `{"AWS": "*"}` mean the same in a resource policy."""
-    return {**statement, "Principal": "*"} if statement["Principal"] == {"AWS": "*"} else statement
 
 
 def test_a_client_that_sends_too_fast_is_answered_429(deployed: Deployed) -> None:

@@ -83,7 +83,7 @@ async def make_plane(aws: Aws, settings: AwsSettings, **queue_options: object) -
     provisioned = await provision(described, aws)
     sqs, sns = aws.client("sqs"), aws.client("sns")
     url = (await sqs.create_queue(QueueName=f"listener-{suffix}"))["QueueUrl"]
-    arn = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))["Attributes"]["QueueArn"]
+    arn = await aws.queue(url).read_arn()
     await sns.subscribe(
         TopicArn=provisioned.output_topic_arn, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"}
     )

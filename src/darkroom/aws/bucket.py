@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 # Amazon S3 takes parts of at least 5 MiB (but for the last), and at most 10,000 of them.
 _PART_BYTES = 8 * 1024 * 1024
+# Amazon S3's public access block, for a bucket that nothing can make public.
+NEVER_PUBLIC = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
 
 
 class Bucket:

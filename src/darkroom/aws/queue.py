@@ -135,6 +135,12 @@ class Queue:
                 **grouped,
             )
 
+    async def read_arn(self) -> str:
+        """Ask the queue for its ARN, by which topics and policies name it."""
+        with translated(f"looking for the ARN of {self.url}"):
+            reply = await self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
+        return reply["Attributes"]["QueueArn"]
+
     async def read_attributes(self) -> QueueAttributes:
         """Ask the queue about itself."""
         with translated(f"reading the attributes of {self.url}"):

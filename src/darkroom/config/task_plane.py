@@ -45,6 +45,14 @@ class TopicPlan:
         """The KMS key: the one that AWS manages for SNS, which subscribers need no permission for."""
         return "alias/aws/sns"
 
+    def attributes(self) -> dict[str, str]:
+        """The topic's attributes."""
+        return {"DisplayName": self.name, "KmsMasterKeyId": self.encryption_key}
+
+    def policy(self, arn: str) -> dict[str, Any]:
+        """The topic's resource policy: nobody may publish without TLS. Who may at all, IAM says."""
+        return {"Version": "2012-10-17", "Statement": [{"Sid": "OnlyWithTls", **_only_with_tls(arn, "sns:Publish")}]}
+
 
 @dataclass(frozen=True)
 class QueuePlan:
@@ -108,15 +116,13 @@ class QueuePlan:
                     "Resource": queue_arn,
                     "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
                 },
-                {
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "sqs:*",
-                    "Resource": queue_arn,
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                },
+                _only_with_tls(queue_arn, "sqs:*"),
             ],
         }
+
+    def dead_letter_policy(self, dead_letter_arn: str) -> dict[str, Any]:
+        """The resource policy of the queue for dead letters: nobody may speak to it without TLS."""
+        return {"Version": "2012-10-17", "Statement": [_only_with_tls(dead_letter_arn, "sqs:*")]}
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,16 @@ class TaskPlane:
 def plan_task_plane(routes: Iterable[RuntimeRoute]) -> TaskPlane:
     """The task plane for these runtimes."""
     return TaskPlane(queues=tuple(QueuePlan(route.name, _filter_policy(route)) for route in routes))
+
+
+def _only_with_tls(arn: str, action: str) -> dict[str, Any]:
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
 
 
 def _filter_policy(route: RuntimeRoute) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from darkroom.aws.bucket import NEVER_PUBLIC
 from darkroom.infra.cloud import Cloud, translated
 
 
@@ -37,15 +38,7 @@ def make(cloud: Cloud, name: str) -> None:
             if cloud.region != "us-east-1":  # the one region that S3 does not want named
                 place = {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
             s3.create_bucket(Bucket=name, **place)
-        s3.put_public_access_block(
-            Bucket=name,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=NEVER_PUBLIC)
         s3.put_bucket_encryption(
             Bucket=name,
             ServerSideEncryptionConfiguration={

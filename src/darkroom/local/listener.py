@@ -33,16 +33,16 @@ async def listening(aws: Aws, topic_arn: str) -> AsyncIterator[Listener]:
     sqs, sns = aws.client("sqs"), aws.client("sns")
     with translated("subscribing to the output topic"):
         url = (await sqs.create_queue(QueueName=f"listener-{uuid.uuid4().hex}"))["QueueUrl"]
-        reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        queue = aws.queue(url)
         subscription = await sns.subscribe(
             TopicArn=topic_arn,
             Protocol="sqs",
-            Endpoint=reply["Attributes"]["QueueArn"],
+            Endpoint=await queue.read_arn(),
             Attributes={"RawMessageDelivery": "true"},
             ReturnSubscriptionArn=True,
         )
     try:
-        yield Listener(aws.queue(url))
+        yield Listener(queue)
     finally:
         with translated("unsubscribing from the output topic"):
             await sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])

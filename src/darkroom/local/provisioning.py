@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
+from darkroom.aws.bucket import NEVER_PUBLIC
 from darkroom.aws.connection import Aws
 from darkroom.aws.errors import translated
 from darkroom.config.task_plane import QueuePlan, TaskPlane, TopicPlan
@@ -45,9 +47,12 @@ async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
 
 
 async def _make_topic(plan: TopicPlan, aws: Aws) -> str:
+    sns = aws.client("sns")
     with translated(f"creating the topic {plan.name}"):
-        reply = await aws.client("sns").create_topic(Name=plan.name, Attributes={"KmsMasterKeyId": plan.encryption_key})
-    arn: str = reply["TopicArn"]
+        arn: str = (await sns.create_topic(Name=plan.name, Attributes=plan.attributes()))["TopicArn"]
+        await sns.set_topic_attributes(
+            TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(plan.policy(arn))
+        )
     return arn
 
 
@@ -55,15 +60,7 @@ async def _make_bucket(plane: TaskPlane, aws: Aws, name: str) -> None:
     s3 = aws.client("s3")
     with translated("creating the output bucket"):
         await s3.create_bucket(Bucket=name)
-        await s3.put_public_access_block(
-            Bucket=name,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
+        await s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=NEVER_PUBLIC)
         await s3.put_bucket_lifecycle_configuration(
             Bucket=name,
             LifecycleConfiguration={
@@ -108,15 +105,14 @@ async def _make_queue(plan: QueuePlan, aws: Aws, topic_arn: str) -> ProvisionedQ
         dead_letter_url = (
             await sqs.create_queue(QueueName=plan.dead_letter_name, Attributes=plan.dead_letter_attributes())
         )["QueueUrl"]
-        dead_letter_arn = await _queue_arn(sqs, dead_letter_url)
+        dead_letter_arn = await aws.queue(dead_letter_url).read_arn()
+        await _set_policy(sqs, dead_letter_url, plan.dead_letter_policy(dead_letter_arn))
         url = (await sqs.create_queue(QueueName=plan.name, Attributes=plan.attributes(dead_letter_arn)))["QueueUrl"]
-        arn = await _queue_arn(sqs, url)
-        await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(plan.policy(arn, topic_arn))})
+        arn = await aws.queue(url).read_arn()
+        await _set_policy(sqs, url, plan.policy(arn, topic_arn))
         await sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=plan.subscription_attributes())
     return ProvisionedQueue(plan.runtime, url, dead_letter_url)
 
 
-async def _queue_arn(sqs: object, url: str) -> str:
-    reply = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])  # type: ignore[attr-defined]
-    arn: str = reply["Attributes"]["QueueArn"]
-    return arn
+async def _set_policy(sqs: Any, url: str, policy: dict[str, Any]) -> None:
+    await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})

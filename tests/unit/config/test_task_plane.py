@@ -54,6 +54,20 @@ def test_only_the_input_topic_may_send() -> None:
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+def test_without_tls_nobody_gets_in() -> None:
+    queue = PLANE.queue_of("still")
+    policies = [
+        queue.policy("arn:it", "arn:topic"),
+        queue.dead_letter_policy("arn:it"),
+        PLANE.input_topic.policy("arn:it"),
+        PLANE.output_topic.policy("arn:it"),
+    ]
+    for policy in policies:
+        statement = policy["Statement"][-1]
+        assert (statement["Effect"], statement["Principal"], statement["Resource"]) == ("Deny", "*", "arn:it")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
 def test_every_runtime_has_a_queue_of_its_own() -> None:
     assert len({queue.name for queue in PLANE.queues} | {queue.dead_letter_name for queue in PLANE.queues}) == 10
     with pytest.raises(KeyError):

@@ -43,18 +43,7 @@ class TaskPlaneResources(Construct):
             self,
             f"{plan.name}Policy",
             topics=[topic.topic_arn],
-            policy_document=iam.PolicyDocument(
-                statements=[
-                    iam.PolicyStatement(
-                        sid="OnlyWithTls",
-                        effect=iam.Effect.DENY,
-                        principals=[iam.AnyPrincipal()],
-                        actions=["sns:Publish"],
-                        resources=[topic.topic_arn],
-                        conditions={"Bool": {"aws:SecureTransport": "false"}},
-                    )
-                ]
-            ),
+            policy_document=iam.PolicyDocument.from_json(plan.policy(topic.topic_arn)),
         )
         return topic
 
@@ -64,8 +53,9 @@ class TaskPlaneResources(Construct):
             plan.dead_letter_name,
             retention_period=Duration.seconds(plan.dead_letter_retention_seconds),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
         )
+        for statement in plan.dead_letter_policy(dead_letters.queue_arn)["Statement"]:
+            dead_letters.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
         queue = sqs.Queue(
             self,
             plan.name,

@@ -86,7 +86,8 @@ class Deployed:
         sqs = self.client("sqs")
 
         def take() -> dict[str, Any] | None:
-            messages: list[dict[str, Any]] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])
+            reply = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MessageSystemAttributeNames=["All"])
+            messages: list[dict[str, Any]] = reply.get("Messages", [])
             return messages[0] if messages else None
 
         message = until(take, "a message")
@@ -132,6 +133,8 @@ def agent_beside_fake(deployed: Deployed, runtime: str, kind: str, folder: Path)
         "RUNTIME_TYPE": kind,
         "API_BASE_URL": f"http://127.0.0.1:{port}",
         "DISABLE_XRAY": "true",
+        # An agent that is told to stop waits for its poll.
+        "DARKROOM_RECEIVE_WAIT_SECONDS": "1",
     }
     agent = "import os; from darkroom.agent.process import run_agent; run_agent(os.environ)"
     with ExitStack() as stack:

@@ -74,6 +74,7 @@ def _event(name: str, picture: bytes | None = None) -> dict[str, Any]:
         "queryStringParameters": None,
         "body": json.dumps(body),
         "isBase64Encoded": False,
+        "requestContext": {"identity": {"apiKey": "0" * 40, "apiKeyId": "a1b2c3d4e5", "sourceIp": "192.0.2.1"}},
     }
 
 

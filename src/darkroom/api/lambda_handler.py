@@ -29,7 +29,10 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 class Identity(msgspec.Struct, frozen=True, rename={"key_id": "apiKeyId"}):
-    """Who called, by the id of the API key; the key itself, which stands beside it, is not read."""
+    """Who called, by the id of the API key (in API Gateway's reference, `$context.identity.apiKeyId`).
+
+    The key itself, which stands beside it, is not read.
+    """
 
     key_id: str | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import string
 
-# Amazon SNS and SQS: 1 to 128 letters, digits and marks of ASCII.
+# `MessageGroupId` in the reference of SNS's Publish: up to 128 letters, digits and marks of ASCII.
 LONGEST_GROUP = 128
 _ALLOWED = frozenset(string.ascii_letters + string.digits + string.punctuation)
 _DIGEST_CHARACTERS = 32

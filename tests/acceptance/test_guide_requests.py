@@ -127,14 +127,15 @@ def test_a_malformed_message_ends_in_the_dead_letters_and_is_notified(stack: Sta
     wait_for(lambda: queue_sizes(stack)[2] == before + 1, "the dead letter")
 
 
-def test_of_a_hundred_requests_at_once_half_get_through(stack: Stack) -> None:
+def test_of_two_hundred_requests_at_once_the_burst_gets_through(stack: Stack) -> None:
     time.sleep(50 / 30)  # the bucket fills at 30 a second: this is the throttle's own clock, not a wait for anything
     body = json.dumps(sample("v1alpha2-text-to-image", "burst")).encode()
+    began = time.monotonic()
     with ThreadPoolExecutor(50) as pool:
-        replies = list(pool.map(lambda _: stack.post(body), range(100)))
+        replies = list(pool.map(lambda _: stack.post(body), range(200)))
     codes = [reply.status_code for reply in replies]
     assert set(codes) == {200, 429}
-    # 50 at once, and 30 more for every second that the hundred took to arrive.
-    assert 50 <= codes.count(200) <= 85
+    # 50 at once, and 30 more for every second that they took to arrive.
+    assert 50 <= codes.count(200) <= 50 + 30 * (time.monotonic() - began) + 1
     refused = next(reply for reply in replies if reply.status_code == 429)
     assert refused.json()["message"]

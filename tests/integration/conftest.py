@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -109,6 +110,13 @@ class RunningGateway:
 
 @pytest.fixture
 async def gateway(plane: Plane) -> AsyncIterator[RunningGateway]:
+    async with running_gateway(plane) as running:
+        yield running
+
+
+@asynccontextmanager
+async def running_gateway(plane: Plane, **more: str) -> AsyncIterator[RunningGateway]:
+    """A gateway as a process; `more` are further variables of its environment."""
     port = free_port()
     environment = {
         **os.environ,
@@ -116,6 +124,7 @@ async def gateway(plane: Plane) -> AsyncIterator[RunningGateway]:
         "DARKROOM_API_KEYS": KEY,
         "DARKROOM_PORT": str(port),
         "DARKROOM_STAGE": "prod",
+        **more,
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "darkroom", "gateway", env=environment)
     try:

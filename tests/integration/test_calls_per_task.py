@@ -14,9 +14,8 @@ from darkroom.samples import read_sample
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import FaultProxy
 
-from .conftest import Plane
+from .conftest import Plane, front_door_environment
 from .test_agent import notified, settings_for, until_empty, working
-from .test_front_door import front_door_environment
 
 
 async def test_one_task_with_one_picture_asks_as_often_as_the_estimate_says(plane: Plane) -> None:

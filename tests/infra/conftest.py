@@ -31,8 +31,11 @@ modelBucketArn: arn:aws:s3:::my-models
 APIGW: {throttle: {rateLimit: 1, burstLimit: 60}}
 modelsRuntime:
 - {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}
-- {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true}
-- {name: workflows, namespace: flow, type: comfyui}
+- {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true, nodePool: shared}
+- {name: workflows, namespace: flow, type: comfyui, nodePool: shared}
+nodePools:
+- {name: shared, instanceTypes: [g5.xlarge], limits: {nvidia.com/gpu: 8}}
+clusterComponents: {desiredCount: 3, minimumCount: 2, maximumCount: 6}
 alarms: {email: somebody@example.com, monthlySpendUsd: 500}
 """
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from darkroom.config.schemas import chart_schema, config_schema
-from tests.infra.chart import CHART, Chart, helm, kinds, values_for
+from tests.infra.chart import CHART, Chart, helm, kinds, pool_values_for, values_for
 
 HERE = Path(__file__).parent
 GUIDE_EXTRA = """\
@@ -73,6 +73,28 @@ MATRIX = {
     "bare": IN_PLACE % "networkPolicy: {enabled: false}, disruptionBudget: {enabled: false}",
     "digest": IN_PLACE % f"queueAgent: {{image: {{digest: 'sha256:{'0' * 64}'}}}}",
 }
+POOL = """\
+- name: shared
+  instanceFamilies: [g5, g6]
+  gpusPerNode: [1, 4]
+  capacityType: {onDemand: false, spot: true}
+  limits: {nvidia.com/gpu: 8, cpu: "64", memory: 500Gi}
+  zones: [us-west-2a]
+  volumeSize: 200Gi
+  consolidateAfter: 5m
+  expireAfter: 720h
+  labels: {team: pictures}
+  taints: [{key: pictures, value: only, effect: NoSchedule}]
+  extraValues: {nodeTemplate: {tags: {cost: pictures}}}
+"""
+ON_POOL = "- {name: sdruntime, type: sdwebui, nodePool: shared}\nnodePools:\n" + POOL
+VALUES = {
+    **{name: values_for(runtime) for name, runtime in MATRIX.items()},
+    "on a pool": values_for(ON_POOL),
+    "pool": pool_values_for(POOL),
+    "plain pool": pool_values_for("- {name: shared}"),
+    "pool from a snapshot": pool_values_for("- {name: shared, snapshotID: snap-0123456789}"),
+}
 
 
 @pytest.fixture(scope="session")
@@ -101,9 +123,9 @@ def test_every_value_has_a_comment() -> None:
 _UNCOMMENTED = ("securityContext:", "resources:", "resourceLimits:", "readOnlyRootFilesystem:")
 
 
-@pytest.mark.parametrize("name", MATRIX)
+@pytest.mark.parametrize("name", VALUES)
 def test_helm_finds_nothing_to_lint(chart: Chart, name: str) -> None:
-    outcome = chart.run("lint", "--strict", str(CHART), "--values", chart.values_file(values_for(MATRIX[name])))
+    outcome = chart.run("lint", "--strict", str(CHART), "--values", chart.values_file(VALUES[name]))
     assert outcome.returncode == 0, outcome.stdout
     assert "[WARNING]" not in outcome.stdout
 
@@ -115,7 +137,7 @@ def test_the_api_servers_would_take_every_manifest(chart: Chart, tmp_path: Path)
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    renders = {name: chart.render(values_for(runtime)) for name, runtime in MATRIX.items()}
+    renders = {name: chart.render(values) for name, values in VALUES.items()}
     assert sum(map(len, renders.values())) > 100
     broken = chart.render(values_for(SDWEBUI))
     # Where the guide's chart had it: KEDA ignores it there without a word.
@@ -187,6 +209,52 @@ def test_soci_and_snapshot_exclude_each_other(chart: Chart) -> None:
     assert "instanceStorePolicy" not in cached
     assert "soci" not in cached["userData"]
     assert cached["blockDeviceMappings"][1]["ebs"]["snapshotID"] == "snap-0123456789"
+
+
+def test_a_pool_is_nodes_without_pods_and_its_runtimes_are_pods_without_nodes(chart: Chart) -> None:
+    nodes = kinds(chart.render(VALUES["pool"], release="shared"))
+    assert set(nodes) == {"NodePool", "EC2NodeClass"}
+    assert nodes["NodePool"]["metadata"]["name"] == "shared-gpu"
+    pods = kinds(chart.render(VALUES["on a pool"]))
+    assert not {"NodePool", "EC2NodeClass"} & set(pods)
+    assert set(pods) | set(nodes) == set(kinds(chart.render(VALUES["sdwebui"])))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "pool", "release"), [("on a pool", "pool", "shared"), ("sdwebui", "sdwebui", "own")]
+)
+def test_pods_go_to_their_nodes_and_bear_all_that_is_there(chart: Chart, runtime: str, pool: str, release: str) -> None:
+    nodes = kinds(chart.render(VALUES[pool], release=release))["NodePool"]
+    pods = chart.render(VALUES[runtime], release="sdruntime" if runtime != pool else release)
+    pod = kinds(pods)["Deployment"]["spec"]["template"]["spec"]
+    # Karpenter puts this label on every node of a pool.
+    assert pod["nodeSelector"] == {"karpenter.sh/nodepool": nodes["metadata"]["name"]}
+    for taint in nodes["spec"]["template"]["spec"]["taints"]:
+        assert any(bears(toleration, taint) for toleration in pod["tolerations"]), taint
+
+
+def bears(toleration: dict[str, str], taint: dict[str, str]) -> bool:
+    same_value = toleration["operator"] == "Exists" or toleration.get("value") == taint.get("value")
+    return (toleration["key"], toleration["effect"]) == (taint["key"], taint["effect"]) and same_value
+
+
+def test_a_pool_has_the_nodes_that_it_says(chart: Chart) -> None:
+    found = kinds(chart.render(VALUES["pool"], release="shared"))
+    spec = found["NodePool"]["spec"]
+    requirements = {entry["key"]: entry["values"] for entry in spec["template"]["spec"]["requirements"]}
+    assert requirements == {
+        "karpenter.sh/capacity-type": ["spot"],
+        "karpenter.k8s.aws/instance-family": ["g5", "g6"],
+        "karpenter.k8s.aws/instance-gpu-count": ["1", "4"],
+        "topology.kubernetes.io/zone": ["us-west-2a"],
+    }
+    assert spec["limits"] == {"nvidia.com/gpu": 8, "cpu": "64", "memory": "500Gi"}
+    assert spec["disruption"]["consolidateAfter"] == "5m"
+    assert spec["template"]["spec"]["expireAfter"] == "720h"
+    assert spec["template"]["metadata"]["labels"] == {"darkroom/node-pool": "shared", "team": "pictures"}
+    volumes = found["EC2NodeClass"]["spec"]["blockDeviceMappings"]
+    assert volumes[1]["ebs"]["volumeSize"] == "200Gi"
+    assert found["EC2NodeClass"]["spec"]["tags"]["node-pool"] == "shared"
 
 
 def test_defaults_do_not_kill_busy_pods(chart: Chart) -> None:

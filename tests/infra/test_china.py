@@ -10,6 +10,7 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.infra.synthesis import synthesise
 from tests.infra.conftest import read_template
+from tests.infra.test_template import charts, helm_values
 
 REGISTRY = "123456789012.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
 CONFIG = f"""\
@@ -29,6 +30,8 @@ modelsRuntime:
     karpenter:
       nodeTemplate: {{amiFamily: Bottlerocket, dataVolume: {{snapshotID: snap-1234567890}}}}
       provisioner: {{instanceType: ["g5.xlarge", "g5.2xlarge"], capacityType: {{onDemand: true, spot: true}}}}
+- {{name: workflows, type: comfyui, nodePool: shared}}
+nodePools: [{{name: shared, instanceTypes: [g4dn.xlarge], zones: [cn-northwest-1a]}}]
 mirrors:
   imageRegistry: {REGISTRY}
   karpenterChart: oci://{REGISTRY}/karpenter/karpenter
@@ -55,12 +58,17 @@ def test_nothing_names_a_place_outside_china(template: str) -> None:
     assert "ec2.amazonaws.com.cn" in template
 
 
+def test_a_shared_pool_has_the_nodes_that_china_has(template: str) -> None:
+    provisioner = helm_values(charts(json.loads(template))["shared"])["karpenter"]["provisioner"]
+    assert provisioner["instanceType"] == ["g4dn.xlarge"]
+
+
 def test_what_china_does_not_have_is_left_out(template: str) -> None:
     document = json.loads(template)
     kinds = {resource["Type"] for resource in document["Resources"].values()}
     assert not {"AWS::XRay::ResourcePolicy", "AWS::Budgets::Budget"} & kinds
-    (chart,) = (resource for name, resource in document["Resources"].items() if "chartRuntime" in name)
-    values = "".join(part if isinstance(part, str) else "x" for part in chart["Properties"]["Values"]["Fn::Join"][1])
-    assert json.loads(values)["runtime"]["queueAgent"]["xray"]["enabled"] is False
+    releases = charts(document)
+    for runtime in ("sdruntime", "workflows"):
+        assert helm_values(releases[runtime])["runtime"]["queueAgent"]["xray"]["enabled"] is False
     for api in (r["Properties"] for r in document["Resources"].values() if r["Type"] == "AWS::ApiGateway::RestApi"):
         assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]

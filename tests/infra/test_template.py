@@ -124,6 +124,45 @@ def test_karpenter_has_its_six_policies_and_hears_of_five_interruptions(template
             }
 
 
+def helm_values(resource: dict[str, Any]) -> dict[str, Any]:
+    """What a chart is installed with; what CloudFormation finds out is left as a letter."""
+    values = resource["Properties"]["Values"]
+    parts = values["Fn::Join"][1] if isinstance(values, dict) else [values]
+    found: dict[str, Any] = json.loads("".join(part if isinstance(part, str) else "x" for part in parts))
+    return found
+
+
+def charts(template: Template) -> dict[str, dict[str, Any]]:
+    """The Helm charts by the names of their releases."""
+    return {
+        resource["Properties"]["Release"]: resource
+        for resource in template["Resources"].values()
+        if resource["Type"] == "Custom::AWSCDK-EKS-HelmChart"
+    }
+
+
+def test_runtimes_on_a_pool_wait_for_it_and_have_no_nodes_of_their_own(template: Template) -> None:
+    found = charts(template)
+    assert set(found) == {"karpenter", "keda", "shared", "sdruntime", "anymodel", "workflows"}
+    (pool,) = (name for name, resource in template["Resources"].items() if resource == found["shared"])
+    values = helm_values(found["shared"])
+    assert values["runtime"] == {"enabled": False}
+    assert values["karpenter"]["provisioner"]["instanceType"] == ["g5.xlarge"]
+    assert found["shared"]["Properties"]["Namespace"] == "default"
+    for name in ("anymodel", "workflows"):
+        assert helm_values(found[name])["karpenter"]["nodePool"] == "shared"
+        assert pool in found[name]["DependsOn"]
+    assert "nodePool" not in helm_values(found["sdruntime"])["karpenter"]
+    assert pool not in found["sdruntime"]["DependsOn"]
+    (karpenter,) = (name for name, resource in template["Resources"].items() if resource == found["karpenter"])
+    assert karpenter in found["shared"]["DependsOn"]
+
+
+def test_the_components_have_the_nodes_that_config_yaml_gives_them(template: Template) -> None:
+    (group,) = of_type(template, "AWS::EKS::Nodegroup")
+    assert group["ScalingConfig"] == {"DesiredSize": 3, "MinSize": 2, "MaxSize": 6}
+
+
 def test_buckets_and_volumes_are_closed_and_encrypted(template: Template) -> None:
     (bucket,) = of_type(template, "AWS::S3::Bucket")
     assert all(bucket["PublicAccessBlockConfiguration"].values())

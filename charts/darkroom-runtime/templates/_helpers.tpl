@@ -8,6 +8,16 @@
 {{- .Values.global.runtime | default .Release.Name -}}
 {{- end -}}
 
+{{/* The release whose nodes the pods run on: this one, or the pool that it shares with others. */}}
+{{- define "runtime.nodePool" -}}
+{{- .Values.karpenter.nodePool | default (include "runtime.fullname" .) -}}
+{{- end -}}
+
+{{/* What this release's nodes are there for: one runtime, or whoever names the pool. */}}
+{{- define "nodes.owner" -}}
+{{- .Values.runtime.enabled | ternary "runtime" "node-pool" -}}
+{{- end -}}
+
 {{- define "runtime.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -18,7 +28,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "runtime.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- if .Values.runtime.enabled }}
 darkroom/runtime-type: {{ .Values.runtime.type | quote }}
+{{- end }}
 {{- with .Values.runtime.labels }}
 {{ toYaml . }}
 {{- end }}

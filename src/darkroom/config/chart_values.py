@@ -14,8 +14,10 @@ from pydantic.alias_generators import to_camel
 DEPLOYMENT_OWNED = (
     ("global",),
     ("fastStart",),
+    ("karpenter", "nodePool"),
     ("karpenter", "nodeTemplate", "iamRole"),
     ("karpenter", "nodeTemplate", "subnetIds"),
+    ("runtime", "enabled"),
     ("runtime", "type"),
     ("runtime", "serviceAccountName"),
     ("runtime", "inferenceApi", "modelFilename"),
@@ -134,8 +136,9 @@ class NodeTemplate(ChartModel):
 
 
 class Karpenter(ChartModel):
-    """The runtime's nodes."""
+    """The runtime's nodes: its own, or those of a pool that it shares."""
 
+    node_pool: str | None = None
     provisioner: Provisioner | None = None
     node_template: NodeTemplate | None = None
 
@@ -246,6 +249,7 @@ class DisruptionBudget(ChartModel):
 class Runtime(ChartModel):
     """The pods."""
 
+    enabled: bool | None = None
     type: str | None = None
     labels: Labels | None = None
     annotations: Labels | None = None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues
+from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues, Karpenter
 from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.pool_rules import entries
 from darkroom.config.rules import broken_rules
 from darkroom.errors import SettingsError
 
@@ -51,21 +52,25 @@ def parse_config(text: str, source: str = "config.yaml", region: str | None = No
 
 def _faults_of_extra_values(values: dict[str, Any]) -> Iterator[ConfigFault]:
     """What Darkroom's chart would not take; a chart of the user's own takes what it likes."""
-    runtimes = values.get("modelsRuntime")
-    for index, runtime in enumerate(runtimes if isinstance(runtimes, list) else []):
-        if not isinstance(runtime, dict) or runtime.get("chartRepository"):
-            continue
-        extra, at = runtime.get("extraValues"), ("modelsRuntime", index, "extraValues")
-        if not isinstance(extra, dict):
-            continue
-        try:
-            ChartValues.model_validate(extra)
-        except ValidationError as error:
-            for details in error.errors(include_url=False):
-                yield _translate(details, ChartValues, at)
-        for owned in DEPLOYMENT_OWNED:
-            if _has(extra, owned):
-                yield ConfigFault((*at, *owned), "is said by the deployment itself: remove it")
+    for path, runtime in entries(values, "modelsRuntime"):
+        if not runtime.get("chartRepository"):
+            yield from _refused(runtime.get("extraValues"), (*path, "extraValues"), ChartValues, DEPLOYMENT_OWNED)
+    owned = [place[1:] for place in DEPLOYMENT_OWNED if place[0] == "karpenter"]
+    for path, pool in entries(values, "nodePools"):
+        yield from _refused(pool.get("extraValues"), (*path, "extraValues"), Karpenter, owned)
+
+
+def _refused(extra: Any, at: Path, model: type[BaseModel], owned: Iterable[tuple[str, ...]]) -> Iterator[ConfigFault]:
+    if not isinstance(extra, dict):
+        return
+    try:
+        model.model_validate(extra)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            yield _translate(details, model, at)
+    for place in owned:
+        if _has(extra, place):
+            yield ConfigFault((*at, *place), "is said by the deployment itself: remove it")
 
 
 def _has(values: Any, path: tuple[str, ...]) -> bool:

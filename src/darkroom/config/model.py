@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, InstanceType, ReleaseName
+from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.policy.catalogue import SDWEBUI_KINDS, RuntimeSpec
 from darkroom.tasks.task import TaskKind
@@ -19,21 +20,12 @@ LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 
 KubernetesVersion = Literal["1.34", "1.35", "1.36"]
 FastStart = Literal["soci", "snapshot"]
 STACK_SUFFIX = "Stack"
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 
 # Darkroom's own runtime speaks the SD Web UI API, so the agent talks to it through that adapter.
 DIFFUSERS = "diffusers"
+DEFAULT_COMPONENT_NODES = 2
 KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
-
-
-class ConfigModel(BaseModel):
-    """Keys are the fields' names in camelCase; other keys are faults; values are never converted silently."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True, use_enum_values=False
-    )
 
 
 class Throttle(ConfigModel):
@@ -60,7 +52,20 @@ class ClusterComponents(ConfigModel):
     """The nodes that KEDA, Karpenter and the other components run on; runtimes have nodes of their own."""
 
     instance_type: InstanceType = Field(default="m7g.large", description="EC2 instance type, Graviton or x86")
-    desired_count: Annotated[int, Field(ge=1, le=20)] = Field(default=2, description="number of nodes")
+    desired_count: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=DEFAULT_COMPONENT_NODES, description="number of nodes"
+    )
+    minimum_count: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        default=None, description="fewest nodes that the group can be set to by hand; not set: desiredCount"
+    )
+    maximum_count: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        default=None, description="most nodes that it can be set to; not set: one more than desiredCount"
+    )
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The fewest and the most nodes."""
+        return self.minimum_count or self.desired_count, self.maximum_count or self.desired_count + 1
 
 
 class Network(ConfigModel):
@@ -72,7 +77,7 @@ class Network(ConfigModel):
     nat_gateways: Annotated[int, Field(ge=1, le=3)] = Field(
         default=3, description="3 as in the guide, one for each zone; 1 costs a third and depends on one zone"
     )
-    availability_zones: list[Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]] | None = Field(
+    availability_zones: list[AvailabilityZone] | None = Field(
         default=None, min_length=3, max_length=3, description="three zones of the region; not set: its first three"
     )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
@@ -115,7 +120,7 @@ class Mirrors(ConfigModel):
 class RuntimeConfig(ConfigModel):
     """One Stable Diffusion runtime: its queue, its pods and its nodes."""
 
-    name: Annotated[DnsLabel, Field(max_length=40)] = Field(description="the name that requests give; unique")
+    name: ReleaseName = Field(description="the name that requests give; unique")
     namespace: Annotated[DnsLabel, Field(max_length=63)] = Field(
         default="default", description="the Kubernetes namespace, best one for each runtime"
     )
@@ -129,6 +134,9 @@ class RuntimeConfig(ConfigModel):
         default=None, description="the checkpoint that is loaded at the start, from Stable-diffusion/ in the bucket"
     )
     dynamic_model: bool = Field(default=False, description="load whichever checkpoint a request names")
+    node_pool: ReleaseName | None = Field(
+        default=None, description="run on the nodes of this pool of nodePools; not set: on nodes of its own"
+    )
     chart_repository: Annotated[str, Field(pattern=r"^((oci|https?)://.+)?$")] | None = Field(
         default=None, description="where a Helm chart of your own lies; Darkroom's chart travels with the deployment"
     )
@@ -176,6 +184,7 @@ class DarkroomConfig(ConfigModel):
     api_gateway: ApiGateway = Field(default=ApiGateway(), alias="APIGW")
     cluster_components: ClusterComponents = ClusterComponents()
     models_runtime: Annotated[list[RuntimeConfig], Field(min_length=1)] = Field(description="the runtimes")
+    node_pools: list[NodePoolConfig] = Field(default=[], description="pools of GPU nodes that runtimes share")
     kubernetes_version: KubernetesVersion = Field(default="1.35", description="in quotes, or 1.30 would read as 1.3")
     network: Network = Network()
     fast_start: FastStart | None = Field(
@@ -196,9 +205,21 @@ class DarkroomConfig(ConfigModel):
         """The name of the model bucket."""
         return self.model_bucket_arn.rpartition(":")[2] if self.model_bucket_arn else None
 
-    def fast_start_of(self, runtime: RuntimeConfig) -> FastStart:
-        """How this runtime's images reach a new node fast."""
-        return self.fast_start or ("snapshot" if runtime.snapshot_id else "soci")
+    def pool_of(self, runtime: RuntimeConfig) -> NodePoolConfig | None:
+        """The pool of nodes that this runtime shares with others; None where it has nodes of its own."""
+        return next((pool for pool in self.node_pools if pool.name == runtime.node_pool), None)
+
+    def node_values_of(self, runtime: RuntimeConfig) -> dict[str, Any]:
+        """What is said of this runtime's nodes, its own or its pool's, as the chart's values below `karpenter`."""
+        pool = self.pool_of(runtime)
+        own: dict[str, Any] = runtime.extra_values.get("karpenter", {})
+        return own if pool is None else pool.chart_values()
+
+    def fast_start_of(self, nodes: RuntimeConfig | NodePoolConfig) -> FastStart:
+        """How images reach a new node of this pool, or of this runtime, fast."""
+        if isinstance(nodes, RuntimeConfig):
+            nodes = self.pool_of(nodes) or nodes
+        return self.fast_start or ("snapshot" if nodes.snapshot_id else "soci")
 
     def catalogue_specs(self) -> list[RuntimeSpec]:
         """The runtimes as the front door knows them."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
-from darkroom.config.model import KNOWN_RUNTIME_TYPES
+from darkroom.config.model import DEFAULT_COMPONENT_NODES, KNOWN_RUNTIME_TYPES
+from darkroom.config.pool_rules import broken_pool_rules, entries, repeated, unfit_fast_start
 from darkroom.tasks.task import TaskKind
 
 # Six /19 subnets, as in the guide, need a /16; three zones with a pod network can do with a /20.
@@ -26,34 +27,20 @@ def partition_of(region: str) -> str:
 
 def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigFault]:
     """Every rule that `values` breaks; `region` is where it would be deployed, if that is known."""
-    runtimes = values.get("modelsRuntime")
-    indexed: list[tuple[Path, dict[str, Any]]] = [
-        (("modelsRuntime", index), runtime)
-        for index, runtime in enumerate(runtimes if isinstance(runtimes, list) else [])
-        if isinstance(runtime, dict)
-    ]
-    yield from _repeated(indexed, "name")
-    yield from _repeated([pair for pair in indexed if pair[1].get("type") != "comfyui"], "modelFilename")
+    indexed = entries(values, "modelsRuntime")
+    yield from repeated(indexed, "name")
+    yield from repeated([pair for pair in indexed if pair[1].get("type") != "comfyui"], "modelFilename")
     for path, runtime in indexed:
         yield from _unfit_for_type(path, runtime)
         yield from _half_a_chart(path, runtime)
-        yield from _unfit_fast_start(path, runtime, values.get("fastStart"))
+        if not runtime.get("nodePool"):
+            snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
+            yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
+    yield from broken_pool_rules(values)
     yield from _unfit_network(values.get("network"))
+    yield from _unfit_components(values.get("clusterComponents"))
     if region is not None:
         yield from _unfit_partition(values.get("modelBucketArn"), region)
-
-
-def _repeated(runtimes: list[tuple[Path, dict[str, Any]]], key: str) -> Iterator[ConfigFault]:
-    first: dict[str, Path] = {}
-    for path, runtime in runtimes:
-        value = runtime.get(key)
-        if isinstance(value, str) and value:
-            if value in first:
-                other = f"modelsRuntime[{first[value][1]}]"
-                yield ConfigFault(
-                    (*path, key), f"{value!r} is already the {key} of {other}; each runtime needs its own"
-                )
-            first.setdefault(value, path)
 
 
 def _unfit_for_type(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
@@ -77,19 +64,6 @@ def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
         yield ConfigFault((*path, "chartRepository"), "needs chartVersion too, so that every deployment is the same")
     if runtime.get("chartVersion") and not runtime.get("chartRepository"):
         yield ConfigFault((*path, "chartVersion"), "needs chartRepository too; Darkroom's own chart has one version")
-
-
-def _unfit_fast_start(path: Path, runtime: dict[str, Any], fast_start: Any) -> Iterator[ConfigFault]:
-    section: Any = runtime
-    keys = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
-    for key in keys:
-        section = section.get(key) if isinstance(section, dict) else None
-    if fast_start == "soci" and section:
-        reason = "is not used with fastStart: soci, which wipes the image store of the snapshot; remove one of the two"
-        yield ConfigFault((*path, *keys), reason)
-    if fast_start == "snapshot" and not section:
-        reason = "fastStart is 'snapshot', but no extraValues.karpenter.nodeTemplate.dataVolume.snapshotID is set"
-        yield ConfigFault(path, f"{reason}; build one with: darkroom cache build")
 
 
 def _unfit_network(network: Any) -> Iterator[ConfigFault]:
@@ -116,6 +90,17 @@ def _unfit_network(network: Any) -> Iterator[ConfigFault]:
             if not LARGEST_PREFIX <= prefix <= SMALLEST_PREFIX:
                 reason = f"must be between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, not /{prefix}"
                 yield ConfigFault(("network", "cidr"), reason)
+
+
+def _unfit_components(components: Any) -> Iterator[ConfigFault]:
+    if not isinstance(components, dict):
+        return
+    least, desired, most = (components.get(key) for key in ("minimumCount", "desiredCount", "maximumCount"))
+    desired = DEFAULT_COMPONENT_NODES if desired is None else desired
+    if isinstance(least, int) and isinstance(desired, int) and least > desired:
+        yield ConfigFault(("clusterComponents", "minimumCount"), f"is {least}, more than desiredCount, {desired}")
+    if isinstance(most, int) and isinstance(desired, int) and most < desired:
+        yield ConfigFault(("clusterComponents", "maximumCount"), f"is {most}, less than desiredCount, {desired}")
 
 
 def _unfit_partition(arn: Any, region: str) -> Iterator[ConfigFault]:

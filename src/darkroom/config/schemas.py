@@ -20,11 +20,10 @@ def config_schema() -> dict[str, Any]:
     for name, definition in definitions.items():
         schema["$defs"][f"Chart{name}"] = _renamed(definition)
     schema["$defs"]["ChartValues"] = _renamed(values)
-    extra_values = schema["$defs"]["RuntimeConfig"]["properties"]["extraValues"]
-    schema["$defs"]["RuntimeConfig"]["properties"]["extraValues"] = {
-        "$ref": "#/$defs/ChartValues",
-        "description": extra_values["description"],
-    }
+    for model, taken in (("RuntimeConfig", "ChartValues"), ("NodePoolConfig", "ChartKarpenter")):
+        properties = schema["$defs"][model]["properties"]
+        description = properties["extraValues"]["description"]
+        properties["extraValues"] = {"$ref": f"#/$defs/{taken}", "description": description}
     return {"$schema": _DIALECT, "title": "Darkroom's config.yaml", **schema}
 
 

@@ -1,4 +1,4 @@
-"""The chart's values for one runtime: what the user wrote, and over it what only the deployment knows."""
+"""The chart's values for a runtime or a pool: what the user wrote, and over it what only the deployment knows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
+from darkroom.config.node_pool import NodePoolConfig
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
 
@@ -33,7 +34,7 @@ def runtime_values(
     """The values to install the chart with. The order of precedence is the guide's: the deployment's own values win."""
     deployment: dict[str, Any] = {
         "global": {"awsRegion": region, "stackName": config.cloudformation_stack_name, "runtime": runtime.name},
-        "karpenter": {"nodeTemplate": {"iamRole": node_role_name}},
+        "karpenter": _nodes(config, runtime, node_role_name),
         "runtime": {
             "type": runtime.type,
             "serviceAccountName": service_account_of(runtime),
@@ -54,16 +55,51 @@ def runtime_values(
         },
         "fastStart": config.fast_start_of(runtime),
     }
-    if config.network.private_subnet_ids:
-        deployment["karpenter"]["nodeTemplate"]["subnetIds"] = list(config.network.private_subnet_ids)
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
-    proposed: dict[str, Any] = {}
-    if bottlerocket_version:
-        proposed = {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}}
+    proposed = {} if runtime.node_pool else _proposed_nodes(bottlerocket_version)
     if config.mirrors.image_registry:
         proposed = merge(proposed, _images(config.mirrors.image_registry, runtime))
     return merge(proposed, runtime.extra_values, deployment)
+
+
+def node_pool_values(
+    config: DarkroomConfig,
+    pool: NodePoolConfig,
+    *,
+    region: str,
+    node_role_name: str,
+    bottlerocket_version: str | None = None,
+) -> dict[str, Any]:
+    """The values with which the chart makes the nodes of a shared pool, and no pods."""
+    deployment = {
+        "global": {"awsRegion": region, "stackName": config.cloudformation_stack_name},
+        "karpenter": _own_nodes(config, node_role_name),
+        "runtime": {"enabled": False},
+        "fastStart": config.fast_start_of(pool),
+    }
+    return merge(_proposed_nodes(bottlerocket_version), {"karpenter": pool.chart_values()}, deployment)
+
+
+def _nodes(config: DarkroomConfig, runtime: RuntimeConfig, node_role_name: str) -> dict[str, Any]:
+    """Which nodes the runtime's pods go to; those of a pool may have taints that they must bear."""
+    pool = config.pool_of(runtime)
+    if pool is None:
+        return _own_nodes(config, node_role_name)
+    taints = pool.chart_values().get("provisioner", {}).get("extraTaints", [])
+    return {"nodePool": pool.name, "provisioner": {"extraTaints": taints}}
+
+
+def _own_nodes(config: DarkroomConfig, node_role_name: str) -> dict[str, Any]:
+    template: dict[str, Any] = {"iamRole": node_role_name}
+    if config.network.private_subnet_ids:
+        template["subnetIds"] = list(config.network.private_subnet_ids)
+    return {"nodeTemplate": template}
+
+
+def _proposed_nodes(bottlerocket_version: str | None) -> dict[str, Any]:
+    """What holds for nodes where the user says nothing else."""
+    return {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}} if bottlerocket_version else {}
 
 
 def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
     for runtime in config.models_runtime:
         least = runtime.extra_values.get("runtime", {}).get("scaling", {}).get("minReplicaCount", 0)
         if least:
-            types = runtime.extra_values.get("karpenter", {}).get("provisioner", {}).get("instanceType", [])
+            types = config.node_values_of(runtime).get("provisioner", {}).get("instanceType", [])
             prices = [GPU_PER_HOUR[name] for name in types if name in GPU_PER_HOUR]
             cheapest = min(prices) * least * HOURS_PER_MONTH if prices else None
             costs.append(Cost(f"{least} GPU node for {runtime.name} that never goes, on demand", cheapest))

@@ -20,6 +20,7 @@ from darkroom.infra.parts.cluster import Cluster
 from darkroom.infra.parts.front_door import FrontDoor
 from darkroom.infra.parts.karpenter import Karpenter
 from darkroom.infra.parts.network import ZONES, Network
+from darkroom.infra.parts.node_pools import NodePools
 from darkroom.infra.parts.observability import Observability, allow_topic_tracing
 from darkroom.infra.parts.runtime import Namespaces, Runtime
 from darkroom.infra.parts.task_plane import TaskPlaneResources
@@ -98,6 +99,7 @@ class DarkroomStack(Stack):
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
         namespaces = Namespaces(self, "Namespaces", cluster)
+        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, options.bottlerocket_version)
         for runtime in config.models_runtime:
             Runtime(
                 self,
@@ -108,7 +110,7 @@ class DarkroomStack(Stack):
                 karpenter=karpenter,
                 tasks=tasks,
                 chart=chart,
-                needs=[*add_ons.charts, *namespaces.of(runtime.namespace)],
+                needs=[*add_ons.charts, *namespaces.of(runtime.namespace), *pools.of(runtime)],
                 tracing=self._facts.topic_tracing,
                 bottlerocket_version=options.bottlerocket_version,
             )

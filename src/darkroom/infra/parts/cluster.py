@@ -101,6 +101,7 @@ class Cluster(Construct):
                 ],
             ),
         )
+        least, most = components.bounds
         arm = has_arm_processors(components.instance_type)
         return self.eks.add_nodegroup_capacity(
             "cluster-components",
@@ -109,8 +110,8 @@ class Cluster(Construct):
             if arm
             else eks.NodegroupAmiType.AL2023_X86_64_STANDARD,
             desired_size=components.desired_count,
-            min_size=components.desired_count,
-            max_size=components.desired_count + 1,
+            min_size=least,
+            max_size=most,
             launch_template_spec=eks.LaunchTemplateSpec(id=template.ref, version=template.attr_latest_version_number),
         )
 

@@ -1,0 +1,22 @@
+"""What all keys of config.yaml have in common, and the kinds of text that several of them hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+# Names what Helm installs, whose objects have suffixes of their own.
+ReleaseName = Annotated[DnsLabel, Field(max_length=40)]
+InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
+AvailabilityZone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
+
+
+class ConfigModel(BaseModel):
+    """Keys are the fields' names in camelCase; other keys are faults; values are never converted silently."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True, use_enum_values=False
+    )

@@ -60,7 +60,7 @@ CHECKOV_CHART: dict[tuple[str, str], str] = {
     ("CKV_K8S_14", "*"): "the runtime's sample image is for tests; the user's own tag or digest takes its place",
     ("CKV_K8S_43", "*"): "digests are set with image.digest; a default cannot know them",
     ("CKV_K8S_15", "*"): "IfNotPresent is what makes the image cache work",
-    ("CKV_K8S_11", "*"): "a pod has its node to itself; a CPU limit would only slow it down",
+    ("CKV_K8S_11", "*"): "what nobody else on the node asks for is free; a CPU limit would only slow a pod down",
     ("CKV_K8S_22", "*"): "SD Web UI and ComfyUI write beside their code; the agent's own container is read-only",
 }
 

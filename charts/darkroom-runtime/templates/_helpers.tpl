@@ -95,8 +95,34 @@ darkroom/runtime-type: {{ .Values.runtime.type | quote }}
 {{- end -}}
 {{- end -}}
 
+{{/* The agent's image; what is prepared before the runtime starts is done by it too. */}}
+{{- define "runtime.agentImage" -}}
+{{- $image := .Values.runtime.queueAgent.image -}}
+{{- include "runtime.image" (dict "repository" $image.repository "tag" ($image.tag | default .Chart.AppVersion) "digest" $image.digest) -}}
+{{- end -}}
+
+{{/* The number of pods that Helm says: how many there are, where KEDA counts them; at first, how many there have to be. */}}
+{{- define "runtime.replicas" -}}
+{{- if .Values.runtime.scaling.enabled -}}
+{{- $there := lookup "apps/v1" "Deployment" .Release.Namespace (include "runtime.fullname" .) -}}
+{{- if $there -}}
+{{- $there.spec.replicas -}}
+{{- else -}}
+{{- .Values.runtime.scaling.minReplicaCount -}}
+{{- end -}}
+{{- else -}}
+{{- .Values.runtime.replicas -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Neither a volume nor a claim can be changed once it is there, so other ones have another name. */}}
+{{- define "runtime.models" -}}
+{{- $source := omit .Values.runtime.persistence "labels" "annotations" -}}
+{{- printf "%s-models-%s" (include "runtime.fullname" .) (list .Values.global.awsRegion $source | toJson | sha256sum | trunc 8) -}}
+{{- end -}}
+
 {{- define "runtime.claimName" -}}
-{{- .Values.runtime.persistence.existingClaim | default (printf "%s-models" (include "runtime.fullname" .)) -}}
+{{- .Values.runtime.persistence.existingClaim | default (include "runtime.models" .) -}}
 {{- end -}}
 
 {{- define "runtime.usesBucket" -}}

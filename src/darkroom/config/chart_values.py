@@ -155,6 +155,7 @@ class Scaling(ChartModel):
     polling_interval: Annotated[int, Field(ge=1)] | None = None
     scale_on_in_flight: bool | None = None
     extra_hpa_config: dict[str, Any] | None = Field(default=None, alias="extraHPAConfig")
+    fallback: dict[str, Any] | None = None
 
 
 class InferenceApi(ChartModel):
@@ -170,6 +171,7 @@ class InferenceApi(ChartModel):
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     readiness_path: str | None = None
     startup_seconds: Annotated[int, Field(ge=1)] | None = None
+    fault_seconds: Seconds | None = None
     security_context: dict[str, Any] | None = None
 
 

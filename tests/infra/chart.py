@@ -102,3 +102,11 @@ def pool_values_for(pool: str) -> dict[str, Any]:
 def kinds(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Manifests by kind, the later of two of one kind."""
     return {manifest["kind"]: manifest for manifest in manifests}
+
+
+def container(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """One of the pod's containers, whether it is a sidecar or not."""
+    pod = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]
+    (found,) = (entry for entry in [*pod["initContainers"], *pod["containers"]] if entry["name"] == name)
+    assert isinstance(found, dict)
+    return found

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from darkroom.config.schemas import chart_schema, config_schema
-from tests.infra.chart import CHART, Chart, helm, kinds, pool_values_for, values_for
+from darkroom.infra.parts.add_ons import KEDA_VERSION
+from darkroom.infra.parts.karpenter import VERSION
+from tests.infra.chart import CHART, Chart, container, helm, kinds, pool_values_for, values_for
 
 HERE = Path(__file__).parent
 GUIDE_EXTRA = """\
@@ -158,6 +160,13 @@ def test_the_api_servers_would_take_every_manifest(chart: Chart, tmp_path: Path)
     assert [problem for problem in problems if problem["name"] != "broken on purpose"] == []
 
 
+def test_the_schemas_were_compared_with_the_versions_that_are_deployed() -> None:
+    """The packages' schemas are a little older; who deploys other versions compares anew what the chart uses."""
+    described = json.loads((HERE / "manifests" / "package.json").read_text())["description"]
+    assert f"KEDA {KEDA_VERSION}" in described
+    assert f"Karpenter {VERSION}" in described
+
+
 @pytest.mark.parametrize(("name", "runtime"), [("sdwebui", SDWEBUI), ("comfyui", COMFYUI)])
 def test_the_guides_runtime_types_render_as_agreed(chart: Chart, name: str, runtime: str) -> None:
     file = HERE / "golden" / f"{name}.yaml"
@@ -187,14 +196,6 @@ def test_the_runtime_outlives_the_agent(chart: Chart) -> None:
     assert [container["name"] for container in pod["containers"]] == ["queue-agent"]
     grace = int(kinds_of_agent(chart)["DARKROOM_GRACE_PERIOD_SECONDS"])
     assert grace < pod["terminationGracePeriodSeconds"] <= 120
-
-
-def container(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """One of the pod's containers, whether it is a sidecar or not."""
-    pod = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]
-    (found,) = (entry for entry in [*pod["initContainers"], *pod["containers"]] if entry["name"] == name)
-    assert isinstance(found, dict)
-    return found
 
 
 def seconds_until_restart(probe: dict[str, Any]) -> int:
@@ -378,6 +379,7 @@ def test_defaults_do_not_kill_busy_pods(chart: Chart) -> None:
         ({"fastStart": "magic"}, "fastStart"),
         ({"karpenter": {"provisioner": {"capacityType": {"onDemand": False, "spot": False}}}}, "one of spot"),
         ({"fastStart": "snapshot"}, "snapshotID must be set"),
+        ({"runtime": {"scaling": {"minReplicaCount": 21}}}, "minReplicaCount, 21, is more than maxReplicaCount, 20"),
         ({"runtime": {"terminationGracePeriodSeconds": 90}}, "gracePeriodSeconds must be less than"),
     ],
 )

@@ -144,13 +144,13 @@ class Karpenter(ChartModel):
 
 
 class Scaling(ChartModel):
-    """The ScaledObject."""
+    """The ScaledObject. The smallest numbers are those that KEDA takes since 2.20."""
 
     enabled: bool | None = None
     queue_length: Annotated[int, Field(ge=1)] | None = None
     activation_queue_length: Annotated[int, Field(ge=0)] | None = None
     cooldown_period: Annotated[int, Field(ge=1)] | None = None
-    max_replica_count: Annotated[int, Field(ge=0)] | None = None
+    max_replica_count: Annotated[int, Field(ge=1)] | None = None
     min_replica_count: Annotated[int, Field(ge=0)] | None = None
     polling_interval: Annotated[int, Field(ge=1)] | None = None
     scale_on_in_flight: bool | None = None

@@ -33,6 +33,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     for path, runtime in indexed:
         yield from _unfit_for_type(path, runtime)
         yield from _half_a_chart(path, runtime)
+        yield from _unfit_scaling(path, runtime)
         if not runtime.get("nodePool"):
             snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
             yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
@@ -64,6 +65,19 @@ def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
         yield ConfigFault((*path, "chartRepository"), "needs chartVersion too, so that every deployment is the same")
     if runtime.get("chartVersion") and not runtime.get("chartRepository"):
         yield ConfigFault((*path, "chartVersion"), "needs chartRepository too; Darkroom's own chart has one version")
+
+
+def _unfit_scaling(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    section: Any = runtime
+    for key in ("extraValues", "runtime", "scaling"):
+        section = section.get(key) if isinstance(section, dict) else None
+    least, most = (section.get(key) for key in _REPLICAS) if isinstance(section, dict) else (None, None)
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        at = (*path, "extraValues", "runtime", "scaling", "minReplicaCount")
+        yield ConfigFault(at, f"is {least}, more than maxReplicaCount, {most}")
+
+
+_REPLICAS = ("minReplicaCount", "maxReplicaCount")
 
 
 def _unfit_network(network: Any) -> Iterator[ConfigFault]:

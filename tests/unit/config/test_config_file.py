@@ -148,6 +148,15 @@ def test_comfyui_runtimes_may_repeat_the_model_that_the_guides_script_writes_the
             "network.vpcId needs privateSubnetIds too: three, in the same order",
         ),
         (SMALLEST + "\nnetwork: {availabilityZones: [us-west-2a]}", "must have at least 3"),
+        (
+            "modelsRuntime: [{name: a, type: sdwebui, extraValues: {runtime: {scaling: {minReplicaCount: 3, "
+            "maxReplicaCount: 2}}}}]",
+            "extraValues.runtime.scaling.minReplicaCount is 3, more than maxReplicaCount, 2",
+        ),
+        (
+            "modelsRuntime: [{name: a, type: sdwebui, extraValues: {runtime: {scaling: {maxReplicaCount: 0}}}}]",
+            "maxReplicaCount must be greater than or equal to 1, not 0",
+        ),
         (SMALLEST + "\nclusterComponents: {minimumCount: 3}", "minimumCount is 3, more than desiredCount, 2"),
         (SMALLEST + "\nclusterComponents: {desiredCount: 4, maximumCount: 3}", "is 3, less than desiredCount, 4"),
         (SMALLEST + "\nfastStart: snapshot", "darkroom cache build"),

@@ -54,10 +54,10 @@ class Chart:
         file.write_text(json.dumps(values))
         return str(file)
 
-    def render(self, values: dict[str, Any], release: str = "sdruntime") -> list[dict[str, Any]]:
+    def render(self, values: dict[str, Any], release: str = "sdruntime", *more: str) -> list[dict[str, Any]]:
         outcome = self.run(
             "template", release, str(CHART), "--namespace", "sd", "--values", self.values_file(values),
-            "--kube-version", "1.35.0",
+            "--kube-version", "1.35.0", *more,
         )  # fmt: skip
         assert outcome.returncode == 0, outcome.stderr
         return [manifest for manifest in yaml.safe_load_all(outcome.stdout) if manifest is not None]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from darkroom.config.loader import parse_config
+from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
 from darkroom.infra.chart_values import node_pool_values, runtime_values
 
@@ -117,6 +119,20 @@ def test_a_runtimes_nodes_are_its_pools() -> None:
     config = parse_config(RUNTIMES + POOL)
     types = [config.node_values_of(runtime)["provisioner"]["instanceType"] for runtime in config.models_runtime]
     assert types == [["g5.xlarge", "g6.xlarge"], ["g5.xlarge", "g6.xlarge"], ["g4dn.xlarge"]]
+
+
+def test_what_is_shown_is_read_again() -> None:
+    config = parse_config(RUNTIMES + POOL)
+    shown = yaml.safe_dump(config.model_dump(by_alias=True, mode="json", exclude_none=True))
+    assert parse_config(shown) == config
+
+
+def test_the_schema_for_editors_takes_what_is_accepted_and_refuses_what_is_not() -> None:
+    pool = config_schema()["$defs"]["NodePoolConfig"]
+    accepted = yaml.safe_load(POOL)["nodePools"][0]
+    assert set(accepted) <= set(pool["properties"])
+    assert pool["additionalProperties"] is False
+    assert pool["properties"]["extraValues"]["$ref"] == "#/$defs/ChartKarpenter"
 
 
 def test_a_snapshot_of_the_pool_starts_its_nodes() -> None:

@@ -15,6 +15,7 @@ from darkroom.config.loader import parse_config
 from darkroom.infra.assembly import Assembly
 from darkroom.infra.synthesis import synthesise
 from darkroom.testing.loopback_aws import loopback_aws
+from tests.infra.chart import Chart, helm
 from tests.infra.deployed import Deployed
 
 # Who does not work on the deployment need not install the CDK; where all is tested, it must be there.
@@ -66,6 +67,13 @@ def deployed(task_plane_assembly: Assembly, tmp_path_factory: pytest.TempPathFac
     """The task plane in an emulator, deployed anew for each file of tests."""
     with loopback_aws(tmp_path_factory.mktemp("infra-emulator")) as settings:
         yield Deployed(settings, task_plane_assembly, parse_config(CONFIG).api_gateway.stage_name)
+
+
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
+    """The runtimes' chart, as Helm itself renders it."""
+    folder = tmp_path_factory.mktemp("helm")
+    return Chart(helm(folder), folder)
 
 
 @pytest.fixture(scope="session")

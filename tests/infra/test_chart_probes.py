@@ -12,15 +12,14 @@ from darkroom.agent.health import Health
 from darkroom.agent.health_server import health_server
 from darkroom.settings import read_agent_settings
 from darkroom.testing.free_port import free_port
-from tests.infra.chart import Chart, container, helm, values_for
+from tests.infra.chart import Chart, container, values_for
 
 SDWEBUI = "- {name: sdruntime, type: sdwebui, modelFilename: a.safetensors}"
 
 
 @pytest.fixture(scope="module")
-def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("helm")
-    return Chart(helm(folder), folder).render(values_for(SDWEBUI))
+def manifests(chart: Chart) -> list[dict[str, Any]]:
+    return chart.render(values_for(SDWEBUI))
 
 
 async def asked(probe: dict[str, Any], port: int) -> bool:

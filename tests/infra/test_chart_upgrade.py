@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.chart import Chart, helm, kinds, values_for
+from tests.infra.chart import Chart, kinds, values_for
 
 RUNTIME = "- {name: sdruntime, type: sdwebui}"
 THERE = {
@@ -26,12 +26,6 @@ THERE = {
 }
 THERE_AT = "/apis/apps/v1/namespaces/sd/deployments/sdruntime"
 NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
-
-
-@pytest.fixture(scope="module")
-def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
-    folder = tmp_path_factory.mktemp("helm")
-    return Chart(helm(folder), folder)
 
 
 def discovery(manifests: list[dict[str, Any]]) -> dict[str, Any]:

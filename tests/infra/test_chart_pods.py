@@ -1,0 +1,147 @@
+"""The pods that the chart makes: what restarts them, what they may do, and where their models come from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.infra.chart import Chart, container, kinds, values_for
+from tests.infra.chart_matrix import COMFYUI, IN_PLACE, SDWEBUI, VALUES
+
+
+def test_models_are_read_without_a_memory_map(chart: Chart) -> None:
+    config = next(m for m in chart.render(values_for(SDWEBUI)) if m["metadata"]["name"] == "sdruntime-runtime")
+    assert json.loads(config["data"]["config.json"]) == {"disable_mmap_load_safetensors": True}
+    comfyui = container(chart.render(values_for(COMFYUI)), "inference-api")
+    environment = {entry["name"]: entry["value"] for entry in comfyui["env"]}
+    assert environment["EXTRA_CMD_ARG"] == "--disable-mmap"
+    assert comfyui["volumeMounts"][0] == {
+        "name": "models",
+        "mountPath": "/opt/ml/code/models",
+        "readOnly": True,
+    }
+
+
+def test_the_runtime_outlives_the_agent(chart: Chart) -> None:
+    manifests = chart.render(values_for(SDWEBUI))
+    pod = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]
+    assert container(manifests, "inference-api")["restartPolicy"] == "Always"
+    assert [container["name"] for container in pod["containers"]] == ["queue-agent"]
+    grace = int(kinds_of_agent(chart)["DARKROOM_GRACE_PERIOD_SECONDS"])
+    assert grace < pod["terminationGracePeriodSeconds"] <= 120
+
+
+def seconds_until_restart(probe: dict[str, Any]) -> int:
+    return int(probe["periodSeconds"]) * int(probe["failureThreshold"])
+
+
+def test_a_fault_of_the_runtime_restarts_the_runtime_before_the_agent(chart: Chart) -> None:
+    manifests = chart.render(VALUES["sdwebui"])
+    runtime, agent = container(manifests, "inference-api"), container(manifests, "queue-agent")
+    assert runtime["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": agent["ports"][0]["containerPort"]}
+    # A question that its own server answers says nothing of the pictures; before it has started, nothing is asked.
+    assert runtime["startupProbe"]["httpGet"]["port"] == "api"
+    assert seconds_until_restart(runtime["livenessProbe"]) == 60
+    # The agent is there before its absence counts, and forgets the fault only after the runtime was started anew.
+    assert seconds_until_restart(agent["startupProbe"]) <= seconds_until_restart(runtime["livenessProbe"])
+    assert seconds_until_restart(agent["livenessProbe"]) > seconds_until_restart(runtime["livenessProbe"])
+    hasty = container(chart.render(VALUES["short start"]), "inference-api")
+    assert [hasty[probe]["failureThreshold"] for probe in ("startupProbe", "livenessProbe")] == [1, 1]
+    never = chart.render(values_for(IN_PLACE % "inferenceApi: {faultSeconds: 0}"))
+    assert "livenessProbe" not in container(never, "inference-api")
+
+
+def test_the_agents_image_is_on_the_node_before_the_runtime_starts(chart: Chart) -> None:
+    for name in ("sdwebui", "comfyui"):
+        manifests = chart.render(VALUES[name])
+        first = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]["initContainers"][0]
+        assert "restartPolicy" not in first
+        assert first["image"] == container(manifests, "queue-agent")["image"]
+
+
+def test_sdwebui_can_write_its_settings_back(chart: Chart) -> None:
+    manifests = chart.render(VALUES["dynamic"])
+    prepare, runtime = container(manifests, "prepare"), container(manifests, "inference-api")
+    (mount,) = (mount for mount in runtime["volumeMounts"] if mount["mountPath"] == "/etc/darkroom")
+    assert not mount.get("readOnly")
+    assert prepare["command"][-1] == "/settings/config.json"
+    assert {"name": mount["name"], "mountPath": "/settings"} in prepare["volumeMounts"]
+    volumes = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]["volumes"]
+    assert "emptyDir" in next(volume for volume in volumes if volume["name"] == mount["name"])
+
+
+def test_the_trace_daemon_knows_its_region(chart: Chart) -> None:
+    daemon = container(chart.render(VALUES["sdwebui"]), "xray-daemon")
+    assert {"name": "AWS_REGION", "value": "us-west-2"} in daemon["env"]
+
+
+def test_a_first_deployment_starts_no_node(chart: Chart) -> None:
+    assert kinds(chart.render(VALUES["sdwebui"]))["Deployment"]["spec"]["replicas"] == 0
+    warm = values_for(IN_PLACE % "scaling: {minReplicaCount: 2}")
+    assert kinds(chart.render(warm))["Deployment"]["spec"]["replicas"] == 2
+    assert kinds(chart.render(VALUES["no scaling"]))["Deployment"]["spec"]["replicas"] == 3
+
+
+def test_other_models_are_another_volume_and_another_claim(chart: Chart) -> None:
+    """What a volume says of its source cannot be changed, and neither can a claim."""
+    plain, cached = kinds(chart.render(VALUES["sdwebui"])), kinds(chart.render(VALUES["cache"]))
+    for kind in ("PersistentVolume", "PersistentVolumeClaim"):
+        assert plain[kind]["metadata"]["name"] != cached[kind]["metadata"]["name"]
+    for found in (plain, cached):
+        volume, claim = found["PersistentVolume"], found["PersistentVolumeClaim"]
+        assert volume["spec"]["claimRef"]["name"] == claim["metadata"]["name"]
+        assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+        volumes = found["Deployment"]["spec"]["template"]["spec"]["volumes"]
+        assert volumes[0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_pods_reach_names_pod_identity_and_aws_and_not_the_instances_metadata(chart: Chart) -> None:
+    policy = kinds(chart.render(VALUES["sdwebui"]))["NetworkPolicy"]["spec"]
+    assert policy["ingress"] == []
+    allowed = {
+        (peer.get("ipBlock", {}).get("cidr", "kube-system"), rule["port"])
+        for entry in policy["egress"]
+        for peer in entry["to"]
+        for rule in entry["ports"]
+    }
+    assert allowed == {
+        ("kube-system", 53), ("169.254.170.23/32", 80), ("0.0.0.0/0", 443), ("0.0.0.0/0", 80),
+    }  # fmt: skip
+    assert policy["egress"][-1]["to"][0]["ipBlock"]["except"] == ["169.254.169.254/32"]
+
+
+def test_containers_have_no_more_rights_than_they_need(chart: Chart) -> None:
+    for name in ("sdwebui", "comfyui"):
+        manifests = chart.render(VALUES[name])
+        pod = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        for entry in [*pod["initContainers"], *pod["containers"]]:
+            context = entry["securityContext"]
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+            if entry["name"] != "inference-api":  # the user's image, which may write beside its code
+                assert context["readOnlyRootFilesystem"] is True
+                assert context["runAsNonRoot"] is True
+
+
+def kinds_of_agent(chart: Chart) -> dict[str, str]:
+    manifests = chart.render(values_for(SDWEBUI))
+    data: dict[str, str] = next(m["data"] for m in manifests if m["metadata"]["name"] == "sdruntime-agent")
+    return data
+
+
+def test_two_runtimes_have_two_volume_handles(chart: Chart) -> None:
+    handles = {
+        kinds(chart.render(values_for(SDWEBUI), release=release))["PersistentVolume"]["spec"]["csi"]["volumeHandle"]
+        for release in ("one", "two")
+    }
+    assert len(handles) == 2
+
+
+def test_defaults_do_not_kill_busy_pods(chart: Chart) -> None:
+    found = kinds(chart.render(values_for(SDWEBUI)))
+    metadata = found["ScaledObject"]["spec"]["triggers"][0]["metadata"]
+    assert metadata["queueLength"] == "1"
+    assert metadata["scaleOnInFlight"] == "true"
+    assert found["NodePool"]["spec"]["disruption"]["consolidationPolicy"] == "WhenEmpty"

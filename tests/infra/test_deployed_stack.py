@@ -5,24 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import boto3
 import pytest
 
 from darkroom.errors import StackFailure
-from darkroom.infra.assembly import Assembly
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.deployed_stack import find_deployed_stack
-from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+from darkroom.testing.loopback_aws import CREDENTIALS
 
 from .deployed import Deployed
-
-
-@pytest.fixture(scope="module")
-def deployed(task_plane_assembly: Assembly, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    with loopback_aws(tmp_path_factory.mktemp("deployed-stack")) as settings:
-        yield Deployed(settings, task_plane_assembly, "prod")
 
 
 @pytest.fixture

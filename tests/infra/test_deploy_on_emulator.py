@@ -21,8 +21,8 @@ from darkroom.infra import buckets
 from darkroom.infra.assembly import Assembly
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.deployment import Deployment, Wishes, initial_config
+from darkroom.infra.findings import Verdict
 from darkroom.infra.models import DEFAULT_MODEL, list_models, upload_model
-from darkroom.infra.preflight import Verdict
 from darkroom.infra.removal import Removal
 from darkroom.infra.stack_operations import Timing
 from darkroom.infra.synthesis import synthesise

@@ -23,9 +23,10 @@ from darkroom.infra.cloud import Cloud, Told, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, push_chart, run_program
 from darkroom.infra.costs import AS_OF, fixed_costs
 from darkroom.infra.deployment import Deployment, Step, Wishes, initial_config
+from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.image_cache import CacheRequest, ImageCache
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
-from darkroom.infra.preflight import Finding, Verdict, check
+from darkroom.infra.preflight import check
 from darkroom.infra.removal import Removal
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -319,7 +320,7 @@ def _show_plan(console: Console, found: DarkroomConfig, steps: list[Step], findi
     costs.add_row("[bold]together[/]", f"[bold]{known:.2f}[/]")
     console.print(costs)
     checks = Table("check", "", "what to do", title="Checks")
-    colours = {Verdict.GOOD: "green", Verdict.MISSING: "red", Verdict.UNKNOWN: "yellow"}
+    colours = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
     for finding in findings:
         checks.add_row(
             escape(finding.subject), f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.remedy)

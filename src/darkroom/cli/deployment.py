@@ -217,7 +217,8 @@ def models_upload(
 def cache_build(
     image: Annotated[list[str], typer.Argument(help="The images to cache.")],
     instance_profile: Annotated[
-        str, typer.Option(help="Instance profile with AmazonSSMManagedInstanceCore and the right to pull the images.")
+        str,
+        typer.Option(help="Instance profile with AmazonSSMManagedInstanceCore and AmazonEC2ContainerRegistryPullOnly."),
     ],
     size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB.", min=20)] = 100,
     subnet: Annotated[str | None, typer.Option(help="Subnet to build in.", show_default=False)] = None,

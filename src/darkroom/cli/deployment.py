@@ -28,6 +28,7 @@ from darkroom.infra.image_cache import CacheRequest, ImageCache
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
 from darkroom.infra.preflight import check
 from darkroom.infra.removal import Removal
+from darkroom.infra.versions import darkroom_version
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 config = typer.Typer(no_args_is_help=True, help="Write, check and show config.yaml.")
@@ -237,11 +238,13 @@ def images_build(
     name: Annotated[
         list[str] | None, typer.Argument(help=f"Some of {', '.join(BUILDABLE)}.", show_default=False)
     ] = None,
-    tag: Annotated[str, typer.Option(help="Tag of the images.")] = "latest",
+    tag: Annotated[
+        str | None, typer.Option(help="Tag of the images. Default: Darkroom's version.", show_default=False)
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Darkroom's folder images/.")] = Path("images"),
 ) -> None:
     """Build images with docker."""
-    for reference in Images(run_program, folder).build(name or [], tag):
+    for reference in Images(run_program, folder).build(name or [], tag or darkroom_version()):
         typer.echo(reference)
 
 

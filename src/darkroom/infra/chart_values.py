@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
+from darkroom.infra.versions import darkroom_version
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
 
@@ -67,12 +68,13 @@ def runtime_values(
 
 
 def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
-    """Where `darkroom images push` puts the images."""
+    """Where `darkroom images push` puts what `darkroom images build` made, by the tags that it gives."""
+    tag = darkroom_version()
     names = {"sdwebui": "darkroom/sdwebui", "comfyui": "darkroom/comfyui", DIFFUSERS: "darkroom/inference"}
-    values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent"}}}
+    values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent", "tag": tag}}}
     values["queueAgent"]["xray"] = {"daemon": {"image": {"repository": f"{registry}/xray/aws-xray-daemon"}}}
     if runtime.type in names:
-        values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}"}}
+        values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}", "tag": tag}}
     return {"runtime": values}
 
 

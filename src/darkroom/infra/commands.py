@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import SettingsError, StackFailure
+from darkroom.infra import versions
 
 Run = Callable[[Sequence[str]], None]
 # Sample images that can be built here, by their folder below `images/`.
 BUILDABLE = ("queue-agent", "inference", "sdwebui", "comfyui")
-# What the cluster pulls from public registries, for a registry of one's own to have.
+# What the GPU nodes are, whatever machine the images are built on.
+PLATFORM = "linux/amd64"
+# What the cluster pulls from public registries, for a registry of one's own to have: the defaults of the charts at
+# their pinned versions (karpenter/values.yaml, keda/values.yaml, this project's values.yaml). EKS's own add-ons are not
+# among them: AWS serves those from a registry in each region, also in China.
 PUBLIC_IMAGES = (
     "public.ecr.aws/xray/aws-xray-daemon:3.3.14",
-    "public.ecr.aws/karpenter/controller:1.14.1",
-    "ghcr.io/kedacore/keda:2.20.2",
-    "ghcr.io/kedacore/keda-metrics-apiserver:2.20.2",
-    "ghcr.io/kedacore/keda-admission-webhooks:2.20.2",
+    f"public.ecr.aws/karpenter/controller:{versions.KARPENTER}",
+    f"ghcr.io/kedacore/keda:{versions.KEDA}",
+    f"ghcr.io/kedacore/keda-metrics-apiserver:{versions.KEDA}",
+    f"ghcr.io/kedacore/keda-admission-webhooks:{versions.KEDA}",
 )
 
 
@@ -40,26 +45,37 @@ class Images:
         for name in chosen:
             reference = f"darkroom/{name}:{tag}"
             file = self.folder / name / "Dockerfile"
-            self.run(["docker", "build", "--tag", reference, "--file", str(file), str(self.folder.parent)])
+            if not file.exists():
+                raise SettingsError(
+                    f"{file} is not there: run this in Darkroom's checkout, or name its images/ by --folder"
+                )
+            options = ["--platform", PLATFORM, "--tag", reference, "--file", str(file)]
+            self.run(["docker", "build", *options, str(self.folder.parent)])
             references.append(reference)
         return references
 
     def push(self, references: Sequence[str], registry: str) -> list[str]:
         """Push local images into a registry, and return their names there."""
-        return [self._copy(reference, f"{registry.rstrip('/')}/{reference}") for reference in references]
+        targets = []
+        for reference in references:
+            target = f"{registry.rstrip('/')}/{reference}"
+            self.run(["docker", "tag", reference, target])
+            self.run(["docker", "push", target])
+            targets.append(target)
+        return targets
 
     def mirror(self, registry: str, references: Sequence[str] = PUBLIC_IMAGES) -> list[str]:
-        """Copy public images into a registry of one's own, and return their names there."""
+        """Copy public images into a registry of one's own, and return their names there.
+
+        Registry to registry, with all platforms and the same digest: the components' nodes may be Graviton, the GPU
+        nodes are not, and Karpenter's chart asks for its image by digest.
+        """
         copies = []
         for reference in references:
-            self.run(["docker", "pull", reference])
-            copies.append(self._copy(reference, f"{registry.rstrip('/')}/{reference.partition('/')[2]}"))
+            target = f"{registry.rstrip('/')}/{reference.partition('/')[2]}"
+            self.run(["docker", "buildx", "imagetools", "create", "--tag", target, reference])
+            copies.append(target)
         return copies
-
-    def _copy(self, source: str, target: str) -> str:
-        self.run(["docker", "tag", source, target])
-        self.run(["docker", "push", target])
-        return target
 
 
 def push_chart(chart: Path, repository: str, out: Path, run: Run) -> None:

@@ -173,7 +173,8 @@ def _pull_command(image: str) -> str:
     Source: sources/host-ctr/cmd/host-ctr/main.go of bottlerocket-os/bottlerocket-core-kit, as of 2024-10.
     """
     pull = (
-        "host-ctr --containerd-socket=/run/containerd/containerd.sock --namespace=k8s.io pull-image"
-        f" --registry-config=/etc/host-containers/host-ctr.toml --label=io.cri-containerd.image=managed --source={image}"
+        "host-ctr --containerd-socket=/run/containerd/containerd.sock --namespace=k8s.io pull-image "
+        "--registry-config=/etc/host-containers/host-ctr.toml "
+        f"--label=io.cri-containerd.image=managed --source={image}"
     )
     return f"apiclient exec admin sheltie {pull}"

@@ -316,12 +316,17 @@ def _show_plan(console: Console, found: DarkroomConfig, steps: list[Step], findi
     for step in steps:
         plan.add_row(step.name, step.what if step.is_needed else "[dim]nothing: it is there[/]")
     console.print(plan)
-    costs = Table("each month, without a picture", "USD", title=f"Cost (us-east-1 and us-west-2, {AS_OF})")
+    costs = Table(
+        "each month, without a picture",
+        "USD",
+        title=f"Estimated cost (list prices of us-east-1 and us-west-2, {AS_OF})",
+    )
     known = 0.0
     for cost in fixed_costs(found):
         known += cost.monthly_usd or 0.0
         costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{cost.monthly_usd:.2f}")
-    costs.add_row("[bold]together[/]", f"[bold]{known:.2f}[/]")
+    costs.add_row("pictures, logs, metrics, traffic, disks", "by use")
+    costs.add_row("[bold]together, without what is paid by use[/]", f"[bold]{known:.2f}[/]")
     console.print(costs)
     checks = Table("check", "", "what to do", title="Checks")
     colours = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}

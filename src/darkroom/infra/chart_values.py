@@ -78,6 +78,17 @@ def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
     return {"runtime": values}
 
 
+def images_of(registry: str, runtime: RuntimeConfig) -> list[str]:
+    """The images of the runtime's pods that come from that registry; what the user says about an image counts."""
+    found = merge(_images(registry, runtime), runtime.extra_values)["runtime"]
+    images = [found["queueAgent"]["image"], found.get("inferenceApi", {}).get("image", {})]
+    return [
+        f"{image['repository']}@{image['digest']}" if image.get("digest") else f"{image['repository']}:{image['tag']}"
+        for image in images
+        if image.get("repository", "").startswith(f"{registry}/") and image.get("tag")
+    ]
+
+
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """One mapping of several, merged at every depth; later ones win, and lists replace each other."""
     merged: dict[str, Any] = {}

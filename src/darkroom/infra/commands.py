@@ -72,10 +72,15 @@ class Images:
         """
         copies = []
         for reference in references:
-            target = f"{registry.rstrip('/')}/{reference.partition('/')[2]}"
+            target = mirrored(reference, registry)
             self.run(["docker", "buildx", "imagetools", "create", "--tag", target, reference])
             copies.append(target)
         return copies
+
+
+def mirrored(reference: str, registry: str) -> str:
+    """The name that a public image has in a registry of one's own."""
+    return f"{registry.rstrip('/')}/{reference.partition('/')[2]}"
 
 
 def push_chart(chart: Path, repository: str, out: Path, run: Run) -> None:

@@ -1,7 +1,7 @@
 """What a deployment costs while it does nothing, and what its GPU nodes cost while they work: an estimate.
 
-List prices in USD, on demand, Linux, without free tiers or discounts; the same in us-east-1 and us-west-2, others
-are different. What is paid by use (pictures, logs, metrics, traffic, disks) is left out. Compared in 2026-11 with several
+List prices in USD, on demand, Linux, without free tiers or discounts; the same in us-east-1 and us-west-2, others are
+different. What is paid by use (pictures, logs, metrics, traffic, disks) is left out. Compared in 2026-11 with several
 public price books that quote aws.amazon.com/ec2/pricing/on-demand, /eks/pricing and /vpc/pricing.
 """
 

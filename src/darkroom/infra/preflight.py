@@ -11,6 +11,7 @@ from darkroom.infra import buckets
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.gpu_nodes import check_instance_types, gpu_demands, known_types
+from darkroom.infra.image_check import check_images
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
 from darkroom.infra.quotas import check_quotas
 
@@ -30,7 +31,7 @@ def check(cloud: Cloud | None, config: DarkroomConfig | None) -> list[Finding]:
     if config is None:
         return findings
     findings += _capacity(cloud, config)
-    findings += _images(config, cloud)
+    findings += check_images(cloud, config)
     findings += _guarded("models", lambda: _models(cloud, config))
     return findings
 
@@ -63,23 +64,6 @@ def _capacity(cloud: Cloud, config: DarkroomConfig) -> list[Finding]:
         *check_quotas(cloud, config, demands, known),
         *_guarded("instance types", lambda: check_instance_types(cloud, demands, known)),
     ]
-
-
-def _images(config: DarkroomConfig, cloud: Cloud) -> Iterator[Finding]:
-    """Nobody publishes the queue agent's image for the user; and in China public registries cannot be relied on."""
-    remedy = "darkroom images build && darkroom images push, then set mirrors.imageRegistry in config.yaml"
-    for runtime in config.models_runtime:
-        images = runtime.extra_values.get("runtime", {})
-        own_agent = images.get("queueAgent", {}).get("image", {}).get("repository")
-        own_runtime = images.get("inferenceApi", {}).get("image", {}).get("repository")
-        is_sample = runtime.type in ("sdwebui", "comfyui") and cloud.facts.public_images
-        if not config.mirrors.image_registry and not (own_agent and (own_runtime or is_sample)):
-            yield Finding(Verdict.MISSING, f"images of {runtime.name}", remedy)
-        else:
-            yield Finding(Verdict.GOOD, f"images of {runtime.name}")
-    if not cloud.facts.public_images and not (config.mirrors.karpenter_chart and config.mirrors.keda_chart):
-        remedy = "charts and images of Karpenter and KEDA come from public registries: set mirrors in config.yaml"
-        yield Finding(Verdict.UNKNOWN, "public registries", remedy)
 
 
 def _models(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:

@@ -11,7 +11,13 @@ for folder in "$MODEL_FOLDER"/*/; do
 done
 set -- --api --listen --port 8080 --skip-prepare-environment --no-download-sd-model --opt-sdp-attention
 [ "${API_ONLY:-}" = true ] && set -- "$@" --nowebui
-[ -n "${CONFIG_FILE:-}" ] && set -- "$@" --ui-settings-file "$CONFIG_FILE"
+# Web UI writes its settings whenever one is changed, as on a change of the model: a file that it may not write would
+# make an error of each (modules/api/api.py, set_config).
+if [ -n "${CONFIG_FILE:-}" ]; then
+    cp "$CONFIG_FILE" settings.json
+    chmod u+w settings.json
+    set -- "$@" --ui-settings-file settings.json
+fi
 [ -n "${SD_MODEL_CHECKPOINT:-}" ] && set -- "$@" --ckpt "models/Stable-diffusion/$SD_MODEL_CHECKPOINT"
 # The user's own arguments are several words on purpose.
 # shellcheck disable=SC2086

@@ -60,7 +60,7 @@ def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(fol
     output("config", "init")
     text = output("deploy", "--dry-run", *region)
     assert "create or update the stack sdoneksStack" in text or "create the stack sdoneksStack" in text
-    assert "290.69" in text
+    assert "301.64" in text
     assert text.rstrip().splitlines()[-1] == ("Missing: AWS credentials" if region else "Missing: AWS region")
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml"]
 

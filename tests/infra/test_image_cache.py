@@ -61,7 +61,7 @@ class Play:
     def runs_all(self) -> None:
         self.runs("systemctl stop kubelet")
         for image in IMAGES:
-            self.runs(f"--label io.cri-containerd.image=managed {image}")
+            self.runs(f"--label=io.cri-containerd.image=managed --source={image}")
 
     def stops(self) -> None:
         self.ec2.add_response("stop_instances", {}, {"InstanceIds": [INSTANCE]})

@@ -15,6 +15,7 @@ from darkroom.infra.registry import PushTarget
 from darkroom.infra.synthesis import chart_folder
 from darkroom.testing.loopback_aws import loopback_aws
 
+IMAGES = Path(__file__).parents[2] / "images"
 ECR = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
 
 
@@ -48,24 +49,27 @@ def repositories(cloud: Cloud) -> set[str]:
 def test_images_are_built_pushed_and_mirrored(cloud: Cloud) -> None:
     programs = Programs()
     ran = programs.ran
-    images = Images(programs, Path("images"))
+    images = Images(programs, IMAGES)
     target = push_target("example.com/team", programs, cloud)
     (reference,) = images.build(["queue-agent"], "1.0")
     assert ran.pop() == [
-        "docker", "build", "--tag", "darkroom/queue-agent:1.0", "--file", "images/queue-agent/Dockerfile", ".",
+        "docker", "build", "--platform", "linux/amd64", "--tag", "darkroom/queue-agent:1.0",
+        "--file", str(IMAGES / "queue-agent" / "Dockerfile"), str(IMAGES.parent),
     ]  # fmt: skip
     assert images.push([reference], target) == ["example.com/team/darkroom/queue-agent:1.0"]
     copies = images.mirror(target)
     assert "example.com/team/xray/aws-xray-daemon:3.3.14" in copies
-    assert [command[1] for command in ran] == ["tag", "push", *["pull", "tag", "push"] * len(copies)]
+    assert [command[1] for command in ran] == ["tag", "push", *["buildx"] * len(copies)]
     with pytest.raises(SettingsError, match="there are: queue-agent, inference, sdwebui, comfyui"):
         images.build(["queueagent"], "1.0")
+    with pytest.raises(SettingsError, match="run this in Darkroom's checkout"):
+        Images(programs, Path("elsewhere")).build(["queue-agent"], "1.0")
 
 
 def test_ecr_is_made_ready_before_the_first_push(cloud: Cloud) -> None:
     programs = Programs()
     target = push_target(f"{ECR}/team", programs, cloud)
-    pushed = Images(programs, Path("images")).push(["darkroom/queue-agent:1.0", "darkroom/sdwebui:1.0"], target)
+    pushed = Images(programs, IMAGES).push(["darkroom/queue-agent:1.0", "darkroom/sdwebui:1.0"], target)
     assert pushed == [f"{ECR}/team/darkroom/queue-agent:1.0", f"{ECR}/team/darkroom/sdwebui:1.0"]
     assert programs.ran[0] == ["docker", "login", "--username", "AWS", "--password-stdin", ECR]
     assert [command[1] for command in programs.ran[1:]] == ["tag", "push", "tag", "push"]
@@ -97,10 +101,3 @@ def test_the_chart_is_packaged_and_pushed(tmp_path: Path, repository: str, last:
     assert [command[1] for command in ran] == ["package", last]
     with pytest.raises(SettingsError, match="must begin with oci://"):
         push_chart(chart_folder(), "s3://charts", tmp_path, lambda command: run(list(command)))
-
-
-def test_every_image_that_can_be_built_has_a_dockerfile() -> None:
-    root = Path(__file__).parents[2] / "images"
-    assert {path.parent.name for path in root.glob("*/Dockerfile")} == {
-        "queue-agent", "inference", "sdwebui", "comfyui",
-    }  # fmt: skip

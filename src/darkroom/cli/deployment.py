@@ -23,11 +23,13 @@ from darkroom.infra.cloud import Cloud, Told, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
 from darkroom.infra.costs import AS_OF, fixed_costs
 from darkroom.infra.deployment import Deployment, Step, Wishes, initial_config
+from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.image_cache import CacheRequest, ImageCache
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
-from darkroom.infra.preflight import Finding, Verdict, check
+from darkroom.infra.preflight import check
 from darkroom.infra.registry import PushTarget
 from darkroom.infra.removal import Removal
+from darkroom.infra.versions import darkroom_version
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 config = typer.Typer(no_args_is_help=True, help="Write, check and show config.yaml.")
@@ -217,7 +219,8 @@ def models_upload(
 def cache_build(
     image: Annotated[list[str], typer.Argument(help="The images to cache.")],
     instance_profile: Annotated[
-        str, typer.Option(help="Instance profile with AmazonSSMManagedInstanceCore and the right to pull the images.")
+        str,
+        typer.Option(help="Instance profile with AmazonSSMManagedInstanceCore and AmazonEC2ContainerRegistryPullOnly."),
     ],
     size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB.", min=20)] = 100,
     subnet: Annotated[str | None, typer.Option(help="Subnet to build in.", show_default=False)] = None,
@@ -236,11 +239,13 @@ def images_build(
     name: Annotated[
         list[str] | None, typer.Argument(help=f"Some of {', '.join(BUILDABLE)}.", show_default=False)
     ] = None,
-    tag: Annotated[str, typer.Option(help="Tag of the images.")] = "latest",
+    tag: Annotated[
+        str | None, typer.Option(help="Tag of the images. Default: Darkroom's version.", show_default=False)
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Darkroom's folder images/.")] = Path("images"),
 ) -> None:
     """Build images with docker."""
-    for reference in Images(run_program, folder).build(name or [], tag):
+    for reference in Images(run_program, folder).build(name or [], tag or darkroom_version()):
         typer.echo(reference)
 
 
@@ -330,15 +335,20 @@ def _show_plan(console: Console, found: DarkroomConfig, steps: list[Step], findi
     for step in steps:
         plan.add_row(step.name, step.what if step.is_needed else "[dim]nothing: it is there[/]")
     console.print(plan)
-    costs = Table("each month, without a picture", "USD", title=f"Cost (us-east-1 and us-west-2, {AS_OF})")
+    costs = Table(
+        "each month, without a picture",
+        "USD",
+        title=f"Estimated cost (list prices of us-east-1 and us-west-2, {AS_OF})",
+    )
     known = 0.0
     for cost in fixed_costs(found):
         known += cost.monthly_usd or 0.0
         costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{cost.monthly_usd:.2f}")
-    costs.add_row("[bold]together[/]", f"[bold]{known:.2f}[/]")
+    costs.add_row("pictures, logs, metrics, traffic, disks", "by use")
+    costs.add_row("[bold]together, without what is paid by use[/]", f"[bold]{known:.2f}[/]")
     console.print(costs)
     checks = Table("check", "", "what to do", title="Checks")
-    colours = {Verdict.GOOD: "green", Verdict.MISSING: "red", Verdict.UNKNOWN: "yellow"}
+    colours = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
     for finding in findings:
         checks.add_row(
             escape(finding.subject), f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.remedy)

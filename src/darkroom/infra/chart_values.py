@@ -8,6 +8,7 @@ from typing import Any
 
 from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig
+from darkroom.infra.versions import darkroom_version
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
 
@@ -103,13 +104,25 @@ def _proposed_nodes(bottlerocket_version: str | None) -> dict[str, Any]:
 
 
 def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
-    """Where `darkroom images push` puts the images."""
+    """Where `darkroom images push` puts what `darkroom images build` made, by the tags that it gives."""
+    tag = darkroom_version()
     names = {"sdwebui": "darkroom/sdwebui", "comfyui": "darkroom/comfyui", DIFFUSERS: "darkroom/inference"}
-    values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent"}}}
+    values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent", "tag": tag}}}
     values["queueAgent"]["xray"] = {"daemon": {"image": {"repository": f"{registry}/xray/aws-xray-daemon"}}}
     if runtime.type in names:
-        values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}"}}
+        values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}", "tag": tag}}
     return {"runtime": values}
+
+
+def images_of(registry: str, runtime: RuntimeConfig) -> list[str]:
+    """The images of the runtime's pods that come from that registry; what the user says about an image counts."""
+    found = merge(_images(registry, runtime), runtime.extra_values)["runtime"]
+    images = [found["queueAgent"]["image"], found.get("inferenceApi", {}).get("image", {})]
+    return [
+        f"{image['repository']}@{image['digest']}" if image.get("digest") else f"{image['repository']}:{image['tag']}"
+        for image in images
+        if image.get("repository", "").startswith(f"{registry}/") and image.get("tag")
+    ]
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

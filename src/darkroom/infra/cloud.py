@@ -31,19 +31,20 @@ class Cloud:
     endpoint_url: str | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _clients: dict[str, Any] = field(default_factory=dict)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
-        """A client of that service, made once."""
-        if service not in self._clients:
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A client of that service, made once; in another region for what is kept in one region only."""
+        place = service, region or self.region
+        if place not in self._clients:
             path_style = {"addressing_style": "path"} if self.endpoint_url else {}
-            self._clients[service] = self.session.client(
+            self._clients[place] = self.session.client(
                 cast("Any", service),
-                region_name=self.region,
+                region_name=place[1],
                 endpoint_url=self.endpoint_url,
                 config=Config(retries={"mode": "standard", "max_attempts": 5}, s3=cast("Any", path_style)),
             )
-        return self._clients[service]
+        return self._clients[place]
 
     @cached_property
     def account(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import SettingsError, StackFailure
+from darkroom.infra import versions
 from darkroom.infra.registry import LogIn, PushTarget, RegistryLogin
 
 Run = Callable[[Sequence[str]], None]
@@ -16,13 +17,17 @@ RunWithInput = Callable[[Sequence[str], str], None]
 # Sample images that can be built here, by their folder below `images/`.
 BUILDABLE = ("queue-agent", "inference", "sdwebui", "comfyui")
 CHART_NAME = "darkroom-runtime"
-# What the cluster pulls from public registries, for a registry of one's own to have.
+# What the GPU nodes are, whatever machine the images are built on.
+PLATFORM = "linux/amd64"
+# What the cluster pulls from public registries, for a registry of one's own to have: the defaults of the charts at
+# their pinned versions (karpenter/values.yaml, keda/values.yaml, this project's values.yaml). EKS's own add-ons are not
+# among them: AWS serves those from a registry in each region, also in China.
 PUBLIC_IMAGES = (
     "public.ecr.aws/xray/aws-xray-daemon:3.3.14",
-    "public.ecr.aws/karpenter/controller:1.14.1",
-    "ghcr.io/kedacore/keda:2.20.2",
-    "ghcr.io/kedacore/keda-metrics-apiserver:2.20.2",
-    "ghcr.io/kedacore/keda-admission-webhooks:2.20.2",
+    f"public.ecr.aws/karpenter/controller:{versions.KARPENTER}",
+    f"ghcr.io/kedacore/keda:{versions.KEDA}",
+    f"ghcr.io/kedacore/keda-metrics-apiserver:{versions.KEDA}",
+    f"ghcr.io/kedacore/keda-admission-webhooks:{versions.KEDA}",
 )
 
 
@@ -43,26 +48,42 @@ class Images:
         for name in chosen:
             reference = f"darkroom/{name}:{tag}"
             file = self.folder / name / "Dockerfile"
-            self.run(["docker", "build", "--tag", reference, "--file", str(file), str(self.folder.parent)])
+            if not file.exists():
+                raise SettingsError(
+                    f"{file} is not there: run this in Darkroom's checkout, or name its images/ by --folder"
+                )
+            options = ["--platform", PLATFORM, "--tag", reference, "--file", str(file)]
+            self.run(["docker", "build", *options, str(self.folder.parent)])
             references.append(reference)
         return references
 
     def push(self, references: Sequence[str], registry: PushTarget) -> list[str]:
         """Push local images into a registry, and return their names there."""
-        return [self._copy(reference, registry.reference(reference)) for reference in references]
+        targets = []
+        for reference in references:
+            target = registry.reference(reference)
+            self.run(["docker", "tag", reference, target])
+            self.run(["docker", "push", target])
+            targets.append(target)
+        return targets
 
     def mirror(self, registry: PushTarget, references: Sequence[str] = PUBLIC_IMAGES) -> list[str]:
-        """Copy public images into a registry of one's own, and return their names there."""
+        """Copy public images into a registry of one's own, and return their names there.
+
+        Registry to registry, with all platforms and the same digest: the components' nodes may be Graviton, the GPU
+        nodes are not, and Karpenter's chart asks for its image by digest.
+        """
         copies = []
         for reference in references:
-            self.run(["docker", "pull", reference])
-            copies.append(self._copy(reference, registry.reference(reference.partition("/")[2])))
+            target = registry.reference(name_in_mirror(reference))
+            self.run(["docker", "buildx", "imagetools", "create", "--tag", target, reference])
+            copies.append(target)
         return copies
 
-    def _copy(self, source: str, target: str) -> str:
-        self.run(["docker", "tag", source, target])
-        self.run(["docker", "push", target])
-        return target
+
+def name_in_mirror(reference: str) -> str:
+    """The name of a public image in a registry of one's own, without that registry's address."""
+    return reference.partition("/")[2]
 
 
 def push_chart(chart: Path, repository: str, out: Path, run: Run, registry: PushTarget | None = None) -> None:

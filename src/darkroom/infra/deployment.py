@@ -22,8 +22,9 @@ from darkroom.errors import DarkroomError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.assembly import Assembly, publish
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.models import DEFAULT_MODEL, DEFAULT_MODEL_URL, has_checkpoint, upload_model
-from darkroom.infra.preflight import Finding, Verdict, check
+from darkroom.infra.preflight import check
 from darkroom.infra.stack_operations import StackOperations, Timing
 from darkroom.infra.synthesis import synthesise
 

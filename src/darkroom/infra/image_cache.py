@@ -166,8 +166,15 @@ class ImageCache:
 
 
 def _pull_command(image: str) -> str:
-    """Pull into the kubelet's own namespace, with the label that keeps its garbage collection away."""
+    """Pull into the kubelet's own namespace, with the label that tells Kubernetes' part of containerd of the image.
+
+    Bottlerocket's `host-ctr` does it, with which it pulls its own containers: for ECR it asks for a token with the
+    instance's role. `ctr` could not pull from ECR without a password, which would stay in the history of commands.
+    Source: sources/host-ctr/cmd/host-ctr/main.go of bottlerocket-os/bottlerocket-core-kit, as of 2024-10.
+    """
     pull = (
-        f"ctr -a /run/containerd/containerd.sock -n k8s.io images pull --label io.cri-containerd.image=managed {image}"
+        "host-ctr --containerd-socket=/run/containerd/containerd.sock --namespace=k8s.io pull-image "
+        "--registry-config=/etc/host-containers/host-ctr.toml "
+        f"--label=io.cri-containerd.image=managed --source={image}"
     )
     return f"apiclient exec admin sheltie {pull}"

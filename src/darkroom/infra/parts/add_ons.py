@@ -11,9 +11,9 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from darkroom.infra import versions
 from darkroom.infra.parts.cluster import RUNTIME_TOLERATIONS, Cluster
 
-KEDA_VERSION = "2.20.2"
 KEDA_NAMESPACE = "keda"
 KEDA_OPERATOR = "keda-operator"
 MOUNTPOINT_ADD_ON = "aws-mountpoint-s3-csi-driver"
@@ -51,7 +51,7 @@ class AddOns(Construct):
             "Keda",
             chart="keda",
             repository=repository,
-            version=KEDA_VERSION,
+            version=versions.KEDA,
             namespace=KEDA_NAMESPACE,
             create_namespace=True,
             release="keda",

@@ -15,9 +15,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from darkroom.infra import versions
 from darkroom.infra.parts.cluster import Cluster
 
-VERSION = "1.14.1"
 NAMESPACE = "kube-system"
 SERVICE_ACCOUNT = "karpenter"
 INTERRUPTION_RETENTION_SECONDS = 300
@@ -65,7 +65,7 @@ class Karpenter(Construct):
             "Karpenter",
             chart="karpenter",
             repository=chart_repository,
-            version=VERSION,
+            version=versions.KARPENTER,
             namespace=NAMESPACE,
             create_namespace=False,
             release="karpenter",

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from darkroom.agent.lease import Lease
+from darkroom.agent.spans import NoSpan, Span
 from darkroom.errors import DarkroomError
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
@@ -34,6 +35,7 @@ class Job:
     stop_reason: DarkroomError | None = None
     was_run: bool = False
     settling: bool = False
+    span: Span = field(default_factory=NoSpan, repr=False)
     activity: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def stop(self, reason: DarkroomError) -> None:

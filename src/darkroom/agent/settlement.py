@@ -20,6 +20,7 @@ from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.agent.preparation import NotToBeRun, RecordedEnd
+from darkroom.agent.spans import NoSpans, Spans
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.errors import AlreadyExists
 from darkroom.aws.queue import Queue
@@ -60,6 +61,7 @@ class Settlement:
         dead_letters: Queue | None,
         table: TaskTable | None,
         clock: Clock,
+        spans: Spans | None = None,
     ) -> None:
         self._runtime_name = runtime_name
         self._bucket = bucket
@@ -67,6 +69,7 @@ class Settlement:
         self._dead_letters = dead_letters
         self._table = table
         self._clock = clock
+        self._spans = spans or NoSpans()
 
     async def announce_running(self, job: Job, *, on_topic: bool) -> None:
         """Say that a job has the device. A fault is logged and no more: the task goes on."""
@@ -82,19 +85,22 @@ class Settlement:
 
     async def complete(self, job: Job, generation: Generation) -> None:
         """Store the pictures and end the job as completed."""
-        urls = await asyncio.gather(
-            *(self._store(job, number, output) for number, output in enumerate(generation.outputs, start=1))
-        )
-        notification = Notification(
-            id=job.task.id,
-            status=Status.COMPLETED,
-            runtime=self._runtime_name,
-            result=True,
-            image_url=list(urls),
-            output_url=job.objects.url(job.objects.output_key),
-            context=job.task.context,
-        )
-        await self._end(job, notification, _with_urls(generation, urls))
+        job.span.note(pictures=len(generation.outputs))
+        with self._spans.part("outputs"):
+            urls = await asyncio.gather(
+                *(self._store(job, number, output) for number, output in enumerate(generation.outputs, start=1))
+            )
+            notification = Notification(
+                id=job.task.id,
+                status=Status.COMPLETED,
+                runtime=self._runtime_name,
+                result=True,
+                image_url=list(urls),
+                output_url=job.objects.url(job.objects.output_key),
+                context=job.task.context,
+            )
+            ended = await self._commit(job, notification, _with_urls(generation, urls))
+        await self._tell(job, ended)
 
     async def fail(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, for good."""
@@ -113,11 +119,12 @@ class Settlement:
         """End the job as failed, and move its message to the dead letters with the reason."""
         ended = self._failure(job, Status.FAILED, NotifiedError.of(error))
         ended = await self._commit(job, ended, {})
-        await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
-        await self._record_quietly(job, ended)
-        if ended.result is not True:
-            await self._bury(job.lease, error, job.task.id)
-        await self._persistently(job.lease.acknowledge)
+        with self._spans.part("notify"):
+            await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
+            await self._record_quietly(job, ended)
+            if ended.result is not True:
+                await self._bury(job.lease, error, job.task.id)
+            await self._persistently(job.lease.acknowledge)
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
@@ -175,9 +182,10 @@ class Settlement:
         return await self._persistently(write)
 
     async def _tell(self, job: Job, notification: Notification) -> None:
-        await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
-        # The record and the message do not wait for each other: both follow the notification.
-        await asyncio.gather(self._record_quietly(job, notification), self._persistently(job.lease.acknowledge))
+        with self._spans.part("notify"):
+            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
+            # The record and the message do not wait for each other: both follow the notification.
+            await asyncio.gather(self._record_quietly(job, notification), self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}")
 
     async def _publish(self, notification: Notification, submission_id: str) -> None:
@@ -252,7 +260,9 @@ class Settlement:
 
     def _log_end(self, job: Job, notification: Notification, action: str) -> None:
         fields: dict[str, Any] = dict(job.log_fields)
+        job.span.note(outcome=notification.status.value)
         if notification.error:
+            job.span.fail(notification.error.type)
             fields["error"] = notification.error.type
             fields["reason"] = notification.error.message
         fields["seconds"] = round(self._clock.monotonic() - job.received_at, 3)

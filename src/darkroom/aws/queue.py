@@ -109,8 +109,18 @@ class Queue:
                 QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
 
-    async def send(self, body: str, attributes: Mapping[str, str] | None = None, delay_seconds: int = 0) -> None:
-        """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900)."""
+    async def send(
+        self,
+        body: str,
+        attributes: Mapping[str, str] | None = None,
+        delay_seconds: int = 0,
+        *,
+        trace_header: str | None = None,
+    ) -> None:
+        """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900).
+
+        `trace_header`, in X-Ray's form, makes it a part of a trace.
+        """
         with translated(f"sending to {self.url}"):
             await self._client.send_message(
                 QueueUrl=self.url,
@@ -121,6 +131,9 @@ class Queue:
                     name: {"DataType": "Number" if name == SIZE_ATTRIBUTE else "String", "StringValue": value}
                     for name, value in (attributes or {}).items()
                 },
+                MessageSystemAttributes={}
+                if trace_header is None
+                else {"AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}},
             )
 
     async def read_attributes(self) -> QueueAttributes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
@@ -32,6 +32,7 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun, Preparation
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Span, Spans
+from darkroom.agent.sweep import Sweep
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import (
     AwsFailure,
@@ -95,6 +96,7 @@ class AgentParts:
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
     spans: Spans = field(default_factory=NoSpans)
+    sweep: Sweep | None = None
     notify_when_running: bool = False
     receive_wait_seconds: int = LONGEST_WAIT_SECONDS
     model_window: int = 1
@@ -133,16 +135,31 @@ class Agent:
 
     async def run(self) -> None:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
-        while not self._stopping.is_set():
-            if not await self._wait_until_ready():
-                break
-            for message in await self._fetching.next_messages():
-                if self._stopping.is_set():
-                    await self._hand_back(self._lease(message))
-                else:
-                    self._start(message)
-        while self._handlers:
-            await asyncio.wait(self._handlers)
+        async with self._sweeping():
+            while not self._stopping.is_set():
+                if not await self._wait_until_ready():
+                    break
+                for message in await self._fetching.next_messages():
+                    if self._stopping.is_set():
+                        await self._hand_back(self._lease(message))
+                    else:
+                        self._start(message)
+            while self._handlers:
+                await asyncio.wait(self._handlers)
+
+    @contextlib.asynccontextmanager
+    async def _sweeping(self) -> AsyncIterator[None]:
+        """Look after the dead letters for the body of the `async with`."""
+        if self._parts.sweep is None:
+            yield
+            return
+        sweeping = asyncio.create_task(self._parts.sweep.run(self._stopping), name="sweep")
+        try:
+            yield
+            await asyncio.wait((sweeping,), timeout=_INTERRUPT_SECONDS)  # so that no letter is left held
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
 
     async def stop(self, grace_seconds: float) -> None:
         """Stop receiving; give back what waits; finish what runs if it ends within `grace_seconds`, else give it back.

@@ -19,6 +19,7 @@ from darkroom.tasks.task import Task
 class Job:
     """A task that was read from a message, and everything that the agent knows about it.
 
+    `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
     down; from then on only a lost lease stops it.
@@ -30,6 +31,7 @@ class Job:
     objects: TaskObjects
     tries: Tries
     received_at: float
+    submitted_at: float
     prepared: Prepared | None = None
     overtaken: int = 0
     stop_reason: DarkroomError | None = None

@@ -20,6 +20,7 @@ from darkroom.agent.intake import Intake
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
+from darkroom.agent.sweep import Sweep
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
 from darkroom.errors import AwsFailure, AwsRefused, MissingExtra
@@ -96,15 +97,29 @@ async def open_agent(
 
         links = LinkFetcher(settings.links, read_s3)
         stack.push_async_callback(links.close)
+        dead_letters = await _dead_letters(aws, settings, attributes)
         settlement = Settlement(
             runtime_name=settings.runtime_name,
             bucket=bucket,
             topic=aws.topic(settings.topic_arn),
-            dead_letters=await _dead_letters(aws, settings, attributes),
+            dead_letters=dead_letters,
             table=table,
             clock=clock,
             spans=spans,
         )
+        intake = Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock)
+        sweep = None
+        if dead_letters is not None and settings.sweep_seconds is not None:
+            sweep = Sweep(
+                dead_letters,
+                intake,
+                settlement,
+                maximum_receives=attributes.maximum_receives,
+                visibility_seconds=attributes.visibility_timeout_seconds,
+                pause_seconds=settings.sweep_seconds,
+                clock=clock,
+                spans=spans,
+            )
         limits = TimeLimits(
             default_seconds=settings.task_timeout_seconds,
             maximum_seconds=settings.task_timeout_limit_seconds,
@@ -114,7 +129,7 @@ async def open_agent(
             AgentParts(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
-                intake=Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock),
+                intake=intake,
                 preparation=Preparation(runtime, links, bucket, table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
@@ -123,6 +138,7 @@ async def open_agent(
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,
                 spans=spans,
+                sweep=sweep,
                 notify_when_running=settings.notify_when_running,
                 receive_wait_seconds=settings.receive_wait_seconds,
                 model_window=settings.model_window if settings.dynamic_model else 1,

@@ -28,6 +28,7 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
 from darkroom.logs import log
+from darkroom.policy.dead_letters import letter_attributes
 from darkroom.policy.media_types import UNKNOWN, recognise
 from darkroom.policy.object_keys import output_location
 from darkroom.policy.outcomes import backoff_seconds
@@ -123,14 +124,14 @@ class Settlement:
             await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
             await self._record_quietly(job, ended)
             if ended.result is not True:
-                await self._bury(job.lease, error, job.task.id)
+                await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
             await self._persistently(job.lease.acknowledge)
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
         """Move a message that is no task to the dead letters, and tell of it where its task's id could be read."""
         error = unreadable.error
-        await self._bury(lease, error, unreadable.task_id)
+        await self._bury(lease, error, unreadable.submission_id, unreadable.task_id)
         if unreadable.task_id is not None:
             notification = Notification(
                 id=unreadable.task_id[:256],
@@ -203,7 +204,7 @@ class Settlement:
             runtime=self._runtime_name,
             tasktype=job.task.kind,
             output_location=output_location(self._bucket.name, job.task.prefix, job.task.id),
-            created_at=job.lease.message.sent_at,
+            created_at=job.submitted_at,
             updated_at=self._clock.now(),
             image_url=notification.image_url or [],
             output_url=notification.output_url or None,
@@ -219,22 +220,16 @@ class Settlement:
         except AwsFailure as error:
             log(logging.ERROR, "task.record_failed", str(error), **job.log_fields)
 
-    async def _bury(self, lease: Lease, error: DarkroomError, task_id: str | None) -> None:
+    async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:
         if self._dead_letters is None:
             log(logging.ERROR, "message.no_dead_letters", str(error), message_id=lease.message.message_id)
             return
         dead_letters = self._dead_letters
         message = lease.message
-        # SQS takes ten attributes; the message's own come back with it when it is put into its queue again.
-        attributes = {
-            **dict(list(message.attributes.items())[:5]),
-            "dead_letter_type": error.type,
-            "dead_letter_reason": _printable(str(error)),
-            "dead_letter_received": str(message.received),
-        }
-        if task_id:
-            attributes["dead_letter_task_id"] = _printable(task_id)[:256]
-        await self._persistently(lambda: dead_letters.send(message.body, attributes))
+        attributes = letter_attributes(
+            message.attributes, submission_id=submission_id, error=error, received=message.received, task_id=task_id
+        )
+        await self._persistently(lambda: dead_letters.send(message.body, attributes, trace_header=message.trace_header))
 
     def _failure(self, job: Job, status: Status, error: NotifiedError) -> Notification:
         return Notification(
@@ -285,8 +280,3 @@ def _bounded(error: NotifiedError) -> NotifiedError:
     if len(error.message) <= _LONGEST_ERROR_TEXT:
         return error
     return msgspec.structs.replace(error, message=error.message[:_LONGEST_ERROR_TEXT] + " …")
-
-
-def _printable(text: str) -> str:
-    """Text that an SQS attribute takes: not empty, no control characters, and not without end."""
-    return "".join(character if character.isprintable() else " " for character in text[:1024]) or "-"

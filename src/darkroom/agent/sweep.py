@@ -99,7 +99,7 @@ class Sweep:
         return told
 
     async def _look_at(self, message: ReceivedMessage) -> bool:
-        """Tell how the letter's task ended, unless that was told; return whether there was this to do, and it was done."""
+        """Tell how the letter's task ended, unless that was told; return whether it was told now."""
         if is_labelled(message.attributes):
             return False
         received = self._maximum_receives or message.received

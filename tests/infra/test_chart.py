@@ -143,6 +143,25 @@ def test_the_guides_runtime_types_render_as_agreed(chart: Chart, name: str, runt
     assert rendered == file.read_text(), "see the difference; if it is meant: WRITE_GOLDEN=1 pytest ..."
 
 
+@pytest.mark.parametrize("spelled", ["xray", "XRay"])
+def test_traces_go_from_the_agent_to_a_collector_beside_it_unless_switched_off(chart: Chart, spelled: str) -> None:
+    on = chart.render(values_for(SDWEBUI))
+    pod = kinds(on)["Deployment"]["spec"]["template"]["spec"]
+    (collector,) = (container for container in pod["initContainers"] if container["name"] == "trace-collector")
+    (text,) = (entry["value"] for entry in collector["env"] if entry["name"] == "AOT_CONFIG_CONTENT")
+    configuration = yaml.safe_load(text)
+    agent = next(m for m in on if m["metadata"]["name"] == "sdruntime-agent")["data"]
+    listens = configuration["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert agent["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://{listens}"
+    assert configuration["exporters"]["awsxray"]["region"] == agent["AWS_DEFAULT_REGION"]
+    assert configuration["service"]["pipelines"]["traces"]["exporters"] == ["awsxray"]
+    off = chart.render(values_for(IN_PLACE % f"queueAgent: {{{spelled}: {{enabled: false}}}}"))
+    assert "trace-collector" not in yaml.safe_dump_all(off)
+    agent = next(m for m in off if m["metadata"]["name"] == "sdruntime-agent")["data"]
+    assert agent["DISABLE_XRAY"] == "true"
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in agent
+
+
 def test_models_are_read_without_a_memory_map(chart: Chart) -> None:
     config = next(m for m in chart.render(values_for(SDWEBUI)) if m["metadata"]["name"] == "sdruntime-runtime")
     assert json.loads(config["data"]["config.json"]) == {"disable_mmap_load_safetensors": True}

@@ -105,7 +105,7 @@ def test_images_are_built_pushed_and_mirrored() -> None:
     ]  # fmt: skip
     assert images.push([reference], REGISTRY) == [f"{REGISTRY}/darkroom/queue-agent:1.0"]
     copies = images.mirror(REGISTRY)
-    assert f"{REGISTRY}/xray/aws-xray-daemon:3.3.14" in copies
+    assert f"{REGISTRY}/aws-observability/aws-otel-collector:v0.49.0" in copies
     assert [command[1] for command in ran] == ["tag", "push", *["pull", "tag", "push"] * len(copies)]
     with pytest.raises(SettingsError, match="there are: queue-agent, inference, sdwebui, comfyui"):
         images.build(["queueagent"], "1.0")

@@ -15,7 +15,7 @@ Run = Callable[[Sequence[str]], None]
 BUILDABLE = ("queue-agent", "inference", "sdwebui", "comfyui")
 # What the cluster pulls from public registries, for a registry of one's own to have.
 PUBLIC_IMAGES = (
-    "public.ecr.aws/xray/aws-xray-daemon:3.3.14",
+    "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0",
     "public.ecr.aws/karpenter/controller:1.14.1",
     "ghcr.io/kedacore/keda:2.20.2",
     "ghcr.io/kedacore/keda-metrics-apiserver:2.20.2",

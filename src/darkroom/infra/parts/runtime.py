@@ -140,9 +140,5 @@ def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, traci
         ),
     ]
     if tracing:
-        statements.append(
-            iam.PolicyStatement(
-                sid="Trace", actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
-            )
-        )
+        statements.append(iam.PolicyStatement(sid="Trace", actions=["xray:PutTraceSegments"], resources=["*"]))
     return statements

@@ -21,7 +21,7 @@ def _no_real_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test may reach, or be changed by, the account of the person who runs it."""
     kept = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(("AWS_", "DARKROOM_")):
+        if name.startswith(("AWS_", "DARKROOM_", "OTEL_")):
             del os.environ[name]
     os.environ.update(CREDENTIALS)
     nowhere = tmp_path_factory.mktemp("aws")

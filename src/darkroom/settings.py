@@ -37,7 +37,10 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored."""
+    """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
+
+    `traces_url` takes traces by OTLP over HTTP; None: they are not made.
+    """
 
     aws: AwsSettings
     links: LinkSettings
@@ -48,13 +51,14 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_type: str
     base_url: str
     dynamic_model: bool = False
-    tracing: bool = True
+    traces_url: str | None = None
     notify_when_running: bool = False
     dead_letter_queue_url: str | None = None
     task_table: str | None = None
     task_timeout_seconds: float = 300.0
     task_timeout_limit_seconds: float = 3600.0
     task_expiry_seconds: float | None = None
+    sweep_seconds: float | None = 60.0
     grace_period_seconds: float = 100.0
     receive_wait_seconds: int = 20
     model_window: int = 10
@@ -108,13 +112,14 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         runtime_type=runtime_type,
         base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
         dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
-        tracing=not read.boolean("DISABLE_XRAY", False),
+        traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),
         notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),
         dead_letter_queue_url=read.optional_text("DARKROOM_DEAD_LETTER_QUEUE_URL"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         task_timeout_seconds=read.number("DARKROOM_TASK_TIMEOUT_SECONDS", float, 300.0, at_least=1),
         task_timeout_limit_seconds=read.number("DARKROOM_TASK_TIMEOUT_LIMIT_SECONDS", float, 3600.0, at_least=1),
         task_expiry_seconds=read.number("DARKROOM_TASK_EXPIRY_SECONDS", float, 0.0, at_least=0) or None,
+        sweep_seconds=read.number("DARKROOM_SWEEP_SECONDS", float, 60.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
         receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 20, at_least=0),
         model_window=read.number("DARKROOM_MODEL_WINDOW", int, 10, at_least=1),
@@ -180,6 +185,14 @@ def read_client_settings(environment: Mapping[str, str]) -> ClientSettings:
 def _aws(read: _Reader) -> AwsSettings:
     region = read.text("AWS_DEFAULT_REGION", read.optional_text("AWS_REGION"))
     return AwsSettings(region=region, endpoint_url=read.optional_text("AWS_ENDPOINT_URL"))
+
+
+def _traces_url(read: _Reader) -> str | None:
+    """Where traces go, by OpenTelemetry's own variables: the whole URL, or the one that its usual path is added to."""
+    base = read.optional_text("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return read.optional_text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (
+        None if base is None else f"{base.rstrip('/')}/v1/traces"
+    )
 
 
 def _front_door(read: _Reader) -> FrontDoorSettings:

@@ -37,7 +37,7 @@ def main() -> int:
         longest_outage_seconds=options.longest_outage,
     )
     for name in list(os.environ):
-        if name.startswith(("AWS_", "DARKROOM_")):
+        if name.startswith(("AWS_", "DARKROOM_", "OTEL_")):
             del os.environ[name]
     os.environ.update(CREDENTIALS)
     folder = Path(tempfile.mkdtemp(prefix="darkroom-chaos-"))

@@ -190,6 +190,7 @@ class _Run:
             "DARKROOM_TASK_TABLE": provisioned.table,
             "DARKROOM_RECEIVE_WAIT_SECONDS": "1",
             "DARKROOM_TASK_TIMEOUT_SECONDS": "2",
+            "DARKROOM_SWEEP_SECONDS": "2",
         }
 
     async def _look_around(self) -> None:

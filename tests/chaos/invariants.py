@@ -13,6 +13,7 @@ from darkroom.tasks.task import Status
 from tests.chaos.plan import Fate, PlannedTask
 
 _MOST_EXAMPLES = 5
+_SET_ASIDE = (Fate.POISON, Fate.UNREADABLE, Fate.MOVED)
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -105,10 +106,10 @@ def _wrong_letters(tasks: Sequence[PlannedTask], letters: Sequence[DeadLetter]) 
     found = Counter(letter.task_id for letter in letters)
     for letter in letters:
         fate = fates.get(letter.task_id or "")
-        if fate not in (Fate.POISON, Fate.UNREADABLE):
+        if fate not in _SET_ASIDE:
             yield f"{letter.task_id} ({fate}) is there: {letter.type}: {letter.reason}"
         elif letter.type == MOVED_BY_SQS:
             yield f"{letter.task_id} ({fate}) was moved by SQS, in silence"
     for task in tasks:
-        if task.fate in (Fate.POISON, Fate.UNREADABLE) and not found[task.task_id]:
+        if task.fate in _SET_ASIDE and not found[task.task_id]:
             yield f"{task.task_id} ({task.fate}) is missing"

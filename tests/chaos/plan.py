@@ -45,8 +45,10 @@ class Fate(StrEnum):
     REFUSED = "refused"  # as failed, on its first try: the request is bad
     POISON = "poison"  # as failed after every try, and among the dead letters
     UNREADABLE = "unreadable"  # as failed, and among the dead letters, untried
+    MOVED = "moved"  # the same: SQS has set it aside by itself, and told nobody
 
 
+_MOVED_EVERY = 50
 # Found in a prompt, it makes the fake runtime fail.
 POISON_PROMPT = "poison"
 
@@ -96,6 +98,8 @@ def planned_tasks(plan: ChaosPlan) -> list[PlannedTask]:
     for number in range(plan.tasks):
         # Some of everything in a run of any size, and early enough for a poisoned task to use up its tries.
         fate = fates[number] if number < len(fates) else chance.choices(fates, [100, 2, 1, 1])[0]
+        if number % _MOVED_EVERY == len(fates):
+            fate = Fate.MOVED
         pictures = chance.choice([1, 1, 1, 2])
         content: dict[str, Any] = {
             "prompt": POISON_PROMPT if fate is Fate.POISON else f"picture {number}",

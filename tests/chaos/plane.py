@@ -57,7 +57,11 @@ class ChaosPlane:
             await self.bucket.put(pointer.key, text.encode(), "application/json")
             text, size = encode_pointer(pointer), len(text)
         for _ in range(2 if planned.doubled else 1):
-            await self._topic.publish(text, {"runtime": RUNTIME, "submission_id": planned.submission_id}, size)
+            attributes = {"runtime": RUNTIME, "submission_id": planned.submission_id}
+            if planned.fate is Fate.MOVED:
+                await self.dead_letters.send(text, attributes)
+            else:
+                await self._topic.publish(text, attributes, size)
 
     async def hear(self) -> list[Heard]:
         """The next notifications, if some come within a second."""

@@ -14,8 +14,7 @@ import pytest
 import yaml
 
 from darkroom.config.schemas import chart_schema, config_schema
-from darkroom.infra.parts.add_ons import KEDA_VERSION
-from darkroom.infra.parts.karpenter import VERSION
+from darkroom.infra import versions
 from tests.infra.chart import CHART, Chart, kinds, values_for
 from tests.infra.chart_matrix import COMFYUI, SDWEBUI, VALUES
 
@@ -78,8 +77,8 @@ def test_the_api_servers_would_take_every_manifest(chart: Chart, tmp_path: Path)
 def test_the_schemas_were_compared_with_the_versions_that_are_deployed() -> None:
     """The packages' schemas are a little older; who deploys other versions compares anew what the chart uses."""
     described = json.loads((HERE / "manifests" / "package.json").read_text())["description"]
-    assert f"KEDA {KEDA_VERSION}" in described
-    assert f"Karpenter {VERSION}" in described
+    assert f"KEDA {versions.KEDA}" in described
+    assert f"Karpenter {versions.KARPENTER}" in described
 
 
 @pytest.mark.parametrize(("name", "runtime"), [("sdwebui", SDWEBUI), ("comfyui", COMFYUI)])

@@ -5,8 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+import yaml
+
 from tests.infra.chart import Chart, container, kinds, values_for
 from tests.infra.chart_matrix import COMFYUI, IN_PLACE, SDWEBUI, VALUES
+
+
+def agent_environment(manifests: list[dict[str, Any]]) -> dict[str, str]:
+    """What the chart tells the agent of `sdruntime`."""
+    data: dict[str, str] = next(m["data"] for m in manifests if m["metadata"]["name"] == "sdruntime-agent")
+    return data
 
 
 def test_models_are_read_without_a_memory_map(chart: Chart) -> None:
@@ -27,7 +36,7 @@ def test_the_runtime_outlives_the_agent(chart: Chart) -> None:
     pod = kinds(manifests)["Deployment"]["spec"]["template"]["spec"]
     assert container(manifests, "inference-api")["restartPolicy"] == "Always"
     assert [container["name"] for container in pod["containers"]] == ["queue-agent"]
-    grace = int(kinds_of_agent(chart)["DARKROOM_GRACE_PERIOD_SECONDS"])
+    grace = int(agent_environment(chart.render(VALUES["sdwebui"]))["DARKROOM_GRACE_PERIOD_SECONDS"])
     assert grace < pod["terminationGracePeriodSeconds"] <= 120
 
 
@@ -70,9 +79,22 @@ def test_sdwebui_can_write_its_settings_back(chart: Chart) -> None:
     assert "emptyDir" in next(volume for volume in volumes if volume["name"] == mount["name"])
 
 
-def test_the_trace_daemon_knows_its_region(chart: Chart) -> None:
-    daemon = container(chart.render(VALUES["sdwebui"]), "xray-daemon")
-    assert {"name": "AWS_REGION", "value": "us-west-2"} in daemon["env"]
+@pytest.mark.parametrize("spelled", ["xray", "XRay"])
+def test_traces_go_from_the_agent_to_a_collector_beside_it_unless_switched_off(chart: Chart, spelled: str) -> None:
+    on = chart.render(VALUES["sdwebui"])
+    collector = container(on, "trace-collector")
+    (text,) = (entry["value"] for entry in collector["env"] if entry["name"] == "AOT_CONFIG_CONTENT")
+    configuration = yaml.safe_load(text)
+    agent = agent_environment(on)
+    listens = configuration["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    assert agent["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://{listens}"
+    assert configuration["exporters"]["awsxray"]["region"] == agent["AWS_DEFAULT_REGION"]
+    assert configuration["service"]["pipelines"]["traces"]["exporters"] == ["awsxray"]
+    off = chart.render(values_for(IN_PLACE % f"queueAgent: {{{spelled}: {{enabled: false}}}}"))
+    assert "trace-collector" not in yaml.safe_dump_all(off)
+    agent = agent_environment(off)
+    assert agent["DISABLE_XRAY"] == "true"
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in agent
 
 
 def test_a_first_deployment_starts_no_node(chart: Chart) -> None:
@@ -123,12 +145,6 @@ def test_containers_have_no_more_rights_than_they_need(chart: Chart) -> None:
             if entry["name"] != "inference-api":  # the user's image, which may write beside its code
                 assert context["readOnlyRootFilesystem"] is True
                 assert context["runAsNonRoot"] is True
-
-
-def kinds_of_agent(chart: Chart) -> dict[str, str]:
-    manifests = chart.render(values_for(SDWEBUI))
-    data: dict[str, str] = next(m["data"] for m in manifests if m["metadata"]["name"] == "sdruntime-agent")
-    return data
 
 
 def test_two_runtimes_have_two_volume_handles(chart: Chart) -> None:

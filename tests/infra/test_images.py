@@ -58,7 +58,7 @@ def test_images_are_built_pushed_and_mirrored(cloud: Cloud) -> None:
     ]  # fmt: skip
     assert images.push([reference], target) == ["example.com/team/darkroom/queue-agent:1.0"]
     copies = images.mirror(target)
-    assert "example.com/team/xray/aws-xray-daemon:3.3.14" in copies
+    assert "example.com/team/aws-observability/aws-otel-collector:v0.49.0" in copies
     assert [command[1] for command in ran] == ["tag", "push", *["buildx"] * len(copies)]
     with pytest.raises(SettingsError, match="there are: queue-agent, inference, sdwebui, comfyui"):
         images.build(["queueagent"], "1.0")

@@ -89,8 +89,7 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
         ("RuntimesdruntimeRole", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
                                   "sqs:GetQueueAttributes", "sqs:SendMessage", "s3:GetObject", "s3:PutObject",
                                   "s3:ListBucket", "s3:AbortMultipartUpload", "sns:Publish", "dynamodb:GetItem",
-                                  "dynamodb:PutItem",
-                                  "dynamodb:UpdateItem", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
+                                  "dynamodb:PutItem", "dynamodb:UpdateItem", "xray:PutTraceSegments"}),
     ],
 )  # fmt: skip
 def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, expected: set[str]) -> None:
@@ -101,6 +100,15 @@ def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, ex
         for action in listed(statement["Action"])
     }
     assert actions == expected
+
+
+def test_the_agents_of_a_runtime_can_take_what_sqs_moved_to_its_dead_letters(template: Template) -> None:
+    (resources,) = (
+        json.dumps(statement["Resource"])
+        for name, statement in statements(template)
+        if name.startswith("RuntimesdruntimeRole") and "sqs:ReceiveMessage" in listed(statement["Action"])
+    )
+    assert "DeadLetterssdruntime" in resources
 
 
 def test_the_agents_of_one_runtime_cannot_take_the_tasks_of_another(template: Template) -> None:

@@ -20,7 +20,7 @@ AGENT = {
 def test_the_guides_chart_is_enough_for_an_agent() -> None:
     settings = read_agent_settings(AGENT)
     assert settings.base_url == "http://localhost:8080/sdapi/v1/"
-    assert (settings.dynamic_model, settings.tracing, settings.notify_when_running) == (False, True, False)
+    assert (settings.dynamic_model, settings.traces_url, settings.notify_when_running) == (False, None, False)
     assert settings.links.buckets == ("outputbucket",)
     assert read_agent_settings({**AGENT, "RUNTIME_TYPE": "ComfyUI"}).base_url == "localhost:8080"
 

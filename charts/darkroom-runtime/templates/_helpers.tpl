@@ -121,6 +121,36 @@ darkroom/runtime-type: {{ .Values.runtime.type | quote }}
 {{- printf "%s-models-%s" (include "runtime.fullname" .) (list .Values.global.awsRegion $source | toJson | sha256sum | trunc 8) -}}
 {{- end -}}
 
+{{/* What the collector does: from the agent to X-Ray, and nothing else. Local mode asks no instance for its metadata. */}}
+{{- define "runtime.traceCollector" -}}
+receivers:
+  otlp:
+    protocols:
+      http:
+        endpoint: 127.0.0.1:4318
+processors:
+  memory_limiter:
+    check_interval: 1s
+    limit_mib: 192
+    spike_limit_mib: 48
+  batch:
+    timeout: 1s
+exporters:
+  awsxray:
+    region: {{ .Values.global.awsRegion }}
+    local_mode: true
+    indexed_attributes: [darkroom.task_id, darkroom.runtime, darkroom.outcome]
+service:
+  telemetry:
+    metrics:
+      level: none
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: [awsxray]
+{{- end -}}
+
 {{- define "runtime.claimName" -}}
 {{- .Values.runtime.persistence.existingClaim | default (include "runtime.models" .) -}}
 {{- end -}}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
@@ -31,6 +31,8 @@ from darkroom.agent.lease import Lease
 from darkroom.agent.pace import Pace
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun, Preparation
 from darkroom.agent.settlement import Settlement
+from darkroom.agent.spans import NoSpans, Span, Spans
+from darkroom.agent.sweep import Sweep
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import (
     AwsFailure,
@@ -93,6 +95,8 @@ class AgentParts:
     health: Health
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
+    spans: Spans = field(default_factory=NoSpans)
+    sweep: Sweep | None = None
     notify_when_running: bool = False
     receive_wait_seconds: int = LONGEST_WAIT_SECONDS
     model_window: int = 1
@@ -131,16 +135,31 @@ class Agent:
 
     async def run(self) -> None:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
-        while not self._stopping.is_set():
-            if not await self._wait_until_ready():
-                break
-            for message in await self._fetching.next_messages():
-                if self._stopping.is_set():
-                    await self._hand_back(self._lease(message))
-                else:
-                    self._start(message)
-        while self._handlers:
-            await asyncio.wait(self._handlers)
+        async with self._sweeping():
+            while not self._stopping.is_set():
+                if not await self._wait_until_ready():
+                    break
+                for message in await self._fetching.next_messages():
+                    if self._stopping.is_set():
+                        await self._hand_back(self._lease(message))
+                    else:
+                        self._start(message)
+            while self._handlers:
+                await asyncio.wait(self._handlers)
+
+    @contextlib.asynccontextmanager
+    async def _sweeping(self) -> AsyncIterator[None]:
+        """Look after the dead letters for the body of the `async with`."""
+        if self._parts.sweep is None:
+            yield
+            return
+        sweeping = asyncio.create_task(self._parts.sweep.run(self._stopping), name="sweep")
+        try:
+            yield
+            await asyncio.wait((sweeping,), timeout=_INTERRUPT_SECONDS)  # so that no letter is left held
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
 
     async def stop(self, grace_seconds: float) -> None:
         """Stop receiving; give back what waits; finish what runs if it ends within `grace_seconds`, else give it back.
@@ -205,11 +224,17 @@ class Agent:
             logger.error("a fault in Darkroom; the message comes back by itself", exc_info=handler.exception())
 
     async def _handle(self, lease: Lease, received_at: float) -> None:
-        """Walk one message from its receipt to its end."""
+        """Walk one message from its receipt to its end, within a span of its own."""
+        with self._parts.spans.task(lease.message) as span:
+            await self._walk(lease, received_at, span)
+
+    async def _walk(self, lease: Lease, received_at: float, span: Span) -> None:
         try:
-            job = await self._read(lease)
+            job = await self._read(lease, span)
             if job is None:
                 return
+            job.span = span
+            span.note(task_id=job.task.id, kind=job.task.kind.value, submission_id=job.delivery.submission_id)
             if self._stopping.is_set():
                 await self._hand_back(lease)
                 return
@@ -233,6 +258,7 @@ class Agent:
                 self._parts.health.runtime_has_fault(self._parts.runtime.fault)
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
+            span.fail(error.type)
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
             if isinstance(error, AwsUnavailable):
                 await self._hand_back(lease, outage_seconds(lease.message.received, self._clock.chance()))
@@ -245,16 +271,18 @@ class Agent:
         self._fetching.arriving.discard(lease)
         self._device.changed.set()
 
-    async def _read(self, lease: Lease) -> Job | None:
+    async def _read(self, lease: Lease, span: Span) -> Job | None:
         """Read the message; settle one that cannot be read or was tried too often."""
         tries = self._parts.intake.tries(lease.message)
         try:
             found = await self._parts.intake.read(lease)
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
+            span.fail(error.type)
             await self._hand_back(lease, outage_seconds(tries.received, self._clock.chance()))
             return None
         if isinstance(found, Unreadable):
+            span.fail(found.error.type)
             await self._parts.settlement.bury_unreadable(lease, found)
             return None
         return found
@@ -266,7 +294,8 @@ class Agent:
             tries = job.tries.received - 1
             await parts.settlement.dead_letter(job, GenerationFailed(f"none of {tries} tries came to an end"))
             return
-        ready = await parts.preparation.prepare(job)
+        with parts.spans.part("inputs"):
+            ready = await parts.preparation.prepare(job)
         if isinstance(ready, AlreadyDone):
             job.settling = True
             await parts.settlement.repeat(job, ready.notification)
@@ -279,7 +308,8 @@ class Agent:
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
         with parts.budget.holding(ready.size_bytes):
             result = await self._run_on_device(job, ready)
-        generation = await parts.runtime.collect(result)
+        with parts.spans.part("collect"):
+            generation = await parts.runtime.collect(result)
         del result
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
@@ -296,7 +326,8 @@ class Agent:
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
                 )
-                return await self._run(job, prepared)
+                with self._parts.spans.part("generate", **_facts(job, prepared)):
+                    return await self._run(job, prepared)
         finally:
             if announcing is not None:
                 await announcing  # "running" must be told and recorded before the end is, whatever the end
@@ -378,12 +409,14 @@ class Agent:
             await self._parts.settlement.skip(job, NotToBeRun(Status.CANCELLED, str(reason)))
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
+            job.span.note(outcome="given_back")
             await self._hand_back(job.lease)
 
     async def _after_failure(self, job: Job, error: DarkroomError) -> None:
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
             await self._hand_back(job.lease)
             return
+        job.span.fail(error.type)
         if isinstance(error, LeaseLost):
             log(logging.WARNING, "task.lease_lost", str(error), **job.log_fields)
             return
@@ -407,6 +440,11 @@ def _uncancel() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
+
+
+def _facts(job: Job, prepared: Prepared) -> dict[str, str | int]:
+    facts: dict[str, str | int] = {"task_id": job.task.id, "kind": job.task.kind.value}
+    return facts if prepared.model is None else {**facts, "model": prepared.model}
 
 
 def _size(generation: Generation) -> int:

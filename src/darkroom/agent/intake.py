@@ -15,7 +15,7 @@ from darkroom.policy.admission import Refused, readmit
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
 from darkroom.policy.outcomes import Tries
-from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, unwrap
+from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, first_sent_at, unwrap
 
 # SQS itself takes 1 MiB; only an offloaded payload can be larger, and the API lets 6 MB in.
 MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
@@ -68,6 +68,7 @@ class Intake:
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
             tries=self.tries(message),
             received_at=received_at,
+            submitted_at=first_sent_at(message.attributes, message.sent_at),
         )
 
     async def _payload(self, delivery: Delivery) -> str | bytes:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from darkroom.agent.lease import Lease
+from darkroom.agent.spans import NoSpan, Span
 from darkroom.errors import DarkroomError
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
@@ -18,6 +19,7 @@ from darkroom.tasks.task import Task
 class Job:
     """A task that was read from a message, and everything that the agent knows about it.
 
+    `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
     down; from then on only a lost lease stops it.
@@ -29,11 +31,13 @@ class Job:
     objects: TaskObjects
     tries: Tries
     received_at: float
+    submitted_at: float
     prepared: Prepared | None = None
     overtaken: int = 0
     stop_reason: DarkroomError | None = None
     was_run: bool = False
     settling: bool = False
+    span: Span = field(default_factory=NoSpan, repr=False)
     activity: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def stop(self, reason: DarkroomError) -> None:

@@ -14,7 +14,7 @@ from darkroom.agent.clock import Clock
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.errors import AwsFailure, AwsUnavailable, LeaseLost
 from darkroom.logs import log
-from darkroom.tasks.message import SUBMISSION_ATTRIBUTE
+from darkroom.tasks.message import FIRST_SENT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, copied_attributes, first_sent_at
 
 # Extended after a third of the time, so that two extensions may fail before the third one is too late.
 _EXTENSIONS_PER_TIMEOUT = 3
@@ -80,18 +80,23 @@ class Lease:
         """Let the same submission begin anew after `delay_seconds`, as if it had never been received.
 
         SQS counts receives for ever, and moves a message that has used them up in silence. So it gets a copy with a
-        count of its own, first, and is deleted, second. Where that cannot be done, it is given back as it is.
+        count of its own, first, and is deleted, second. The copy stays in its trace, and its time in the queue goes on.
+        Where that cannot be done, it is given back as it is.
         """
         await self._stop_keeping()
         message = self.message
         # A raw message without an id of its own goes by SQS's, which the copy must bring along.
-        submission_id = message.attributes.get(SUBMISSION_ATTRIBUTE) or message.message_id
+        own = {
+            SUBMISSION_ATTRIBUTE: message.attributes.get(SUBMISSION_ATTRIBUTE) or message.message_id,
+            FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
+        }
         try:
             await self._queue.send(
                 message.body,
-                {**message.attributes, SUBMISSION_ATTRIBUTE: submission_id},
+                copied_attributes(own, message.attributes),
                 delay_seconds,
                 group=message.group,
+                trace_header=message.trace_header,
             )
             await self._queue.delete(message.receipt_handle)
         except AwsFailure as error:

@@ -73,7 +73,7 @@ class Preparation:
             done = await self.find_end(job)
             if done is not None:
                 return done
-        waited = self._clock.now() - job.lease.message.sent_at
+        waited = self._clock.now() - job.submitted_at
         if self._limits.expiry_seconds is not None and waited > self._limits.expiry_seconds:
             return NotToBeRun(
                 Status.EXPIRED, f"waited {waited:.0f} s in the queue; the limit is {self._limits.expiry_seconds:g} s"

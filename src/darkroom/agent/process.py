@@ -19,9 +19,11 @@ from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
+from darkroom.agent.spans import NoSpans, Spans
+from darkroom.agent.sweep import Sweep
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
-from darkroom.errors import AwsFailure, AwsRefused
+from darkroom.errors import AwsFailure, AwsRefused, MissingExtra
 from darkroom.logs import configure_logs, log
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.runtimes.links import LinkFetcher
@@ -59,13 +61,20 @@ async def _run(settings: AgentSettings) -> None:
 
 
 @asynccontextmanager
-async def open_agent(settings: AgentSettings, health: Health, clock: Clock | None = None) -> AsyncIterator[Agent]:
-    """Compose an agent from its settings, and close at the end what was opened for it."""
+async def open_agent(
+    settings: AgentSettings, health: Health, clock: Clock | None = None, spans: Spans | None = None
+) -> AsyncIterator[Agent]:
+    """Compose an agent from its settings, and close at the end what was opened for it.
+
+    Traces go where `spans` says, by default where the settings do.
+    """
     clock = clock or Clock()
     async with AsyncExitStack() as stack:
         # Each client holds its service's whole description, some 10 MB: none is opened that is not used.
         services = (*_SERVICES, "dynamodb") if settings.task_table else _SERVICES
-        aws = await stack.enter_async_context(open_aws(settings.aws, *services))
+        if spans is None:
+            spans = await stack.enter_async_context(_spans(settings))
+        aws = await stack.enter_async_context(open_aws(settings.aws, *services, trace_header=spans.header))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue)
@@ -88,14 +97,29 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
 
         links = LinkFetcher(settings.links, read_s3)
         stack.push_async_callback(links.close)
+        dead_letters = await _dead_letters(aws, settings, attributes)
         settlement = Settlement(
             runtime_name=settings.runtime_name,
             bucket=bucket,
             topic=aws.topic(settings.topic_arn),
-            dead_letters=await _dead_letters(aws, settings, attributes),
+            dead_letters=dead_letters,
             table=table,
             clock=clock,
+            spans=spans,
         )
+        intake = Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock)
+        sweep = None
+        if dead_letters is not None and settings.sweep_seconds is not None:
+            sweep = Sweep(
+                dead_letters,
+                intake,
+                settlement,
+                maximum_receives=attributes.maximum_receives,
+                visibility_seconds=attributes.visibility_timeout_seconds,
+                pause_seconds=settings.sweep_seconds,
+                clock=clock,
+                spans=spans,
+            )
         limits = TimeLimits(
             default_seconds=settings.task_timeout_seconds,
             maximum_seconds=settings.task_timeout_limit_seconds,
@@ -105,7 +129,7 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
             AgentParts(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
-                intake=Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock),
+                intake=intake,
                 preparation=Preparation(runtime, links, bucket, table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
@@ -113,6 +137,8 @@ async def open_agent(settings: AgentSettings, health: Health, clock: Clock | Non
                 health=health,
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,
+                spans=spans,
+                sweep=sweep,
                 notify_when_running=settings.notify_when_running,
                 receive_wait_seconds=settings.receive_wait_seconds,
                 model_window=settings.model_window if settings.dynamic_model else 1,
@@ -149,6 +175,24 @@ async def _dead_letters(aws: Aws, settings: AgentSettings, attributes: QueueAttr
     except AwsFailure as error:
         log(logging.WARNING, "queue.no_dead_letters", str(error))
         return None
+
+
+@asynccontextmanager
+async def _spans(settings: AgentSettings) -> AsyncIterator[Spans]:
+    if settings.traces_url is None:
+        yield NoSpans()
+        return
+    try:
+        # Traces take memory and time at the start; an agent that sends none does without.
+        from darkroom.agent.open_telemetry import open_spans
+    except ImportError:
+        log(
+            logging.WARNING, "agent.no_traces", str(MissingExtra("tracing", f"sending traces to {settings.traces_url}"))
+        )
+        yield NoSpans()
+        return
+    async with open_spans(settings.traces_url, settings.runtime_name) as spans:
+        yield spans
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.agent.preparation import NotToBeRun, RecordedEnd
+from darkroom.agent.spans import NoSpans, Spans
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.errors import AlreadyExists
 from darkroom.aws.queue import Queue
@@ -27,6 +28,7 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
 from darkroom.logs import log
+from darkroom.policy.dead_letters import letter_attributes
 from darkroom.policy.media_types import UNKNOWN, recognise
 from darkroom.policy.object_keys import output_location
 from darkroom.policy.outcomes import backoff_seconds
@@ -60,6 +62,7 @@ class Settlement:
         dead_letters: Queue | None,
         table: TaskTable | None,
         clock: Clock,
+        spans: Spans | None = None,
     ) -> None:
         self._runtime_name = runtime_name
         self._bucket = bucket
@@ -67,6 +70,7 @@ class Settlement:
         self._dead_letters = dead_letters
         self._table = table
         self._clock = clock
+        self._spans = spans or NoSpans()
 
     async def announce_running(self, job: Job, *, on_topic: bool) -> None:
         """Say that a job has the device. A fault is logged and no more: the task goes on."""
@@ -82,19 +86,22 @@ class Settlement:
 
     async def complete(self, job: Job, generation: Generation) -> None:
         """Store the pictures and end the job as completed."""
-        urls = await asyncio.gather(
-            *(self._store(job, number, output) for number, output in enumerate(generation.outputs, start=1))
-        )
-        notification = Notification(
-            id=job.task.id,
-            status=Status.COMPLETED,
-            runtime=self._runtime_name,
-            result=True,
-            image_url=list(urls),
-            output_url=job.objects.url(job.objects.output_key),
-            context=job.task.context,
-        )
-        await self._end(job, notification, _with_urls(generation, urls))
+        job.span.note(pictures=len(generation.outputs))
+        with self._spans.part("outputs"):
+            urls = await asyncio.gather(
+                *(self._store(job, number, output) for number, output in enumerate(generation.outputs, start=1))
+            )
+            notification = Notification(
+                id=job.task.id,
+                status=Status.COMPLETED,
+                runtime=self._runtime_name,
+                result=True,
+                image_url=list(urls),
+                output_url=job.objects.url(job.objects.output_key),
+                context=job.task.context,
+            )
+            ended = await self._commit(job, notification, _with_urls(generation, urls))
+        await self._tell(job, ended)
 
     async def fail(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, for good."""
@@ -113,17 +120,18 @@ class Settlement:
         """End the job as failed, and move its message to the dead letters with the reason."""
         ended = self._failure(job, Status.FAILED, NotifiedError.of(error))
         ended = await self._commit(job, ended, {})
-        await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
-        await self._record_quietly(job, ended)
-        if ended.result is not True:
-            await self._bury(job.lease, error, job.task.id)
-        await self._persistently(job.lease.acknowledge)
+        with self._spans.part("notify"):
+            await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
+            await self._record_quietly(job, ended)
+            if ended.result is not True:
+                await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
+            await self._persistently(job.lease.acknowledge)
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
         """Move a message that is no task to the dead letters, and tell of it where its task's id could be read."""
         error = unreadable.error
-        await self._bury(lease, error, unreadable.task_id)
+        await self._bury(lease, error, unreadable.submission_id, unreadable.task_id)
         if unreadable.task_id is not None:
             notification = Notification(
                 id=unreadable.task_id[:256],
@@ -175,9 +183,10 @@ class Settlement:
         return await self._persistently(write)
 
     async def _tell(self, job: Job, notification: Notification) -> None:
-        await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
-        # The record and the message do not wait for each other: both follow the notification.
-        await asyncio.gather(self._record_quietly(job, notification), self._persistently(job.lease.acknowledge))
+        with self._spans.part("notify"):
+            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
+            # The record and the message do not wait for each other: both follow the notification.
+            await asyncio.gather(self._record_quietly(job, notification), self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}")
 
     async def _publish(self, notification: Notification, submission_id: str) -> None:
@@ -195,7 +204,7 @@ class Settlement:
             runtime=self._runtime_name,
             tasktype=job.task.kind,
             output_location=output_location(self._bucket.name, job.task.prefix, job.task.id),
-            created_at=job.lease.message.sent_at,
+            created_at=job.submitted_at,
             updated_at=self._clock.now(),
             image_url=notification.image_url or [],
             output_url=notification.output_url or None,
@@ -211,22 +220,18 @@ class Settlement:
         except AwsFailure as error:
             log(logging.ERROR, "task.record_failed", str(error), **job.log_fields)
 
-    async def _bury(self, lease: Lease, error: DarkroomError, task_id: str | None) -> None:
+    async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:
         if self._dead_letters is None:
             log(logging.ERROR, "message.no_dead_letters", str(error), message_id=lease.message.message_id)
             return
         dead_letters = self._dead_letters
         message = lease.message
-        # SQS takes ten attributes; the message's own come back with it when it is put into its queue again.
-        attributes = {
-            **dict(list(message.attributes.items())[:5]),
-            "dead_letter_type": error.type,
-            "dead_letter_reason": _printable(str(error)),
-            "dead_letter_received": str(message.received),
-        }
-        if task_id:
-            attributes["dead_letter_task_id"] = _printable(task_id)[:256]
-        await self._persistently(lambda: dead_letters.send(message.body, attributes, group=message.group))
+        attributes = letter_attributes(
+            message.attributes, submission_id=submission_id, error=error, received=message.received, task_id=task_id
+        )
+        await self._persistently(
+            lambda: dead_letters.send(message.body, attributes, group=message.group, trace_header=message.trace_header)
+        )
 
     def _failure(self, job: Job, status: Status, error: NotifiedError) -> Notification:
         return Notification(
@@ -252,7 +257,9 @@ class Settlement:
 
     def _log_end(self, job: Job, notification: Notification, action: str) -> None:
         fields: dict[str, Any] = dict(job.log_fields)
+        job.span.note(outcome=notification.status.value)
         if notification.error:
+            job.span.fail(notification.error.type)
             fields["error"] = notification.error.type
             fields["reason"] = notification.error.message
         fields["seconds"] = round(self._clock.monotonic() - job.received_at, 3)
@@ -275,8 +282,3 @@ def _bounded(error: NotifiedError) -> NotifiedError:
     if len(error.message) <= _LONGEST_ERROR_TEXT:
         return error
     return msgspec.structs.replace(error, message=error.message[:_LONGEST_ERROR_TEXT] + " …")
-
-
-def _printable(text: str) -> str:
-    """Text that an SQS attribute takes: not empty, no control characters, and not without end."""
-    return "".join(character if character.isprintable() else " " for character in text[:1024]) or "-"

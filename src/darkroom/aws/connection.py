@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +62,17 @@ class Aws:
 
 
 @asynccontextmanager
-async def open_aws(settings: AwsSettings, *services: str, session: AioSession | None = None) -> AsyncIterator[Aws]:
+async def open_aws(
+    settings: AwsSettings,
+    *services: str,
+    session: AioSession | None = None,
+    trace_header: Callable[[], str | None] | None = None,
+) -> AsyncIterator[Aws]:
     """Open clients for `services`, and close them at the end.
 
     Retries of single calls are the library's (standard mode: jittered, on throttling and passing faults); what a
-    failure means for a task is decided by `darkroom.policy.outcomes`.
+    failure means for a task is decided by `darkroom.policy.outcomes`. What `trace_header` returns goes with every
+    message that is published, so that its subscribers continue the trace.
     """
     config = AioConfig(
         retries={"mode": "standard", "max_attempts": 4},
@@ -88,4 +94,17 @@ async def open_aws(settings: AwsSettings, *services: str, session: AioSession | 
                 config=s3_config if service == "s3" else config,
             )
             clients[service] = await stack.enter_async_context(created)
+        if trace_header is not None and "sns" in clients:
+            clients["sns"].meta.events.register("before-call.sns.Publish", _sends(trace_header))
         yield Aws(clients)
+
+
+def _sends(trace_header: Callable[[], str | None]) -> Callable[..., None]:
+    """Add the header by which SNS knows the trace that a message belongs to."""
+
+    def add(params: dict[str, Any], **_: object) -> None:
+        header = trace_header()
+        if header is not None:
+            params["headers"]["X-Amzn-Trace-Id"] = header
+
+    return add

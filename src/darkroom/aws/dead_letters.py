@@ -55,7 +55,14 @@ class HeldLetters:
     def _hold(self, message: ReceivedMessage) -> DeadLetter | None:
         seen = message.message_id in self._handles
         self._handles[message.message_id] = message.receipt_handle
-        letter = read_dead_letter(message.message_id, message.body, message.attributes, message.sent_at, message.group)
+        letter = read_dead_letter(
+            message.message_id,
+            message.body,
+            message.attributes,
+            message.sent_at,
+            group=message.group,
+            trace_header=message.trace_header,
+        )
         return None if seen or letter.submission_id in self._submitted else letter
 
     async def all(self, maximum: int) -> list[DeadLetter]:
@@ -79,7 +86,12 @@ class HeldLetters:
         self._submitted.add(redelivery.submission_id)
         previous = await self._begin_record(letter.task_id, redelivery.submission_id)
         try:
-            await self._queue.send(redelivery.body, redelivery.attributes, group=redelivery.group)
+            await self._queue.send(
+                redelivery.body,
+                redelivery.attributes,
+                group=redelivery.group,
+                trace_header=redelivery.trace_header,
+            )
         except BaseException:
             if previous is not None and self._table is not None:
                 await self._table.put(previous)

@@ -115,11 +115,14 @@ class Queue:
         body: str,
         attributes: Mapping[str, str] | None = None,
         delay_seconds: int = 0,
+        *,
         group: str | None = None,
+        trace_header: str | None = None,
     ) -> None:
         """Put a message into the queue; nobody receives it for `delay_seconds` (0 to 900).
 
-        A copy of a message must have the same `group`: SQS takes one without for somebody else's.
+        A copy of a message must have the same `group`: SQS takes one without for somebody else's. `trace_header`, in
+        X-Ray's form, makes it a part of a trace.
         """
         grouped: dict[str, Any] = {} if group is None else {"MessageGroupId": group}
         with translated(f"sending to {self.url}"):
@@ -132,6 +135,9 @@ class Queue:
                     name: {"DataType": "Number" if name == SIZE_ATTRIBUTE else "String", "StringValue": value}
                     for name, value in (attributes or {}).items()
                 },
+                MessageSystemAttributes={}
+                if trace_header is None
+                else {"AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}},
                 **grouped,
             )
 

@@ -176,7 +176,7 @@ class InferenceApi(ChartModel):
 
 
 class XrayDaemonImage(ChartModel):
-    """The X-Ray daemon's image."""
+    """The image of the collector that hands traces to X-Ray. The name is the guide's, who ran X-Ray's daemon."""
 
     image: Image | None = None
 

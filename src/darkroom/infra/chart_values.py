@@ -108,7 +108,8 @@ def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
     tag = darkroom_version()
     names = {"sdwebui": "darkroom/sdwebui", "comfyui": "darkroom/comfyui", DIFFUSERS: "darkroom/inference"}
     values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent", "tag": tag}}}
-    values["queueAgent"]["xray"] = {"daemon": {"image": {"repository": f"{registry}/xray/aws-xray-daemon"}}}
+    collector = f"{registry}/aws-observability/aws-otel-collector"
+    values["queueAgent"]["xray"] = {"daemon": {"image": {"repository": collector}}}
     if runtime.type in names:
         values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}", "tag": tag}}
     return {"runtime": values}

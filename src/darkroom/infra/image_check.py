@@ -10,7 +10,7 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra.chart_values import images_of
 from darkroom.infra.cloud import Cloud, translated
-from darkroom.infra.commands import PUBLIC_IMAGES, name_in_mirror
+from darkroom.infra.commands import PUBLIC_IMAGES, TRACE_COLLECTOR, name_in_mirror
 from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.registry import ecr_registry
 
@@ -43,7 +43,7 @@ def _in_registry(cloud: Cloud, config: DarkroomConfig, registry: str) -> Iterato
     public = [
         f"{registry}/{name_in_mirror(image)}"
         for image in PUBLIC_IMAGES
-        if cloud.facts.topic_tracing or "xray" not in image
+        if cloud.facts.topic_tracing or image != TRACE_COLLECTOR
     ]
     if ecr_registry(registry) is None:
         yield Finding(Verdict.UNKNOWN, subject, f"not ECR, so look yourself: {', '.join([*own, *public])}")

@@ -85,7 +85,6 @@ def agent_program(
         "RUNTIME_TYPE": runtime.adapter,
         "API_BASE_URL": base_url,
         "DYNAMIC_SD_MODEL": str(runtime.dynamic_model).lower(),
-        "DISABLE_XRAY": "true",
         "DARKROOM_TASK_TABLE": plane.table,
         "DARKROOM_LINK_ALLOW_PRIVATE": "true",
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),

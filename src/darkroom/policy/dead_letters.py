@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from darkroom.errors import Fault, InvalidRequest, UnreadableMessage
+from darkroom.errors import DarkroomError, Fault, InvalidRequest, UnreadableMessage
 from darkroom.tasks.message import (
-    CHECKPOINT_ATTRIBUTE,
-    RUNTIME_ATTRIBUTE,
-    SIZE_ATTRIBUTE,
+    FIRST_SENT_ATTRIBUTE,
     SUBMISSION_ATTRIBUTE,
+    copied_attributes,
     decode_message,
     open_envelope,
     unwrap,
@@ -31,10 +30,10 @@ TASK_ATTRIBUTE = "dead_letter_task_id"
 _OWN_PREFIX = "dead_letter_"
 
 MOVED_BY_SQS = "MovedBySqs"
-_MOVED_REASON = "SQS moved it after its last receive; no agent told of its end"
+_MOVED_REASON = "SQS moved it after its last receive; no agent has told of its end yet"
 _SHORTEST_PREFIX = 4
-_MOST_ATTRIBUTES = 10  # Amazon SQS
-_KEPT_FIRST = (RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SIZE_ATTRIBUTE)
+_LONGEST_REASON = 1024
+_LONGEST_ID = 256
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +42,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     `id` is SQS's for the letter; `text` is the message without SNS's envelope, and `attributes` are those that it was
     submitted with. `type` and `reason` say why it is here; `tries` is None where nobody has counted. `sent_at` is in
     seconds since 1970. `unreadable` says why no agent can read it, and is None for one that is a task. `group` says
-    whose it is, where that is known (see `darkroom.policy.fairness`).
+    whose it is, where that is known (see `darkroom.policy.fairness`). `trace_header` is X-Ray's.
     """
 
     id: str
@@ -57,6 +56,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, str]
     unreadable: str | None = None
     group: str | None = None
+    trace_header: str | None = None
 
 
 class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +66,41 @@ class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, str]
     submission_id: str
     group: str | None = None
+    trace_header: str | None = None
+
+
+def letter_attributes(
+    original: Mapping[str, str], *, submission_id: str, error: DarkroomError, received: int, task_id: str | None
+) -> dict[str, str]:
+    """The attributes of the letter that a message with the attributes `original` becomes.
+
+    They say why; the submission's id is always there, whatever the message itself had, and then what fits.
+    """
+    own = {
+        SUBMISSION_ATTRIBUTE: submission_id,
+        TYPE_ATTRIBUTE: error.type,
+        REASON_ATTRIBUTE: _printable(str(error), _LONGEST_REASON),
+        TRIES_ATTRIBUTE: str(received),
+    }
+    if task_id:
+        own[TASK_ATTRIBUTE] = _printable(task_id, _LONGEST_ID)
+    # A letter that was put back by other means than Darkroom's still says why it died before.
+    return copied_attributes(own, {name: value for name, value in original.items() if not name.startswith(_OWN_PREFIX)})
+
+
+def is_labelled(attributes: Mapping[str, str]) -> bool:
+    """Whether an agent made this letter and told of its end. SQS moves messages without a word."""
+    return TYPE_ATTRIBUTE in attributes
 
 
 def read_dead_letter(
-    message_id: str, body: str, attributes: Mapping[str, str], sent_at: float, group: str | None = None
+    message_id: str,
+    body: str,
+    attributes: Mapping[str, str],
+    sent_at: float,
+    *,
+    group: str | None = None,
+    trace_header: str | None = None,
 ) -> DeadLetter:
     """Read a message of a queue of dead letters; anything can be read, and `unreadable` says whether it is a task."""
     text, own, fallback_id = open_envelope(body, attributes, message_id)
@@ -91,24 +122,29 @@ def read_dead_letter(
         attributes={name: value for name, value in own.items() if not name.startswith(_OWN_PREFIX)},
         unreadable=fault,
         group=group,
+        trace_header=trace_header,
     )
 
 
 def redrive(letter: DeadLetter, *, force: bool = False) -> Redelivery:
     """Turn a letter into a new submission: the bare text, with its own attributes and a new submission id.
 
-    Raises `UnreadableMessage` for one that is no task, unless `force` is set.
+    It stays in its trace. Its time in the queue begins anew: somebody wants it now. Raises `UnreadableMessage` for one
+    that is no task, unless `force` is set.
     """
     if letter.unreadable is not None and not force:
         raise UnreadableMessage(
             f"the letter {letter.id} would only come back: {letter.unreadable} (--force sends it nevertheless)"
         )
     submission_id = hashlib.sha256(f"redrive/{letter.id}".encode()).hexdigest()[:32]
-    others = {name: value for name, value in letter.attributes.items() if name != SUBMISSION_ATTRIBUTE}
-    # SQS takes ten. Those that Darkroom reads go first, in case that a publisher has used them up.
-    names = sorted(others, key=lambda name: name not in _KEPT_FIRST)[: _MOST_ATTRIBUTES - 1]
-    attributes = {SUBMISSION_ATTRIBUTE: submission_id, **{name: others[name] for name in names}}
-    return Redelivery(body=letter.text, attributes=attributes, submission_id=submission_id, group=letter.group)
+    others = {name: value for name, value in letter.attributes.items() if name != FIRST_SENT_ATTRIBUTE}
+    return Redelivery(
+        body=letter.text,
+        attributes=copied_attributes({SUBMISSION_ATTRIBUTE: submission_id}, others),
+        submission_id=submission_id,
+        group=letter.group,
+        trace_header=letter.trace_header,
+    )
 
 
 def is_named(letter: DeadLetter, name: str) -> bool:
@@ -135,6 +171,11 @@ def select(letters: Iterable[DeadLetter], names: Sequence[str]) -> list[DeadLett
     if faults:
         raise InvalidRequest(faults)
     return list(chosen.values())
+
+
+def _printable(text: str, longest: int) -> str:
+    """Text that an SQS attribute takes: not empty, no control characters, and not without end."""
+    return "".join(character if character.isprintable() else " " for character in text[:longest]) or "-"
 
 
 def _judge(text: str, body: str, attributes: Mapping[str, str], message_id: str) -> tuple[str | None, str | None]:

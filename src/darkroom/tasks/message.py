@@ -24,6 +24,13 @@ RUNTIME_ATTRIBUTE = "runtime"
 CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
 SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
+# When a copy's original was sent, in seconds since 1970: a task's time in the queue counts from then.
+FIRST_SENT_ATTRIBUTE = "first_sent_at"
+
+MOST_ATTRIBUTES = 10  # Amazon SQS
+_READ_BY_DARKROOM = frozenset(
+    {RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, SIZE_ATTRIBUTE, FIRST_SENT_ATTRIBUTE}
+)
 
 
 class PayloadPointer(msgspec.Struct, frozen=True, rename={"bucket": "s3BucketName", "key": "s3Key"}):
@@ -106,6 +113,24 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
         return body, attributes, sqs_message_id
     values = {name: attribute.value for name, attribute in envelope.attributes.items()}
     return envelope.message, values, envelope.message_id
+
+
+def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of a copy of a message: `own`, and of the original's as many as SQS takes.
+
+    Those that Darkroom reads go first, in case that a publisher has used up all ten.
+    """
+    others = sorted((name for name in of_original if name not in own), key=lambda name: name not in _READ_BY_DARKROOM)
+    return {**own, **{name: of_original[name] for name in others[: MOST_ATTRIBUTES - len(own)]}}
+
+
+def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
+    """When a message was sent for the first time, of which this may be a copy that was sent at `sent_at`."""
+    try:
+        told = float(attributes[FIRST_SENT_ATTRIBUTE])
+    except (KeyError, ValueError):
+        return sent_at
+    return told if 0 <= told <= sent_at else sent_at
 
 
 def decode_message(text: str | bytes) -> Draft:

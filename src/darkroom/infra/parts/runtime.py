@@ -104,7 +104,10 @@ class Runtime(Construct):
 
 
 def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, tracing: bool) -> list[iam.PolicyStatement]:
-    """What the agent may do, and no more: take its tasks, read links into the bucket, store pictures, and tell."""
+    """What the agent may do, and no more: take its tasks, read links into the bucket, store pictures, and tell.
+
+    It takes dead letters too: of those that SQS made by itself, nobody else would tell.
+    """
     queue, dead_letters = tasks.queues[runtime.name], tasks.dead_letters[runtime.name]
     statements = [
         iam.PolicyStatement(
@@ -115,7 +118,7 @@ def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, traci
                 "sqs:ChangeMessageVisibility",
                 "sqs:GetQueueAttributes",
             ],
-            resources=[queue.queue_arn],
+            resources=[queue.queue_arn, dead_letters.queue_arn],
         ),
         iam.PolicyStatement(
             sid="SetAsideAndStartOver",
@@ -137,9 +140,5 @@ def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, traci
         ),
     ]
     if tracing:
-        statements.append(
-            iam.PolicyStatement(
-                sid="Trace", actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
-            )
-        )
+        statements.append(iam.PolicyStatement(sid="Trace", actions=["xray:PutTraceSegments"], resources=["*"]))
     return statements

@@ -1,0 +1,132 @@
+"""Dead letters that SQS made by itself: their ends are told here, and they get the reason that others have.
+
+The agent keeps a message's last receive for telling. If it dies even then, SQS moves the message in silence at the next
+receive. So every agent looks through the dead letters now and then. What it does with one is what it would have done
+with the message: write down how the task ended, unless it has ended otherwise, notify, set the message aside with the
+reason, and only then delete the old letter. So a crash loses no letter, and agents that do it at once tell the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import msgspec
+
+from darkroom.agent.clock import Clock
+from darkroom.agent.intake import Intake, Unreadable
+from darkroom.agent.lease import Lease
+from darkroom.agent.settlement import Settlement
+from darkroom.agent.spans import Spans
+from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.errors import AwsFailure, AwsRefused, GenerationFailed
+from darkroom.logs import log, logger
+from darkroom.policy.dead_letters import is_labelled
+from darkroom.policy.sweeping import Looked, after_look, is_due
+
+_BATCH = 10  # Amazon SQS
+_MOST_AT_ONCE = 100
+_WAIT_SECONDS = 1  # a short poll may miss letters: it asks a part of SQS's servers only
+
+
+class Sweep:
+    """Looks after the dead letters of one runtime's queue, whose messages may be received `maximum_receives` times.
+
+    A letter is held for `visibility_seconds`, and longer while it is being told of.
+    """
+
+    def __init__(
+        self,
+        dead_letters: Queue,
+        intake: Intake,
+        settlement: Settlement,
+        *,
+        maximum_receives: int | None,
+        visibility_seconds: float,
+        pause_seconds: float,
+        clock: Clock,
+        spans: Spans,
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._intake = intake
+        self._settlement = settlement
+        self._maximum_receives = maximum_receives
+        self._visibility_seconds = visibility_seconds
+        self._pause_seconds = pause_seconds
+        self._clock = clock
+        self._spans = spans
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Sweep at once and then about every `pause_seconds`, until told to stop or not allowed to."""
+        last = Looked()
+        while not stopping.is_set():
+            try:
+                last = await self._look(last, stopping)
+            except AwsRefused as error:
+                log(logging.WARNING, "agent.sweep_refused", f"{error}; what SQS moves to the dead letters is not told")
+                return
+            except AwsFailure as error:
+                log(logging.WARNING, "agent.sweep_failed", str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_seconds * (0.5 + self._clock.chance())):
+                    await stopping.wait()
+
+    async def _look(self, last: Looked, stopping: asyncio.Event) -> Looked:
+        attributes = await self._dead_letters.read_attributes()
+        count, now = attributes.visible + attributes.in_flight, self._clock.monotonic()
+        if not is_due(last, count, now):
+            return last
+        return after_look(last, count, await self._sweep(stopping), now, self._pause_seconds)
+
+    async def _sweep(self, stopping: asyncio.Event) -> int:
+        """Look through the letters once, and return how many were told of."""
+        told = 0
+        held: list[str] = []
+        try:
+            while told + len(held) < _MOST_AT_ONCE and not stopping.is_set():
+                messages = await self._dead_letters.receive(
+                    maximum=_BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=round(self._visibility_seconds)
+                )
+                if not messages:
+                    break
+                done = await asyncio.gather(*(self._look_at(message) for message in messages))
+                told += sum(done)
+                # What stays is given back at the end, so that the next batch is another one.
+                held.extend(message.receipt_handle for message, gone in zip(messages, done, strict=True) if not gone)
+        finally:
+            await asyncio.gather(*(self._give_back(handle) for handle in held))
+        return told
+
+    async def _look_at(self, message: ReceivedMessage) -> bool:
+        """Tell how the letter's task ended, unless that was told; return whether it was told now."""
+        if is_labelled(message.attributes):
+            return False
+        received = self._maximum_receives or message.received
+        now = self._clock.monotonic()
+        moved = msgspec.structs.replace(message, received=received)
+        lease = Lease(self._dead_letters, moved, self._visibility_seconds, self._clock, now)
+        lease.keep(on_lost=lambda _: None)  # whoever has it then tells the same
+        try:
+            with self._spans.task(moved) as span:
+                found = await self._intake.read(lease)
+                if isinstance(found, Unreadable):
+                    await self._settlement.bury_unreadable(lease, found)
+                else:
+                    found.span = span
+                    await self._settlement.dead_letter(
+                        found, GenerationFailed(f"none of {max(1, received - 1)} tries came to an end")
+                    )
+        except AwsFailure as error:
+            log(logging.ERROR, "message.left", str(error), message_id=message.message_id)
+            return False
+        except Exception:
+            logger.exception("a fault in Darkroom; the letter %s is left", message.message_id)
+            return False
+        finally:
+            lease.drop()
+        return True
+
+    async def _give_back(self, receipt_handle: str) -> None:
+        with suppress(AwsFailure):
+            await self._dead_letters.change_visibility(receipt_handle, 0)

@@ -118,9 +118,9 @@ async def measure(kind: str, service: float, tasks: int, delay: float, folder: P
                 await submit(aws, plane, [f"t{number}" for number in range(tasks)])
                 environment = agent_environment(plane, aws_settings, relay_port, runtime_port)
                 agent = stack.enter_context(running(agent_command(kind), environment, folder / f"{kind}.log"))
-                await hear(listener, WARM_UP)
+                early = await hear(listener, WARM_UP)
                 cpu_before = sum(agent.cpu_times()[:2])
-                await hear(listener, tasks - WARM_UP)
+                await hear(listener, tasks - WARM_UP - early)
                 cpu = (sum(agent.cpu_times()[:2]) - cpu_before) / (tasks - WARM_UP)
                 timeline = await asyncio.to_thread(read_timeline, runtime_port)
                 began = time.monotonic()
@@ -183,8 +183,8 @@ async def submit(aws: Aws, plane: ProvisionedPlane, ids: list[str]) -> None:
         await topic.publish(encode_message(task), {"runtime": "sdruntime", "submission_id": task_id})
 
 
-async def hear(listener: Listener, count: int) -> None:
-    """Wait for that many notifications of success."""
+async def hear(listener: Listener, count: int) -> int:
+    """Wait for that many notifications of success, and return how many more have come with them."""
     deadline = time.monotonic() + 300
     while count > 0:
         if time.monotonic() > deadline:
@@ -193,6 +193,7 @@ async def hear(listener: Listener, count: int) -> None:
             if notification.result is not True:
                 raise RuntimeError(f"a task failed: {notification}")
             count -= 1
+    return -count
 
 
 def print_table(results: dict[tuple[str, float], Figures]) -> None:

@@ -29,6 +29,8 @@ SERVICE_NAME = "darkroom-agent"
 # How long the collector may take for one batch, and the agent at its end for the last one.
 _EXPORT_SECONDS = 5.0
 _CLOSING_SECONDS = 2.0
+# Some ten tasks: while a batch is being encoded, all else in the agent is slower, and a device may wait for it.
+_BATCH_SPANS = 64
 
 
 class OpenTelemetrySpans:
@@ -148,7 +150,7 @@ async def open_spans(url: str, runtime_name: str) -> AsyncIterator[Spans]:
     exporter = _TellingOnce(OTLPSpanExporter(endpoint=url, timeout=_EXPORT_SECONDS), url)
     resource = Resource.create({"service.name": SERVICE_NAME, "darkroom.runtime": runtime_name})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_export_batch_size=_BATCH_SPANS))
     try:
         yield OpenTelemetrySpans(provider, runtime_name)
     finally:

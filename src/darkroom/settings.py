@@ -59,6 +59,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_timeout_limit_seconds: float = 3600.0
     task_expiry_seconds: float | None = None
     sweep_seconds: float | None = 60.0
+    trial_seconds: float = 120.0
     grace_period_seconds: float = 100.0
     receive_wait_seconds: int = 20
     model_window: int = 10
@@ -119,6 +120,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         task_timeout_seconds=read.number("DARKROOM_TASK_TIMEOUT_SECONDS", float, 300.0, at_least=1),
         task_timeout_limit_seconds=read.number("DARKROOM_TASK_TIMEOUT_LIMIT_SECONDS", float, 3600.0, at_least=1),
         task_expiry_seconds=read.number("DARKROOM_TASK_EXPIRY_SECONDS", float, 0.0, at_least=0) or None,
+        trial_seconds=read.number("DARKROOM_TRIAL_SECONDS", float, 120.0, at_least=0),
         sweep_seconds=read.number("DARKROOM_SWEEP_SECONDS", float, 60.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
         receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 20, at_least=0),

@@ -191,6 +191,7 @@ class _Run:
             "DARKROOM_RECEIVE_WAIT_SECONDS": "1",
             "DARKROOM_TASK_TIMEOUT_SECONDS": "2",
             "DARKROOM_SWEEP_SECONDS": "2",
+            "DARKROOM_TRIAL_SECONDS": "1",
         }
 
     async def _look_around(self) -> None:

@@ -30,6 +30,7 @@ from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.agent.pace import Pace
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun, Preparation
+from darkroom.agent.readiness import Readiness
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Span, Spans
 from darkroom.agent.sweep import Sweep
@@ -62,7 +63,6 @@ from darkroom.tasks.task import Status
 
 # How long the runtime may take to hear that it should stop.
 _INTERRUPT_SECONDS = 5.0
-_READINESS_PAUSE_SECONDS = 0.5
 
 
 class ShuttingDown(DarkroomError):
@@ -101,6 +101,7 @@ class AgentParts:
     receive_wait_seconds: int = LONGEST_WAIT_SECONDS
     model_window: int = 1
     most_overtakes: int = MOST_OVERTAKES
+    trial_seconds: float = 120.0
 
 
 class Agent:
@@ -130,6 +131,9 @@ class Agent:
             wait_seconds=parts.receive_wait_seconds,
             model_window=parts.model_window,
         )
+        self._readiness = Readiness(
+            parts.runtime, parts.health, parts.clock, self._stopping, self._fetching.pause, parts.trial_seconds
+        )
         self._handlers: set[asyncio.Task[None]] = set()
         self._jobs: set[Job] = set()
 
@@ -137,7 +141,7 @@ class Agent:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
         async with self._sweeping():
             while not self._stopping.is_set():
-                if not await self._wait_until_ready():
+                if not await self._readiness.wait():
                     break
                 for message in await self._fetching.next_messages():
                     if self._stopping.is_set():
@@ -180,23 +184,6 @@ class Agent:
             _, late = await asyncio.wait(self._handlers, timeout=2 * _INTERRUPT_SECONDS)
             for handler in late:
                 handler.cancel()
-
-    async def _wait_until_ready(self) -> bool:
-        """Return True when the runtime can take tasks, False when the agent is to stop first."""
-        if self._parts.health.runtime_ready:
-            return True
-        log(logging.INFO, "runtime.waiting", "waiting for the runtime to be ready")
-        while not self._stopping.is_set():
-            try:
-                await self._parts.runtime.check_ready()
-            except RuntimeFailure as error:
-                self._parts.health.runtime_reason = str(error)
-                await self._fetching.pause(_READINESS_PAUSE_SECONDS)
-            else:
-                self._parts.health.runtime_is_ready()
-                log(logging.INFO, "runtime.ready", "the runtime is ready")
-                return True
-        return False
 
     async def _give_back_early(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -143,6 +143,7 @@ async def open_agent(
                 receive_wait_seconds=settings.receive_wait_seconds,
                 model_window=settings.model_window if settings.dynamic_model else 1,
                 most_overtakes=settings.most_overtakes,
+                trial_seconds=settings.trial_seconds,
             )
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +48,12 @@ class Calls:
             raise denied(model.name)
         if self._until == 0:
             self._until = None
-            raise self._failure(model.name)
+            failure = self._failure(model.name)
+            if isinstance(failure, KeyboardInterrupt) and threading.current_thread() is not threading.main_thread():
+                # A thread of an upload does not hear Ctrl-C; the one that waits for it does.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                return
+            raise failure
         if self._until is not None:
             self._until -= 1
 

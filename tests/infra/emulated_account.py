@@ -99,9 +99,11 @@ class Front:
         self.commands: list[str] = []
 
     def reset(self) -> None:
-        """Forget everything, and have moto forget it."""
+        """Forget everything, and have the emulators forget it."""
         self._forget()
         self._http.post(f"{self._moto}/moto-api/reset").raise_for_status()
+        if self._ministack != self._moto:
+            self._http.post(f"{self._ministack}/_ministack/reset").raise_for_status()
 
     def close(self) -> None:
         """End the connections to the emulators."""
@@ -193,8 +195,8 @@ def emulated_account(moto: str, ministack: str | None = None) -> Iterator[tuple[
             for name, value in answer.headers.items():
                 if name not in (*_HOP_BY_HOP, "content-encoding"):
                     self.send_header(name, value)
-            length = answer.headers["content-length"] if self.command == "HEAD" else str(len(answer.content))
-            self.send_header("content-length", length)
+            described = answer.headers.get("content-length") if self.command == "HEAD" else None
+            self.send_header("content-length", described or str(len(answer.content)))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.content)

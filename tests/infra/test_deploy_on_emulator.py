@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,7 @@ class Account:
     def reset(self, folder: Path) -> None:
         """Begin anew, with an account that has nothing in it."""
         self.front.reset()
+        self.cloud = replace(self.cloud)  # with the clients, without what it has learnt of the account
         self.calls.clear()
         self.lines.clear()
         folder.mkdir(exist_ok=True)

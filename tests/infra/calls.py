@@ -26,6 +26,8 @@ class Calls:
     def fail_at(self, number: int, failure: Callable[[str], BaseException] | None = None) -> None:
         """Fail at the call after `number` more, before it has any effect."""
         self._until, self._failure = number, failure or denied
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def clear(self) -> None:
         """Forget what was made, and fail no more."""

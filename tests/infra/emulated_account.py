@@ -67,6 +67,13 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _action(headers: dict[str, str], body: bytes) -> str:
+    """The operation, in the protocol that sends forms."""
+    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return ""
+    return parse_qs(body.decode()).get("Action", [""])[0]
+
+
 class Refusal(Exception):
     """An error that a service answers."""
 
@@ -79,7 +86,7 @@ class Front:
     """The account's one endpoint. What it answers can be changed by a test at any time.
 
     `outcome` says how a command ends on an instance: its status and output. `is_silent`: no agent answers. `quotas` are
-    by their code. Whatever is asked of
+    by their code. `heard` has every request, in order. Whatever is asked of
     an instance or a snapshot is true at the second time only, because on AWS all of it takes a while.
     """
 
@@ -97,6 +104,7 @@ class Front:
         self.is_silent = False
         self.quotas: dict[str, float] = {}
         self.commands: list[str] = []
+        self.heard: list[str] = []
 
     def reset(self) -> None:
         """Forget everything, and have the emulators forget it."""
@@ -112,7 +120,8 @@ class Front:
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         """Answer a request, or have it answered."""
         service = _SERVICE.search(headers.get("authorization", ""))
-        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        operation = headers.get("x-amz-target", "").rpartition(".")[2] or _action(headers, body) or method
+        self.heard.append(f"{service[1] if service else 'nobody'}.{operation}")
         own = getattr(self, f"_{operation}", None)
         if own is not None and service is not None and service[1] in ("ssm", "servicequotas"):
             try:

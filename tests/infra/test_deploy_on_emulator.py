@@ -187,6 +187,8 @@ def test_whichever_call_fails_the_next_run_mends_it(
         else:
             assert (failure, call in optional) == (denied, True), f"{where}: nothing was said"
         assert account.calls.has_failed, where
+        if failure is interrupted and "cloudformation.ExecuteChangeSet" in calls[:number]:
+            assert "goes on by itself; run this again" in account.lines[-1], where
         outputs = account.deployment().run()
         assert outputs["FrontApiEndpoint"].startswith("https://"), where
         bucket = str(load_config(account.file).model_bucket)

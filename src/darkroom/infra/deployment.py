@@ -109,6 +109,7 @@ class Deployment:
     def run(self) -> dict[str, str]:
         """Do what is missing, and return the stack's outputs. Raises a `DarkroomError` that says what to mend."""
         config = self.configuration()
+        self._told("preflight: credentials, quotas, instance types, images and models")
         missing = [finding for finding in self._preflight(config) if finding.verdict is Verdict.MISSING]
         if missing:
             listed = "\n".join(f"  {finding.subject}: {finding.remedy}" for finding in missing)
@@ -132,8 +133,12 @@ class Deployment:
         operations = StackOperations(
             self._cloud.client("cloudformation"), config.cloudformation_stack_name, self._timing, self._told
         )
-        with translated("deploying"):
-            outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
+        try:
+            with translated("deploying"):
+                outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
+        except KeyboardInterrupt:
+            self._told("interrupted: what CloudFormation has begun goes on by itself; run this again to follow it")
+            raise
         self._verify(outputs)
         return outputs
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -15,6 +16,9 @@ from darkroom.cli.deployment import app
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
+from tests.infra.emulated_account import Front, emulated_account, moto_server
+
+REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
 
 
 @pytest.fixture
@@ -34,6 +38,22 @@ def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSettings]:
     with loopback_aws(tmp_path_factory.mktemp("cli-emulator")) as settings:
         yield settings
+
+
+@pytest.fixture(scope="module")
+def account(
+    tmp_path_factory: pytest.TempPathFactory, emulator: AwsSettings
+) -> Iterator[tuple[Front, Callable[[str], Any], list[str]]]:
+    """An account with all that a deployment looks at: what it hears, a way to look into it, the options to name it."""
+    with (
+        moto_server(tmp_path_factory.mktemp("cli-moto")) as moto,
+        emulated_account(moto, emulator.endpoint_url) as (front, settings),
+    ):
+
+        def client(service: Any) -> Any:
+            return boto3.client(service, region_name=settings.region, endpoint_url=settings.endpoint_url)
+
+        yield front, client, ["-R", settings.region, "--endpoint-url", str(settings.endpoint_url)]
 
 
 def output(*arguments: str) -> str:
@@ -72,6 +92,41 @@ def test_a_dry_run_with_an_account_names_what_is_missing_there(folder: Path, emu
     assert missing.startswith("Missing: ")
     assert "images of sdruntime" in missing
     assert "model bucket nobodys-bucket" in missing
+
+
+def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
+    folder: Path, account: tuple[Front, Callable[[str], Any], list[str]]
+) -> None:
+    front, client, where = account
+    front.reset()
+    text = output("deploy", "--dry-run", "--image-registry", REGISTRY, *where)
+    rows = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
+    steps = ["model bucket", "model", "configuration", "bootstrap", "synthesis", "deploy", "verification"]
+    assert rows[: len(steps)] == steps
+    assert "make sdoneks-model-bucket-" in text
+    assert "create the stack sdoneksStack" in text
+    assert "EKS cluster" in text
+    assert "301.64" in text
+    assert "instance types of sdruntime: offered in us-east-1a" in text
+    assert text.rstrip().splitlines()[-1] == "Nothing is missing."
+    reads = ("Get", "List", "Describe", "HEAD", "GET")
+    assert front.heard, "it did look"
+    assert [request for request in front.heard if not request.partition(".")[2].startswith(reads)] == []
+    assert client("s3").list_buckets()["Buckets"] == []
+    assert client("cloudformation").list_stacks()["StackSummaries"] == []
+    assert client("ec2").describe_instances()["Reservations"] == []
+    assert list(folder.iterdir()) == []
+
+
+def test_a_dry_run_ends_with_what_is_missing_in_the_account(
+    folder: Path, account: tuple[Front, Callable[[str], Any], list[str]]
+) -> None:
+    front, _, where = account
+    front.reset()
+    front.quotas |= {"L-DB2E81BA": 0, "L-3819A6DF": 0}
+    text = output("deploy", "--dry-run", "--image-registry", REGISTRY, *where)
+    names = ["quota Running On-Demand G and VT instances", "quota All G and VT Spot Instance Requests"]
+    assert text.rstrip().splitlines()[-1] == f"Missing: {', '.join(names)}"
 
 
 def test_models_are_uploaded_and_listed(folder: Path, emulator: AwsSettings) -> None:

@@ -1,25 +1,49 @@
-"""The image cache: each call in order, and nothing left behind when one of them fails.
+"""The image cache on an emulator: each call in order, and nothing left behind whichever of them fails.
 
-Whether a pull succeeds is for an instance to say, and no emulator runs one: EC2 and Systems Manager are played here,
-over botocore's own checks of parameters.
+EC2 is moto's. No emulator has an instance that takes commands: Systems Manager's answers are the front's, see
+tests/infra/emulated_account.py; whether a pull would succeed on a real Bottlerocket, nothing here can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import ANY, Stubber
 
-from darkroom.errors import AwsFailure, SettingsError, StackFailure
+from darkroom.errors import AwsFailure, DarkroomError, SettingsError, StackFailure
+from darkroom.infra.cache_leftovers import KIND_TAG
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.image_cache import DATA_DEVICE, CacheRequest, ImageCache
+from tests.infra.calls import Calls, denied, interrupted
+from tests.infra.emulated_account import AMI, Front, emulated_account, moto_server
 
 IMAGES = ("123456789012.dkr.ecr.us-east-1.amazonaws.com/sd-on-eks/sdwebui:latest", "example.com/queue-agent:1.0")
-INSTANCE = "i-0123456789abcdef0"
-REQUEST = CacheRequest(IMAGES, "builder")
+REQUEST = CacheRequest(IMAGES, "builder", volume_gib=50)
+COMMAND = ["ssm.SendCommand", "ssm.ListCommandInvocations", "ssm.ListCommandInvocations"]
+# All calls of a build, in order: what the front makes wait is asked for twice.
+CALLS = [
+    "ec2.DescribeInstances",
+    "ec2.DescribeSnapshots",
+    "ssm.GetParameter",
+    "ec2.RunInstances",
+    "ssm.DescribeInstanceInformation",
+    "ssm.DescribeInstanceInformation",
+    *COMMAND,
+    *COMMAND,
+    *COMMAND,
+    "ec2.StopInstances",
+    "ec2.DescribeInstances",
+    "ec2.DescribeInstances",
+    "ec2.CreateSnapshot",
+    "ec2.DescribeSnapshots",
+    "ec2.DescribeSnapshots",
+    "ec2.CreateTags",
+    "ec2.TerminateInstances",
+]
 
 
 class Clock:
@@ -33,139 +57,198 @@ class Clock:
         self.now += seconds
 
 
-class Play:
-    """The answers of EC2 and SSM, in the order in which they are asked."""
+class Account:
+    """An account with an instance profile, and what is in it. Made once: botocore takes long to read what EC2 can."""
 
-    def __init__(self) -> None:
+    def __init__(self, front: Front, endpoint_url: str) -> None:
+        self.front = front
+        session = boto3.Session(region_name="us-east-1")
+        self.calls = Calls(session)
         clock = Clock()
-        self.cloud = Cloud(boto3.Session(region_name="us-east-1"), "us-east-1", clock=clock, sleep=clock.sleep)
-        self.ec2, self.ssm = Stubber(self.cloud.client("ec2")), Stubber(self.cloud.client("ssm"))
-        self.ec2.activate()
-        self.ssm.activate()
+        self.cloud = Cloud(session, "us-east-1", endpoint_url, clock, clock.sleep)
+        self.ec2: Any = boto3.client("ec2", region_name="us-east-1", endpoint_url=endpoint_url)
+        self._iam = boto3.client("iam", region_name="us-east-1", endpoint_url=endpoint_url)
         self.lines: list[str] = []
-        self.cache = ImageCache(self.cloud, self.lines.append)
 
-    def starts(self) -> None:
-        self.ssm.add_response("get_parameter", {"Parameter": {"Value": "ami-1"}}, {"Name": ANY})
-        self.ec2.add_response("run_instances", {"Instances": [{"InstanceId": INSTANCE}]}, None)
-        self.ssm.add_response("describe_instance_information", {"InstanceInformationList": []}, None)
-        online = {"InstanceInformationList": [{"InstanceId": INSTANCE, "PingStatus": "Online"}]}
-        self.ssm.add_response("describe_instance_information", online, None)
+    def reset(self) -> None:
+        self.front.reset()
+        self._iam.create_instance_profile(InstanceProfileName="builder")
+        self.calls.clear()
+        self.lines.clear()
 
-    def runs(self, text: str, status: str = "Success", output: str = "") -> None:
-        command = "00000000-0000-0000-0000-000000000000"
-        self.ssm.add_response("send_command", {"Command": {"CommandId": command}}, _WithCommand(text))
-        found = {"Status": status, "CommandPlugins": [{"Output": output}]}
-        self.ssm.add_response("list_command_invocations", {"CommandInvocations": [found]}, None)
+    def cache(self, later: timedelta = timedelta(), poll_seconds: float = 5.0) -> ImageCache:
+        return ImageCache(self.cloud, self.lines.append, poll_seconds, now=lambda: datetime.now(UTC) + later)
 
-    def runs_all(self) -> None:
-        self.runs("systemctl stop kubelet")
-        for image in IMAGES:
-            self.runs(f"--label=io.cri-containerd.image=managed --source={image}")
+    def instances(self) -> list[dict[str, Any]]:
+        """The instances that cost money."""
+        pages = self.ec2.describe_instances()["Reservations"]
+        found = [instance for page in pages for instance in page["Instances"]]
+        return [instance for instance in found if instance["State"]["Name"] not in ("shutting-down", "terminated")]
 
-    def stops(self) -> None:
-        self.ec2.add_response("stop_instances", {}, {"InstanceIds": [INSTANCE]})
-        self.ec2.add_response("describe_instances", _instance("stopped"), None)
-
-    def snapshots(self, state: str) -> None:
-        self.ec2.add_response("describe_instances", _instance("stopped"), None)
-        self.ec2.add_response("create_snapshot", {"SnapshotId": "snap-1"}, None)
-        found = {"Snapshots": [{"SnapshotId": "snap-1", "State": state, "StateMessage": "disk full"}]}
-        self.ec2.add_response("describe_snapshots", found, {"SnapshotIds": ["snap-1"]})
-
-    def terminates(self) -> None:
-        self.ec2.add_response("terminate_instances", {}, {"InstanceIds": [INSTANCE]})
-
-    def is_over(self) -> None:
-        self.ec2.assert_no_pending_responses()
-        self.ssm.assert_no_pending_responses()
+    def snapshots(self) -> dict[str, str]:
+        """Our snapshots, and what they are tagged as."""
+        found = self.ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": [KIND_TAG]}])
+        return {
+            snapshot["SnapshotId"]: next(tag["Value"] for tag in snapshot["Tags"] if tag["Key"] == KIND_TAG)
+            for snapshot in found["Snapshots"]
+        }
 
 
-class _WithCommand(dict[str, Any]):
-    """Expected parameters of `send_command` whose command ends with a text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(InstanceIds=[INSTANCE], DocumentName="AWS-RunShellScript", Parameters=_Ending(text))
-
-
-class _Ending:
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, dict) and other["commands"][0].endswith(self._text)
-
-    __hash__ = None  # type: ignore[assignment]
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with (
+        moto_server(tmp_path_factory.mktemp("moto")) as url,
+        emulated_account(url) as (front, settings),
+    ):
+        yield Account(front, str(settings.endpoint_url))
 
 
-def _instance(state: str) -> dict[str, Any]:
-    volumes = [
-        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeId": "vol-os"}},
-        {"DeviceName": DATA_DEVICE, "Ebs": {"VolumeId": "vol-data"}},
-    ]
-    return {"Reservations": [{"Instances": [{"State": {"Name": state}, "BlockDeviceMappings": volumes}]}]}
+@pytest.fixture
+def account(emulated: Account) -> Account:
+    emulated.reset()
+    return emulated
 
 
-def test_a_snapshot_is_built() -> None:
-    play = Play()
-    play.starts()
-    play.runs_all()
-    play.stops()
-    play.snapshots("completed")
-    play.terminates()
-    assert play.cache.build(REQUEST) == "snap-1"
-    play.is_over()
-    assert [line for line in play.lines if line.startswith("pulling")] == [f"pulling {image}" for image in IMAGES]
+def test_a_snapshot_is_built_call_by_call(account: Account) -> None:
+    snapshot = account.cache().build(REQUEST)
+    assert account.calls.made == CALLS
+    assert account.snapshots() == {snapshot: "images"}
+    assert account.instances() == []
+    assert account.ec2.describe_volumes()["Volumes"] == [], "the volume goes with its instance"
+    assert [re.split("[ =]", command)[-1] for command in account.front.commands] == ["kubelet", *IMAGES]
+    assert [line for line in account.lines if line.startswith("pulling")] == [f"pulling {image}" for image in IMAGES]
 
 
-def _pull_fails(play: Play) -> None:
-    play.starts()
-    play.runs("systemctl stop kubelet")
-    play.runs(IMAGES[0], "Failed", "no such image")
+def test_the_snapshot_is_of_an_encrypted_data_volume(account: Account) -> None:
+    seen: dict[str, Any] = {}
+
+    def look(command: str) -> tuple[str, str]:
+        (seen["instance"],) = account.instances()
+        (seen["volume"],) = account.ec2.describe_volumes()["Volumes"]
+        return "Success", ""
+
+    account.front.outcome = look
+    snapshot = account.cache().build(REQUEST)
+    (found,) = account.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    assert (seen["instance"]["ImageId"], seen["instance"]["InstanceType"]) == (AMI, "m6i.large")
+    assert (seen["volume"]["Size"], seen["volume"]["VolumeType"], seen["volume"]["Encrypted"]) == (50, "gp3", True)
+    assert seen["volume"]["Attachments"][0]["Device"] == DATA_DEVICE
+    assert (found["VolumeId"], found["Encrypted"]) == (seen["volume"]["VolumeId"], True)
 
 
-def _stop_fails(play: Play) -> None:
-    play.starts()
-    play.runs_all()
-    play.ec2.add_client_error("stop_instances", "RequestLimitExceeded")
+@pytest.mark.parametrize("failure", [denied, interrupted])
+@pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda number: f"{number}-{CALLS[number]}")
+def test_whichever_call_fails_nothing_is_left_and_the_next_build_succeeds(
+    account: Account, number: int, failure: Callable[[str], BaseException]
+) -> None:
+    account.calls.fail_at(number, failure)
+    is_last = number == len(CALLS) - 1
+    if is_last and failure is denied:
+        account.cache().build(REQUEST)  # terminating is tried again
+    else:
+        with pytest.raises((AwsFailure, KeyboardInterrupt)):
+            account.cache().build(REQUEST)
+    assert account.calls.has_failed
+    assert account.instances() == []
+    assert list(account.snapshots().values()) == (["images"] if is_last else [])
+    snapshot = account.cache().build(REQUEST)
+    assert account.snapshots()[snapshot] == "images"
+    assert account.instances() == []
 
 
-def _snapshot_fails(play: Play) -> None:
-    play.starts()
-    play.runs_all()
-    play.stops()
-    play.snapshots("error")
-    play.ec2.add_response("delete_snapshot", {}, {"SnapshotId": "snap-1"})
+@pytest.mark.parametrize("operation", ["RunInstances", "CreateSnapshot"])
+def test_what_was_made_is_found_although_its_answer_never_came(account: Account, operation: str) -> None:
+    """Ctrl-C while EC2 makes it: there is a new thing, and nobody knows its id."""
+
+    def interrupt(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    events, moment = account.cloud.client("ec2").meta.events, f"after-call.ec2.{operation}"
+    events.register(moment, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        account.cache().build(REQUEST)
+    events.unregister(moment, interrupt)
+    assert f"ec2.{operation}" in account.calls.made
+    assert account.instances() == []
+    assert account.snapshots() == {}
 
 
-@pytest.mark.parametrize(
-    ("fails", "expected"),
-    [(_pull_fails, "no such image"), (_stop_fails, "RequestLimitExceeded"), (_snapshot_fails, "disk full")],
-)
-def test_nothing_is_left_behind_by_a_failure(fails: Callable[[Play], None], expected: str) -> None:
-    play = Play()
-    fails(play)
-    play.terminates()
-    with pytest.raises((StackFailure, AwsFailure), match=expected):
-        play.cache.build(REQUEST)
-    play.is_over()
+def test_a_pull_that_fails_says_why(account: Account) -> None:
+    account.front.outcome = lambda command: ("Failed", "no such image") if "sdwebui" in command else ("Success", "")
+    with pytest.raises(StackFailure, match=r"sdwebui:latest could not be pulled: no such image"):
+        account.cache().build(REQUEST)
+    assert account.instances() == []
 
 
-def test_an_instance_that_never_answers_is_terminated() -> None:
-    play = Play()
-    play.ssm.add_response("get_parameter", {"Parameter": {"Value": "ami-1"}}, {"Name": ANY})
-    play.ec2.add_response("run_instances", {"Instances": [{"InstanceId": INSTANCE}]}, None)
-    for _ in range(720):
-        play.ssm.add_response("describe_instance_information", {"InstanceInformationList": []}, None)
-    play.terminates()
-    with pytest.raises(StackFailure, match="not done after 60 minutes"):
-        play.cache.build(REQUEST)
-    play.is_over()
+def test_an_instance_that_never_answers_is_terminated(account: Account) -> None:
+    account.front.is_silent = True
+    with pytest.raises(StackFailure, match="to answer Systems Manager: not done within 120 minutes"):
+        account.cache(poll_seconds=600).build(REQUEST)
+    assert account.instances() == []
+
+
+def test_an_instance_that_cannot_be_terminated_is_named_beside_the_snapshot(account: Account) -> None:
+    account.calls.refused = "TerminateInstances"
+    with pytest.raises(StackFailure, match=r"snap-\w+ is complete .* aws ec2 terminate-instances --instance-ids i-"):
+        account.cache().build(REQUEST)
+    assert list(account.snapshots().values()) == ["images"]
+
+
+class Killed(BaseException):
+    """SIGKILL: nothing is cleaned up."""
+
+
+@pytest.fixture
+def killed(account: Account) -> Account:
+    """An account in which a build was killed while its snapshot was being written: no code of it ran any more."""
+    account.calls.fail_at(CALLS.index("ec2.CreateTags"), interrupted)
+    cache = account.cache()
+    leftovers = cache._leftovers  # what a killed process does not come to
+
+    class Dead:
+        def remove(self) -> None:
+            leftovers.remove()
+
+        def remove_build(self, build: str, known: list[str]) -> None:
+            raise Killed
+
+    cache._leftovers = Dead()  # type: ignore[assignment]
+    with pytest.raises(Killed):
+        cache.build(REQUEST)
+    assert len(account.instances()) == 1
+    assert list(account.snapshots().values()) == ["unfinished"]
+    account.lines.clear()
+    return account
+
+
+def test_what_a_killed_build_left_is_removed_by_a_later_one(killed: Account) -> None:
+    (instance,), (unfinished,) = killed.instances(), killed.snapshots()
+    snapshot = killed.cache(later=timedelta(hours=3, minutes=1)).build(REQUEST)
+    assert killed.snapshots() == {snapshot: "images"}
+    assert killed.instances() == []
+    assert [line.partition(" ")[0] for line in killed.lines[:2]] == [instance["InstanceId"], unfinished]
+    assert all("was left by a build that began at" in line for line in killed.lines[:2])
+
+
+def test_what_may_belong_to_another_persons_build_is_named_and_left_alone(killed: Account) -> None:
+    killed.cache(later=timedelta(hours=2, minutes=59)).build(REQUEST)
+    assert sorted(killed.snapshots().values()) == ["images", "unfinished"]
+    assert len(killed.instances()) == 1
+    assert [line.rpartition(": ")[2] for line in killed.lines[:2]] == ["left alone", "left alone"]
+    killed.cache().clean()
+    assert len(killed.instances()) == 1
+    killed.cache().clean(even_young=True)
+    assert (killed.instances(), list(killed.snapshots().values())) == ([], ["images"])
 
 
 @pytest.mark.parametrize("images", [(), ("Not An Image",), ("$(reboot)",), ("a;b",)])
-def test_what_is_no_image_is_refused_before_anything_starts(images: tuple[str, ...]) -> None:
-    play = Play()
+def test_what_is_no_image_is_refused_before_anything_starts(account: Account, images: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError):
-        play.cache.build(CacheRequest(images, "builder"))
-    play.is_over()
+        account.cache().build(CacheRequest(images, "builder"))
+    assert account.calls.made == []
+
+
+def test_a_subnet_that_is_not_there_is_refused_by_name(account: Account) -> None:
+    with pytest.raises(DarkroomError, match="subnet-12345678"):
+        account.cache().build(CacheRequest(IMAGES, "builder", subnet="subnet-12345678"))
+    assert account.instances() == []

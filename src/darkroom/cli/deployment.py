@@ -234,6 +234,23 @@ def cache_build(
     typer.echo(ImageCache(cloud, _teller(Console(stderr=True, soft_wrap=True))).build(request))
 
 
+@cache.command("clean")
+def cache_clean(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what may belong to a build that runs now: nobody may be building.")
+    ] = False,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Remove what builds that were killed left: an instance that still costs money, a snapshot without images.
+
+    Every build begins with this, too. What is younger than a build may last is named and left alone.
+    """
+    cloud = open_cloud(region, profile, endpoint_url)
+    ImageCache(cloud, _teller(_console())).clean(even_young=everything)
+
+
 @images.command("build")
 def images_build(
     name: Annotated[

@@ -29,8 +29,25 @@ def exists(cloud: Cloud, name: str) -> bool:
     return True
 
 
+def is_made(cloud: Cloud, name: str) -> bool:
+    """Whether a bucket of ours is there, and `make` came to its end: the policy is the last thing that it sets."""
+    if not exists(cloud, name):
+        return False
+    with translated(f"looking at the bucket {name}"):
+        try:
+            cloud.client("s3").get_bucket_policy(Bucket=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchBucketPolicy":
+                return False
+            raise
+    return True
+
+
 def make(cloud: Cloud, name: str) -> None:
-    """Make a closed, encrypted bucket that only takes TLS; one that is there already is brought to the same state."""
+    """Make a closed, encrypted bucket that only takes TLS; one that is there already is brought to the same state.
+
+    What is left of uploads that were cut off costs money and cannot be seen: it goes after a week.
+    """
     s3 = cloud.client("s3")
     with translated(f"making the bucket {name}"):
         if not exists(cloud, name):
@@ -43,6 +60,19 @@ def make(cloud: Cloud, name: str) -> None:
             Bucket=name,
             ServerSideEncryptionConfiguration={
                 "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+        )
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=name,
+            LifecycleConfiguration={
+                "Rules": [
+                    {
+                        "ID": "uploads-that-were-cut-off",
+                        "Status": "Enabled",
+                        "Filter": {"Prefix": ""},
+                        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                    }
+                ]
             },
         )
         arn = f"arn:{cloud.facts.name}:s3:::{name}"

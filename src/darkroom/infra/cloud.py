@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, cast
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -80,8 +81,14 @@ def translated(doing: str) -> Iterator[None]:
     except NoCredentialsError:
         raise AwsRefused(f"{doing}: there are no AWS credentials; set them with: aws configure") from None
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        kind = AwsUnavailable if code in _PASSING else AwsRefused
+        raise _kind_of(error)(f"{doing}: {error}") from error
+    except Boto3Error as error:  # of an upload; it hides what AWS said
+        cause = error.__context__
+        kind = _kind_of(cause) if isinstance(cause, ClientError) else AwsUnavailable
         raise kind(f"{doing}: {error}") from error
     except BotoCoreError as error:
         raise AwsUnavailable(f"{doing}: {error}") from error
+
+
+def _kind_of(error: ClientError) -> type[AwsUnavailable | AwsRefused]:
+    return AwsUnavailable if error.response.get("Error", {}).get("Code", "") in _PASSING else AwsRefused

@@ -110,6 +110,7 @@ class Deployment:
     def run(self) -> dict[str, str]:
         """Do what is missing, and return the stack's outputs. Raises a `DarkroomError` that says what to mend."""
         config = self.configuration()
+        self._told("preflight: credentials, quotas, instance types, images and models")
         missing = [finding for finding in self._preflight(config) if finding.verdict is Verdict.MISSING]
         if missing:
             listed = "\n".join(f"  {finding.subject}: {finding.remedy}" for finding in missing)
@@ -118,7 +119,7 @@ class Deployment:
         if bucket is None:
             raise StackFailure("there is no model bucket: set modelBucketArn in config.yaml")
         self._told(f"model bucket: {bucket}")
-        if not buckets.exists(self._cloud, bucket):
+        if self._is_ours(config, bucket) and not buckets.is_made(self._cloud, bucket):
             buckets.make(self._cloud, bucket)
         self._upload_default_model(config, bucket)
         self._write_configuration(config)
@@ -133,8 +134,12 @@ class Deployment:
         operations = StackOperations(
             self._cloud.client("cloudformation"), config.cloudformation_stack_name, self._timing, self._told
         )
-        with translated("deploying"):
-            outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
+        try:
+            with translated("deploying"):
+                outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
+        except KeyboardInterrupt:
+            self._told("interrupted: what CloudFormation has begun goes on by itself; run this again to follow it")
+            raise
         self._verify(outputs)
         return outputs
 
@@ -143,7 +148,7 @@ class Deployment:
         config = self.configuration()
         findings = self._preflight(config)
         bucket = config.model_bucket
-        there = _is_known(lambda: bucket is not None and buckets.exists(self._cloud, bucket))
+        there = _is_known(lambda: bucket is not None and self._has_bucket(config, bucket))
         stack = _is_known(lambda: self._stack_exists(config))
         steps = [
             Step("model bucket", f"make {bucket or 'the bucket for models'}", not there),
@@ -193,10 +198,17 @@ class Deployment:
             runtime.static_model == DEFAULT_MODEL for runtime in config.models_runtime
         )
 
+    def _is_ours(self, config: DarkroomConfig, bucket: str) -> bool:
+        """Whether a run of ours made this bucket, or would: the user's own is not touched."""
+        return bucket == buckets.model_bucket_name(config.stack_name, self._cloud.account, self._cloud.region)
+
+    def _has_bucket(self, config: DarkroomConfig, bucket: str) -> bool:
+        look = buckets.is_made if self._is_ours(config, bucket) else buckets.exists
+        return look(self._cloud, bucket)
+
     def _upload_default_model(self, config: DarkroomConfig, bucket: str) -> None:
-        is_ours = bucket == buckets.model_bucket_name(config.stack_name, self._cloud.account, self._cloud.region)
         wanted = any(runtime.static_model == DEFAULT_MODEL for runtime in config.models_runtime)
-        if is_ours and wanted and not has_checkpoint(self._cloud, bucket, DEFAULT_MODEL):
+        if self._is_ours(config, bucket) and wanted and not has_checkpoint(self._cloud, bucket, DEFAULT_MODEL):
             self._told(f"model: {self._wishes.model_url}")
             upload_model(self._cloud, bucket, self._wishes.model_url, name=DEFAULT_MODEL, told=self._told)
 

@@ -1,20 +1,23 @@
 """`darkroom cache build`: an EBS snapshot of a Bottlerocket data volume that has the images already.
 
 A Bottlerocket instance is started, told over Systems Manager to pull the images, stopped, and its data volume is
-snapshot. Whatever happens, the instance is terminated; a snapshot that is not complete is deleted.
+snapshot. Whatever happens, the instance is terminated, and a snapshot that nobody was told of is deleted; what a build
+leaves behind that was killed, the next one removes (darkroom.infra.cache_leftovers).
 """
 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from darkroom.errors import SettingsError, StackFailure
+from darkroom.errors import AwsFailure, SettingsError, StackFailure
+from darkroom.infra.cache_leftovers import BUILD_TAG, BUILDER, KIND_TAG, SNAPSHOT, UNFINISHED, Leftovers
 from darkroom.infra.cloud import Cloud, Told, translated
 
 DATA_DEVICE = "/dev/xvdb"
-TAG = "darkroom:image-cache"
 _IMAGE = re.compile(r"^[a-z0-9][a-z0-9.:_/-]*[a-z0-9](:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$")
 _PULL_LIMIT_SECONDS = 3600.0
 
@@ -40,37 +43,68 @@ class CacheRequest:
 
 
 class ImageCache:
-    """Builds snapshots in one account and region."""
+    """Builds snapshots in one account and region. A build that is not done after `limit_seconds` is given up."""
 
-    def __init__(self, cloud: Cloud, told: Told, poll_seconds: float = 5.0, limit_seconds: float = 3600.0) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        told: Told,
+        poll_seconds: float = 5.0,
+        limit_seconds: float = 7200.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._cloud = cloud
         self._told = told
         self._poll_seconds = poll_seconds
         self._limit_seconds = limit_seconds
+        self._leftovers = Leftovers(cloud, told, limit_seconds, now)
+        self._end = 0.0
 
     def build(self, request: CacheRequest) -> str:
         """Build a snapshot and return its id. Raises `SettingsError`, `StackFailure` and `AwsFailure`."""
         request.validate()
-        instance = self._start(request)
+        self._leftovers.remove()
+        self._end = self._cloud.clock() + self._limit_seconds
+        build = uuid.uuid4().hex
+        made: list[str] = []
         try:
-            self._told(f"instance {instance}: starting Bottlerocket")
-            self._wait(lambda: self._is_reachable(instance), f"{instance} to answer Systems Manager")
-            self._run(
-                instance, "the kubelet could not be stopped", ["apiclient exec admin sheltie systemctl stop kubelet"]
-            )
-            for image in request.images:
-                self._told(f"pulling {image}")
-                self._run(instance, f"{image} could not be pulled", [_pull_command(image)])
-            ec2 = self._cloud.client("ec2")
-            with translated("stopping the instance"):
-                ec2.stop_instances(InstanceIds=[instance])
-                self._wait(lambda: self._state(instance) == "stopped", f"{instance} to stop")
-            return self._snapshot(instance, request)
-        finally:
-            with translated(f"terminating the instance {instance}; do it by hand"):
-                self._cloud.client("ec2").terminate_instances(InstanceIds=[instance])
+            snapshot = self._fill(request, build, made)
+        except BaseException:
+            self._leftovers.remove_build(build, made)
+            raise
+        try:
+            self._leftovers.remove_one(made[0])
+        except AwsFailure as error:
+            raise StackFailure(f"{snapshot} is complete and can be used, but {error}") from error
+        return snapshot
 
-    def _start(self, request: CacheRequest) -> str:
+    def clean(self, *, even_young: bool = False) -> None:
+        """Remove what builds that were killed left behind; with `even_young`, also what may belong to one that runs."""
+        self._leftovers.remove(even_young=even_young)
+
+    def _fill(self, request: CacheRequest, build: str, made: list[str]) -> str:
+        """Do all but the cleaning up, and write into `made` what has to be cleaned up: first the instance."""
+        instance = self._start(request, build)
+        made.append(instance)
+        self._told(f"instance {instance}: starting Bottlerocket")
+        self._wait(lambda: self._is_reachable(instance), f"{instance} to answer Systems Manager")
+        self._run(instance, "the kubelet could not be stopped", ["apiclient exec admin sheltie systemctl stop kubelet"])
+        for image in request.images:
+            self._told(f"pulling {image}")
+            self._run(instance, f"{image} could not be pulled", [_pull_command(image)])
+        self._told(f"instance {instance}: stopping, so that its volume is whole")
+        with translated("stopping the instance"):
+            self._cloud.client("ec2").stop_instances(InstanceIds=[instance])
+            self._wait(lambda: self._state(instance) == "stopped", f"{instance} to stop")
+        snapshot = self._begin_snapshot(instance, request, build)
+        made.append(snapshot)
+        self._told(f"{snapshot}: being written")
+        self._wait(lambda: self._is_complete(snapshot), f"{snapshot} to be complete")
+        with translated(f"marking {snapshot} as finished"):
+            self._cloud.client("ec2").create_tags(Resources=[snapshot], Tags=[{"Key": KIND_TAG, "Value": SNAPSHOT}])
+        return snapshot
+
+    def _start(self, request: CacheRequest, build: str) -> str:
         name = f"/aws/service/bottlerocket/aws-k8s-{request.kubernetes_version}/x86_64/latest/image_id"
         with translated("starting the instance"):
             image = self._cloud.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
@@ -85,7 +119,7 @@ class ImageCache:
                 BlockDeviceMappings=[{"DeviceName": DATA_DEVICE, "Ebs": {**volume, "DeleteOnTermination": True}}],
                 MetadataOptions={"HttpTokens": "required"},
                 UserData="[settings.host-containers.admin]\nenabled = true\n",
-                TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": TAG, "Value": "builder"}]}],
+                TagSpecifications=[{"ResourceType": "instance", "Tags": _tags(BUILDER, build)}],
                 **network,
             )
         instance: str = reply["Instances"][0]["InstanceId"]
@@ -122,7 +156,7 @@ class ImageCache:
                     output = " ".join(plugin.get("Output", "") for plugin in invocation.get("CommandPlugins", []))
                     raise StackFailure(f"{problem}: {output.strip() or invocation['Status']}")
 
-    def _snapshot(self, instance: str, request: CacheRequest) -> str:
+    def _begin_snapshot(self, instance: str, request: CacheRequest, build: str) -> str:
         ec2 = self._cloud.client("ec2")
         with translated("making the snapshot"):
             found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
@@ -134,15 +168,8 @@ class ImageCache:
             snapshot: str = ec2.create_snapshot(
                 VolumeId=volume,
                 Description=f"Darkroom: {', '.join(request.images)}"[:255],
-                TagSpecifications=[{"ResourceType": "snapshot", "Tags": [{"Key": TAG, "Value": "images"}]}],
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tags(UNFINISHED, build)}],
             )["SnapshotId"]
-        self._told(f"{snapshot}: being written")
-        try:
-            self._wait(lambda: self._is_complete(snapshot), f"{snapshot} to be complete")
-        except BaseException:
-            with translated(f"deleting the snapshot {snapshot}, which is not complete; do it by hand"):
-                ec2.delete_snapshot(SnapshotId=snapshot)
-            raise
         return snapshot
 
     def _is_complete(self, snapshot: str) -> bool:
@@ -158,11 +185,14 @@ class ImageCache:
                 return
 
     def _polls(self, what: str) -> Iterator[None]:
-        end = self._cloud.clock() + self._limit_seconds
-        while self._cloud.clock() < end:
+        while self._cloud.clock() < self._end:
             yield
             self._cloud.sleep(self._poll_seconds)
-        raise StackFailure(f"{what}: not done after {self._limit_seconds / 60:.0f} minutes")
+        raise StackFailure(f"{what}: not done within {self._limit_seconds / 60:.0f} minutes")
+
+
+def _tags(kind: str, build: str) -> list[dict[str, str]]:
+    return [{"Key": KIND_TAG, "Value": kind}, {"Key": BUILD_TAG, "Value": build}]
 
 
 def _pull_command(image: str) -> str:

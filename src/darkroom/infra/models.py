@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ DEFAULT_MODEL = "v1-5-pruned-emaonly.safetensors"
 DEFAULT_MODEL_URL = (
     "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5/resolve/main/v1-5-pruned-emaonly.safetensors"
 )
-_PART_BYTES = 64 * 1024 * 1024
+# Ten parts or so are in memory at a time; S3 takes 10,000 parts, so a model may have 160 GB.
+_PART_BYTES = 16 * 1024 * 1024
+_TOLD_EVERY_BYTES = 500_000_000
 _TRANSFER = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=4)
 
 
@@ -63,8 +66,8 @@ def upload_model(
 ) -> str:
     """Bring a file or an https:// link into the bucket, in parts, without keeping it whole; return its key.
 
-    A name without an extension becomes a `.ckpt`, as the guide says of Civitai's. Nothing is left behind when it fails.
-    Raises `SettingsError` for what cannot be a model, `LinkUnreachable` and `AwsFailure`.
+    Each half gigabyte is told. A name without an extension becomes a `.ckpt`, as the guide says of Civitai's. Nothing
+    is left behind when it fails. Raises `SettingsError` for what cannot be a model, `LinkUnreachable` and `AwsFailure`.
     """
     if folder not in FOLDERS:
         raise SettingsError(f"there is no folder {folder!r} for models; there are: {', '.join(FOLDERS)}")
@@ -75,9 +78,26 @@ def upload_model(
         raise SettingsError(f"{name} is not a model: its name must end in one of {', '.join(EXTENSIONS)}")
     key = f"{folder}/{name}"
     with _opened(source) as stream, translated(f"uploading {key}"):
-        cloud.client("s3").upload_fileobj(cast("Any", stream), bucket, key, Config=_TRANSFER)
+        progress = _Progress(name, told)
+        cloud.client("s3").upload_fileobj(cast("Any", stream), bucket, key, Callback=progress, Config=_TRANSFER)
     told(f"s3://{bucket}/{key}: uploaded")
     return key
+
+
+class _Progress:
+    """Called with the bytes that were sent, by one thread or another."""
+
+    def __init__(self, name: str, told: Told) -> None:
+        self._name = name
+        self._told = told
+        self._sent = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, sent: int) -> None:
+        with self._lock:
+            before, self._sent = self._sent, self._sent + sent
+            if before // _TOLD_EVERY_BYTES != self._sent // _TOLD_EVERY_BYTES:
+                self._told(f"{self._name}: {self._sent / 1e9:.1f} GB sent")
 
 
 @contextlib.contextmanager

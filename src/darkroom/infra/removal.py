@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from botocore.exceptions import ClientError
-
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import StackFailure
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.obstacles import (
+    Obstacle,
+    Resources,
+    foreign_in_vpc,
+    foreign_policies,
+    inline_policies_of,
+    queues_with_tasks,
+)
 from darkroom.infra.stack_operations import StackOperations, Timing
-
-_COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """Something that would be lost with the stack, or would keep it from going."""
-
-    what: str
-    remedy: str
 
 
 class Removal:
@@ -40,12 +34,11 @@ class Removal:
             return []
         with translated("looking at what is in the stack"):
             resources = self._resources()
-            found = [*self._queues(resources.get("AWS::SQS::Queue", []))]
-            for role in resources.get("AWS::IAM::Role", []):
-                found += self._foreign_policies(role, set(resources.get("AWS::IAM::ManagedPolicy", [])))
-            for vpc in resources.get("AWS::EC2::VPC", []):
-                found += self._foreign_instances(vpc)
-        return found
+            return [
+                *queues_with_tasks(self._cloud, resources),
+                *foreign_policies(self._cloud, resources, self._inline_policies()),
+                *foreign_in_vpc(self._cloud, resources),
+            ]
 
     def run(self, *, force: bool = False) -> list[str]:
         """Remove the stack, and say what stays. Raises `StackFailure` where something is in the way."""
@@ -94,7 +87,11 @@ class Removal:
             ec2.get_waiter("instance_terminated").wait(InstanceIds=nodes)
         return nodes
 
-    def _resources(self) -> dict[str, list[str]]:
+    def _inline_policies(self) -> frozenset[str]:
+        found = self._cloud.client("cloudformation").get_template(StackName=self._config.cloudformation_stack_name)
+        return inline_policies_of(found["TemplateBody"])
+
+    def _resources(self) -> Resources:
         """The stack's resources by type, as their physical ids."""
         by_type: dict[str, list[str]] = {}
         pages = self._cloud.client("cloudformation").get_paginator("list_stack_resources")
@@ -103,46 +100,3 @@ class Removal:
                 if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource.get("PhysicalResourceId"):
                     by_type.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
         return by_type
-
-    def _queues(self, urls: list[str]) -> list[Obstacle]:
-        found = []
-        for url in urls:
-            try:
-                counts = self._cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))
-            except ClientError as error:
-                if "NonExistentQueue" in str(error):
-                    continue
-                raise
-            number = sum(int(counts["Attributes"].get(name, 0)) for name in _COUNTS)
-            if number:
-                remedy = "let its tasks be done, or empty it: aws sqs purge-queue"
-                found.append(Obstacle(f"{number} messages in {url.rpartition('/')[2]}", remedy))
-        return found
-
-    def _foreign_policies(self, role: str, ours: set[str]) -> list[Obstacle]:
-        try:
-            attached = self._cloud.client("iam").list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-        except ClientError as error:
-            if "NoSuchEntity" in str(error):
-                return []
-            raise
-        foreign = [
-            policy["PolicyName"]
-            for policy in attached
-            if policy["PolicyArn"] not in ours and ":aws:policy/" not in policy["PolicyArn"]
-        ]
-        remedy = f"detach it: aws iam detach-role-policy --role-name {role}"
-        return [Obstacle(f"the policy {name} on the role {role}", remedy) for name in foreign]
-
-    def _foreign_instances(self, vpc: str) -> list[Obstacle]:
-        """Network interfaces that neither the stack nor its cluster made would keep the VPC from going."""
-        pages = self._cloud.client("ec2").get_paginator("describe_instances")
-        foreign = []
-        for page in pages.paginate(Filters=[{"Name": "vpc-id", "Values": [vpc]}]):
-            for reservation in page["Reservations"]:
-                for instance in reservation["Instances"]:
-                    tags = {tag["Key"] for tag in instance.get("Tags", [])}
-                    ended = instance["State"]["Name"] in ("terminated", "shutting-down")
-                    if not ended and not any(tag.startswith("kubernetes.io/cluster/") for tag in tags):
-                        foreign.append(instance["InstanceId"])
-        return [Obstacle(f"the instance {name} in the stack's VPC", "terminate it") for name in foreign]

@@ -6,18 +6,20 @@ A stack that fails is not rolled back: what is there stays, and the next run goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from darkroom.errors import StackFailure
+from darkroom.infra.cloud import Told, translated
 
-Told = Callable[[str], None]
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 CHANGE_SET = "darkroom"
-# A stack that never came to be holds nothing that could be mended, and CloudFormation only lets it be deleted.
-_ONLY_DELETABLE = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"})
+# A stack that never came to be holds nothing that could be mended, nor does one that was half removed: CloudFormation
+# only lets them be deleted. REVIEW_IN_PROGRESS is a stack of which there is but a change set that was never executed.
+_ONLY_DELETABLE = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS", "DELETE_FAILED"})
+_POLLS_UNTIL_BEGUN = 6
 _NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -39,16 +41,18 @@ class StackOperations:
     name: str
     timing: Timing
     told: Told
-    _seen: set[str] = field(default_factory=set)
+    _seen: frozenset[str] = frozenset()
+    _old: frozenset[str] = frozenset()
 
     def status(self) -> str | None:
         """The stack's status; None where there is no such stack."""
-        try:
-            (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
+        with translated(f"looking for the stack {self.name}"):
+            try:
+                (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
+            except ClientError as error:
+                if "does not exist" in str(error):
+                    return None
+                raise
         status: str = stack["StackStatus"]
         return None if status == "DELETE_COMPLETE" else status
 
@@ -56,13 +60,27 @@ class StackOperations:
         """The stack's outputs. Raises `StackFailure` where there is no such stack."""
         if self.status() is None:
             raise StackFailure(f"there is no stack {self.name} in this account and region: run darkroom deploy")
-        (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
+        with translated(f"reading the outputs of {self.name}"):
+            (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def deploy(self, template_url: str, tags: Mapping[str, str]) -> dict[str, str]:
         """Bring the stack to the template, and return its outputs. Raises `StackFailure` with what went wrong."""
-        self._note_events()
-        status = self._settle()
+        self._skip_events()
+        status = self.status()
+        if status is not None and _is_going_on(status):
+            self.told(f"another run is at work on {self.name} ({status}): waiting for its end")
+            status = self._settle()
+        if status == "UPDATE_ROLLBACK_FAILED":
+            self.told(f"an earlier attempt left {status}: going on with its rollback")
+            self.cloudformation.continue_update_rollback(StackName=self.name)
+            status = self._settle(has_begun=False)
+            if status == "UPDATE_ROLLBACK_FAILED":
+                raise StackFailure(
+                    f"{self.name} cannot be rolled back:\n{self._failures()}\nMend the cause and run again; or skip "
+                    f"what cannot be mended: aws cloudformation continue-update-rollback --stack-name {self.name} "
+                    "--resources-to-skip NAME..."
+                )
         if status in _ONLY_DELETABLE:
             self.told(f"an earlier attempt left {status}: removing it")
             self.delete()
@@ -70,7 +88,7 @@ class StackOperations:
         kind = "CREATE" if status is None else "UPDATE"
         if self._make_change_set(kind, template_url, tags):
             self.cloudformation.execute_change_set(StackName=self.name, ChangeSetName=CHANGE_SET, DisableRollback=True)
-            status = self._settle()
+            status = self._settle(has_begun=False)
             if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
                 raise StackFailure(f"{self.name} ended in {status}:\n{self._failures()}\nMend the cause and run again.")
         else:
@@ -79,11 +97,15 @@ class StackOperations:
 
     def delete(self) -> None:
         """Remove the stack. Raises `StackFailure` with what could not be removed."""
-        if self.status() is None:
+        self._skip_events()
+        status = self.status()
+        if status is not None and "UPDATE" in status and _is_going_on(status):
+            self.told(f"another run is at work on {self.name} ({status}): waiting for its end")
+            status = self._settle()
+        if status is None:
             return
-        self._note_events()
         self.cloudformation.delete_stack(StackName=self.name)
-        status = self._settle()
+        status = self._settle(has_begun=False)
         if status is not None:
             raise StackFailure(f"{self.name} could not be removed ({status}):\n{self._failures()}")
 
@@ -111,12 +133,17 @@ class StackOperations:
                 raise StackFailure(f"CloudFormation does not accept the template of {self.name}: {reason}")
         raise AssertionError("the polls end in an error")
 
-    def _settle(self) -> str | None:
-        """Wait until nothing is going on, and return the status."""
-        for _ in self._polls(self.name):
+    def _settle(self, *, has_begun: bool = True) -> str | None:
+        """Wait until nothing is going on, and return the status.
+
+        Right after a request, CloudFormation may still give the old status: `has_begun=False` waits until the request
+        shows as an event (or for a while, where events may not be read).
+        """
+        for number, _ in enumerate(self._polls(self.name)):
+            has_begun = self._tell_events() or has_begun or number >= _POLLS_UNTIL_BEGUN
             status = self.status()
-            self._note_events(tell=True)
-            if status is None or not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+            if status is None or (has_begun and not status.endswith("_IN_PROGRESS")):
+                self._tell_events()
                 return status
         raise AssertionError("the polls end in an error")
 
@@ -135,19 +162,30 @@ class StackOperations:
             return []
         return events
 
-    def _note_events(self, *, tell: bool = False) -> None:
-        for event in reversed(self._events()):
-            if event["EventId"] not in self._seen:
-                self._seen.add(event["EventId"])
-                if tell:
-                    reason = event.get("ResourceStatusReason", "")
-                    line = f"{event['ResourceStatus']:<20} {event['LogicalResourceId']}"
-                    self.told(f"{line}: {reason}" if "FAILED" in event["ResourceStatus"] and reason else line)
+    def _skip_events(self) -> None:
+        """What happened before is neither told nor a reason for what fails now."""
+        self._seen = self._old = frozenset(event["EventId"] for event in self._events())
+
+    def _tell_events(self) -> bool:
+        """Tell what is new, and return whether anything was."""
+        new = [event for event in reversed(self._events()) if event["EventId"] not in self._seen]
+        for event in new:
+            reason = event.get("ResourceStatusReason", "")
+            line = f"{event['ResourceStatus']:<20} {event['LogicalResourceId']}"
+            self.told(f"{line}: {reason}" if "FAILED" in event["ResourceStatus"] and reason else line)
+        self._seen |= {event["EventId"] for event in new}
+        return bool(new)
 
     def _failures(self) -> str:
         lines = [
             f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
             for event in reversed(self._events())
-            if "FAILED" in event["ResourceStatus"] and "cancelled" not in event.get("ResourceStatusReason", "")
+            if event["EventId"] not in self._old
+            and "FAILED" in event["ResourceStatus"]
+            and "cancelled" not in event.get("ResourceStatusReason", "")
         ]
         return "\n".join(lines[-5:]) or "  CloudFormation gives no reason"
+
+
+def _is_going_on(status: str) -> bool:
+    return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"

@@ -27,6 +27,7 @@ from darkroom.inference.engine import Fill, Generation, Source  # noqa: E402
 from darkroom.inference.neural_upscaling import SpandrelScaler  # noqa: E402
 from darkroom.inference.service import Service  # noqa: E402
 from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine  # noqa: E402
+from darkroom.inference.stable_diffusion.opening import open_engine  # noqa: E402
 from darkroom.inference.upscaling import Upscaling  # noqa: E402
 
 from . import tiny_checkpoints as tiny  # noqa: E402
@@ -94,7 +95,7 @@ def models(stock: Path, tmp_path: Path) -> Path:
 
 
 def engine_of(models: Path, model: str = "one", keep: int = 2) -> StableDiffusionEngine:
-    engine = StableDiffusionEngine(models, device="cpu", keep=keep)
+    engine = open_engine(models, device="cpu", keep=keep)
     engine.refresh()
     load(engine, model)
     return engine
@@ -262,9 +263,8 @@ def broken(models: Path) -> dict[str, str]:
     lacking = tiny.sd1()
     del lacking["model.diffusion_model.out.2.weight"]
     save(lacking, folder / "lacking.safetensors")
-    wide = tiny.sd1()
-    wide["model.diffusion_model.input_blocks.0.0.weight"] = torch.ones(tiny.WIDTH, 9, 3, 3)
-    save(wide, folder / "inpainting.safetensors")
+    for name, channels in (("instructed", 8), ("odd", 6)):
+        save(tiny.with_channels(tiny.sd1(), channels), folder / f"{name}.safetensors")
     headless = {name: value for name, value in tiny.sd1().items() if not name.startswith("cond_stage_model")}
     save(headless, folder / "textless.safetensors")
     return {
@@ -275,7 +275,8 @@ def broken(models: Path) -> dict[str, str]:
         "list": "holds no state_dict",
         "nothing": "is no Stable Diffusion checkpoint",
         "lacking": "conv_out.weight",
-        "inpainting": "takes 9 channels",
+        "instructed": r"takes 8 channels, as models that follow instructions \(InstructPix2Pix\) do",
+        "odd": "takes 6 channels, as models of a kind that is not known",
         "textless": "no text encoder that is known",
     }
 
@@ -301,7 +302,7 @@ def test_a_model_too_large_for_memory_is_refused_before_it_is_read(models: Path)
 def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> None:
     broken(models)
     service = Service(
-        StableDiffusionEngine(models, device="cpu"),
+        open_engine(models, device="cpu"),
         Upscaling(models, SpandrelScaler()),
         first_model="one",
         chance=random.Random(1),  # noqa: S311 - seeds
@@ -350,7 +351,7 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
 
 
 def test_a_server_without_any_model_says_so(tmp_path: Path) -> None:
-    service = Service(StableDiffusionEngine(tmp_path, device="cpu"), Upscaling(tmp_path, SpandrelScaler()))
+    service = Service(open_engine(tmp_path, device="cpu"), Upscaling(tmp_path, SpandrelScaler()))
     with TestClient(create_app(service)) as client:
         assert client.get("/readyz").status_code == 503
         response = client.post("/sdapi/v1/txt2img", json={"prompt": "a cat"})

@@ -1,0 +1,55 @@
+"""A network that is compiled when it first runs, and run as it is when that fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+log = logging.getLogger(__name__)
+
+
+class Compiled:
+    """A callable in place of a network or function. Called from one thread.
+
+    The first input is compiled for exactly its size; the next of another size makes torch compile once more, for every
+    size. Networks of one shape share what was compiled. It is kept in torch's cache folder, so a restart finds it.
+    """
+
+    def __init__(self, name: str, eager: Callable[..., Any], mode: str | None, backend: str) -> None:
+        """`mode` is torch.compile's; None runs `eager` as it is."""
+        self._name = name
+        self._eager = eager
+        self._fast: Callable[..., Any] | None = None
+        self._graphed = mode == "reduce-overhead"
+        if mode is not None:
+            # torch.compile refuses a mode for backends other than its own.
+            options: dict[str, Any] = {"mode": mode} if backend == "inductor" else {"backend": backend}
+            self._fast = torch.compile(eager, **options)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether it is compiled, or will be at the first call."""
+        return self._fast is not None
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """The network's answer. A CUDA graph's answer is only valid until the next call."""
+        if self._fast is None:
+            return self._eager(*arguments, **named)
+        try:
+            if self._graphed:
+                torch.compiler.cudagraph_mark_step_begin()
+            return self._fast(*arguments, **named)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # dynamo, inductor, triton and the C compiler each raise their own
+            log.warning(
+                "%s cannot be compiled and runs as it is, more slowly: %s",
+                self._name,
+                str(error).strip().split("\n", 1)[0],
+                extra={"action": "compile_failed"},
+            )
+            self._fast = None
+            return self._eager(*arguments, **named)

@@ -178,6 +178,57 @@ def test_redrawing_part_of_a_picture(models: Path) -> None:
     assert len(set(fills)) == 3
 
 
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_checkpoints_made_for_inpainting_see_the_mask(models: Path, family: str) -> None:
+    plain = getattr(tiny, family)()
+    save(tiny.with_channels(plain, 9), models / "Stable-diffusion" / "inpainting.safetensors")
+    engine = engine_of(models, "inpainting")
+    red, mask = Image.new("RGB", (64, 64), "red"), Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 32, 64))
+    other = Image.new("L", (64, 64))
+    other.paste(255, (0, 0, 64, 24))
+
+    def redrawn(mask: Image.Image | None) -> bytes:
+        return paint(engine, source=Source((red,), 0.8, mask, Fill.NOISE)).tobytes()
+
+    assert len({redrawn(mask), redrawn(other), redrawn(None), paint(engine).tobytes()}) == 4
+    # Beside the latents lies the mask itself, and the picture without what the mask hides.
+    fed: list[Any] = []
+    unet = engine._placed_now().networks.unet
+    unet.conv_in.register_forward_hook(lambda module, given, result: fed.append(given[0]))
+    redrawn(mask)
+    assert fed[0].shape == (2, 9, 8, 8)
+    assert fed[0][:, 4, :, :4].min() == 1
+    assert fed[0][:, 4, :, 4:].max() == 0
+    seen = fed[0][:, 5:].clone()
+    blue = Image.new("RGB", (64, 64), "red")
+    blue.paste((0, 0, 255), (0, 0, 32, 64))
+    fed.clear()
+    paint(engine, source=Source((blue,), 0.8, mask, Fill.NOISE))
+    assert torch.equal(fed[0][:, 5:], seen)  # what is hidden is not seen
+
+
+def test_a_refiner_takes_over_at_the_end(models: Path) -> None:
+    save(tiny.refiner(), models / "Stable-diffusion" / "refiner.safetensors")
+    engine = engine_of(models, "large", keep=2)
+    plain = paint(engine, steps=4).tobytes()
+
+    def refined(by: str, at: float) -> bytes:
+        checkpoint = next(found for found in engine.checkpoints() if found.name == by)
+        return paint(engine, steps=4, refiner=checkpoint, refiner_switch_at=at).tobytes()
+
+    assert len({plain, refined("refiner", 0.5), refined("refiner", 0.75)}) == 3
+    assert refined("refiner", 1) == plain
+    assert refined("large", 0.5) == plain  # it is its own refiner
+    assert paint(engine, steps=4).tobytes() == plain
+    with pytest.raises(
+        InvalidRequest, match="a Stable Diffusion 1 model cannot finish what a Stable Diffusion XL model"
+    ):
+        refined("one", 0.5)
+    load(engine, "refiner")  # it draws alone too, as in SD Web UI
+    assert paint(engine)
+
+
 def test_a_lora_works_for_one_generation_only(models: Path) -> None:
     engine = engine_of(models)
     plain = paint(engine).tobytes()
@@ -316,6 +367,7 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
         name: str = json.loads(response.json()["info"])["sd_model_name"]
         return name
 
+    save(tiny.sd1(8), models / "Stable-diffusion" / "new-one.safetensors")
     with TestClient(create_app(service)) as client:
         assert model_of() == "one"
         assert model_of(override_settings={"sd_model_checkpoint": "large.safetensors"}) == "large"
@@ -338,6 +390,9 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
             assert "fetch it again" in response.json()["detail"]
             assert client.get("/sdapi/v1/options").json()["sd_model_checkpoint"].startswith("one.safetensors [")
         assert model_of() == "one"
+        assert model_of(refiner_checkpoint="new-one", refiner_switch_at=0.5) == "one"
+        missing = {**body, "refiner_checkpoint": "none of these"}
+        assert client.post("/sdapi/v1/txt2img", json=missing).status_code == 404
         assert model_of(override_settings={"sd_vae": "other.safetensors"}) == "one"
         assert [lora["name"] for lora in client.get("/sdapi/v1/loras").json()] == ["style"]
         assert [vae["model_name"] for vae in client.get("/sdapi/v1/sd-vae").json()] == ["other.safetensors"]

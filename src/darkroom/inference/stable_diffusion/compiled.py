@@ -10,6 +10,9 @@ import torch
 
 log = logging.getLogger(__name__)
 
+#: So many characters of a compiler's complaint go into the log; the whole of it can be pages.
+_REASON = 300
+
 
 class Compiled:
     """A callable in place of a network or function. Called from one thread.
@@ -48,7 +51,7 @@ class Compiled:
             log.warning(
                 "%s cannot be compiled and runs as it is, more slowly: %s",
                 self._name,
-                str(error).strip().split("\n", 1)[0],
+                " ".join(str(error).split())[:_REASON],
                 extra={"action": "compile_failed"},
             )
             self._fast = None

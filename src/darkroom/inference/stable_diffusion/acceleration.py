@@ -110,5 +110,5 @@ def prepare_device(acceleration: Acceleration, capability: Capability) -> None:
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True  # tries the convolutions' algorithms once for each size
     if acceleration.unet_mode is not None:
-        # One for each way of asking (batch, guidance, size); beyond, torch runs the network as it is.
-        torch._dynamo.config.recompile_limit = 16
+        # One for each family and way of asking (batch, guidance, size); torch's own limit is for a function of its own.
+        torch._dynamo.config.recompile_limit = 32

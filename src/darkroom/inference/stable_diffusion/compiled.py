@@ -30,7 +30,8 @@ class Compiled:
         if mode is not None:
             # torch.compile refuses a mode for backends other than its own.
             options: dict[str, Any] = {"mode": mode} if backend == "inductor" else {"backend": backend}
-            self._fast = torch.compile(eager, **options)
+            # As a whole or not at all: in pieces, each would be compiled for itself whenever one is too much.
+            self._fast = torch.compile(eager, fullgraph=True, **options)
 
     @property
     def compiles(self) -> bool:

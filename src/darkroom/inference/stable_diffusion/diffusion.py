@@ -73,11 +73,10 @@ def sample(
     shape = (1, 4, generation.height // FACTOR, generation.width // FACTOR)
 
     def noise() -> torch.Tensor:
-        drawn = torch.cat([torch.randn(shape, generator=chance) for chance in chances])
-        return drawn.to(device)
+        return _sent(torch.cat([torch.randn(shape, generator=chance) for chance in chances]), device)
 
     first = torch.cat([_first_noise(generation, index, chance, shape) for index, chance in enumerate(chances)])
-    first = first.to(device)
+    first = _sent(first, device)
     levels, kept, beside = plan.levels, None, None
     source = generation.source
     if source is None:
@@ -132,6 +131,13 @@ class _Remembering:
             use = self._refiner[0]
         self.seen = use(latents, level)
         return self.seen
+
+
+def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on the device. From memory that stays in its place, so that the device's queue is not waited for."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _first_noise(generation: Generation, index: int, chance: torch.Generator, shape: tuple[int, ...]) -> torch.Tensor:

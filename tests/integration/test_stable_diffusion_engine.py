@@ -17,6 +17,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+import diffusers  # noqa: E402
 import safetensors.torch  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -26,6 +27,7 @@ from darkroom.inference.app import create_app  # noqa: E402
 from darkroom.inference.engine import Fill, Generation, Source  # noqa: E402
 from darkroom.inference.neural_upscaling import SpandrelScaler  # noqa: E402
 from darkroom.inference.service import Service  # noqa: E402
+from darkroom.inference.stable_diffusion.encoding import encode  # noqa: E402
 from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine  # noqa: E402
 from darkroom.inference.stable_diffusion.opening import open_engine  # noqa: E402
 from darkroom.inference.upscaling import Upscaling  # noqa: E402
@@ -153,6 +155,50 @@ def test_every_sampler_works(models: Path, strength: float | None) -> None:
         assert watching.steps >= 2, sampler.name
     for scheduler in engine.schedulers:
         assert paint(engine, scheduler=scheduler.label, sampler="DPM++ 2M")
+
+
+@pytest.mark.parametrize("model", ["one", "large"])
+def test_a_picture_is_the_one_that_the_pipeline_of_diffusers_makes(models: Path, model: str) -> None:
+    engine = engine_of(models, model)
+    networks = engine._placed_now().networks
+    both = encode(networks, ["a cat", "blurry"], 1)
+    parts: dict[str, Any] = {
+        "vae": networks.vae,
+        "unet": networks.unet,
+        "text_encoder": networks.texts[0].network,
+        "tokenizer": None,
+    }
+    given: dict[str, Any] = {"prompt_embeds": both.words[:1], "negative_prompt_embeds": both.words[1:]}
+    if both.pooled is not None:
+        kind: Any = diffusers.StableDiffusionXLPipeline
+        parts |= {"text_encoder_2": networks.texts[1].network, "tokenizer_2": None}
+        given |= {"pooled_prompt_embeds": both.pooled[:1], "negative_pooled_prompt_embeds": both.pooled[1:]}
+    else:
+        kind = diffusers.StableDiffusionPipeline
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    networks.vae.register_to_config(scaling_factor=networks.latent_scale)
+    noise = {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "timestep_spacing": "linspace",
+        "steps_offset": 1,
+    }
+    for sampler, scheduler in (
+        ("Euler", diffusers.EulerDiscreteScheduler(**noise)),
+        ("Euler", diffusers.EulerDiscreteScheduler(**noise, use_karras_sigmas=True)),
+        ("Heun", diffusers.HeunDiscreteScheduler(**noise)),
+    ):
+        pipeline = kind(**parts, scheduler=scheduler)
+        pipeline.set_progress_bar_config(disable=True)
+        latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+        theirs = pipeline(
+            **given, latents=latents, num_inference_steps=4, guidance_scale=7.0, width=64, height=64
+        ).images[0]
+        spacing = "Karras" if scheduler.config.use_karras_sigmas else None
+        ours = paint(engine, sampler=sampler, scheduler=spacing, steps=4)
+        difference = [abs(a - b) for a, b in zip(ours.tobytes(), theirs.tobytes(), strict=True)]
+        assert max(difference) <= 2, (sampler, spacing)
 
 
 def test_an_interrupted_generation_returns_what_it_has(models: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -80,7 +79,7 @@ def sample(
     levels, kept, beside = plan.levels, None, None
     source = generation.source
     if source is None:
-        latents = first * math.sqrt(levels[0] ** 2 + 1)
+        latents = first * levels[0]
         if networks.inpaints:
             beside = _beside(prompts.placed, None, len(chances), generation)
     else:

@@ -8,9 +8,10 @@ Expected: several pictures a second on two cores. A request takes longer on a ma
 from __future__ import annotations
 
 import argparse
+import statistics
 
 from fastapi.testclient import TestClient
-from timing import median
+from timing import seconds
 
 from darkroom.inference.command import EngineName, build_app
 
@@ -36,8 +37,9 @@ def measure(size: int, batch: int, steps: int, repeat: int) -> None:
         def request() -> None:
             assert len(client.post("/sdapi/v1/txt2img", json=body).json()["images"]) == batch
 
-        (seconds,) = median([request], repeat)
-    print(f"pocket {size}x{size} batch {batch} steps {steps}: {seconds:.2f} s, {batch / seconds:.2f} pictures/s")
+        (taken,) = seconds([request], repeat)
+    median = statistics.median(taken)
+    print(f"pocket {size}x{size} batch {batch} steps {steps}: {median:.2f} s, {batch / median:.2f} pictures/s")
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(dynamo: Any, caplog: py
     with caplog.at_level(logging.WARNING, "darkroom"):
         warm_up(placed, refused, side=16)
         assert drawn(placed) == drawn(plain)
-    said = [record.getMessage() for record in caplog.records if getattr(record, "action", "") == "compile_failed"]
+    said = [text for record in caplog.records if "cannot be compiled" in (text := record.getMessage())]
     assert len(said) == 1  # not once more at every step
     assert "no compiler here" in said[0]
 

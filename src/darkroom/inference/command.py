@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from darkroom.errors import MissingExtra
+from darkroom.logs import configure_logs
 from darkroom.settings import read_runtime_settings
 
 if TYPE_CHECKING:
@@ -66,19 +67,20 @@ def runtime(
         typer.Option(
             "--compile",
             help="diffusers only: compile networks where it pays (auto), on a CPU too (always), or never. "
-            "[env: DARKROOM_COMPILE; auto]",
+            "Else DARKROOM_COMPILE; auto.",
         ),
     ] = None,
     compile_cache: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for what was compiled, so that a restart need not compile again. [env: DARKROOM_COMPILE_CACHE]"
+            help="Folder for what was compiled, so that a restart need not do it again. Else DARKROOM_COMPILE_CACHE."
         ),
     ] = None,
     keep_models: Annotated[
         int | None,
         typer.Option(
-            help="diffusers only: how many checkpoints stay in the host's memory. [env: DARKROOM_KEEP_MODELS; 2]", min=1
+            help="diffusers only: how many checkpoints stay in the host's memory. Else DARKROOM_KEEP_MODELS; 2.",
+            min=1,
         ),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
@@ -94,6 +96,7 @@ def runtime(
         )
     if serve_as is not None and engine is not EngineName.POCKET:
         raise typer.BadParameter("only the engine 'pocket' stands in for a checkpoint", param_hint="--serve-as")
+    configure_logs(log_level.upper())
     settings = read_runtime_settings(os.environ)
     cache = compile_cache or settings.compile_cache
     if cache is not None:

@@ -22,8 +22,7 @@ from darkroom.inference.metrics import Metrics
 from darkroom.inference.options import Options
 from darkroom.inference.requests import ExtrasBody, GenerationBody
 from darkroom.inference.upscaling import Upscaling
-
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]
@@ -75,7 +74,7 @@ class Service:
         try:
             await self.device.run("start", lambda job: self._load_first())
         except DarkroomError as error:
-            log.error("no model could be loaded: %s", error, extra={"action": "first_model_failed"})
+            log(logging.ERROR, "runtime.first_model_failed", f"no model could be loaded: {error}")
         self._started = True
 
     def close(self) -> None:

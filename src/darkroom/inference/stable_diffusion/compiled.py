@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 #: So many characters of a compiler's complaint go into the log; the whole of it can be pages.
 _REASON = 300
@@ -49,11 +49,11 @@ class Compiled:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # dynamo, inductor, triton and the C compiler each raise their own
-            log.warning(
-                "%s cannot be compiled and runs as it is, more slowly: %s",
-                self._name,
-                " ".join(str(error).split())[:_REASON],
-                extra={"action": "compile_failed"},
+            reason = " ".join(str(error).split())[:_REASON]
+            log(
+                logging.WARNING,
+                "runtime.compile_failed",
+                f"the {self._name} cannot be compiled and runs as it is, more slowly: {reason}",
             )
             self._fast = None
             return self._eager(*arguments, **named)

@@ -29,8 +29,7 @@ from darkroom.inference.stable_diffusion.prompts import take_loras
 from darkroom.inference.stable_diffusion.samplers import SAMPLERS, plan
 from darkroom.inference.stable_diffusion.warm_up import warm_up
 from darkroom.inference.stable_diffusion.weights import Family, family_of, memory_needed, read_weights
-
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 #: Which families' latents mean the same, so that one can finish what the other began.
 _LATENTS = {Family.SD1: 1, Family.SD2: 1, Family.SDXL: 2, Family.REFINER: 2}
@@ -91,7 +90,7 @@ class StableDiffusionEngine:
         files = self._folders.checkpoints()
         self._found = {file: self._found.get(file, Checkpoint(file.stem, file)) for file in files}
         if not files:
-            log.warning("no model in %s", self._folders.root / CHECKPOINTS, extra={"action": "no_models"})
+            log(logging.WARNING, "runtime.no_models", f"there is no model in {self._folders.root / CHECKPOINTS}")
 
     def files(self, kind: str) -> Sequence[Path]:
         """See `Engine`."""
@@ -234,7 +233,7 @@ class StableDiffusionEngine:
                 number_type=self._acceleration.number_type,
                 vae_type=self._acceleration.vae_type(family),
             )
-            log.info("read %s, a %s model", file.name, networks.family, extra={"action": "model_read"})
+            log(logging.INFO, "runtime.model_read", f"read {file.name}, a {networks.family} model")
         self._found[file] = replace(checkpoint, sha256=networks.sha256)
         self._kept[file] = networks
         self._kept.move_to_end(file)

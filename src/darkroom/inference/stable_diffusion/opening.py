@@ -9,8 +9,7 @@ import torch
 
 from darkroom.inference.stable_diffusion.acceleration import Compilation, accelerate, capability_of, prepare_device
 from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine
-
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 
 def open_engine(
@@ -26,11 +25,7 @@ def open_engine(
     capability = capability_of(on)
     acceleration = accelerate(capability, Compilation(compilation))
     prepare_device(acceleration, capability)
-    log.info(
-        "runs on %s in %s, %s",
-        on,
-        str(acceleration.number_type).removeprefix("torch."),
-        f"not compiled: {acceleration.why_not}" if acceleration.why_not else "compiled",
-        extra={"action": "device_chosen"},
-    )
+    numbers = str(acceleration.number_type).removeprefix("torch.")
+    how = f"not compiled: {acceleration.why_not}" if acceleration.why_not else "compiled"
+    log(logging.INFO, "runtime.device_chosen", f"networks run on {on} in {numbers}, {how}")
     return StableDiffusionEngine(models, on, acceleration, keep=keep)

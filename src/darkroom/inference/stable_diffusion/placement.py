@@ -20,8 +20,7 @@ from darkroom.errors import ModelUnusable
 from darkroom.inference.stable_diffusion.acceleration import Acceleration
 from darkroom.inference.stable_diffusion.compiled import Compiled
 from darkroom.inference.stable_diffusion.networks import Networks
-
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 _Shape = tuple[Any, ...]
 
@@ -63,7 +62,7 @@ class Placement:
         try:
             return self._place(networks, role)
         except torch.OutOfMemoryError:
-            log.info("other models leave the device to make room", extra={"action": "device_cleared"})
+            log(logging.INFO, "runtime.device_cleared", "other models leave the device to make room")
         keep = None if role == "base" else "base"
         self.clear(keep)
         try:
@@ -122,7 +121,7 @@ class Placement:
                     there.copy_(here)
             place.source = source
             return place
-        module = self._copied(name, source) if self._copies else source
+        module = self._copied(source) if self._copies else source
         is_convolutional = runs is not None
         if is_convolutional and self._acceleration.channels_last:
             module = module.to(memory_format=torch.channels_last)
@@ -132,8 +131,7 @@ class Placement:
         self._places[shape] = made
         return made
 
-    def _copied(self, name: str, source: nn.Module) -> nn.Module:
-        log.debug("%s goes to the device", name)
+    def _copied(self, source: nn.Module) -> nn.Module:
         # Made on the device from the start: a deep copy on the host would need its memory twice.
         memo: dict[int, Any] = {}
         for tensor in (*source.parameters(), *source.buffers()):

@@ -11,8 +11,7 @@ import torch
 from darkroom.inference.stable_diffusion.acceleration import Acceleration
 from darkroom.inference.stable_diffusion.placement import Placed
 from darkroom.inference.stable_diffusion.weights import Family
-
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 #: The pictures that each family is mostly asked for, a side in latents.
 _SIDE = {Family.SD1: 64, Family.SD2: 96, Family.SDXL: 128, Family.REFINER: 128}
@@ -46,6 +45,6 @@ def warm_up(placed: Placed, acceleration: Acceleration, side: int | None = None)
             placed.predict(fed, steps, **conditions, return_dict=False)
             placed.decode(latent.new_zeros(1, 4, side, side))
     except torch.OutOfMemoryError:
-        log.info("no memory for a picture of the usual size: networks compile when they are first asked")
+        log(logging.WARNING, "runtime.not_warmed_up", "there is no memory for a picture of the usual size")
         return
-    log.info("warmed up in %.0f s", time.monotonic() - began, extra={"action": "warmed_up"})
+    log(logging.INFO, "runtime.warmed_up", "the networks are warm", seconds=round(time.monotonic() - began, 1))

@@ -31,6 +31,7 @@ from darkroom.inference.stable_diffusion.diffusion import Prompts, sample  # noq
 from darkroom.inference.stable_diffusion.encoding import Conditioning  # noqa: E402
 from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine  # noqa: E402
 from darkroom.inference.stable_diffusion.folders import ModelFolders  # noqa: E402
+from darkroom.inference.stable_diffusion.host_cache import HostCache  # noqa: E402
 from darkroom.inference.stable_diffusion.host_memory import free_memory  # noqa: E402
 from darkroom.inference.stable_diffusion.loras import Loras  # noqa: E402
 from darkroom.inference.stable_diffusion.networks import Networks, TextNetwork, build  # noqa: E402
@@ -375,6 +376,22 @@ def test_what_does_not_fit_is_a_clear_error_and_the_engine_goes_on(models: Path)
     loaded = engine.loaded()
     assert loaded is not None
     assert loaded.name == "one"
+
+
+def test_the_host_keeps_the_models_used_last_and_fewer_where_memory_is_short(models: Path) -> None:
+    folder = models / "Stable-diffusion"
+    one, other, large = (folder / f"{name}.safetensors" for name in ("one", "other", "large"))
+    free, gone = [2**40], []
+    cache = HostCache(EAGER, 2, lambda networks: gone.append(networks.family), lambda: free[0])
+    for file in (one, other, one, large):
+        cache.get(file, in_use=one)
+        cache.trim(one)
+    assert cache.files() == [one, large]
+    assert gone == [Family.SD1]
+    free[0] = 0
+    cache.get(other, in_use=one)  # the other kept one goes first; what is in use stays, whatever is needed
+    assert cache.files() == [one, other]
+    assert gone == [Family.SD1, Family.SDXL]
 
 
 def test_memory_that_is_free_is_what_the_container_may_still_take(tmp_path: Path) -> None:

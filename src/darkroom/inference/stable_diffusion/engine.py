@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +13,21 @@ import torch
 import transformers
 from PIL import Image
 
-from darkroom.errors import Fault, InferenceFailure, InvalidRequest, ModelUnusable, NotFound
+from darkroom.errors import Fault, InvalidRequest, ModelUnusable, NotFound
 from darkroom.inference.engine import Checkpoint, Generation, Sampler, Scheduler, Watch
 from darkroom.inference.stable_diffusion.acceleration import Acceleration
 from darkroom.inference.stable_diffusion.conditionings import Conditionings
 from darkroom.inference.stable_diffusion.diffusion import Prompts, sample
 from darkroom.inference.stable_diffusion.folders import CHECKPOINTS, ModelFolders
-from darkroom.inference.stable_diffusion.host_memory import free_memory
+from darkroom.inference.stable_diffusion.host_cache import HostCache
 from darkroom.inference.stable_diffusion.loras import Loras
-from darkroom.inference.stable_diffusion.networks import Networks, build, build_vae
+from darkroom.inference.stable_diffusion.networks import Networks, build_vae
 from darkroom.inference.stable_diffusion.noise_levels import SCHEDULERS
 from darkroom.inference.stable_diffusion.placement import Placed, Placement
 from darkroom.inference.stable_diffusion.prompts import take_loras
 from darkroom.inference.stable_diffusion.samplers import SAMPLERS, plan
 from darkroom.inference.stable_diffusion.warm_up import warm_up
-from darkroom.inference.stable_diffusion.weights import Family, family_of, memory_needed, read_weights
+from darkroom.inference.stable_diffusion.weights import Family, read_weights
 from darkroom.logs import log
 
 #: Which families' latents mean the same, so that one can finish what the other began.
@@ -55,12 +54,11 @@ class StableDiffusionEngine:
         diffusers.utils.logging.set_verbosity_error()
         transformers.utils.logging.set_verbosity_error()
         self._folders = ModelFolders(models)
-        self._keep = max(1, keep)
         self._device = device
         self._acceleration = acceleration
         self._placement = placement if placement is not None else Placement(device, acceleration)
         self._found: dict[Path, Checkpoint] = {}
-        self._kept: OrderedDict[Path, Networks] = OrderedDict()
+        self._host = HostCache(acceleration, keep, self._placement.forget)
         self._current: Path | None = None
         self._placed: Placed | None = None
         self._vae_networks: tuple[Path, Any] | None = None
@@ -101,16 +99,22 @@ class StableDiffusionEngine:
         file = checkpoint.file
         if file == self._current:
             return self._found[file]
-        self._show(self._read(checkpoint))
+        networks = self._read(checkpoint)
+        try:
+            self._show(networks)
+        except ModelUnusable:
+            if self._current is not None:
+                self._show(self._host.get(self._current, self._current))
+            raise
         self._current = file
-        self._let_go()
+        self._host.trim(file)
         warm_up(self._placed_now(), self._acceleration)
         return self._found[file]
 
     def unload(self) -> None:
         """See `Engine`. Host memory is freed as well."""
         self._loras.remove()
-        self._kept.clear()
+        self._host.clear()
         self._placed, self._current, self._vae_networks = None, None, None
         self._conditionings.clear()
         self._placement.clear()
@@ -125,10 +129,12 @@ class StableDiffusionEngine:
             self._vae_networks = (file, build_vae(read_weights(file).tensors, file.name))
         if self._current is None:
             return
+        current = self._host.get(self._current, self._current)
         try:
-            self._show(self._kept[self._current])
-        except InferenceFailure:
+            self._show(current)
+        except ModelUnusable:
             self._vae_networks = before
+            self._show(current)
             raise
 
     def device_memory(self) -> Mapping[str, float] | None:
@@ -214,60 +220,19 @@ class StableDiffusionEngine:
                 ]
             )
         placed = self._placement.place(networks, role="refiner")
-        self._let_go()
+        self._host.trim(self._current)
         return placed
 
     def _read(self, checkpoint: Checkpoint) -> Networks:
-        """A checkpoint in the host's memory; the one used longest ago leaves it. Raises `ModelUnusable`."""
-        file = checkpoint.file
-        networks = self._kept.get(file)
-        if networks is None:
-            self._make_room(file)
-            weights = read_weights(file)
-            family = family_of(weights.tensors, file.name)
-            networks = build(
-                weights.tensors,
-                family,
-                file.name,
-                weights.sha256,
-                number_type=self._acceleration.number_type,
-                vae_type=self._acceleration.vae_type(family),
-            )
-            log(logging.INFO, "runtime.model_read", f"read {file.name}, a {networks.family} model")
-        self._found[file] = replace(checkpoint, sha256=networks.sha256)
-        self._kept[file] = networks
-        self._kept.move_to_end(file)
+        networks = self._host.get(checkpoint.file, self._current)
+        self._found[checkpoint.file] = replace(checkpoint, sha256=networks.sha256)
         return networks
 
-    def _make_room(self, file: Path) -> None:
-        """Kept checkpoints leave the host's memory, where reading the file needs it."""
-        for other in list(self._kept):
-            try:
-                if memory_needed(file) <= free_memory():
-                    return
-            except OSError:
-                return  # reading says what is wrong with the file
-            if other != self._current:
-                self._placement.forget(self._kept.pop(other))
-
-    def _let_go(self) -> None:
-        """No more than `keep` checkpoints stay in memory: the one in use, and those used last."""
-        for file in list(self._kept):
-            if len(self._kept) <= self._keep:
-                return
-            if file != self._current:
-                self._placement.forget(self._kept.pop(file))
-
     def _show(self, networks: Networks) -> None:
-        """Put a checkpoint onto the device, with the VAE that is wanted. Raises `ModelUnusable`: the old one stays."""
+        """Put a checkpoint onto the device, with its VAE or the one wanted. Raises `ModelUnusable`."""
         self._loras.remove()
         self._placed = None  # or its memory could not be used
-        try:
-            self._placed = self._placement.place(self._with_vae(networks))
-        except ModelUnusable:
-            if self._current is not None:
-                self._placed = self._placement.place(self._kept[self._current])
-            raise
+        self._placed = self._placement.place(self._with_vae(networks))
 
     def _with_vae(self, networks: Networks) -> Networks:
         if self._vae_networks is None:

@@ -16,13 +16,18 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from darkroom.inference.stable_diffusion.networks import Networks, TextNetwork
-from darkroom.inference.stable_diffusion.samplers import TRAINING
 from darkroom.inference.stable_diffusion.weights import Family
 
+#: Stable Diffusion's noise, as its training had it.
+NOISE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
-def make_networks(extra_large: bool, *, full: bool, device: str) -> Networks:
-    """Networks with random weights, in float16 on a GPU and float32 on the CPU."""
+
+def make_networks(
+    family: Family, number_type: torch.dtype, vae_type: torch.dtype, *, full: bool, device: torch.device
+) -> Networks:
+    """Networks with random weights, in these number types."""
     torch.manual_seed(0)
+    extra_large = family is Family.SDXL
     width, first, second = (320, 768, 1280) if full else (32, 64, 64)
     with torch.device(device):
         if extra_large:
@@ -56,20 +61,20 @@ def make_networks(extra_large: bool, *, full: bool, device: str) -> Networks:
         if extra_large:
             network = CLIPTextModelWithProjection(_clip(second, 32 if full else 2))
             texts.append(TextNetwork(network, 0, projected=True, skip_last=True))
-    family = Family.SDXL if extra_large else Family.SD1
     networks = Networks(family, unet, vae, texts, "epsilon", "0" * 64)
     for module in networks.modules():
-        module.eval().requires_grad_(False).to(dtype=torch.float16 if device == "cuda" else torch.float32)
+        module.eval().requires_grad_(False).to(dtype=vae_type if module is vae else number_type)
     return networks
 
 
-def plain_pipeline(networks: Networks, extra_large: bool) -> Callable[..., Any]:
-    """The pipeline of diffusers as it comes, given prompts that are encoded already."""
+def plain_pipeline(networks: Networks) -> Callable[[int, int, int], Any]:
+    """The pipeline of diffusers as it comes, given prompts that are encoded already. Takes batch, steps and side."""
+    extra_large = networks.family is Family.SDXL
     common = {
         "vae": networks.vae,
         "unet": networks.unet,
         "tokenizer": None,
-        "scheduler": EulerAncestralDiscreteScheduler(**TRAINING),
+        "scheduler": EulerAncestralDiscreteScheduler(**NOISE),
         "text_encoder": networks.texts[0].network,
     }
     pipeline: Any

@@ -169,6 +169,29 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
     return settings
 
 
+class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the built-in runtime finds in the environment, where the command line does not say.
+
+    `compilation` is auto, always or never; `compile_cache` the folder for what was compiled.
+    """
+
+    compilation: str = "auto"
+    compile_cache: str | None = None
+    keep_models: int = 2
+
+
+def read_runtime_settings(environment: Mapping[str, str]) -> RuntimeSettings:
+    """The built-in runtime's settings. Raises `SettingsError` that lists every variable that is wrong."""
+    read = _Reader(environment)
+    settings = RuntimeSettings(
+        compilation=read.choice("DARKROOM_COMPILE", ("auto", "always", "never"), "auto"),
+        compile_cache=read.optional_text("DARKROOM_COMPILE_CACHE"),
+        keep_models=read.number("DARKROOM_KEEP_MODELS", int, 2, at_least=1),
+    )
+    read.raise_faults("the built-in runtime")
+    return settings
+
+
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `darkroom submit` and `verify` find in the environment, where the command line does not say."""
 
@@ -221,6 +244,13 @@ class _Reader:
         if value is None:
             self._faults.append(f"{name} is not set")
             return ""
+        return value
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        value = (self.optional_text(name) or default).lower()
+        if value not in choices:
+            self._faults.append(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+            return default
         return value
 
     def names(self, name: str, default: str = "") -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom.errors import ModelUnusable, NotFound
+from darkroom.errors import InferenceFailure, ModelUnusable, NotFound
 from darkroom.inference import neural_upscaling
 from darkroom.inference.neural_upscaling import SpandrelScaler
 from darkroom.inference.upscaling import Upscaling
@@ -121,3 +121,53 @@ def test_broken_weights_are_a_clear_error(models: Path) -> None:
 def test_missing_weights_say_where_they_belong(models: Path) -> None:
     with pytest.raises(NotFound, match=r"put RealESRGAN_x4plus_anime_6B.pth into .*/RealESRGAN$"):
         Upscaling(models, SpandrelScaler()).upscale("R-ESRGAN 4x+ Anime6B", Image.new("RGB", (8, 8)), 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [
+        ("4x-UltraSharp", "put 4x-UltraSharp.pth into .*/ESRGAN"),
+        ("ESRGAN_4X", "put ESRGAN_4x.pth into .*/ESRGAN"),
+        ("R-ESRGAN 4x+", "put RealESRGAN_x4plus.pth into .*/RealESRGAN"),
+        ("R-ESRGAN 4x+ Anime6B", "put RealESRGAN_x4plus_anime_6B.pth into .*/RealESRGAN"),
+        ("ScuNET GAN", "put ScuNET.pth into .*/ScuNET"),
+        ("ScuNET PSNR", "put ScuNET PSNR.pth into .*/ScuNET"),
+        ("SwinIR 4x", "put SwinIR_4x.pth into .*/SwinIR"),
+        ("LDSR", "whatever weights there are: it is a diffusion model of its own; take another"),
+    ],
+)
+def test_every_name_of_the_guide_says_what_it_lacks(tmp_path: Path, name: str, put: str) -> None:
+    upscaling = Upscaling(tmp_path, SpandrelScaler())
+    with pytest.raises(NotFound, match=put):
+        upscaling.upscale(name, Image.new("RGB", (8, 8)), 32, 32)
+    for always in ("Lanczos", "Nearest"):
+        assert upscaling.upscale(always, Image.new("RGB", (8, 8)), 32, 32).size == (32, 32)
+
+
+def test_other_weights_may_lie_in_any_of_the_guides_folders(models: Path, tmp_path: Path) -> None:
+    for folder in ("ESRGAN", "RealESRGAN", "SwinIR", "ScuNET", "LDSR"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"own-{folder}.pth").symlink_to(models / "RealESRGAN" / "RealESRGAN_x4plus.pth")
+    upscaling = Upscaling(tmp_path, SpandrelScaler())
+    listed = {upscaler.name for upscaler in upscaling.list()}
+    for folder in ("ESRGAN", "RealESRGAN", "SwinIR", "ScuNET", "LDSR"):
+        assert f"own-{folder}" in listed
+    assert upscaling.upscale("own-LDSR", Image.new("RGB", (8, 8)), 32, 32).size == (32, 32)
+
+
+def test_a_device_that_is_full_is_a_clear_error_and_the_next_picture_can_be_made(models: Path) -> None:
+    scaler = SpandrelScaler()
+    weights = models / "RealESRGAN" / "RealESRGAN_x4plus.pth"
+    picture = Image.new("RGB", (8, 8))
+    scaler.enlarge(picture, weights)
+
+    class Full:
+        scale, device = 4, "cpu"
+
+        def __call__(self, tile: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    scaler._loaded = (weights, Full())
+    with pytest.raises(InferenceFailure, match="no memory left for the upscaler RealESRGAN_x4plus"):
+        scaler.enlarge(picture, weights)
+    assert scaler.enlarge(picture, weights).size == (32, 32)

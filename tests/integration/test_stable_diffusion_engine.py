@@ -17,6 +17,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+import diffusers  # noqa: E402
 import safetensors.torch  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -26,7 +27,9 @@ from darkroom.inference.app import create_app  # noqa: E402
 from darkroom.inference.engine import Fill, Generation, Source  # noqa: E402
 from darkroom.inference.neural_upscaling import SpandrelScaler  # noqa: E402
 from darkroom.inference.service import Service  # noqa: E402
+from darkroom.inference.stable_diffusion.encoding import encode  # noqa: E402
 from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine  # noqa: E402
+from darkroom.inference.stable_diffusion.opening import open_engine  # noqa: E402
 from darkroom.inference.upscaling import Upscaling  # noqa: E402
 
 from . import tiny_checkpoints as tiny  # noqa: E402
@@ -94,7 +97,7 @@ def models(stock: Path, tmp_path: Path) -> Path:
 
 
 def engine_of(models: Path, model: str = "one", keep: int = 2) -> StableDiffusionEngine:
-    engine = StableDiffusionEngine(models, device="cpu", keep=keep)
+    engine = open_engine(models, device="cpu", keep=keep)
     engine.refresh()
     load(engine, model)
     return engine
@@ -154,6 +157,50 @@ def test_every_sampler_works(models: Path, strength: float | None) -> None:
         assert paint(engine, scheduler=scheduler.label, sampler="DPM++ 2M")
 
 
+@pytest.mark.parametrize("model", ["one", "large"])
+def test_a_picture_is_the_one_that_the_pipeline_of_diffusers_makes(models: Path, model: str) -> None:
+    engine = engine_of(models, model)
+    networks = engine._placed_now().networks
+    both = encode(networks, ["a cat", "blurry"], 1)
+    parts: dict[str, Any] = {
+        "vae": networks.vae,
+        "unet": networks.unet,
+        "text_encoder": networks.texts[0].network,
+        "tokenizer": None,
+    }
+    given: dict[str, Any] = {"prompt_embeds": both.words[:1], "negative_prompt_embeds": both.words[1:]}
+    if both.pooled is not None:
+        kind: Any = diffusers.StableDiffusionXLPipeline
+        parts |= {"text_encoder_2": networks.texts[1].network, "tokenizer_2": None}
+        given |= {"pooled_prompt_embeds": both.pooled[:1], "negative_pooled_prompt_embeds": both.pooled[1:]}
+    else:
+        kind = diffusers.StableDiffusionPipeline
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    networks.vae.register_to_config(scaling_factor=networks.latent_scale)
+    noise = {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "timestep_spacing": "linspace",
+        "steps_offset": 1,
+    }
+    for sampler, scheduler in (
+        ("Euler", diffusers.EulerDiscreteScheduler(**noise)),
+        ("Euler", diffusers.EulerDiscreteScheduler(**noise, use_karras_sigmas=True)),
+        ("Heun", diffusers.HeunDiscreteScheduler(**noise)),
+    ):
+        pipeline = kind(**parts, scheduler=scheduler)
+        pipeline.set_progress_bar_config(disable=True)
+        latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+        theirs = pipeline(
+            **given, latents=latents, num_inference_steps=4, guidance_scale=7.0, width=64, height=64
+        ).images[0]
+        spacing = "Karras" if scheduler.config.use_karras_sigmas else None
+        ours = paint(engine, sampler=sampler, scheduler=spacing, steps=4)
+        difference = [abs(a - b) for a, b in zip(ours.tobytes(), theirs.tobytes(), strict=True)]
+        assert max(difference) <= 2, (sampler, spacing)
+
+
 def test_an_interrupted_generation_returns_what_it_has(models: Path) -> None:
     watching = Watching(stop_after=2)
     assert len(engine_of(models).generate(replace(GENERATION, steps=9), watching)) == 1
@@ -175,6 +222,57 @@ def test_redrawing_part_of_a_picture(models: Path) -> None:
         for fill in (Fill.ORIGINAL, Fill.NOISE, Fill.NOTHING)
     ]
     assert len(set(fills)) == 3
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_checkpoints_made_for_inpainting_see_the_mask(models: Path, family: str) -> None:
+    plain = getattr(tiny, family)()
+    save(tiny.with_channels(plain, 9), models / "Stable-diffusion" / "inpainting.safetensors")
+    engine = engine_of(models, "inpainting")
+    red, mask = Image.new("RGB", (64, 64), "red"), Image.new("L", (64, 64))
+    mask.paste(255, (0, 0, 32, 64))
+    other = Image.new("L", (64, 64))
+    other.paste(255, (0, 0, 64, 24))
+
+    def redrawn(mask: Image.Image | None) -> bytes:
+        return paint(engine, source=Source((red,), 0.8, mask, Fill.NOISE)).tobytes()
+
+    assert len({redrawn(mask), redrawn(other), redrawn(None), paint(engine).tobytes()}) == 4
+    # Beside the latents lies the mask itself, and the picture without what the mask hides.
+    fed: list[Any] = []
+    unet = engine._placed_now().networks.unet
+    unet.conv_in.register_forward_hook(lambda module, given, result: fed.append(given[0]))
+    redrawn(mask)
+    assert fed[0].shape == (2, 9, 8, 8)
+    assert fed[0][:, 4, :, :4].min() == 1
+    assert fed[0][:, 4, :, 4:].max() == 0
+    seen = fed[0][:, 5:].clone()
+    blue = Image.new("RGB", (64, 64), "red")
+    blue.paste((0, 0, 255), (0, 0, 32, 64))
+    fed.clear()
+    paint(engine, source=Source((blue,), 0.8, mask, Fill.NOISE))
+    assert torch.equal(fed[0][:, 5:], seen)  # what is hidden is not seen
+
+
+def test_a_refiner_takes_over_at_the_end(models: Path) -> None:
+    save(tiny.refiner(), models / "Stable-diffusion" / "refiner.safetensors")
+    engine = engine_of(models, "large", keep=2)
+    plain = paint(engine, steps=4).tobytes()
+
+    def refined(by: str, at: float) -> bytes:
+        checkpoint = next(found for found in engine.checkpoints() if found.name == by)
+        return paint(engine, steps=4, refiner=checkpoint, refiner_switch_at=at).tobytes()
+
+    assert len({plain, refined("refiner", 0.5), refined("refiner", 0.75)}) == 3
+    assert refined("refiner", 1) == plain
+    assert refined("large", 0.5) == plain  # it is its own refiner
+    assert paint(engine, steps=4).tobytes() == plain
+    with pytest.raises(
+        InvalidRequest, match="a Stable Diffusion 1 model cannot finish what a Stable Diffusion XL model"
+    ):
+        refined("one", 0.5)
+    load(engine, "refiner")  # it draws alone too, as in SD Web UI
+    assert paint(engine)
 
 
 def test_a_lora_works_for_one_generation_only(models: Path) -> None:
@@ -262,9 +360,8 @@ def broken(models: Path) -> dict[str, str]:
     lacking = tiny.sd1()
     del lacking["model.diffusion_model.out.2.weight"]
     save(lacking, folder / "lacking.safetensors")
-    wide = tiny.sd1()
-    wide["model.diffusion_model.input_blocks.0.0.weight"] = torch.ones(tiny.WIDTH, 9, 3, 3)
-    save(wide, folder / "inpainting.safetensors")
+    for name, channels in (("instructed", 8), ("odd", 6)):
+        save(tiny.with_channels(tiny.sd1(), channels), folder / f"{name}.safetensors")
     headless = {name: value for name, value in tiny.sd1().items() if not name.startswith("cond_stage_model")}
     save(headless, folder / "textless.safetensors")
     return {
@@ -275,7 +372,8 @@ def broken(models: Path) -> dict[str, str]:
         "list": "holds no state_dict",
         "nothing": "is no Stable Diffusion checkpoint",
         "lacking": "conv_out.weight",
-        "inpainting": "takes 9 channels",
+        "instructed": r"takes 8 channels, as models that follow instructions \(InstructPix2Pix\) do",
+        "odd": "takes 6 channels, as models of a kind that is not known",
         "textless": "no text encoder that is known",
     }
 
@@ -301,7 +399,7 @@ def test_a_model_too_large_for_memory_is_refused_before_it_is_read(models: Path)
 def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> None:
     broken(models)
     service = Service(
-        StableDiffusionEngine(models, device="cpu"),
+        open_engine(models, device="cpu"),
         Upscaling(models, SpandrelScaler()),
         first_model="one",
         chance=random.Random(1),  # noqa: S311 - seeds
@@ -315,6 +413,7 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
         name: str = json.loads(response.json()["info"])["sd_model_name"]
         return name
 
+    save(tiny.sd1(8), models / "Stable-diffusion" / "new-one.safetensors")
     with TestClient(create_app(service)) as client:
         assert model_of() == "one"
         assert model_of(override_settings={"sd_model_checkpoint": "large.safetensors"}) == "large"
@@ -337,6 +436,9 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
             assert "fetch it again" in response.json()["detail"]
             assert client.get("/sdapi/v1/options").json()["sd_model_checkpoint"].startswith("one.safetensors [")
         assert model_of() == "one"
+        assert model_of(refiner_checkpoint="new-one", refiner_switch_at=0.5) == "one"
+        missing = {**body, "refiner_checkpoint": "none of these"}
+        assert client.post("/sdapi/v1/txt2img", json=missing).status_code == 404
         assert model_of(override_settings={"sd_vae": "other.safetensors"}) == "one"
         assert [lora["name"] for lora in client.get("/sdapi/v1/loras").json()] == ["style"]
         assert [vae["model_name"] for vae in client.get("/sdapi/v1/sd-vae").json()] == ["other.safetensors"]
@@ -350,7 +452,7 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
 
 
 def test_a_server_without_any_model_says_so(tmp_path: Path) -> None:
-    service = Service(StableDiffusionEngine(tmp_path, device="cpu"), Upscaling(tmp_path, SpandrelScaler()))
+    service = Service(open_engine(tmp_path, device="cpu"), Upscaling(tmp_path, SpandrelScaler()))
     with TestClient(create_app(service)) as client:
         assert client.get("/readyz").status_code == 503
         response = client.post("/sdapi/v1/txt2img", json={"prompt": "a cat"})

@@ -36,7 +36,14 @@ class Maker:
         self.tensors[f"{name}.bias"] = torch.zeros(width)
 
 
-def unet(make: Maker, words: int, depths: tuple[int, ...], multiples: tuple[int, ...], linear: bool) -> None:
+def unet(
+    make: Maker,
+    words: int,
+    depths: tuple[int, ...],
+    multiples: tuple[int, ...],
+    linear: bool,
+    middle: int | None = None,
+) -> None:
     prefix, time = "model.diffusion_model.", 4 * WIDTH
 
     def residual(name: str, into: int, out: int) -> None:
@@ -81,7 +88,7 @@ def unet(make: Maker, words: int, depths: tuple[int, ...], multiples: tuple[int,
             make.layer(f"{prefix}input_blocks.{block}.0.op", width, width, 3, 3)
             widths.append(width)
             block += 1
-    middle = depths[-1] or 1
+    middle = middle or depths[-1] or 1
     residual(f"{prefix}middle_block.0", width, width)
     transformer(f"{prefix}middle_block.1", width, middle)
     residual(f"{prefix}middle_block.2", width, width)
@@ -202,6 +209,26 @@ def sdxl(seed: int = 0) -> Tensors:
     clip(make, "conditioner.embedders.0.transformer.")
     open_clip(make, "conditioner.embedders.1.model.")
     return make.tensors
+
+
+def refiner(seed: int = 0) -> Tensors:
+    make = Maker(seed)
+    unet(make, TEXT, (0, 2, 2, 0), (1, 2, 4, 4), linear=True, middle=2)
+    time = 4 * WIDTH
+    make.layer("model.diffusion_model.label_emb.0.0", time, TEXT + 5 * 256)
+    make.layer("model.diffusion_model.label_emb.0.2", time, time)
+    vae(make)
+    open_clip(make, "conditioner.embedders.0.model.")
+    return make.tensors
+
+
+def with_channels(tensors: Tensors, channels: int) -> Tensors:
+    """The same checkpoint, its UNet taking more channels: 9 are those made for inpainting."""
+    name = "model.diffusion_model.input_blocks.0.0.weight"
+    make = Maker(channels)
+    make.put(name, WIDTH, channels, 3, 3)
+    make.tensors[name][:, :4] = tensors[name]
+    return {**tensors, **make.tensors}
 
 
 def lora(seed: int = 0, rank: int = 2) -> Tensors:

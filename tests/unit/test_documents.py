@@ -24,6 +24,7 @@ from darkroom.settings import (
     read_client_settings,
     read_front_door_settings,
     read_gateway_settings,
+    read_runtime_settings,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -99,9 +100,21 @@ def test_every_variable_of_the_client_is_documented() -> None:
     assert asked_for
 
 
-@pytest.mark.parametrize("name", ["agent.md", "api.md", "client.md"])
+def test_every_variable_of_the_built_in_runtime_is_documented() -> None:
+    asked_for = variables_of(read_runtime_settings)
+    assert asked_for <= documented(ROOT / "docs" / "built-in-runtime.md")
+    assert asked_for
+
+
+@pytest.mark.parametrize("name", ["agent.md", "api.md", "client.md", "built-in-runtime.md"])
 def test_no_document_names_a_variable_that_nothing_reads(name: str) -> None:
-    exist = variables_of(read_agent_settings, read_gateway_settings, read_front_door_settings, read_client_settings)
+    exist = variables_of(
+        read_agent_settings,
+        read_gateway_settings,
+        read_front_door_settings,
+        read_client_settings,
+        read_runtime_settings,
+    )
     assert set(re.findall(r"\bDARKROOM_[A-Z_]+\b", (ROOT / "docs" / name).read_text())) <= exist
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from darkroom.errors import SettingsError
-from darkroom.settings import read_agent_settings, read_client_settings, read_gateway_settings
+from darkroom.settings import (
+    read_agent_settings,
+    read_client_settings,
+    read_gateway_settings,
+    read_runtime_settings,
+)
 
 AGENT = {
     "AWS_DEFAULT_REGION": "us-west-2",
@@ -63,3 +68,13 @@ def test_the_gateway_reads_its_keys_as_a_list() -> None:
 def test_the_client_reads_where_to_go() -> None:
     assert read_client_settings({}).endpoint is None
     assert read_client_settings({"DARKROOM_ENDPOINT": "http://x/prod"}).endpoint == "http://x/prod"
+
+
+def test_the_built_in_runtime_compiles_where_it_pays_unless_told_otherwise() -> None:
+    assert read_runtime_settings({}).compilation == "auto"
+    settings = read_runtime_settings(
+        {"DARKROOM_COMPILE": "Never", "DARKROOM_COMPILE_CACHE": "/cache", "DARKROOM_KEEP_MODELS": "3"}
+    )
+    assert (settings.compilation, settings.compile_cache, settings.keep_models) == ("never", "/cache", 3)
+    with pytest.raises(SettingsError, match="DARKROOM_COMPILE must be one of auto, always, never, not 'sometimes'"):
+        read_runtime_settings({"DARKROOM_COMPILE": "sometimes"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from darkroom.errors import MissingExtra
+from darkroom.logs import configure_logs
+from darkroom.settings import read_runtime_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -20,6 +23,14 @@ T = TypeVar("T")
 
 #: SD Web UI's model folders, below the folder that --models names (the guide's layout).
 CHECKPOINT_FOLDER = "Stable-diffusion"
+
+
+class Compile(StrEnum):
+    """When networks are compiled."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 class EngineName(StrEnum):
@@ -51,6 +62,27 @@ def runtime(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 7860,
     threads: Annotated[int, typer.Option(help="Processor cores that the engine may use; 0 for all.", min=0)] = 0,
+    compilation: Annotated[
+        Compile | None,
+        typer.Option(
+            "--compile",
+            help="diffusers only: compile networks where it pays (auto), on a CPU too (always), or never. "
+            "Else DARKROOM_COMPILE; auto.",
+        ),
+    ] = None,
+    compile_cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for what was compiled, so that a restart need not do it again. Else DARKROOM_COMPILE_CACHE."
+        ),
+    ] = None,
+    keep_models: Annotated[
+        int | None,
+        typer.Option(
+            help="diffusers only: how many checkpoints stay in the host's memory. Else DARKROOM_KEEP_MODELS; 2.",
+            min=1,
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve pictures over SD Web UI's API, with a model that is built in or with your own checkpoints."""
@@ -64,7 +96,21 @@ def runtime(
         )
     if serve_as is not None and engine is not EngineName.POCKET:
         raise typer.BadParameter("only the engine 'pocket' stands in for a checkpoint", param_hint="--serve-as")
-    app = build_app(engine, models, first_model=model, threads=threads, serve_as=serve_as)
+    configure_logs(log_level.upper())
+    settings = read_runtime_settings(os.environ)
+    cache = compile_cache or settings.compile_cache
+    if cache is not None:
+        # torch's own name for it; there is no other way to tell every part of its compiler.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(cache).absolute())
+    app = build_app(
+        engine,
+        models,
+        first_model=model,
+        threads=threads,
+        serve_as=serve_as,
+        compilation=compilation.value if compilation is not None else settings.compilation,
+        keep_models=keep_models or settings.keep_models,
+    )
     import uvicorn
 
     uvicorn.run(app, host=host, port=port, log_level=log_level.lower(), timeout_graceful_shutdown=30)
@@ -77,9 +123,15 @@ def build_app(
     first_model: str | None = None,
     threads: int = 0,
     serve_as: str | None = None,
+    compilation: str = "auto",
+    keep_models: int = 2,
 ) -> FastAPI:
     """The application with everything it needs. Raises `MissingExtra` when a library is not installed."""
-    made = needs("inference", "the built-in runtime", lambda: _engine(engine, models, threads, serve_as))
+    made = needs(
+        "inference",
+        "the built-in runtime",
+        lambda: _engine(engine, models, threads, serve_as, compilation, keep_models),
+    )
 
     def assemble() -> FastAPI:
         from darkroom.inference.app import create_app
@@ -102,15 +154,17 @@ def needs(extra: str, what: str, build: Callable[[], T]) -> T:
         raise MissingExtra(extra, what) from error
 
 
-def _engine(name: EngineName, models: Path | None, threads: int, serve_as: str | None) -> Engine:
+def _engine(
+    name: EngineName, models: Path | None, threads: int, serve_as: str | None, compilation: str, keep_models: int
+) -> Engine:
     if name is EngineName.POCKET or models is None:
         from darkroom.inference.pocket.engine import PocketEngine
 
         return PocketEngine(threads=threads, serve_as=serve_as)
 
     def stable_diffusion() -> Engine:
-        from darkroom.inference.stable_diffusion.engine import StableDiffusionEngine
+        from darkroom.inference.stable_diffusion.opening import open_engine
 
-        return StableDiffusionEngine(models)
+        return open_engine(models, compilation=compilation, keep=keep_models, threads=threads)
 
     return needs("diffusers", "the engine 'diffusers'", stable_diffusion)

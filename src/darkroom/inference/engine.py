@@ -88,7 +88,8 @@ class Generation:
     """One batch of pictures, made together: one for each seed. `prompts` and `negative_prompts` are as long as `seeds`.
 
     `width` and `height` are in pixels, multiples of 8. `subseed_strength` in 0..1 blends each seed's noise with that
-    of its subseed. `clip_skip` is 1 for the text encoder's last layer.
+    of its subseed. `clip_skip` is 1 for the text encoder's last layer. `refiner` takes over after the part of the steps
+    (0..1) that `refiner_switch_at` says.
     """
 
     prompts: tuple[str, ...]
@@ -105,6 +106,8 @@ class Generation:
     eta: float | None = None
     clip_skip: int = 1
     source: Source | None = None
+    refiner: Checkpoint | None = None
+    refiner_switch_at: float = 1.0
 
 
 class Watch(Protocol):
@@ -121,6 +124,11 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """The engine's name on the command line."""
+        ...
+
+    @property
+    def refines(self) -> bool:
+        """Whether a second model can finish what the first began."""
         ...
 
     @property

@@ -21,6 +21,8 @@ from darkroom.inference.requests import GenerationBody, ImageToImageBody, TextTo
 from darkroom.inference.upscaling import Upscaling
 
 SEED_LIMIT = 2**32
+#: When a refiner takes over, where the request names one and does not say: what SD Web UI's page begins with.
+REFINER_SWITCH = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,17 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the device has made: pictures with their texts, how they are to be encoded, and the response's `info`."""
+
+    pictures: list[Image.Image]
+    texts: list[str]
+    options: Options
+    gridded: bool
+    info: str
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """The response's parts; `images` are base64."""
 
@@ -64,6 +77,7 @@ def plan(body: GenerationBody, engine: Engine, options: Options, chance: random.
         find_checkpoint(engine, checkpoint)
     options = options.changed(overrides, "override_settings")
     sampler, scheduler = check(body, engine)
+    refiner = find_checkpoint(engine, body.refiner_checkpoint or "") if _wants_refiner(body) else None
     width, height = body.width // 8 * 8, body.height // 8 * 8
     prepared, source = _source(body, width, height, options) if isinstance(body, ImageToImageBody) else (None, None)
     first_seed = body.seed if body.seed >= 0 else chance.randrange(SEED_LIMIT)
@@ -87,6 +101,8 @@ def plan(body: GenerationBody, engine: Engine, options: Options, chance: random.
             eta=body.eta,
             clip_skip=options.CLIP_stop_at_last_layers,
             source=source,
+            refiner=refiner,
+            refiner_switch_at=REFINER_SWITCH if body.refiner_switch_at is None else body.refiner_switch_at,
         )
 
     return Plan(
@@ -103,7 +119,7 @@ def plan(body: GenerationBody, engine: Engine, options: Options, chance: random.
     )
 
 
-def make(plan: Plan, engine: Engine, upscaling: Upscaling, job: Job, now: Callable[[], datetime]) -> Made:
+def draw(plan: Plan, engine: Engine, upscaling: Upscaling, job: Job, now: Callable[[], datetime]) -> Drawn:
     """Run a plan on the engine, on the device's thread. An interrupted job returns what it has."""
     started = now()
     checkpoint = engine.loaded()
@@ -117,18 +133,26 @@ def make(plan: Plan, engine: Engine, upscaling: Upscaling, job: Job, now: Callab
     for number, generation in enumerate(plan.rounds):
         if not job.begin_round(number, len(plan.rounds)):
             break
-        made = engine.generate(generation, job)
+        # With a second pass the refiner has its turn there, as in SD Web UI.
+        made = engine.generate(generation if plan.second is None else replace(generation, refiner=None), job)
         if plan.second is not None and not job.interrupted:
             made = _second(generation, plan.second, made, engine, upscaling, job)
         for index, picture in enumerate(made):
             pictures.append(plan.prepared.finish(index, picture) if plan.prepared is not None else picture)
             texts.append(infotext(generation, index, checkpoint, extra))
-    images = [_encode(picture, text, plan.options) for picture, text in zip(pictures, texts, strict=True)]
     gridded = plan.grid and len(pictures) > 1
-    if gridded:
-        images.insert(0, encode_picture(grid_of(pictures), plan.options.grid_format, texts[0]))
-        texts.insert(0, texts[0])
-    return Made(images, information(list(plan.rounds), checkpoint, texts, started, int(gridded), extra))
+    shown = [texts[0], *texts] if gridded else texts
+    info = information(list(plan.rounds), checkpoint, shown, started, int(gridded), extra)
+    return Drawn(pictures, texts, plan.options, gridded, info)
+
+
+def encode(drawn: Drawn) -> Made:
+    """Pictures to base64. It needs no device: the next request has it meanwhile."""
+    options = drawn.options
+    images = [_encode(picture, text, options) for picture, text in zip(drawn.pictures, drawn.texts, strict=True)]
+    if drawn.gridded:
+        images.insert(0, encode_picture(grid_of(drawn.pictures), options.grid_format, drawn.texts[0]))
+    return Made(images, drawn.info)
 
 
 def find_checkpoint(engine: Engine, wanted: str) -> Checkpoint:
@@ -145,13 +169,17 @@ def check(body: GenerationBody, engine: Engine) -> tuple[str, str | None]:
 
     Raises `InvalidRequest` and `NotFound`.
     """
-    refuse_unsupported(body)
+    refuse_unsupported(body, engine)
     if isinstance(body, ImageToImageBody) and not body.init_images:
         raise NotFound("Init image not found: init_images must hold at least one picture as base64")
     return _sampler(body, engine)
 
 
-def refuse_unsupported(body: GenerationBody) -> None:
+def _wants_refiner(body: GenerationBody) -> bool:
+    return body.refiner_checkpoint not in (None, "", "None")
+
+
+def refuse_unsupported(body: GenerationBody, engine: Engine) -> None:
     """Raises `InvalidRequest` for what this runtime cannot do: a picture without it would be a wrong picture."""
     faults = [
         Fault(name, f"is not supported by this runtime; leave {name} out")
@@ -159,7 +187,7 @@ def refuse_unsupported(body: GenerationBody) -> None:
             ("restore_faces", body.restore_faces),
             ("tiling", body.tiling),
             ("styles", body.styles),
-            ("refiner_checkpoint", body.refiner_checkpoint),
+            ("refiner_checkpoint", _wants_refiner(body) and not engine.refines),
             ("firstpass_image", body.firstpass_image),
             ("seed_resize_from_w", body.seed_resize_from_w > 0 or body.seed_resize_from_h > 0),
             ("hr_checkpoint_name", getattr(body, "hr_checkpoint_name", None)),

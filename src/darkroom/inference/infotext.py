@@ -29,6 +29,9 @@ def infotext(generation: Generation, index: int, checkpoint: Checkpoint, extra: 
     if generation.subseed_strength:
         values["Variation seed"] = generation.subseeds[index]
         values["Variation seed strength"] = generation.subseed_strength
+    if generation.refiner is not None:
+        values["Refiner"] = generation.refiner.title
+        values["Refiner switch at"] = generation.refiner_switch_at
     if generation.source is not None:
         values["Denoising strength"] = generation.source.strength
     lines = [generation.prompts[index]] if generation.prompts[index] else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from darkroom.errors import MissingExtra, ModelUnusable
+from darkroom.errors import InferenceFailure, MissingExtra, ModelUnusable
 
 #: Pictures are enlarged in squares of this many pixels, overlapping, so that memory does not grow with the picture.
 TILE = 192
@@ -41,8 +41,15 @@ class SpandrelScaler:
             self._loaded = (weights, model.eval())
         model = self._loaded[1]
         pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)[None]
-        with torch.inference_mode():
-            result = _in_tiles(model, pixels.to(model.device), model.scale, torch)
+        try:
+            with torch.inference_mode():
+                result = _in_tiles(model, pixels.to(model.device), model.scale, torch)
+        except torch.OutOfMemoryError as error:
+            self._loaded = None  # its memory may be what the next request needs
+            raise InferenceFailure(
+                f"the device has no memory left for the upscaler {weights.stem}: POST /sdapi/v1/unload-checkpoint "
+                "first, or give the runtime a GPU with more memory"
+            ) from error
         values = (result[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().cpu().numpy()
         return Image.fromarray(values)
 

@@ -63,7 +63,7 @@ class GenerationBody(Body):
     override_settings: dict[str, Any] | None = None
     override_settings_restore_afterwards: bool = True
     refiner_checkpoint: Text | None = None
-    refiner_switch_at: float | None = None
+    refiner_switch_at: Part | None = None
     disable_extra_networks: bool = False
     firstpass_image: Picture | None = None
     comments: dict[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import time
@@ -16,13 +17,12 @@ from darkroom.errors import DarkroomError
 from darkroom.inference.device import Device, Job
 from darkroom.inference.engine import Engine
 from darkroom.inference.extras import enlarge
-from darkroom.inference.generating import Made, check, find_checkpoint, make, plan
+from darkroom.inference.generating import Drawn, Made, check, draw, encode, find_checkpoint, plan
 from darkroom.inference.metrics import Metrics
 from darkroom.inference.options import Options
 from darkroom.inference.requests import ExtrasBody, GenerationBody
 from darkroom.inference.upscaling import Upscaling
-
-log = logging.getLogger(__name__)
+from darkroom.logs import log
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]
@@ -74,7 +74,7 @@ class Service:
         try:
             await self.device.run("start", lambda job: self._load_first())
         except DarkroomError as error:
-            log.error("no model could be loaded: %s", error, extra={"action": "first_model_failed"})
+            log(logging.ERROR, "runtime.first_model_failed", f"no model could be loaded: {error}")
         self._started = True
 
     def close(self) -> None:
@@ -84,7 +84,10 @@ class Service:
     async def generate(self, kind: str, body: GenerationBody, gone: Gone) -> Made | None:
         """Text or image to image. None when the client has left meanwhile."""
         check(body, self.engine)  # what is wrong anyway is said at once, not after the wait for the device
-        return await self._measured(kind, lambda job: self._generate(body, job), gone, lambda made: len(made.images))
+        drawn = await self._measured(kind, lambda job: self._generate(body, job), gone, lambda made: len(made.pictures))
+        if drawn is None:
+            return None
+        return await asyncio.to_thread(encode, drawn)  # the device is free already
 
     async def enlarge(
         self, kind: str, body: ExtrasBody, pictures: list[Image.Image], gone: Gone
@@ -121,7 +124,7 @@ class Service:
         """Bring the last model back onto the device."""
         await self.device.run("reload", lambda job: self._ensure_loaded())
 
-    def _generate(self, body: GenerationBody, job: Job) -> Made:
+    def _generate(self, body: GenerationBody, job: Job) -> Drawn:
         # Read on the device's thread, so that it sees the models and options that the jobs before it left.
         planned = plan(body, self.engine, self._options, self._chance)
         self._ensure_loaded()
@@ -131,7 +134,7 @@ class Service:
                 self.engine.load(find_checkpoint(self.engine, planned.checkpoint))
             if planned.options.sd_vae != self._options.sd_vae:
                 self.engine.use_vae(planned.options.sd_vae)
-            return make(planned, self.engine, self.upscaling, job, self._clocks.now)
+            return draw(planned, self.engine, self.upscaling, job, self._clocks.now)
         finally:
             if body.override_settings_restore_afterwards:
                 if planned.options.sd_vae != self._options.sd_vae:

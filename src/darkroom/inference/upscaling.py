@@ -41,7 +41,7 @@ NEURAL_UPSCALERS = (
 #: A request may also use the spelling of the guide's text.
 ALIASES = {"ESRGAN_4X": "ESRGAN_4x"}
 WEIGHTS = (".safetensors", ".pth", ".pt")
-FOLDERS = ("ESRGAN", "RealESRGAN", "SwinIR", "ScuNET")
+FOLDERS = ("ESRGAN", "RealESRGAN", "SwinIR", "ScuNET", "LDSR")
 
 
 class NeuralScaler(Protocol):
@@ -125,7 +125,10 @@ class Upscaling:
 
     def _missing(self, upscaler: Upscaler) -> str:
         if upscaler.name == "LDSR":
-            return "upscaler 'LDSR' cannot be used with this runtime; take another, such as 'R-ESRGAN 4x+'"
+            return (
+                "upscaler 'LDSR' cannot be used with this runtime, whatever weights there are: it is a diffusion model "
+                "of its own; take another, such as 'R-ESRGAN 4x+'"
+            )
         where = f"{self._models if self._models is not None else 'MODELS'}/{upscaler.folder}"
         hint = "" if self._models is not None else " and start the runtime with --models MODELS"
         return f"upscaler {upscaler.name!r} has no weights: put {upscaler.stems[0]}.pth into {where}{hint}"

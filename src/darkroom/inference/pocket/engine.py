@@ -44,6 +44,7 @@ class PocketEngine:
     """One model, made of the files in the package."""
 
     name = "pocket"
+    refines = False
 
     def __init__(self, weights: Path = WEIGHTS, threads: int = 0, serve_as: str | None = None) -> None:
         """`threads` 0 takes every core. Nothing is read before `load`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,63 +15,131 @@ from torch.nn import functional
 from darkroom.errors import Fault, InvalidRequest
 from darkroom.inference.engine import Fill, Generation, Source, Watch
 from darkroom.inference.stable_diffusion.encoding import Conditioning
-from darkroom.inference.stable_diffusion.networks import Networks
+from darkroom.inference.stable_diffusion.guidance import Guided, Kept
+from darkroom.inference.stable_diffusion.placement import Placed
+from darkroom.inference.stable_diffusion.samplers import Plan
 
 FACTOR = 8
+#: Latents that the VAE decodes at once, in pixels: more gains nothing, and takes memory.
+_DECODED_AT_ONCE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """What img2img begins from: the source's latents, and the part to redraw [1, 1, height, width] in 0..1."""
+class Prompts:
+    """A checkpoint with what it makes of the prompts."""
 
-    latents: torch.Tensor
-    mask: torch.Tensor | None
-    fill: Fill
+    placed: Placed
+    wanted: Conditioning
+    unwanted: Conditioning
+
+
+class Pace:
+    """Keeps the host at most so many steps ahead of the device, so that an interrupt comes in time."""
+
+    def __init__(self, device: torch.device, ahead: int) -> None:
+        self._device = device
+        self._ahead = ahead
+        self._marks: deque[Any] = deque()
+
+    def step(self) -> None:
+        """A step has been queued; waits for the one that lies too far back."""
+        if self._device.type != "cuda":
+            return
+        mark = torch.cuda.Event()
+        mark.record()
+        self._marks.append(mark)
+        if len(self._marks) > self._ahead:
+            self._marks.popleft().synchronize()
 
 
 def sample(
-    networks: Networks,
-    scheduler: Any,
+    prompts: Prompts,
+    plan: Plan,
     generation: Generation,
-    wanted: Conditioning,
-    unwanted: Conditioning,
     watch: Watch,
+    *,
+    steps_ahead: int = 2,
+    refined: Prompts | None = None,
 ) -> list[Image.Image]:
-    """Make the pictures. Every random number comes from the picture's own seed, drawn on the CPU: no device differs."""
+    """Make the pictures. Every random number comes from the picture's own seed, drawn on the CPU: no device differs.
+
+    `refined` takes over at the part of the steps that the generation says.
+    """
+    networks = prompts.placed.networks
     place = networks.unet.conv_in.weight
-    device, kind = place.device, place.dtype
+    device = place.device
     chances = [torch.Generator("cpu").manual_seed(seed) for seed in generation.seeds]
     shape = (1, 4, generation.height // FACTOR, generation.width // FACTOR)
-    noise = torch.cat([_noise(generation, index, chance, shape) for index, chance in enumerate(chances)]).to(device)
-    scheduler.set_timesteps(generation.steps, device=device)
-    timesteps = scheduler.timesteps
-    if generation.source is None:
-        start = None
-        latents = noise * scheduler.init_noise_sigma
+
+    def noise() -> torch.Tensor:
+        return _sent(torch.cat([torch.randn(shape, generator=chance) for chance in chances]), device)
+
+    first = torch.cat([_first_noise(generation, index, chance, shape) for index, chance in enumerate(chances)])
+    first = _sent(first, device)
+    levels, kept, beside = plan.levels, None, None
+    source = generation.source
+    if source is None:
+        latents = first * levels[0]
+        if networks.inpaints:
+            beside = _beside(prompts.placed, None, len(chances), generation)
     else:
-        start = _encode_source(networks, generation.source, len(chances), kind, device)
-        timesteps = timesteps[_first_step(len(timesteps), generation.source.strength) :]
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(len(scheduler.timesteps) - len(timesteps))
-        latents = scheduler.add_noise(_filled(start, noise), noise, timesteps[:1].repeat(len(noise)))
-    conditions = _conditions(networks, generation, wanted, unwanted, kind, device)
-    guided = generation.cfg_scale != 1
-    for index, timestep in enumerate(timesteps):
-        fed = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
-        with torch.inference_mode():
-            answer = networks.unet(fed.to(kind), timestep, **conditions).sample.float()
-        if guided:
-            without, with_ = answer.chunk(2)
-            answer = without + generation.cfg_scale * (with_ - without)
-        latents = scheduler.step(answer, timestep, latents, **_step_options(scheduler, chances, generation)).prev_sample
-        if start is not None and start.mask is not None:
-            latents = _outside(scheduler, start, latents, noise, timesteps, index)
-        if not watch.step(index + 1, len(timesteps), partial(_preview, latents[:1].clone())):
+        # The last step is always taken, however little is redrawn.
+        count = len(levels) - 1
+        levels = levels[min(count - 1, max(0, count - round(count * source.strength))) :]
+        mask = _mask_of(source, shape, device)
+        started = _encode(prompts.placed, _pixels(source, len(chances)))
+        if mask is not None:
+            kept = Kept(started, mask)
+            if source.fill in (Fill.NOISE, Fill.NOTHING):
+                inside = first if source.fill is Fill.NOISE else torch.zeros_like(first)
+                started = started + mask * (inside - started)
+        latents = started + first * levels[0]
+        if networks.inpaints:
+            beside = _beside(prompts.placed, source, len(chances), generation)
+    base = Guided(prompts.placed, generation, prompts.wanted, prompts.unwanted, kept=kept, beside=beside)
+    denoise = _Remembering(base)
+    if refined is not None:
+        turn = plan.levels[min(len(plan.levels) - 2, round((len(plan.levels) - 1) * generation.refiner_switch_at))]
+        denoise.refine(Guided(refined.placed, generation, refined.wanted, refined.unwanted, kept=kept), turn)
+    pace, total = Pace(device, steps_ahead), len(levels) - 1
+    for done, walked in enumerate(plan.solver(denoise, latents, levels, noise, plan.eta), start=1):
+        latents = walked
+        pace.step()
+        if not watch.step(min(done, total), total, partial(_preview, denoise.seen[:1])):
+            latents = denoise.seen  # not the noisy latents, but what they would become
             break
-    return [_decode(networks, latent[None], kind) for latent in latents]
+    if kept is not None:
+        latents = kept.latents + kept.mask * (latents - kept.latents)
+    return decode(prompts.placed, latents)
 
 
-def _noise(generation: Generation, index: int, chance: torch.Generator, shape: tuple[int, ...]) -> torch.Tensor:
+class _Remembering:
+    """A denoiser that keeps its last answer, and hands over to the refiner."""
+
+    def __init__(self, base: Guided) -> None:
+        self._base = base
+        self._refiner: tuple[Guided, float] | None = None
+        self.seen = torch.empty(0)
+
+    def refine(self, refiner: Guided, level: float) -> None:
+        self._refiner = (refiner, level)
+
+    def __call__(self, latents: torch.Tensor, level: float) -> torch.Tensor:
+        use = self._base
+        if self._refiner is not None and level <= self._refiner[1]:
+            use = self._refiner[0]
+        self.seen = use(latents, level)
+        return self.seen
+
+
+def _sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on the device. From memory that stays in its place, so that the device's queue is not waited for."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _first_noise(generation: Generation, index: int, chance: torch.Generator, shape: tuple[int, ...]) -> torch.Tensor:
     noise = torch.randn(shape, generator=chance)
     part = generation.subseed_strength
     if part == 0:
@@ -81,73 +150,42 @@ def _noise(generation: Generation, index: int, chance: torch.Generator, shape: t
     return (torch.sin((1 - part) * angle) * noise + torch.sin(part * angle) * other) / torch.sin(angle)
 
 
-def _first_step(steps: int, strength: float) -> int:
-    """How many of the steps a partial redrawing leaves out; the last step is always taken."""
-    return min(steps - 1, max(0, steps - round(steps * strength)))
+def _pixels(source: Source, count: int) -> torch.Tensor:
+    """The source's pictures in -1..1, one for each seed."""
+    values = np.stack([np.asarray(source.image(index), np.float32) for index in range(count)]) / 127.5 - 1
+    return torch.from_numpy(values).permute(0, 3, 1, 2)
 
 
-def _encode_source(networks: Networks, source: Source, count: int, kind: torch.dtype, device: torch.device) -> Start:
-    pixels = np.stack([np.asarray(source.image(index), np.float32) for index in range(count)]) / 127.5 - 1
-    with torch.inference_mode():
-        spread = networks.vae.encode(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device, kind)).latent_dist
-    latents = spread.mean.float() * networks.latent_scale
+def _mask_of(source: Source, shape: tuple[int, ...], device: torch.device) -> torch.Tensor | None:
     if source.mask is None:
-        return Start(latents, None, Fill.ORIGINAL)
+        return None
     grey = torch.from_numpy(np.asarray(source.mask.convert("L"), np.float32) / 255)[None, None].to(device)
-    return Start(latents, functional.interpolate(grey, latents.shape[-2:], mode="area"), source.fill)
+    return functional.interpolate(grey, shape[-2:], mode="area")
 
 
-def _filled(start: Start, noise: torch.Tensor) -> torch.Tensor:
-    if start.mask is None or start.fill in (Fill.ORIGINAL, Fill.BLURRED):
-        return start.latents
-    inside = noise if start.fill is Fill.NOISE else torch.zeros_like(noise)
-    return start.mask * inside + (1 - start.mask) * start.latents
+def _encode(placed: Placed, pixels: torch.Tensor) -> torch.Tensor:
+    vae = placed.networks.vae
+    place = vae.encoder.conv_in.weight
+    spread = vae.encode(pixels.to(place.device, place.dtype)).latent_dist
+    latents: torch.Tensor = spread.mean.float() * placed.networks.latent_scale
+    return latents
 
 
-def _outside(
-    scheduler: Any, start: Start, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor, index: int
-) -> torch.Tensor:
-    """Outside the mask the latents are the source's, as noisy as the rest is now."""
-    assert start.mask is not None  # noqa: S101 - the caller has looked
-    kept = start.latents
-    if index + 1 < len(timesteps):
-        kept = scheduler.add_noise(start.latents, noise, timesteps[index + 1 : index + 2].repeat(len(noise)))
-    return start.mask * latents + (1 - start.mask) * kept
+def _beside(placed: Placed, source: Source | None, count: int, generation: Generation) -> torch.Tensor:
+    """What a checkpoint made for inpainting sees beside the latents: the mask, and the picture without what it hides.
 
-
-def _conditions(
-    networks: Networks,
-    generation: Generation,
-    wanted: Conditioning,
-    unwanted: Conditioning,
-    kind: torch.dtype,
-    device: torch.device,
-) -> dict[str, Any]:
-    guided = generation.cfg_scale != 1
-    pair = [unwanted, wanted] if guided else [wanted]
-    words = torch.cat([condition.words for condition in pair]).to(kind)
-    if wanted.pooled is None or unwanted.pooled is None:
-        return {"encoder_hidden_states": words}
-    # XL is told the size it was asked for, as the picture's original size, uncropped.
-    sizes = [generation.height, generation.width, 0, 0, generation.height, generation.width]
-    return {
-        "encoder_hidden_states": words,
-        "added_cond_kwargs": {
-            "text_embeds": torch.cat([condition.pooled for condition in pair if condition.pooled is not None]).to(kind),
-            "time_ids": torch.tensor([sizes] * len(words), device=device, dtype=kind),
-        },
-    }
-
-
-def _step_options(scheduler: Any, chances: list[torch.Generator], generation: Generation) -> dict[str, Any]:
-    """Only those of diffusers' options that this scheduler's step knows."""
-    known = type(scheduler).step.__code__.co_varnames
-    options: dict[str, Any] = {}
-    if "generator" in known:
-        options["generator"] = chances
-    if "eta" in known and generation.eta is not None:
-        options["eta"] = generation.eta
-    return options
+    Without a mask everything is hidden, which is how SD Web UI makes such checkpoints draw from nothing.
+    """
+    weight = placed.networks.unet.conv_in.weight
+    if source is None or source.mask is None:
+        pixels = torch.zeros(1, 3, generation.height, generation.width)
+        hidden = torch.ones(1, 1, generation.height, generation.width)
+    else:
+        pixels = _pixels(source, count)
+        hidden = (torch.from_numpy(np.asarray(source.mask.convert("L"), np.float32)) > 127)[None, None].float()
+    seen = _encode(placed, pixels * (1 - hidden)).expand(count, -1, -1, -1)
+    small = functional.interpolate(hidden.to(seen.device), seen.shape[-2:], mode="nearest").expand(count, -1, -1, -1)
+    return torch.cat([small, seen], dim=1).to(weight.dtype)
 
 
 #: A rough colour for each latent channel, good enough to watch a picture come up.
@@ -161,11 +199,19 @@ def _preview(latents: torch.Tensor) -> Image.Image:
     return Image.fromarray(((pixels.clamp(-1, 1) + 1) * 127.5).byte().numpy())
 
 
-def _decode(networks: Networks, latents: torch.Tensor, kind: torch.dtype) -> Image.Image:
-    with torch.inference_mode():
-        pixels = networks.vae.decode((latents / networks.latent_scale).to(kind)).sample[0].float()
-    if not bool(torch.isfinite(pixels).all()):
-        raise InvalidRequest(
-            [Fault("override_settings.sd_vae", "the VAE gave no finite numbers: use one that works in 16 bits")]
-        )
-    return Image.fromarray(((pixels.permute(1, 2, 0).clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy())
+def decode(placed: Placed, latents: torch.Tensor) -> list[Image.Image]:
+    """Pictures from latents, several at once where they are small. Raises `InvalidRequest` for a VAE that overflows."""
+    kind = placed.networks.vae.decoder.conv_in.weight.dtype
+    at_once = max(1, _DECODED_AT_ONCE // (latents.shape[-1] * latents.shape[-2] * FACTOR**2))
+    pictures: list[Image.Image] = []
+    for some in (latents / placed.networks.latent_scale).to(kind).split(at_once):
+        pixels = placed.decode(some).float()
+        finite = torch.isfinite(pixels).all()
+        # Made bytes on the device: a quarter of the memory crosses over.
+        values = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        if not bool(finite):
+            raise InvalidRequest(
+                [Fault("override_settings.sd_vae", "the VAE gave no finite numbers: use one that works in 16 bits")]
+            )
+        pictures += [Image.fromarray(value) for value in values]
+    return pictures

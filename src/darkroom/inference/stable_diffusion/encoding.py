@@ -19,6 +19,10 @@ class Conditioning:
     words: torch.Tensor
     pooled: torch.Tensor | None
 
+    def rows(self, places: list[int]) -> Conditioning:
+        """Those of some prompts, in this order."""
+        return Conditioning(self.words[places], self.pooled[places] if self.pooled is not None else None)
+
 
 def encode(
     networks: Networks, prompts: list[str], clip_skip: int, insertions: Mapping[str, tuple[int, ...]] | None = None

@@ -28,7 +28,7 @@ VAE = "first_stage_model."
 HEAD_WIDTH = 64
 
 #: Latents are divided by their spread in training: 0.18215 for Stable Diffusion 1 and 2, 0.13025 for XL.
-LATENT_SCALE = {Family.SD1: 0.18215, Family.SD2: 0.18215, Family.SDXL: 0.13025}
+LATENT_SCALE = {Family.SD1: 0.18215, Family.SD2: 0.18215, Family.SDXL: 0.13025, Family.REFINER: 0.13025}
 
 
 @dataclass(slots=True)
@@ -60,30 +60,50 @@ class Networks:
         """What a latent is multiplied by after encoding."""
         return LATENT_SCALE[self.family]
 
+    @property
+    def inpaints(self) -> bool:
+        """Whether it was made for inpainting: its UNet sees the mask too."""
+        return bool(self.unet.config.in_channels == 9)
+
+    @property
+    def is_refiner(self) -> bool:
+        """Whether it was made to finish what another began."""
+        return self.family is Family.REFINER
+
     def modules(self) -> list[nn.Module]:
         """Every network."""
         return [self.unet, self.vae, *(text.network for text in self.texts)]
 
 
-def build(tensors: Tensors, family: Family, name: str, sha256: str) -> Networks:
-    """Put a checkpoint together, in float32 on the CPU. Raises `ModelUnusable` when a tensor is missing."""
+def build(
+    tensors: Tensors,
+    family: Family,
+    name: str,
+    sha256: str,
+    *,
+    number_type: torch.dtype = torch.float32,
+    vae_type: torch.dtype = torch.float32,
+) -> Networks:
+    """Put a checkpoint together on the CPU, in these number types. Raises `ModelUnusable` when a tensor is missing."""
     try:
         unet = _filled(
             UNet2DConditionModel,
             _unet_config(tensors, family),
             name,
             lambda config: convert_ldm_unet_checkpoint(tensors, config),
+            number_type,
         )
-        texts = _texts(tensors, family, name)
-        networks = Networks(family, unet, build_vae(tensors, name), texts, "epsilon", sha256)
+        texts = _texts(tensors, family, name, number_type)
+        networks = Networks(family, unet, build_vae(tensors, name, vae_type), texts, "epsilon", sha256)
     except (KeyError, IndexError, ValueError) as error:
         raise ModelUnusable(f"{name} is not a whole checkpoint of {family}: {error}") from error
-    if "v_pred" in tensors or (family is Family.SD2 and _predicts_velocity(unet)):
+    may_differ = family is Family.SD2 and not networks.inpaints
+    if "v_pred" in tensors or (may_differ and _predicts_velocity(unet)):
         networks.prediction = "v_prediction"
     return networks
 
 
-def build_vae(tensors: Tensors, name: str) -> Any:
+def build_vae(tensors: Tensors, name: str, number_type: torch.dtype = torch.float32) -> Any:
     """The autoencoder of a checkpoint, or of a file that holds nothing else. Raises `ModelUnusable`."""
     prefix = VAE if f"{VAE}encoder.conv_in.weight" in tensors else ""
     if f"{prefix}encoder.conv_in.weight" not in tensors:
@@ -99,7 +119,7 @@ def build_vae(tensors: Tensors, name: str) -> Any:
         "up_block_types": ("UpDecoderBlock2D",) * 4,
     }
     own = {key: value for key, value in tensors.items() if key.startswith(prefix)} if prefix else tensors
-    return _filled(AutoencoderKL, config, name, lambda config: convert_ldm_vae_checkpoint(own, config))
+    return _filled(AutoencoderKL, config, name, lambda config: convert_ldm_vae_checkpoint(own, config), number_type)
 
 
 def _unet_config(tensors: Tensors, family: Family) -> dict[str, Any]:
@@ -107,22 +127,27 @@ def _unet_config(tensors: Tensors, family: Family) -> dict[str, Any]:
     attention = next(key for key in tensors if key.startswith(UNET) and key.endswith("attn2.to_k.weight"))
     linear = tensors[f"{UNET}middle_block.1.proj_in.weight"].ndim == 2
     config: dict[str, Any] = {
-        "in_channels": 4,
+        "in_channels": tensors[f"{UNET}input_blocks.0.0.weight"].shape[1],
         "out_channels": 4,
         "layers_per_block": 2,
         "cross_attention_dim": tensors[attention].shape[1],
         "use_linear_projection": linear,
     }
     attending, plain = "CrossAttnDownBlock2D", "DownBlock2D"
-    if family is Family.SDXL:
+    if family in (Family.SDXL, Family.REFINER):
         widths: tuple[int, ...] = (width, 2 * width, 4 * width)
-        depths = [_depth(tensors, f"{UNET}input_blocks.{block}.1.") for block in (1, 4, 7)]
+        if family is Family.REFINER:
+            widths = (*widths, 4 * width)
+        depths = [_depth(tensors, f"{UNET}input_blocks.{1 + 3 * level}.1.") for level in range(len(widths))]
         types = [attending if depth else plain for depth in depths]
         config |= {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": 256,
             "projection_class_embeddings_input_dim": tensors[f"{UNET}label_emb.0.0.weight"].shape[1],
-            "transformer_layers_per_block": [max(1, depth) for depth in depths],
+            # diffusers takes the last for the middle of the network; the refiner's last level has none of its own.
+            "transformer_layers_per_block": [max(1, depth) for depth in depths]
+            if family is Family.SDXL
+            else _depth(tensors, f"{UNET}middle_block.1."),
         }
     else:
         widths = (width, 2 * width, 4 * width, 4 * width)
@@ -145,18 +170,20 @@ def _depth(tensors: Tensors, prefix: str) -> int:
     return len(found)
 
 
-def _texts(tensors: Tensors, family: Family, name: str) -> list[TextNetwork]:
+def _texts(tensors: Tensors, family: Family, name: str, kind: torch.dtype) -> list[TextNetwork]:
     if family is Family.SD1:
-        return [_clip(tensors, "cond_stage_model.transformer.", name, skip_last=False)]
+        return [_clip(tensors, "cond_stage_model.transformer.", name, kind, skip_last=False)]
     if family is Family.SD2:
         # Only the layers up to the last but one are used, so the last is left out.
-        return [_open_clip(tensors, "cond_stage_model.model.", name, leave_out=1, projected=False)]
-    first = _clip(tensors, "conditioner.embedders.0.transformer.", name, skip_last=True)
-    second = _open_clip(tensors, "conditioner.embedders.1.model.", name, leave_out=0, projected=True)
+        return [_open_clip(tensors, "cond_stage_model.model.", name, kind, leave_out=1, projected=False)]
+    if family is Family.REFINER:
+        return [_open_clip(tensors, "conditioner.embedders.0.model.", name, kind, leave_out=0, projected=True)]
+    first = _clip(tensors, "conditioner.embedders.0.transformer.", name, kind, skip_last=True)
+    second = _open_clip(tensors, "conditioner.embedders.1.model.", name, kind, leave_out=0, projected=True)
     return [first, second]
 
 
-def _clip(tensors: Tensors, prefix: str, name: str, *, skip_last: bool) -> TextNetwork:
+def _clip(tensors: Tensors, prefix: str, name: str, kind: torch.dtype, *, skip_last: bool) -> TextNetwork:
     converted = convert_ldm_clip_checkpoint({key: value for key, value in tensors.items() if key.startswith(prefix)})
     # The oldest checkpoints lack a level of names.
     converted = {key.removeprefix("text_model."): value for key, value in converted.items()}
@@ -167,11 +194,13 @@ def _clip(tensors: Tensors, prefix: str, name: str, *, skip_last: bool) -> TextN
         layers,
         "quick_gelu",
     )
-    network = _filled(CLIPTextModel, config, name, lambda _: converted)
+    network = _filled(CLIPTextModel, config, name, lambda _: converted, kind)
     return TextNetwork(network, padding=49407, skip_last=skip_last)
 
 
-def _open_clip(tensors: Tensors, prefix: str, name: str, *, leave_out: int, projected: bool) -> TextNetwork:
+def _open_clip(
+    tensors: Tensors, prefix: str, name: str, number_type: torch.dtype, *, leave_out: int, projected: bool
+) -> TextNetwork:
     blocks = f"{prefix}transformer.resblocks."
     layers = 1 + max(int(key[len(blocks) :].split(".")[0]) for key in tensors if key.startswith(blocks)) - leave_out
     embedding = tensors[f"{prefix}token_embedding.weight"]
@@ -190,7 +219,8 @@ def _open_clip(tensors: Tensors, prefix: str, name: str, *, leave_out: int, proj
             if not key.startswith(dropped) and (projected or key != "text_projection.weight")
         }
 
-    return TextNetwork(_filled(kind, config, name, converted), padding=0, projected=projected, skip_last=projected)
+    network = _filled(kind, config, name, converted, number_type)
+    return TextNetwork(network, padding=0, projected=projected, skip_last=projected)
 
 
 def _clip_config(embedding: torch.Tensor, feed: torch.Tensor, layers: int, activation: str) -> dict[str, Any]:
@@ -207,7 +237,7 @@ def _clip_config(embedding: torch.Tensor, feed: torch.Tensor, layers: int, activ
     }
 
 
-def _filled(kind: Any, config: dict[str, Any], name: str, tensors_for: Any) -> Any:
+def _filled(kind: Any, config: dict[str, Any], name: str, tensors_for: Any, number_type: torch.dtype) -> Any:
     """A network of a kind with exactly these tensors; made without weights first, so none are drawn for nothing."""
     with torch.device("meta"):
         network = (
@@ -223,7 +253,7 @@ def _filled(kind: Any, config: dict[str, Any], name: str, tensors_for: Any) -> A
     for key, place in wanted.items():
         if given[key].shape != place.shape:
             raise ModelUnusable(f"{name}: {key} has the shape {tuple(given[key].shape)}, not {tuple(place.shape)}")
-    network.load_state_dict({key: given[key].float() for key in wanted}, assign=True)
+    network.load_state_dict({key: given[key].to(number_type) for key in wanted}, assign=True)
     _restore_buffers(network)
     return network.eval().requires_grad_(False)
 
@@ -244,7 +274,7 @@ def _predicts_velocity(unet: Any) -> bool:
     Given almost pure noise, one predicts that noise; the other its velocity, whose mean then lies far lower.
     """
     with torch.inference_mode():
-        constant = torch.full((1, 4, 8, 8), 0.5)
-        words = torch.zeros(1, 2, unet.config.cross_attention_dim)
+        constant = torch.full((1, 4, 8, 8), 0.5, dtype=unet.dtype)
+        words = torch.zeros(1, 2, unet.config.cross_attention_dim, dtype=unet.dtype)
         answer = unet(constant, torch.tensor([999]), encoder_hidden_states=words).sample
     return bool((answer - constant).mean() < -1)

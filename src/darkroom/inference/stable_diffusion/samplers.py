@@ -1,54 +1,138 @@
-"""SD Web UI's samplers and schedulers, as diffusers names them."""
+"""SD Web UI's samplers by its names: the walk that each is, the levels that suit it, and how much noise it adds."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
 
-import diffusers
+from darkroom.inference.engine import Sampler
+from darkroom.inference.stable_diffusion import dpm_solvers as dpm
+from darkroom.inference.stable_diffusion import noise_levels as levels
+from darkroom.inference.stable_diffusion import solvers
+from darkroom.inference.stable_diffusion.solvers import Solver
 
-from darkroom.inference.engine import Sampler, Scheduler
 
-#: Stable Diffusion's own noise schedule, from its training configuration.
-TRAINING = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A sampler. `eta` is how much noise it adds where the request does not say; 0 and not `noisy`: it never does.
+
+    `own`: the only spacing it works with. `discard`: one level more is made, and the last but one left out, since a
+    step from there gains nothing.
+    """
+
+    solver: Solver
+    aliases: tuple[str, ...]
+    eta: float = 0.0
+    noisy: bool = False
+    suits: str = "Uniform"
+    own: str | None = None
+    discard: bool = False
+    variants: tuple[str, ...] = ()
+    options: dict[str, str] = field(default_factory=dict)
+
+
+_BOTH = ("Karras", "Exponential")
+_KARRAS = ("Karras",)
+_SECOND = {"second_order": "True"}
+_BROWNIAN = {"brownian_noise": "True"}
+_LAST = {"discard_next_to_last_sigma": "True"}
+_SEEDED = {"uses_ensd": "True"}
+
+_METHODS: dict[str, Method] = {
+    "Euler a": Method(solvers.euler, ("k_euler_a", "k_euler_ancestral"), eta=1, noisy=True, options=_SEEDED),
+    "Euler": Method(solvers.euler, ("k_euler",)),
+    "LMS": Method(solvers.linear_multistep, ("k_lms",), variants=_KARRAS),
+    "Heun": Method(solvers.heun, ("k_heun",), options=_SECOND),
+    "DPM2": Method(solvers.midpoint, ("k_dpm_2",), discard=True, variants=_KARRAS, options=_LAST | _SECOND),
+    "DPM2 a": Method(
+        solvers.midpoint,
+        ("k_dpm_2_a",),
+        eta=1,
+        noisy=True,
+        discard=True,
+        variants=_KARRAS,
+        options=_LAST | _SEEDED | _SECOND,
+    ),
+    "DPM++ 2S a": Method(
+        dpm.single_step, ("k_dpmpp_2s_a",), eta=1, noisy=True, variants=_KARRAS, options=_SEEDED | _SECOND
+    ),
+    "DPM++ 2M": Method(dpm.multistep, ("k_dpmpp_2m",), variants=_KARRAS),
+    "DPM++ SDE": Method(
+        dpm.stochastic, ("k_dpmpp_sde",), eta=1, noisy=True, variants=_KARRAS, options=_SECOND | _BROWNIAN
+    ),
+    "DPM++ 2M SDE": Method(
+        dpm.multistep_midpoint, ("k_dpmpp_2m_sde",), eta=1, noisy=True, variants=_BOTH, options=_BROWNIAN
+    ),
+    "DPM++ 2M SDE Heun": Method(
+        dpm.multistep_heun,
+        ("k_dpmpp_2m_sde_heun",),
+        eta=1,
+        noisy=True,
+        variants=_BOTH,
+        options=_BROWNIAN | {"solver_type": "heun"},
+    ),
+    "DPM++ 3M SDE": Method(
+        dpm.multistep_3,
+        ("k_dpmpp_3m_sde",),
+        eta=1,
+        noisy=True,
+        suits="Exponential",  # with equal steps it needs hundreds; SD Web UI gives it this one since 1.9
+        discard=True,
+        variants=_BOTH,
+        options=_LAST | _BROWNIAN,
+    ),
+    "DPM fast": Method(dpm.fast, ("k_dpm_fast",), eta=1, noisy=True, options=_SEEDED),
+    "DPM adaptive": Method(dpm.adaptive, ("k_dpm_ad",), eta=1, noisy=True, options=_SEEDED),
+    "Restart": Method(solvers.heun, ("restart",), own="Restart", options={"scheduler": "karras"} | _SECOND),
+    "DDIM": Method(solvers.euler, ("ddim",), noisy=True, suits="Even"),
+    "PLMS": Method(solvers.pseudo_multistep, ("plms",), suits="Even"),
+    "UniPC": Method(solvers.unified, ("unipc",), suits="Even"),
+    "LCM": Method(solvers.consistency, ("k_lcm",), suits="Consistent"),
 }
 
-_KINDS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}, ("k_euler_a", "k_euler_ancestral")),
-    "Euler": ("EulerDiscreteScheduler", {}, ("k_euler",)),
-    "Heun": ("HeunDiscreteScheduler", {}, ("k_heun",)),
-    "DPM2": ("KDPM2DiscreteScheduler", {}, ("k_dpm_2",)),
-    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}, ("k_dpm_2_a",)),
-    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}, ("k_dpmpp_2m",)),
-    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, ("k_dpmpp_2m_sde",)),
-    "DDIM": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}, ("ddim",)),
-    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1}, ("plms",)),
-    "UniPC": ("UniPCMultistepScheduler", {}, ("unipc",)),
-    "LCM": ("LCMScheduler", {}, ("k_lcm",)),
-}
-#: Those whose noise levels can be spaced as Karras et al. have it; SD Web UI 1.8 lists them as samplers of their own.
-_KARRAS = ("Euler", "Heun", "DPM2", "DPM2 a", "DPM++ 2M", "DPM++ 2M SDE", "UniPC")
-_KARRAS_LISTED = ("DPM2", "DPM2 a", "DPM++ 2M", "DPM++ 2M SDE")
+#: Spacings that only suit one sampler; no request can ask for them.
+_OWN = {"Restart": levels.with_restarts, "Even": levels.even_steps, "Consistent": levels.consistent}
+_SHORT = {"Karras": "ka", "Exponential": "exp"}
 
-SAMPLERS = tuple(Sampler(name, aliases) for name, (_, _, aliases) in _KINDS.items()) + tuple(
-    Sampler(f"{name} Karras", tuple(f"{alias}_ka" for alias in _KINDS[name][2]), {"scheduler": "karras"})
-    for name in _KARRAS_LISTED
+SAMPLERS = tuple(Sampler(name, method.aliases, method.options) for name, method in _METHODS.items()) + tuple(
+    Sampler(
+        f"{name} {variant}",
+        tuple(f"{alias}_{_SHORT[variant]}" for alias in method.aliases),
+        {"scheduler": variant.lower(), **method.options},
+    )
+    for name, method in _METHODS.items()
+    for variant in method.variants
 )
-SCHEDULERS = (Scheduler("karras", "Karras"), Scheduler("sgm_uniform", "SGM Uniform"), Scheduler("normal", "Normal"))
 
 
-def make_scheduler(sampler: str, scheduler: str | None, prediction: str, trailing: bool) -> Any:
-    """A diffusers scheduler. `prediction` is `epsilon` or `v_prediction`; `trailing` is how turbo models want it."""
-    name = sampler.removesuffix(" Karras")
-    kind, options, _ = _KINDS[name]
-    settings: dict[str, Any] = {**TRAINING, **options, "prediction_type": prediction}
-    if (sampler.endswith(" Karras") or scheduler == "Karras") and name in _KARRAS:
-        settings["use_karras_sigmas"] = True
-    if trailing or scheduler == "SGM Uniform":
-        settings["timestep_spacing"] = "trailing"
-    elif name not in ("DDIM", "PLMS", "LCM"):
-        settings["timestep_spacing"] = "linspace"
-    return getattr(diffusers, kind)(**settings)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A walk: its solver, the levels that it goes through (the last is 0), and how much noise it adds (0..1)."""
+
+    solver: Solver
+    levels: tuple[float, ...]
+    eta: float
+
+
+def plan(
+    sampler: str,
+    scheduler: str | None,
+    steps: int,
+    eta: float | None,
+    *,
+    turbo: bool = False,
+    extra_large: bool = False,
+) -> Plan:
+    """How to walk. `scheduler` is a label, None for what suits the sampler; `turbo` how turbo models want it."""
+    name, spacing = sampler, scheduler
+    for variant in _SHORT:
+        if sampler.endswith(f" {variant}"):
+            name = sampler.removesuffix(f" {variant}")
+            spacing = scheduler or variant
+    method = _METHODS[name]
+    spacing = method.own or spacing or ("SGM Uniform" if turbo and method.suits == "Uniform" else method.suits)
+    count = steps + 1 if method.discard else steps
+    found = _OWN[spacing](count) if spacing in _OWN else levels.spaced(spacing, count, extra_large=extra_large)
+    if method.discard:
+        found = [*found[:-2], found[-1]] if count > 2 else found[:-1]
+    added = method.eta if eta is None else eta
+    return Plan(method.solver, (*found, 0.0), added if method.noisy else 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,8 +12,16 @@ import safetensors.torch
 import torch
 
 from darkroom.errors import ModelUnusable
+from darkroom.inference.stable_diffusion.host_memory import free_memory
 
 SUFFIXES = (".safetensors", ".ckpt")
+#: What a UNet takes: latents, and in checkpoints made for inpainting also a mask and the latents of what it leaves.
+CHANNELS = (4, 9)
+_UNUSABLE_CHANNELS = {
+    5: "models that are guided by depth",
+    7: "models that enlarge pictures",
+    8: "models that follow instructions (InstructPix2Pix)",
+}
 #: Beside the file's bytes stand its tensors, until the bytes are freed.
 MEMORY_FACTOR = 2.0
 
@@ -27,6 +34,7 @@ class Family(StrEnum):
     SD1 = "Stable Diffusion 1"
     SD2 = "Stable Diffusion 2"
     SDXL = "Stable Diffusion XL"
+    REFINER = "Stable Diffusion XL's refiner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +45,23 @@ class Weights:
     sha256: str
 
 
+def memory_needed(file: Path) -> float:
+    """Bytes of memory that reading a file takes. Raises `OSError`."""
+    return file.stat().st_size * MEMORY_FACTOR
+
+
 def read_weights(file: Path) -> Weights:
     """Read a file whole. Raises `ModelUnusable`.
 
     Not by mmap: the guide's models lie on network file systems and in S3, where a page fault is a round trip.
     """
     try:
-        size = file.stat().st_size
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-        if size * MEMORY_FACTOR > free:
+        needed, free = memory_needed(file), free_memory()
+        if needed > free:
             raise ModelUnusable(
-                f"{file.name} is too large: reading its {size / 2**30:.1f} GiB takes {size * MEMORY_FACTOR / 2**30:.1f}"
-                f" GiB of memory and {free / 2**30:.1f} GiB are free; give the runtime more memory or a smaller model"
+                f"{file.name} is too large: reading its {file.stat().st_size / 2**30:.1f} GiB takes "
+                f"{needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are free; give the runtime more memory "
+                "or a smaller model"
             )
         content = file.read_bytes()
     except OSError as error:
@@ -87,13 +100,17 @@ def family_of(tensors: Tensors, name: str) -> Family:
     unet = "model.diffusion_model.input_blocks.0.0.weight"
     if unet not in tensors:
         raise ModelUnusable(f"{name} is no Stable Diffusion checkpoint: it has no {unet}")
-    if tensors[unet].shape[1] != 4:
+    channels = tensors[unet].shape[1]
+    if channels not in CHANNELS:
+        kind = _UNUSABLE_CHANNELS.get(channels, "models of a kind that is not known")
         raise ModelUnusable(
-            f"{name} takes {tensors[unet].shape[1]} channels, as models made for inpainting do; use a plain one, "
-            "with which inpainting works too"
+            f"{name} takes {channels} channels, as {kind} do; those that make or inpaint pictures take 4 or 9: use one "
+            "of them"
         )
     if "conditioner.embedders.1.model.ln_final.weight" in tensors:
         return Family.SDXL
+    if "conditioner.embedders.0.model.ln_final.weight" in tensors:
+        return Family.REFINER
     if "cond_stage_model.model.ln_final.weight" in tensors:
         return Family.SD2
     if any(key.startswith("cond_stage_model.transformer.") for key in tensors):

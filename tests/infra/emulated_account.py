@@ -131,6 +131,8 @@ class Front:
         is_ec2 = service is not None and service[1] == "ec2"
         target = self._moto if is_ec2 else self._ministack
         kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
+        if operation == "CreateInstanceProfile" and self._ministack != self._moto:
+            self._http.request(method, self._moto + path, headers=kept, content=body)  # EC2 has to know it
         found = self._http.request(method, target + path, headers=kept, content=body)
         return self._being_written(body, found) if is_ec2 else found
 

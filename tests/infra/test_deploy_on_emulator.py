@@ -20,8 +20,9 @@ from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, Stack
 from darkroom.infra import buckets
 from darkroom.infra.assembly import Assembly
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.deployment import Deployment, Wishes, initial_config
+from darkroom.infra.deployment import Deployment
 from darkroom.infra.findings import Verdict
+from darkroom.infra.initial_config import Wishes, initial_config
 from darkroom.infra.models import DEFAULT_MODEL, list_models, upload_model
 from darkroom.infra.removal import Removal
 from darkroom.infra.stack_operations import Timing
@@ -82,6 +83,7 @@ class Account:
         self.cloud = Cloud(session, settings.region, settings.endpoint_url)
         self.file = Path()
         self.lines: list[str] = []
+        self.synthesised: list[DarkroomConfig] = []
         self._hub = hub
         self._assembly = assembly
 
@@ -91,12 +93,14 @@ class Account:
         self.cloud = replace(self.cloud)  # with the clients, without what it has learnt of the account
         self.calls.clear()
         self.lines.clear()
+        self.synthesised.clear()
         folder.mkdir(exist_ok=True)
         self.file = folder / "config.yaml"
 
     def deployment(self, path: str = "/model") -> Deployment:
         def synthesis(config: DarkroomConfig, out: Path, asset_bucket: str) -> Assembly:
             assert asset_bucket == ASSETS
+            self.synthesised.append(config)
             return self._assembly
 
         wishes = Wishes(model_url=self._hub + path, image_registry=REGISTRY)
@@ -128,9 +132,9 @@ def account(emulated: Account, tmp_path: Path) -> Account:
 def test_a_dry_run_changes_nothing_and_says_what_it_would_do(account: Account) -> None:
     steps, findings = account.deployment().plan()
     assert [step.name for step in steps] == [
-        "model bucket", "model", "configuration", "bootstrap", "synthesis", "deploy", "verification",
+        "model bucket", "model", "image cache", "configuration", "bootstrap", "synthesis", "deploy", "verification",
     ]  # fmt: skip
-    assert all(step.is_needed for step in steps)
+    assert [step.name for step in steps if not step.is_needed] == ["image cache"]
     assert account.calls.changes == []
     assert not account.file.exists()
     assert {finding.verdict for finding in findings if "credentials" in finding.subject} == {Verdict.GOOD}
@@ -161,10 +165,34 @@ def test_a_second_run_makes_nothing_anew(account: Account) -> None:
     first = account.deployment().run()
     account.calls.made.clear()
     steps, _ = account.deployment().plan()
-    assert [step.name for step in steps if not step.is_needed] == ["model bucket", "model", "configuration"]
+    assert [step.name for step in steps if not step.is_needed] == [
+        "model bucket",
+        "model",
+        "image cache",
+        "configuration",
+    ]
     assert account.calls.changes == []
     assert account.deployment().run() == first
     assert not {"s3.CreateBucket", "s3.PutObject", "cloudformation.ExecuteChangeSet"} & set(account.calls.changes)
+
+
+def test_a_snapshot_with_the_images_is_built_once_where_nodes_start_from_one(account: Account) -> None:
+    account.file.write_text(initial_config(Wishes(image_registry=REGISTRY)) + "fastStart: snapshot\n")
+    steps, _ = account.deployment().plan()
+    (step,) = (step for step in steps if step.name == "image cache")
+    assert step.what.startswith("build a snapshot with 3 images")
+    account.deployment().run()
+    (pulled, *_) = (command for command in account.front.commands if "source=" in command)
+    assert "aws-otel-collector" in pulled
+    assert len([command for command in account.front.commands if "source=" in command]) == 3
+    (snapshot,) = (config.models_runtime[0].snapshot_id for config in account.synthesised)
+    assert snapshot is not None
+    account.calls.made.clear()
+    steps, _ = account.deployment().plan()
+    assert next(step for step in steps if step.name == "image cache").why_not == "it is there"
+    account.deployment().run()
+    assert "ec2.RunInstances" not in account.calls.made
+    assert account.synthesised[1].models_runtime[0].snapshot_id == snapshot
 
 
 @pytest.mark.parametrize("failure", [denied, interrupted])

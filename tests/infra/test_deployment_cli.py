@@ -81,7 +81,9 @@ def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(fol
     text = output("deploy", "--dry-run", *region)
     assert "create or update the stack sdoneksStack" in text or "create the stack sdoneksStack" in text
     assert "301.64" in text
-    assert text.rstrip().splitlines()[-1] == ("Missing: AWS credentials" if region else "Missing: AWS region")
+    assert text.rstrip().splitlines()[-1] == (
+        f"Missing: AWS {'credentials' if region else 'region'}, images of sdruntime"
+    )
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml"]
 
 
@@ -101,7 +103,16 @@ def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
     front.reset()
     text = output("deploy", "--dry-run", "--image-registry", REGISTRY, *where)
     rows = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
-    steps = ["model bucket", "model", "configuration", "bootstrap", "synthesis", "deploy", "verification"]
+    steps = [
+        "model bucket",
+        "model",
+        "image cache",
+        "configuration",
+        "bootstrap",
+        "synthesis",
+        "deploy",
+        "verification",
+    ]
     assert rows[: len(steps)] == steps
     assert "make sdoneks-model-bucket-" in text
     assert "create the stack sdoneksStack" in text

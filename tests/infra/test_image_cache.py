@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from darkroom.errors import AwsFailure, DarkroomError, SettingsError, StackFailure
 from darkroom.infra.cache_leftovers import KIND_TAG
@@ -171,6 +172,15 @@ def test_what_was_made_is_found_although_its_answer_never_came(account: Account,
     assert f"ec2.{operation}" in account.calls.made
     assert account.instances() == []
     assert account.snapshots() == {}
+
+
+def test_a_profile_that_ec2_does_not_know_yet_is_waited_for(account: Account) -> None:
+    message = "Value (builder) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+    unknown = ClientError({"Error": {"Code": "InvalidParameterValue", "Message": message}}, "RunInstances")
+    account.calls.fail_at(CALLS.index("ec2.RunInstances"), lambda _: unknown)
+    snapshot = account.cache().build(REQUEST)
+    assert account.calls.has_failed
+    assert account.snapshots() == {snapshot: "images"}
 
 
 def test_a_pull_that_fails_says_why(account: Account) -> None:

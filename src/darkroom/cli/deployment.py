@@ -15,17 +15,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from darkroom.cli.deployment_plan import show_plan
 from darkroom.config.loader import load_config, parse_config
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
+from darkroom.infra.builder_profile import ensure_builder_profile
 from darkroom.infra.cloud import Cloud, Told, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
-from darkroom.infra.costs import AS_OF, fixed_costs
-from darkroom.infra.deployment import Deployment, Step, Wishes, initial_config
-from darkroom.infra.findings import Finding, Verdict
+from darkroom.infra.deployment import Deployment
 from darkroom.infra.image_cache import CacheRequest, ImageCache
+from darkroom.infra.initial_config import Wishes, initial_config
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
+from darkroom.infra.plan import Sight, steps
 from darkroom.infra.preflight import check
 from darkroom.infra.registry import PushTarget
 from darkroom.infra.removal import Removal
@@ -88,12 +90,12 @@ def deploy(
         if not dry_run:
             raise
         found = _configuration_without_aws(config, wishes)
-        _show_plan(console, found, _unknown_plan(found), check(None, None))
+        show_plan(console, found, steps(found, config, Sight(has_file=config.exists())), check(None, found))
         return
     deployment = Deployment(cloud, config, wishes, _teller(console))
     if dry_run:
-        steps, findings = deployment.plan()
-        _show_plan(console, deployment.configuration(), steps, findings)
+        planned, findings = deployment.plan()
+        show_plan(console, deployment.configuration(), planned, findings)
         return
     outputs = deployment.run()
     table = Table("output", "value", title="Deployed")
@@ -219,9 +221,16 @@ def models_upload(
 def cache_build(
     image: Annotated[list[str], typer.Argument(help="The images to cache.")],
     instance_profile: Annotated[
-        str,
-        typer.Option(help="Instance profile with AmazonSSMManagedInstanceCore and AmazonEC2ContainerRegistryPullOnly."),
-    ],
+        str | None,
+        typer.Option(
+            help="Instance profile with AmazonSSMManagedInstanceCore and AmazonEC2ContainerRegistryPullOnly. "
+            "Default: one is made, once for each region.",
+            show_default=False,
+        ),
+    ] = None,
+    kubernetes_version: Annotated[
+        str, typer.Option(help="As in config.yaml: Bottlerocket has a variant for each.")
+    ] = DEFAULT_KUBERNETES,
     size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB.", min=20)] = 100,
     subnet: Annotated[str | None, typer.Option(help="Subnet to build in.", show_default=False)] = None,
     region: RegionOption = None,
@@ -230,8 +239,10 @@ def cache_build(
 ) -> None:
     """Build an EBS snapshot with cached images, and print its id."""
     cloud = open_cloud(region, profile, endpoint_url)
-    request = CacheRequest(image, instance_profile, volume_gib=size, subnet=subnet)
-    typer.echo(ImageCache(cloud, _teller(Console(stderr=True, soft_wrap=True))).build(request))
+    told = _teller(Console(stderr=True, soft_wrap=True))
+    profile_name = instance_profile or ensure_builder_profile(cloud, told)
+    request = CacheRequest(image, profile_name, kubernetes_version, volume_gib=size, subnet=subnet)
+    typer.echo(ImageCache(cloud, told).build(request))
 
 
 @cache.command("clean")
@@ -333,43 +344,3 @@ def _model_bucket(bucket: str | None, config: Path, cloud: Cloud) -> str:
 
 def _configuration_without_aws(file: Path, wishes: Wishes) -> DarkroomConfig:
     return load_config(file) if file.exists() else parse_config(initial_config(wishes))
-
-
-def _unknown_plan(found: DarkroomConfig) -> list[Step]:
-    """The steps, where nothing can be looked at."""
-    return [
-        Step("model bucket", "make the bucket for models, if there is none"),
-        Step("model", "upload the default model, if the bucket is new"),
-        Step("bootstrap", "make the bucket for the deployment's files"),
-        Step("synthesis", "write the CloudFormation template and its files"),
-        Step("deploy", f"create or update the stack {found.cloudformation_stack_name}"),
-        Step("verification", "ask the front door without a key, and be refused"),
-    ]
-
-
-def _show_plan(console: Console, found: DarkroomConfig, steps: list[Step], findings: list[Finding]) -> None:
-    plan = Table("step", "what would be done", title="Plan: nothing is done")
-    for step in steps:
-        plan.add_row(step.name, step.what if step.is_needed else "[dim]nothing: it is there[/]")
-    console.print(plan)
-    costs = Table(
-        "each month, without a picture",
-        "USD",
-        title=f"Estimated cost (list prices of us-east-1 and us-west-2, {AS_OF})",
-    )
-    known = 0.0
-    for cost in fixed_costs(found):
-        known += cost.monthly_usd or 0.0
-        costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{cost.monthly_usd:.2f}")
-    costs.add_row("pictures, logs, metrics, traffic, disks", "by use")
-    costs.add_row("[bold]together, without what is paid by use[/]", f"[bold]{known:.2f}[/]")
-    console.print(costs)
-    checks = Table("check", "", "what to do", title="Checks")
-    colours = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
-    for finding in findings:
-        checks.add_row(
-            escape(finding.subject), f"[{colours[finding.verdict]}]{finding.verdict}[/]", escape(finding.remedy)
-        )
-    console.print(checks)
-    missing = [finding.subject for finding in findings if finding.verdict is Verdict.MISSING]
-    console.print(f"[bold red]Missing:[/] {escape(', '.join(missing))}" if missing else "Nothing is missing.")

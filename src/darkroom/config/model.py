@@ -18,6 +18,7 @@ from darkroom.tasks.task import TaskKind
 # What Amazon CloudWatch Logs can keep, in days.
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
 KubernetesVersion = Literal["1.34", "1.35", "1.36"]
+DEFAULT_KUBERNETES: KubernetesVersion = "1.35"
 FastStart = Literal["soci", "snapshot"]
 STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -185,7 +186,9 @@ class DarkroomConfig(ConfigModel):
     cluster_components: ClusterComponents = ClusterComponents()
     models_runtime: Annotated[list[RuntimeConfig], Field(min_length=1)] = Field(description="the runtimes")
     node_pools: list[NodePoolConfig] = Field(default=[], description="pools of GPU nodes that runtimes share")
-    kubernetes_version: KubernetesVersion = Field(default="1.35", description="in quotes, or 1.30 would read as 1.3")
+    kubernetes_version: KubernetesVersion = Field(
+        default=DEFAULT_KUBERNETES, description="in quotes, or 1.30 would read as 1.3"
+    )
     network: Network = Network()
     fast_start: FastStart | None = Field(
         default=None,

@@ -39,9 +39,6 @@ def unfit_fast_start(path: Path, nodes: dict[str, Any], snapshot: Path, fast_sta
     if fast_start == "soci" and section:
         reason = "is not used with fastStart: soci, which wipes the image store of the snapshot; remove one of the two"
         yield ConfigFault((*path, *snapshot), reason)
-    if fast_start == "snapshot" and not section:
-        reason = f"fastStart is 'snapshot', but no {'.'.join(str(key) for key in snapshot)} is set"
-        yield ConfigFault(path, f"{reason}; build one with: darkroom cache build")
 
 
 def broken_pool_rules(values: dict[str, Any]) -> Iterator[ConfigFault]:

@@ -8,9 +8,16 @@ from typing import Any
 
 from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig
-from darkroom.infra.versions import darkroom_version
+from darkroom.infra.versions import TRACE_COLLECTOR, darkroom_version
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
+# What the chart takes where nobody says another image; a test holds the two together.
+DEFAULT_AGENT_IMAGE = "darkroom/queue-agent"
+SAMPLE_IMAGES = {
+    "sdwebui": "public.ecr.aws/bingjiao/sd-on-eks/sdwebui",
+    "comfyui": "public.ecr.aws/bingjiao/sd-on-eks/comfyui",
+    DIFFUSERS: "darkroom/inference",
+}
 
 
 def service_account_of(runtime: RuntimeConfig) -> str:
@@ -113,6 +120,28 @@ def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
     if runtime.type in names:
         values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}", "tag": tag}}
     return {"runtime": values}
+
+
+def pod_images(config: DarkroomConfig, runtime: RuntimeConfig, *, tracing: bool) -> list[str]:
+    """Every image that the pods of this runtime pull, as the chart has it."""
+    registry = config.mirrors.image_registry
+    found = merge(_images(registry, runtime) if registry else {}, runtime.extra_values).get("runtime", {})
+    agent = found.get("queueAgent", {})
+    images = [
+        _reference(agent.get("image", {}), DEFAULT_AGENT_IMAGE, darkroom_version()),
+        _reference(found.get("inferenceApi", {}).get("image", {}), SAMPLE_IMAGES.get(runtime.type, ""), "latest"),
+    ]
+    # The guide's schema also spells the key XRay.
+    trace = agent.get("XRay", agent.get("xray", {}))
+    if tracing and trace.get("enabled", True):
+        repository, _, tag = TRACE_COLLECTOR.rpartition(":")
+        images.append(_reference(agent.get("xray", {}).get("daemon", {}).get("image", {}), repository, tag))
+    return images
+
+
+def _reference(image: Mapping[str, Any], repository: str, tag: str) -> str:
+    repository = image.get("repository") or repository
+    return f"{repository}@{image['digest']}" if image.get("digest") else f"{repository}:{image.get('tag') or tag}"
 
 
 def images_of(registry: str, runtime: RuntimeConfig) -> list[str]:

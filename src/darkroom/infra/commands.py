@@ -19,12 +19,11 @@ BUILDABLE = ("queue-agent", "inference", "sdwebui", "comfyui")
 CHART_NAME = "darkroom-runtime"
 # What the GPU nodes are, whatever machine the images are built on.
 PLATFORM = "linux/amd64"
-TRACE_COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
 # What the cluster pulls from public registries, for a registry of one's own to have: the defaults of the charts at
 # their pinned versions (karpenter/values.yaml, keda/values.yaml, this project's values.yaml). EKS's own add-ons are not
 # among them: AWS serves those from a registry in each region, also in China.
 PUBLIC_IMAGES = (
-    TRACE_COLLECTOR,
+    versions.TRACE_COLLECTOR,
     f"public.ecr.aws/karpenter/controller:{versions.KARPENTER}",
     f"ghcr.io/kedacore/keda:{versions.KEDA}",
     f"ghcr.io/kedacore/keda-metrics-apiserver:{versions.KEDA}",

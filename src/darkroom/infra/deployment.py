@@ -1,6 +1,7 @@
 """`darkroom deploy`, step by step.
 
-    preflight ─► model bucket ─► model ─► configuration ─► bootstrap ─► synthesis ─► deploy ─► verification
+    preflight ─► model bucket ─► model ─► image cache ─► configuration
+              ─► bootstrap ─► synthesis ─► deploy ─► verification
 
 Each step looks at what is there and does only what is missing, so a run that was interrupted is mended by the next one.
 `plan` says the same steps without doing them.
@@ -9,11 +10,10 @@ Each step looks at what is there and does only what is missing, so a run that wa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import yaml
 from botocore.exceptions import ClientError
 
 from darkroom.config.loader import parse_config
@@ -21,62 +21,18 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import DarkroomError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.assembly import Assembly, publish
+from darkroom.infra.cached_images import CachedImages, images_to_cache
 from darkroom.infra.cloud import Cloud, Told, translated
 from darkroom.infra.findings import Finding, Verdict
-from darkroom.infra.models import DEFAULT_MODEL, DEFAULT_MODEL_URL, has_checkpoint, upload_model
+from darkroom.infra.image_cache import ImageCache
+from darkroom.infra.initial_config import Wishes, initial_config
+from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
+from darkroom.infra.plan import Sight, Step, steps
 from darkroom.infra.preflight import check
 from darkroom.infra.stack_operations import StackOperations, Timing
 from darkroom.infra.synthesis import synthesise
 
 Synthesis = Callable[[DarkroomConfig, Path, str], Assembly]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """The options of the guide's script: what the user wants where config.yaml does not say yet."""
-
-    stack_name: str = "sdoneks"
-    runtime_name: str = "sdruntime"
-    runtime_type: str = "sdwebui"
-    bucket: str | None = None
-    snapshot: str | None = None
-    model_url: str = DEFAULT_MODEL_URL
-    image_registry: str | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the plan, and whether there is anything to do in it."""
-
-    name: str
-    what: str
-    is_needed: bool = True
-
-
-def initial_config(wishes: Wishes, partition: str = "aws", bucket: str | None = None) -> str:
-    """The text of a config.yaml with one runtime, as the guide's script writes it, with comments."""
-    bucket = wishes.bucket or bucket
-    runtime: dict[str, object] = {"name": wishes.runtime_name, "namespace": "default", "type": wishes.runtime_type}
-    if wishes.runtime_type != "comfyui":
-        runtime |= {"modelFilename": DEFAULT_MODEL, "dynamicModel": False}
-    karpenter: dict[str, object] = {"provisioner": {"capacityType": {"onDemand": True, "spot": True}}}
-    if wishes.snapshot:
-        karpenter["nodeTemplate"] = {"amiFamily": "Bottlerocket", "dataVolume": {"snapshotID": wishes.snapshot}}
-    runtime["extraValues"] = {
-        "runtime": {"scaling": {"minReplicaCount": 0, "maxReplicaCount": 5, "cooldownPeriod": 300}},
-        "karpenter": karpenter,
-    }
-    document: dict[str, object] = {"stackName": wishes.stack_name}
-    if bucket:
-        document["modelBucketArn"] = f"arn:{partition}:s3:::{bucket}"
-    document |= {
-        "APIGW": {"stageName": "prod", "throttle": {"rateLimit": 30, "burstLimit": 50}},
-        "modelsRuntime": [runtime],
-    }
-    if wishes.image_registry:
-        document["mirrors"] = {"imageRegistry": wishes.image_registry}
-    head = "# What Darkroom deploys. docs/configure.md explains every key; check it with: darkroom config validate\n"
-    return head + yaml.safe_dump(document, sort_keys=False)
 
 
 class Deployment:
@@ -122,6 +78,7 @@ class Deployment:
         if self._is_ours(config, bucket) and not buckets.is_made(self._cloud, bucket):
             buckets.make(self._cloud, bucket)
         self._upload_default_model(config, bucket)
+        config = self._cached_images().ensure(config)
         self._write_configuration(config)
         self._told("bootstrap: the bucket for the deployment's files, and the role for Spot instances")
         buckets.make(self._cloud, self._cloud.asset_bucket)
@@ -147,19 +104,21 @@ class Deployment:
         """What `run` would do, and what was found. Only reads; works without credentials as far as it can."""
         config = self.configuration()
         findings = self._preflight(config)
-        bucket = config.model_bucket
-        there = _is_known(lambda: bucket is not None and self._has_bucket(config, bucket))
-        stack = _is_known(lambda: self._stack_exists(config))
-        steps = [
-            Step("model bucket", f"make {bucket or 'the bucket for models'}", not there),
-            Step("model", f"upload {DEFAULT_MODEL}, 4.3 GB, from its hub", not there and self._wants_default(config)),
-            Step("configuration", f"write {self._file}", not self._file.exists()),
-            Step("bootstrap", "make the bucket for the deployment's files"),
-            Step("synthesis", "write the CloudFormation template and its files"),
-            Step("deploy", f"{'update' if stack else 'create'} the stack {config.cloudformation_stack_name}"),
-            Step("verification", "ask the front door without a key, and be refused"),
-        ]
-        return steps, findings
+        bucket, images = config.model_bucket, images_to_cache(config, tracing=self._cloud.facts.topic_tracing)
+        has_snapshot = bool(images) and _is_known(lambda: self._cached_images().find(images) is not None)
+        sight = Sight(
+            bucket=bucket,
+            has_bucket=_is_known(lambda: bucket is not None and self._has_bucket(config, bucket)),
+            wants_model=self._wants_default(config),
+            has_file=self._file.exists(),
+            uses_snapshots=any(config.fast_start_of(runtime) == "snapshot" for runtime in config.models_runtime),
+            uncached_images=() if has_snapshot else tuple(images),
+            has_stack=_is_known(lambda: self._stack_exists(config)),
+        )
+        return steps(config, self._file, sight), findings
+
+    def _cached_images(self) -> CachedImages:
+        return CachedImages(self._cloud, self._told, ImageCache(self._cloud, self._told, self._timing.poll_seconds))
 
     def _text(self) -> str:
         if self._file.exists():

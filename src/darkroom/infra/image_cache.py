@@ -7,17 +7,24 @@ leaves behind that was killed, the next one removes (darkroom.infra.cache_leftov
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from darkroom.config.model import DEFAULT_KUBERNETES
 from darkroom.errors import AwsFailure, SettingsError, StackFailure
 from darkroom.infra.cache_leftovers import BUILD_TAG, BUILDER, KIND_TAG, SNAPSHOT, UNFINISHED, Leftovers
 from darkroom.infra.cloud import Cloud, Told, translated
 
 DATA_DEVICE = "/dev/xvdb"
+# Says which images a snapshot holds (see `darkroom.infra.cached_images`).
+CONTENTS_TAG = "darkroom:image-cache-contents"
 _IMAGE = re.compile(r"^[a-z0-9][a-z0-9.:_/-]*[a-z0-9](:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$")
 _PULL_LIMIT_SECONDS = 3600.0
 
@@ -28,7 +35,7 @@ class CacheRequest:
 
     images: Sequence[str]
     instance_profile: str
-    kubernetes_version: str = "1.35"
+    kubernetes_version: str = DEFAULT_KUBERNETES
     instance_type: str = "m6i.large"
     volume_gib: int = 100
     subnet: str | None = None
@@ -40,6 +47,11 @@ class CacheRequest:
             raise SettingsError("no image is named: give at least one")
         if wrong:
             raise SettingsError(f"not an image: {', '.join(wrong)}; write REGISTRY/NAME:TAG")
+
+
+def contents_of(images: Sequence[str]) -> str:
+    """The value of `CONTENTS_TAG` for a snapshot that holds these images."""
+    return hashlib.sha256("\n".join(sorted(images)).encode()).hexdigest()[:32]
 
 
 class ImageCache:
@@ -101,7 +113,10 @@ class ImageCache:
         self._told(f"{snapshot}: being written")
         self._wait(lambda: self._is_complete(snapshot), f"{snapshot} to be complete")
         with translated(f"marking {snapshot} as finished"):
-            self._cloud.client("ec2").create_tags(Resources=[snapshot], Tags=[{"Key": KIND_TAG, "Value": SNAPSHOT}])
+            tags = {KIND_TAG: SNAPSHOT, CONTENTS_TAG: contents_of(request.images)}
+            self._cloud.client("ec2").create_tags(
+                Resources=[snapshot], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+            )
         return snapshot
 
     def _start(self, request: CacheRequest, build: str) -> str:
@@ -110,7 +125,7 @@ class ImageCache:
             image = self._cloud.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
             network = {"SubnetId": request.subnet} if request.subnet else {}
             volume = {"VolumeSize": request.volume_gib, "VolumeType": "gp3", "Encrypted": True}
-            reply = self._cloud.client("ec2").run_instances(
+            reply = self._run_instance(
                 ImageId=image,
                 InstanceType=request.instance_type,
                 MinCount=1,
@@ -124,6 +139,16 @@ class ImageCache:
             )
         instance: str = reply["Instances"][0]["InstanceId"]
         return instance
+
+    def _run_instance(self, **parameters: Any) -> Any:
+        """Start it; a profile that has just been made is known to EC2 only some seconds later."""
+        for _ in self._polls("waited for EC2 to know the instance profile"):
+            try:
+                return self._cloud.client("ec2").run_instances(**parameters)
+            except ClientError as error:
+                if "Invalid IAM Instance Profile" not in str(error):
+                    raise
+        raise AssertionError("the polls end in an error")
 
     def _state(self, instance: str) -> str:
         found = self._cloud.client("ec2").describe_instances(InstanceIds=[instance])

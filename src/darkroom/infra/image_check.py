@@ -10,34 +10,37 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra.chart_values import images_of
 from darkroom.infra.cloud import Cloud, translated
-from darkroom.infra.commands import PUBLIC_IMAGES, TRACE_COLLECTOR, name_in_mirror
+from darkroom.infra.commands import PUBLIC_IMAGES, name_in_mirror
 from darkroom.infra.findings import Finding, Verdict
+from darkroom.infra.partition import PartitionFacts
 from darkroom.infra.registry import ecr_registry
+from darkroom.infra.versions import TRACE_COLLECTOR
 
 _ABSENT = frozenset({"RepositoryNotFoundException", "ImageNotFoundException"})
 
 
-def check_images(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:
+def check_image_names(config: DarkroomConfig, facts: PartitionFacts) -> Iterator[Finding]:
     """Nobody publishes the queue agent's image for the user; and in China public registries cannot be relied on."""
     remedy = "darkroom images build && darkroom images push, then set mirrors.imageRegistry in config.yaml"
     for runtime in config.models_runtime:
         images = runtime.extra_values.get("runtime", {})
         own_agent = images.get("queueAgent", {}).get("image", {}).get("repository")
         own_runtime = images.get("inferenceApi", {}).get("image", {}).get("repository")
-        is_sample = runtime.type in ("sdwebui", "comfyui") and cloud.facts.public_images
+        is_sample = runtime.type in ("sdwebui", "comfyui") and facts.public_images
         if not config.mirrors.image_registry and not (own_agent and (own_runtime or is_sample)):
             yield Finding(Verdict.MISSING, f"images of {runtime.name}", remedy)
         else:
             yield Finding(Verdict.GOOD, f"images of {runtime.name}")
-    if config.mirrors.image_registry:
-        yield from _in_registry(cloud, config, config.mirrors.image_registry)
-    if not cloud.facts.public_images and not (config.mirrors.karpenter_chart and config.mirrors.keda_chart):
+    if not facts.public_images and not (config.mirrors.karpenter_chart and config.mirrors.keda_chart):
         remedy = "charts and images of Karpenter and KEDA come from public registries: set mirrors in config.yaml"
         yield Finding(Verdict.UNKNOWN, "public registries", remedy)
 
 
-def _in_registry(cloud: Cloud, config: DarkroomConfig, registry: str) -> Iterator[Finding]:
-    """Other registries than ECR are not asked: they would want credentials of their own."""
+def check_registry(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:
+    """Whether the registry that config.yaml names has the images. Others than ECR would want their own credentials."""
+    registry = config.mirrors.image_registry
+    if registry is None:
+        return
     subject = f"images in {registry}"
     own = sorted({image for runtime in config.models_runtime for image in images_of(registry, runtime)})
     public = [

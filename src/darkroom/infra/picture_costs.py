@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from darkroom.config.model import DarkroomConfig
 from darkroom.infra.bundle import LAMBDA_MEMORY_MIB
+from darkroom.infra.costs import GPU_PER_HOUR, PRICED_REGION
+from darkroom.infra.gpu_nodes import gpu_demands, matching
+from darkroom.infra.partition import partition_facts
 
 PICTURES = 1_000_000
 # The guide's assumptions, so that its table and ours can be held side by side.
@@ -49,10 +53,10 @@ CALLS_PER_TASK = CallsPerTask()
 
 @dataclass(frozen=True)
 class PictureCost:
-    """One line of the estimate, in USD for `PICTURES` pictures."""
+    """One line of the estimate, in USD for `PICTURES` pictures; None where no price is known here."""
 
     what: str
-    usd: float
+    usd: float | None
 
 
 def service_costs() -> list[PictureCost]:
@@ -75,6 +79,19 @@ def service_costs() -> list[PictureCost]:
     return [PictureCost(what, usd) for what, usd in lines]
 
 
-def gpu_cost(usd_per_hour: float) -> float:
-    """What the GPU instances cost in USD for `PICTURES` pictures, at a price per hour, while they are never idle."""
-    return PICTURES * SECONDS_PER_PICTURE / 3600 * usd_per_hour
+def gpu_costs(config: DarkroomConfig) -> list[PictureCost]:
+    """What the GPU instances cost if one runtime made all of `PICTURES`, for each one: its cheapest type, never idle.
+
+    On demand; Spot instances cost up to 70 % less, and nobody knows their price beforehand.
+    """
+    hours = PICTURES * SECONDS_PER_PICTURE / 3600
+    costs = []
+    for demand in gpu_demands(config, partition_facts(PRICED_REGION)):
+        prices = {name: GPU_PER_HOUR[name] for name in matching(demand, GPU_PER_HOUR)}
+        if prices:
+            cheapest = min(prices, key=lambda name: prices[name])
+            spot = "; Spot costs up to 70 % less" if demand.spot else ""
+            costs.append(PictureCost(f"{demand.runtime}: {cheapest} on demand{spot}", hours * prices[cheapest]))
+        else:
+            costs.append(PictureCost(f"{demand.runtime}: {', '.join(demand.instance_types)}", None))
+    return costs

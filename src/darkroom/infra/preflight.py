@@ -9,31 +9,39 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
 from darkroom.infra.cloud import Cloud
+from darkroom.infra.costs import PRICED_REGION
 from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.gpu_nodes import check_instance_types, gpu_demands, known_types
-from darkroom.infra.image_check import check_images
+from darkroom.infra.image_check import check_image_names, check_registry
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
+from darkroom.infra.partition import partition_facts
 from darkroom.infra.quotas import check_quotas
 
 
-def check(cloud: Cloud | None, config: DarkroomConfig | None) -> list[Finding]:
-    """Check tools, credentials, region, quotas, instance types and models. Changes nothing."""
+def check(cloud: Cloud | None, config: DarkroomConfig) -> list[Finding]:
+    """Check tools, credentials, region, quotas, instance types, images and models. Changes nothing.
+
+    Without a region (`cloud` is None) or credentials, what needs them is `UNKNOWN`.
+    """
     findings = list(_tools())
     if cloud is None:
-        return [*findings, Finding(Verdict.MISSING, "AWS region", "give --region, or set AWS_DEFAULT_REGION")]
+        findings.append(Finding(Verdict.MISSING, "AWS region", "give --region, or set AWS_DEFAULT_REGION"))
+        return [*findings, *check_image_names(config, partition_facts(PRICED_REGION)), *_unknown("needs a region")]
     findings.append(Finding(Verdict.GOOD, f"AWS region {cloud.region}"))
     try:
         findings.append(Finding(Verdict.GOOD, f"AWS credentials, account {cloud.account}"))
     except AwsFailure as error:
         findings.append(Finding(Verdict.MISSING, "AWS credentials", str(error)))
-        rest = ("service quotas", "instance types", "models")
-        return [*findings, *(Finding(Verdict.UNKNOWN, name, "needs credentials") for name in rest)]
-    if config is None:
-        return findings
+        return [*findings, *check_image_names(config, cloud.facts), *_unknown("needs credentials")]
     findings += _capacity(cloud, config)
-    findings += check_images(cloud, config)
+    findings += check_image_names(config, cloud.facts)
+    findings += check_registry(cloud, config)
     findings += _guarded("models", lambda: _models(cloud, config))
     return findings
+
+
+def _unknown(why: str) -> list[Finding]:
+    return [Finding(Verdict.UNKNOWN, name, why) for name in ("service quotas", "instance types", "models")]
 
 
 def _guarded(subject: str, check_it: Callable[[], Iterator[Finding]]) -> list[Finding]:

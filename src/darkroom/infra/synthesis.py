@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 from darkroom.config.model import DarkroomConfig
-from darkroom.errors import MissingExtra, StackFailure
+from darkroom.errors import MissingExtra, SettingsError, StackFailure
 from darkroom.infra.assembly import Assembly, read_assembly
 from darkroom.infra.bundle import build_bundle_for_here, build_bundle_for_lambda
+from darkroom.infra.cached_images import nodes_without_snapshot
 
 
 def chart_folder() -> Path:
@@ -38,6 +39,12 @@ def synthesise(
     """
     if importlib.util.find_spec("aws_cdk") is None:
         raise MissingExtra("deploy", "synthesis")
+    lacking = [] if task_plane_only else nodes_without_snapshot(config)
+    if lacking:
+        raise SettingsError(
+            f"fastStart is 'snapshot', and no snapshotID is set for {', '.join(lacking)}: `darkroom deploy` finds or "
+            "builds one; for synthesis alone, build one with `darkroom cache build` and name it"
+        )
     _use_our_node()
     # Imported late: loading the CDK starts a Node process and takes seconds.
     from darkroom.infra.app import build_app

@@ -6,6 +6,8 @@ import importlib.metadata
 
 KARPENTER = "1.14.1"
 KEDA = "2.20.2"
+# The AWS Distro for OpenTelemetry, beside each agent.
+TRACE_COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
 
 
 def darkroom_version() -> str:

@@ -159,7 +159,6 @@ def test_comfyui_runtimes_may_repeat_the_model_that_the_guides_script_writes_the
         ),
         (SMALLEST + "\nclusterComponents: {minimumCount: 3}", "minimumCount is 3, more than desiredCount, 2"),
         (SMALLEST + "\nclusterComponents: {desiredCount: 4, maximumCount: 3}", "is 3, less than desiredCount, 4"),
-        (SMALLEST + "\nfastStart: snapshot", "darkroom cache build"),
         (SMALLEST + "\nlogRetentionDays: 8", "not 8"),
         (SMALLEST + "\nalarms: {email: nobody}", "alarms.email must match"),
         ("modelsRuntime: [{name: a, type: invoke}]", "for a type of your own, say in taskTypes what it does"),

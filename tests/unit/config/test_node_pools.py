@@ -179,7 +179,6 @@ network:
             ONE + "nodePools: [{name: shared, extraValues: {nodeTemplate: {iamRole: mine}}}]",
             "nodePools[0].extraValues.nodeTemplate.iamRole is said by the deployment itself",
         ),
-        (ONE + "nodePools: [{name: shared}]\nfastStart: snapshot", "no snapshotID is set; build one with"),
         (
             ONE + "nodePools: [{name: shared, snapshotID: snap-01}]\nfastStart: soci",
             "nodePools[0].snapshotID is not used with fastStart: soci",

@@ -28,6 +28,7 @@ if importlib.util.find_spec("aws_cdk") is None:
 ASSET_BUCKET = "darkroom-assets"
 CONFIG = """\
 modelBucketArn: arn:aws:s3:::my-models
+inputBucketArns: [arn:aws:s3:::my-inputs]
 # So slow that a test can be too fast.
 APIGW: {throttle: {rateLimit: 1, burstLimit: 60}}
 modelsRuntime:

@@ -161,3 +161,9 @@ def test_defaults_do_not_kill_busy_pods(chart: Chart) -> None:
     assert metadata["queueLength"] == "1"
     assert metadata["scaleOnInFlight"] == "true"
     assert found["NodePool"]["spec"]["disruption"]["consolidationPolicy"] == "WhenEmpty"
+
+
+def test_links_may_lead_to_the_buckets_that_are_named(chart: Chart) -> None:
+    named = values_for(SDWEBUI, "inputBucketArns: [arn:aws:s3:::one, arn:aws:s3:::two]")
+    assert agent_environment(chart.render(named))["DARKROOM_LINK_BUCKETS"] == "pictures,one,two"
+    assert "DARKROOM_LINK_BUCKETS" not in agent_environment(chart.render(VALUES["sdwebui"]))

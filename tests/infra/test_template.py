@@ -102,6 +102,15 @@ def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, ex
     assert actions == expected
 
 
+def test_agents_read_linked_inputs_from_the_buckets_that_are_named_and_only_read(template: Template) -> None:
+    (found,) = (
+        statement
+        for name, statement in statements(template)
+        if name.startswith("RuntimesdruntimeRole") and "my-inputs" in json.dumps(statement["Resource"])
+    )
+    assert (found["Action"], found["Resource"]) == ("s3:GetObject", "arn:aws:s3:::my-inputs/*")
+
+
 def test_the_agents_of_a_runtime_can_take_what_sqs_moved_to_its_dead_letters(template: Template) -> None:
     (resources,) = (
         json.dumps(statement["Resource"])

@@ -27,6 +27,7 @@ DEPLOYMENT_OWNED = (
     ("runtime", "queueAgent", "snsTopicArn"),
     ("runtime", "queueAgent", "sqsQueueUrl"),
     ("runtime", "queueAgent", "deadLetterQueueUrl"),
+    ("runtime", "queueAgent", "inputBuckets"),
     ("runtime", "queueAgent", "taskTable"),
 )
 
@@ -201,6 +202,7 @@ class QueueAgent(ChartModel):
     sqs_queue_url: str | None = None
     dead_letter_queue_url: str | None = None
     task_table: str | None = None
+    input_buckets: list[str] | None = None
     notify_when_running: bool | None = None
     task_timeout_seconds: Annotated[int, Field(ge=1)] | None = None
     grace_period_seconds: Seconds | None = None

@@ -182,6 +182,9 @@ class DarkroomConfig(ConfigModel):
     model_bucket_arn: BucketArn | None = Field(
         default=None, description="the bucket with the models; a stack on one machine needs none"
     )
+    input_bucket_arns: list[BucketArn] = Field(
+        default=[], description="buckets that s3:// links in requests may lead to, beside the one for pictures"
+    )
     api_gateway: ApiGateway = Field(default=ApiGateway(), alias="APIGW")
     cluster_components: ClusterComponents = ClusterComponents()
     models_runtime: Annotated[list[RuntimeConfig], Field(min_length=1)] = Field(description="the runtimes")
@@ -207,6 +210,11 @@ class DarkroomConfig(ConfigModel):
     def model_bucket(self) -> str | None:
         """The name of the model bucket."""
         return self.model_bucket_arn.rpartition(":")[2] if self.model_bucket_arn else None
+
+    @property
+    def input_buckets(self) -> list[str]:
+        """The names of the buckets that requests may link to."""
+        return [arn.rpartition(":")[2] for arn in self.input_bucket_arns]
 
     def pool_of(self, runtime: RuntimeConfig) -> NodePoolConfig | None:
         """The pool of nodes that this runtime shares with others; None where it has nodes of its own."""

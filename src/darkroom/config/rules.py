@@ -41,7 +41,10 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))
     if region is not None:
-        yield from _unfit_partition(values.get("modelBucketArn"), region)
+        yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)
+        inputs = values.get("inputBucketArns")
+        for index, arn in enumerate(inputs if isinstance(inputs, list) else []):
+            yield from _unfit_partition(("inputBucketArns", index), arn, region)
 
 
 def _unfit_for_type(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
@@ -117,9 +120,9 @@ def _unfit_components(components: Any) -> Iterator[ConfigFault]:
         yield ConfigFault(("clusterComponents", "maximumCount"), f"is {most}, less than desiredCount, {desired}")
 
 
-def _unfit_partition(arn: Any, region: str) -> Iterator[ConfigFault]:
+def _unfit_partition(path: Path, arn: Any, region: str) -> Iterator[ConfigFault]:
     partition = partition_of(region)
     if isinstance(arn, str) and arn.startswith("arn:") and arn.split(":")[1] != partition:
         reason = f"is in the partition {arn.split(':')[1]!r}, but the region {region} is in {partition!r}"
         right = ":".join(["arn", partition, *arn.split(":")[2:]])
-        yield ConfigFault(("modelBucketArn",), f"{reason}: write {right}")
+        yield ConfigFault(path, f"{reason}: write {right}")

@@ -55,6 +55,7 @@ def runtime_values(
                 "sqsQueueUrl": queue_url,
                 "deadLetterQueueUrl": dead_letter_queue_url,
                 "taskTable": task_table,
+                "inputBuckets": config.input_buckets,
             },
             "persistence": {
                 "enabled": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -73,8 +73,9 @@ def agent_program(
     aws: AwsSettings,
     base_url: str,
     health_port: int,
+    input_buckets: Sequence[str] = (),
 ) -> Program:
-    """Describe the agent beside a runtime."""
+    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`."""
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -87,6 +88,7 @@ def agent_program(
         "DYNAMIC_SD_MODEL": str(runtime.dynamic_model).lower(),
         "DARKROOM_TASK_TABLE": plane.table,
         "DARKROOM_LINK_ALLOW_PRIVATE": "true",
+        "DARKROOM_LINK_BUCKETS": ",".join([plane.bucket, *input_buckets]),
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
         # A poll that is under way is waited for, so this too bounds how long a stop takes.
         "DARKROOM_RECEIVE_WAIT_SECONDS": "2",

@@ -148,7 +148,8 @@ async def _start_agents(
             await supervisor.start(runtime_program(runtime, runtime_port, options.engine, options.models))
         health_port = free_port()
         tell(f"starting the agent of {runtime.name}")
-        await supervisor.start(agent_program(runtime, plane, queues[runtime.name], aws, base_url, health_port))
+        queue = queues[runtime.name]
+        await supervisor.start(agent_program(runtime, plane, queue, aws, base_url, health_port, config.input_buckets))
         if runtime.name not in options.runtime_urls:
             ready_urls[f"agent-{runtime.name}"] = f"http://127.0.0.1:{health_port}/readyz"
     return ready_urls

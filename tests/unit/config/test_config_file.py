@@ -179,6 +179,13 @@ def test_soci_and_a_snapshot_exclude_each_other() -> None:
     assert fault.strip().startswith(f"line {line}:")
 
 
+def test_input_buckets_must_be_in_the_regions_partition_too() -> None:
+    text = SMALLEST + "\ninputBucketArns: ['arn:aws-cn:s3:::one', 'arn:aws:s3:::two']"
+    (fault,) = faults_of(text, region="us-west-2")
+    assert "inputBucketArns[0] is in the partition 'aws-cn'" in fault
+    assert parse_config(text).input_buckets == ["one", "two"]
+
+
 def test_the_bucket_must_be_in_the_regions_partition() -> None:
     (fault,) = faults_of(GUIDE, region="cn-north-1")
     assert fault.endswith("write arn:aws-cn:s3:::sdoneks-models")

@@ -67,7 +67,7 @@ class Runtime(Construct):
         )
         service_account.node.add_dependency(*cluster.ready, *needs)
         role = cluster.pod_role(self, "Role")
-        for statement in agent_statements(runtime, tasks, tracing=tracing):
+        for statement in agent_statements(config, runtime, tasks, tracing=tracing):
             role.add_to_policy(statement)
         association = cluster.associate(self, "Identity", runtime.namespace, service_account_of(runtime), role)
         values = runtime_values(
@@ -103,7 +103,9 @@ class Runtime(Construct):
         release.node.add_dependency(association, service_account, karpenter.chart, *needs)
 
 
-def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, tracing: bool) -> list[iam.PolicyStatement]:
+def agent_statements(
+    config: DarkroomConfig, runtime: RuntimeConfig, tasks: TaskPlaneResources, *, tracing: bool
+) -> list[iam.PolicyStatement]:
     """What the agent may do, and no more: take its tasks, read links into the bucket, store pictures, and tell.
 
     It takes dead letters too: of those that SQS made by itself, nobody else would tell.
@@ -139,6 +141,9 @@ def agent_statements(runtime: RuntimeConfig, tasks: TaskPlaneResources, *, traci
             resources=[tasks.table.table_arn],
         ),
     ]
+    if config.input_bucket_arns:
+        inputs = [f"{arn}/*" for arn in config.input_bucket_arns]
+        statements.append(iam.PolicyStatement(sid="ReadLinkedInputs", actions=["s3:GetObject"], resources=inputs))
     if tracing:
         statements.append(iam.PolicyStatement(sid="Trace", actions=["xray:PutTraceSegments"], resources=["*"]))
     return statements

@@ -6,10 +6,12 @@ Only the faults are arranged: an engine that waits, fails or takes its server do
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -56,6 +58,14 @@ class MisbehavingEngine(PocketEngine):
         return super().generate(generation, watch)
 
 
+class Server(uvicorn.Server):
+    """It leaves Ctrl-C to whoever runs it: when two overlap, uvicorn's own handler would stay for ever."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class BuiltInRuntime:
     """The server on a free port of loopback, in the test's own loop. Remembers what it was sent."""
 
@@ -81,7 +91,7 @@ class BuiltInRuntime:
             await app(scope, listening, send)
 
         config = uvicorn.Config(recording, host="127.0.0.1", port=self._port, log_level="critical")
-        self._server = uvicorn.Server(config)
+        self._server = Server(config)
         self._task = asyncio.create_task(self._server.serve())
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not self._server.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
@@ -155,3 +165,5 @@ class TestSdWebuiOnTheBuiltInRuntime(RuntimeContract):
             yield harness
             await harness.runtime.close()
         await server.stop()
+        del server, harness
+        gc.collect()  # the engine's memory is onnxruntime's, and Python sees no need to hurry

@@ -167,3 +167,15 @@ def test_links_may_lead_to_the_buckets_that_are_named(chart: Chart) -> None:
     named = values_for(SDWEBUI, "inputBucketArns: [arn:aws:s3:::one, arn:aws:s3:::two]")
     assert agent_environment(chart.render(named))["DARKROOM_LINK_BUCKETS"] == "pictures,one,two"
     assert "DARKROOM_LINK_BUCKETS" not in agent_environment(chart.render(VALUES["sdwebui"]))
+
+
+def test_our_own_runtime_compiles_nothing_at_its_start_unless_it_is_told_to(chart: Chart) -> None:
+    def last(manifests: list[dict[str, Any]]) -> str:
+        environment = container(manifests, "inference-api")["env"]
+        return [entry["value"] for entry in environment if entry["name"] == "DARKROOM_COMPILE"][-1]
+
+    own = (
+        "- {name: sdruntime, type: diffusers, modelFilename: a.safetensors, extraValues: {runtime: {inferenceApi: %s}}}"
+    )
+    assert last(chart.render(values_for(own % "{}"))) == "never"
+    assert last(chart.render(values_for(own % "{extraEnv: {DARKROOM_COMPILE: auto}}"))) == "auto"

@@ -198,6 +198,8 @@ def emulated_account(moto: str, ministack: str | None = None) -> Iterator[tuple[
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
+
         def _any(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}

@@ -76,6 +76,15 @@ def test_init_validate_show(folder: Path) -> None:
 
 @pytest.mark.usefixtures("without_credentials")
 @pytest.mark.parametrize("region", [[], ["--region", "us-west-2"]])
+def test_a_dry_run_without_an_account_says_that_a_snapshot_would_be_built(folder: Path, region: list[str]) -> None:
+    output("config", "init", "--image-registry", REGISTRY)
+    with (folder / "config.yaml").open("a") as file:
+        file.write("fastStart: snapshot\n")
+    assert "build a snapshot with 3 images" in output("deploy", "--dry-run", *region)
+
+
+@pytest.mark.usefixtures("without_credentials")
+@pytest.mark.parametrize("region", [[], ["--region", "us-west-2"]])
 def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(folder: Path, region: list[str]) -> None:
     output("config", "init")
     text = output("deploy", "--dry-run", *region)

@@ -21,6 +21,7 @@ from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
 from darkroom.infra.builder_profile import ensure_builder_profile
+from darkroom.infra.cached_images import images_to_cache, uses_snapshots
 from darkroom.infra.cloud import Cloud, Told, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
 from darkroom.infra.deployment import Deployment
@@ -90,7 +91,9 @@ def deploy(
         if not dry_run:
             raise
         found = _configuration_without_aws(config, wishes)
-        show_plan(console, found, steps(found, config, Sight(has_file=config.exists())), check(None, found))
+        images = tuple(images_to_cache(found, tracing=True))
+        sight = Sight(has_file=config.exists(), uses_snapshots=uses_snapshots(found), uncached_images=images)
+        show_plan(console, found, steps(found, config, sight), check(None, found))
         return
     deployment = Deployment(cloud, config, wishes, _teller(console))
     if dry_run:

@@ -25,6 +25,11 @@ def images_to_cache(config: DarkroomConfig, *, tracing: bool) -> list[str]:
     return sorted({image for runtime in lacking for image in pod_images(config, runtime, tracing=tracing)})
 
 
+def uses_snapshots(config: DarkroomConfig) -> bool:
+    """Whether any nodes start from a snapshot."""
+    return any(config.fast_start_of(runtime) == "snapshot" for runtime in config.models_runtime)
+
+
 def nodes_without_snapshot(config: DarkroomConfig) -> list[str]:
     """The runtimes with nodes of their own, and the pools, that are to start from a snapshot and name none."""
     nodes: list[RuntimeConfig | NodePoolConfig] = [

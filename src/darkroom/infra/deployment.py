@@ -21,7 +21,7 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import DarkroomError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.assembly import Assembly, publish
-from darkroom.infra.cached_images import CachedImages, images_to_cache
+from darkroom.infra.cached_images import CachedImages, images_to_cache, uses_snapshots
 from darkroom.infra.cloud import Cloud, Told, translated
 from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.image_cache import ImageCache
@@ -111,7 +111,7 @@ class Deployment:
             has_bucket=_is_known(lambda: bucket is not None and self._has_bucket(config, bucket)),
             wants_model=self._wants_default(config),
             has_file=self._file.exists(),
-            uses_snapshots=any(config.fast_start_of(runtime) == "snapshot" for runtime in config.models_runtime),
+            uses_snapshots=uses_snapshots(config),
             uncached_images=() if has_snapshot else tuple(images),
             has_stack=_is_known(lambda: self._stack_exists(config)),
         )

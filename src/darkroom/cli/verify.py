@@ -25,6 +25,7 @@ from darkroom.cli.exit_codes import OK, exit_code
 from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, Result, cases_for, run_cases
 from darkroom.client import AsyncClient
 from darkroom.errors import Fault, InvalidRequest
+from darkroom.policy.catalogue import DIFFUSERS
 from darkroom.samples import read_picture
 
 
@@ -66,8 +67,8 @@ def verify(
     """
     address = find_address(endpoint, api_key, stack_name, region)
     runtimes = _runtimes(address, runtime, runtime_type)
-    data, upscaler = _picture(picture, address), WEIGHTLESS_UPSCALER if address.local else None
-    cases = [case for name, kind in runtimes for case in cases_for(name, kind, data, upscaler)]
+    data = _picture(picture, address)
+    cases = [case for name, kind in runtimes for case in cases_for(name, kind, data, _upscaler(address, kind))]
     results = asyncio.run(_run(address, cases, folder, timeout))
     console = Console(stderr=True, soft_wrap=True)
     for result in results:
@@ -75,6 +76,11 @@ def verify(
             what = f"{result.case.runtime}, {result.case.kind}"
             console.print(f"[bold red]{what}[/]: {escape(str(result.error))}", highlight=False)
     raise typer.Exit(max((exit_code(result.error) for result in results if result.error is not None), default=OK))
+
+
+def _upscaler(address: Address, runtime_type: str) -> str | None:
+    """The one to ask for in place of the guide's, whose weights our own runtime need not have."""
+    return WEIGHTLESS_UPSCALER if address.local or runtime_type == DIFFUSERS else None
 
 
 def _picture(path: Path | None, address: Address) -> bytes | None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, InstanceType, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
-from darkroom.policy.catalogue import SDWEBUI_KINDS, RuntimeSpec
+from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
 from darkroom.tasks.task import TaskKind
 
 # What Amazon CloudWatch Logs can keep, in days.
@@ -23,8 +23,6 @@ FastStart = Literal["soci", "snapshot"]
 STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
-# Darkroom's own runtime speaks the SD Web UI API, so the agent talks to it through that adapter.
-DIFFUSERS = "diffusers"
 DEFAULT_COMPONENT_NODES = 2
 KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
 

@@ -6,9 +6,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from darkroom.config.model import DIFFUSERS, DarkroomConfig, RuntimeConfig
+from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.infra.versions import TRACE_COLLECTOR, darkroom_version
+from darkroom.policy.catalogue import DIFFUSERS
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
 # What the chart takes where nobody says another image; a test holds the two together.

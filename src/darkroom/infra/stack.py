@@ -138,7 +138,7 @@ class DarkroomStack(Stack):
         runtimes = [
             RuntimeFacts(
                 name=runtime.name,
-                type=runtime.adapter,
+                type=runtime.type,
                 queue_url=tasks.queues[runtime.name].queue_url,
                 dead_letter_queue_url=tasks.dead_letters[runtime.name].queue_url,
             )

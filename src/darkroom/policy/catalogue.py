@@ -9,6 +9,9 @@ import msgspec
 from darkroom.errors import SettingsError
 from darkroom.tasks.task import TaskKind
 
+# The type of Darkroom's own runtime, which speaks the SD Web UI API.
+DIFFUSERS = "diffusers"
+
 SDWEBUI_KINDS = frozenset(
     {TaskKind.TEXT_TO_IMAGE, TaskKind.IMAGE_TO_IMAGE, TaskKind.EXTRA_SINGLE_IMAGE, TaskKind.EXTRA_BATCH_IMAGES}
 )

@@ -9,7 +9,7 @@ import pytest
 
 from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
-from darkroom.infra.cached_images import images_to_cache, nodes_without_snapshot, with_snapshot
+from darkroom.infra.cached_images import images_to_cache, nodes_without_snapshot, volume_gib, with_snapshot
 from darkroom.infra.chart_values import pod_images
 from darkroom.infra.image_cache import contents_of
 from darkroom.infra.synthesis import synthesise
@@ -39,6 +39,17 @@ def test_every_image_of_nodes_that_lack_a_snapshot_is_cached() -> None:
     names = [re.split("[:@]", image)[0].rpartition("/")[2] for image in images_to_cache(config, tracing=True)]
     assert sorted(names) == ["aws-otel-collector", "comfyui", "inference", "queue-agent", "sdwebui"]
     assert "aws-otel-collector" not in str(images_to_cache(config, tracing=False))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [("{}", 100), ("{dataVolume: {volumeSize: 60Gi}}", 60), ("{dataVolume: {volumeSize: 1Ti}}", 100)],
+)
+def test_the_snapshot_is_no_larger_than_the_smallest_volume_that_starts_from_it(nodes: str, expected: int) -> None:
+    more = f"- {{name: small, type: comfyui, extraValues: {{karpenter: {{nodeTemplate: {nodes}}}}}}}\n"
+    assert volume_gib(parse_config(CONFIG + more)) == expected
+    pool = CONFIG.replace("{name: shared}", "{name: shared, volumeSize: 80Gi}")
+    assert volume_gib(parse_config(pool + more)) == min(80, expected)
 
 
 def test_they_all_get_it_and_a_snapshot_that_is_named_stays() -> None:

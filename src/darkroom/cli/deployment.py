@@ -25,7 +25,7 @@ from darkroom.infra.cached_images import images_to_cache, uses_snapshots
 from darkroom.infra.cloud import Cloud, Told, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
 from darkroom.infra.deployment import Deployment
-from darkroom.infra.image_cache import CacheRequest, ImageCache
+from darkroom.infra.image_cache import DEFAULT_VOLUME_GIB, CacheRequest, ImageCache
 from darkroom.infra.initial_config import Wishes, initial_config
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
 from darkroom.infra.plan import Sight, steps
@@ -234,7 +234,9 @@ def cache_build(
     kubernetes_version: Annotated[
         str, typer.Option(help="As in config.yaml: Bottlerocket has a variant for each.")
     ] = DEFAULT_KUBERNETES,
-    size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB.", min=20)] = 100,
+    size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB; nodes need one as large.", min=20)] = (
+        DEFAULT_VOLUME_GIB
+    ),
     subnet: Annotated[str | None, typer.Option(help="Subnet to build in.", show_default=False)] = None,
     region: RegionOption = None,
     profile: ProfileOption = None,

@@ -15,7 +15,7 @@ from darkroom.infra.builder_profile import ensure_builder_profile
 from darkroom.infra.cache_leftovers import KIND_TAG, SNAPSHOT
 from darkroom.infra.chart_values import merge, pod_images
 from darkroom.infra.cloud import Cloud, Told, translated
-from darkroom.infra.image_cache import CONTENTS_TAG, CacheRequest, ImageCache, contents_of
+from darkroom.infra.image_cache import CONTENTS_TAG, DEFAULT_VOLUME_GIB, CacheRequest, ImageCache, contents_of
 
 
 def images_to_cache(config: DarkroomConfig, *, tracing: bool) -> list[str]:
@@ -23,6 +23,21 @@ def images_to_cache(config: DarkroomConfig, *, tracing: bool) -> list[str]:
     names = nodes_without_snapshot(config)
     lacking = [runtime for runtime in config.models_runtime if _nodes_of(config, runtime).name in names]
     return sorted({image for runtime in lacking for image in pod_images(config, runtime, tracing=tracing)})
+
+
+def volume_gib(config: DarkroomConfig) -> int:
+    """The size, in GiB, that the snapshot's volume may have: no node's volume may be smaller than its snapshot."""
+    names = nodes_without_snapshot(config)
+    sizes = [
+        config.node_values_of(runtime).get("nodeTemplate", {}).get("dataVolume", {}).get("volumeSize", "")
+        for runtime in config.models_runtime
+        if _nodes_of(config, runtime).name in names
+    ]
+    return min([DEFAULT_VOLUME_GIB, *(_gibibytes(size) for size in sizes if size)])
+
+
+def _gibibytes(size: str) -> int:
+    return int(size[:-2]) * (1024 if size.endswith("Ti") else 1)
 
 
 def uses_snapshots(config: DarkroomConfig) -> bool:
@@ -47,8 +62,8 @@ class CachedImages:
     told: Told
     cache: ImageCache
 
-    def find(self, images: Sequence[str]) -> str | None:
-        """The newest complete snapshot with these images, if there is one. Raises `AwsFailure`."""
+    def find(self, images: Sequence[str], most_gib: int) -> str | None:
+        """The newest complete snapshot with these images that fits into `most_gib` GiB. Raises `AwsFailure`."""
         wanted = {KIND_TAG: SNAPSHOT, CONTENTS_TAG: contents_of(images)}
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in wanted.items()]
         with translated("looking for a snapshot with the images"):
@@ -57,6 +72,7 @@ class CachedImages:
                 snapshot
                 for page in pages.paginate(OwnerIds=["self"], Filters=[*filters, _COMPLETED])
                 for snapshot in page["Snapshots"]
+                if snapshot["VolumeSize"] <= most_gib
             ]
         return max(found, key=lambda snapshot: snapshot["StartTime"])["SnapshotId"] if found else None
 
@@ -65,11 +81,12 @@ class CachedImages:
         images = images_to_cache(config, tracing=self.cloud.facts.topic_tracing)
         if not images:
             return config
-        snapshot = self.find(images)
+        size = volume_gib(config)
+        snapshot = self.find(images, size)
         if snapshot is None:
             self.told(f"image cache: building a snapshot with {len(images)} images")
             profile = ensure_builder_profile(self.cloud, self.told)
-            snapshot = self.cache.build(CacheRequest(images, profile, config.kubernetes_version))
+            snapshot = self.cache.build(CacheRequest(images, profile, config.kubernetes_version, volume_gib=size))
         self.told(f"image cache: {snapshot}")
         return with_snapshot(config, snapshot)
 

@@ -21,7 +21,7 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import DarkroomError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.assembly import Assembly, publish
-from darkroom.infra.cached_images import CachedImages, images_to_cache, uses_snapshots
+from darkroom.infra.cached_images import CachedImages, images_to_cache, uses_snapshots, volume_gib
 from darkroom.infra.cloud import Cloud, Told, translated
 from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.image_cache import ImageCache
@@ -105,7 +105,9 @@ class Deployment:
         config = self.configuration()
         findings = self._preflight(config)
         bucket, images = config.model_bucket, images_to_cache(config, tracing=self._cloud.facts.topic_tracing)
-        has_snapshot = bool(images) and _is_known(lambda: self._cached_images().find(images) is not None)
+        has_snapshot = bool(images) and _is_known(
+            lambda: self._cached_images().find(images, volume_gib(config)) is not None
+        )
         sight = Sight(
             bucket=bucket,
             has_bucket=_is_known(lambda: bucket is not None and self._has_bucket(config, bucket)),

@@ -23,6 +23,8 @@ from darkroom.infra.cache_leftovers import BUILD_TAG, BUILDER, KIND_TAG, SNAPSHO
 from darkroom.infra.cloud import Cloud, Told, translated
 
 DATA_DEVICE = "/dev/xvdb"
+# As large as the chart makes the nodes' volumes, which must not be smaller than their snapshot.
+DEFAULT_VOLUME_GIB = 100
 # Says which images a snapshot holds (see `darkroom.infra.cached_images`).
 CONTENTS_TAG = "darkroom:image-cache-contents"
 _IMAGE = re.compile(r"^[a-z0-9][a-z0-9.:_/-]*[a-z0-9](:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$")
@@ -37,7 +39,7 @@ class CacheRequest:
     instance_profile: str
     kubernetes_version: str = DEFAULT_KUBERNETES
     instance_type: str = "m6i.large"
-    volume_gib: int = 100
+    volume_gib: int = DEFAULT_VOLUME_GIB
     subnet: str | None = None
 
     def validate(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig
+from darkroom.infra.image_names import image_parts
 from darkroom.infra.versions import TRACE_COLLECTOR, darkroom_version
 from darkroom.policy.catalogue import DIFFUSERS
 
@@ -117,7 +118,7 @@ def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:
     tag = darkroom_version()
     names = {"sdwebui": "darkroom/sdwebui", "comfyui": "darkroom/comfyui", DIFFUSERS: "darkroom/inference"}
     values: dict[str, Any] = {"queueAgent": {"image": {"repository": f"{registry}/darkroom/queue-agent", "tag": tag}}}
-    collector = f"{registry}/aws-observability/aws-otel-collector"
+    collector = f"{registry}/{image_parts(TRACE_COLLECTOR).repository}"
     values["queueAgent"]["xray"] = {"daemon": {"image": {"repository": collector}}}
     if runtime.type in names:
         values["inferenceApi"] = {"image": {"repository": f"{registry}/{names[runtime.type]}", "tag": tag}}
@@ -151,7 +152,7 @@ def images_of(registry: str, runtime: RuntimeConfig) -> list[str]:
     found = merge(_images(registry, runtime), runtime.extra_values)["runtime"]
     images = [found["queueAgent"]["image"], found.get("inferenceApi", {}).get("image", {})]
     return [
-        f"{image['repository']}@{image['digest']}" if image.get("digest") else f"{image['repository']}:{image['tag']}"
+        _reference(image, image["repository"], image["tag"])
         for image in images
         if image.get("repository", "").startswith(f"{registry}/") and image.get("tag")
     ]

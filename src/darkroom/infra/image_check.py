@@ -12,6 +12,7 @@ from darkroom.infra.chart_values import images_of
 from darkroom.infra.cloud import Cloud, translated
 from darkroom.infra.commands import PUBLIC_IMAGES, name_in_mirror
 from darkroom.infra.findings import Finding, Verdict
+from darkroom.infra.image_names import image_parts
 from darkroom.infra.partition import PartitionFacts
 from darkroom.infra.registry import ecr_registry
 from darkroom.infra.versions import TRACE_COLLECTOR
@@ -70,13 +71,12 @@ def _is_there(cloud: Cloud, image: str) -> bool:
     registry = ecr_registry(image)
     if registry is None:
         return True
-    name, _, digest = image.partition("/")[2].partition("@")
-    repository, _, tag = name.partition(":")
-    wanted = {"imageDigest": digest} if digest else {"imageTag": tag}
+    parts = image_parts(image)
+    wanted = {"imageDigest": parts.digest} if parts.digest else {"imageTag": parts.tag}
     with translated(f"looking for {image}"):
         try:
             cloud.client("ecr", registry.region).describe_images(
-                registryId=registry.account, repositoryName=repository, imageIds=[wanted]
+                registryId=registry.account, repositoryName=parts.repository, imageIds=[wanted]
             )
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in _ABSENT:

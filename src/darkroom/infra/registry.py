@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.image_names import image_parts
 
 _ECR = re.compile(r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?$")
 
@@ -85,12 +86,5 @@ class PushTarget:
             if self._cloud is None:
                 self._cloud = self._open_region(self._ecr.region)
                 self._log_in(self._ecr.host, registry_login(self._cloud, self._ecr))
-            ensure_repository(self._cloud, self._ecr, _repository(reference), self._told)
+            ensure_repository(self._cloud, self._ecr, image_parts(reference).repository, self._told)
         return reference
-
-
-def _repository(reference: str) -> str:
-    """The repository's name: without the registry before it, and the tag or digest behind it."""
-    path = reference.partition("/")[2].partition("@")[0]
-    folder, slash, name = path.rpartition("/")
-    return folder + slash + name.partition(":")[0]

@@ -60,27 +60,10 @@ def stochastic(
         yield latents
 
 
-def multistep(
-    denoise: Denoiser, latents: torch.Tensor, levels: Sequence[float], noise: Noise, eta: float
-) -> Iterator[torch.Tensor]:
-    """DPM++ 2M: the last two answers, extended into the step."""
-    before, width = None, 0.0
-    for level, following in pairwise(levels):
-        picture = denoise(latents, level)
-        if not following:
-            latents = picture
-        else:
-            h = math.log(level / following)
-            aim = picture if before is None else picture + (picture - before) * (h / (2 * width))
-            latents = latents * (following / level) - aim * math.expm1(-h)
-            width = h
-        before = picture
-        yield latents
-
-
 def _multistep_2(
     slope_of_heun: bool, denoise: Denoiser, latents: torch.Tensor, levels: Sequence[float], noise: Noise, eta: float
 ) -> Iterator[torch.Tensor]:
+    """DPM++ 2M SDE, and without `eta` DPM++ 2M: the last two answers, extended into the step."""
     before, width = None, 0.0
     for level, following in pairwise(levels):
         picture = denoise(latents, level)

@@ -55,7 +55,7 @@ _METHODS: dict[str, Method] = {
     "DPM++ 2S a": Method(
         dpm.single_step, ("k_dpmpp_2s_a",), eta=1, noisy=True, variants=_KARRAS, options=_SEEDED | _SECOND
     ),
-    "DPM++ 2M": Method(dpm.multistep, ("k_dpmpp_2m",), variants=_KARRAS),
+    "DPM++ 2M": Method(dpm.multistep_midpoint, ("k_dpmpp_2m",), variants=_KARRAS),
     "DPM++ SDE": Method(
         dpm.stochastic, ("k_dpmpp_sde",), eta=1, noisy=True, variants=_KARRAS, options=_SECOND | _BROWNIAN
     ),

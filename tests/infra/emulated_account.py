@@ -12,13 +12,11 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -29,6 +27,7 @@ import httpx
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import REGION
+from tests.infra.loopback_http import QuietHandler, serving
 
 AMI = "ami-0b0771e7000000001"
 ENOUGH = 1000.0
@@ -195,9 +194,8 @@ def emulated_account(moto: str, ministack: str | None = None) -> Iterator[tuple[
     """Put a front before the emulators for the body of the `with`."""
     front = Front(moto, ministack)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
-
         disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
 
         def _any(self) -> None:
@@ -216,16 +214,8 @@ def emulated_account(moto: str, ministack: str | None = None) -> Iterator[tuple[
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _any  # noqa: N815 - the library's names
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     try:
-        yield front, AwsSettings(region=REGION, endpoint_url=f"http://127.0.0.1:{server.server_port}")
+        with serving(Handler) as url:
+            yield front, AwsSettings(region=REGION, endpoint_url=url)
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
         front.close()

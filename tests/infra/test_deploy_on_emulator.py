@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -31,6 +28,7 @@ from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls, denied, interrupted
 from tests.infra.emulated_account import Front, emulated_account, moto_server
+from tests.infra.loopback_http import QuietHandler, serving
 
 ACCOUNT = "000000000000"
 ASSETS = f"darkroom-assets-{ACCOUNT}-us-east-1"
@@ -50,8 +48,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 def hub() -> Iterator[str]:
     """A model hub on loopback. Under /cut, it ends too early."""
 
-    class Hub(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Hub(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
             if self.path.startswith("/missing"):
                 self.send_error(404)
                 return
@@ -60,16 +58,8 @@ def hub() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(MODEL[: len(MODEL) // 2] if self.path.startswith("/cut") else MODEL)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Hub) as url:
+        yield url
 
 
 class Account:

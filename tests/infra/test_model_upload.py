@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -18,6 +16,7 @@ from darkroom.infra.cloud import Cloud
 from darkroom.infra.models import list_models, upload_model
 from darkroom.settings import AwsSettings
 from tests.infra.calls import Calls, denied, interrupted
+from tests.infra.loopback_http import QuietHandler, serving
 
 MIB = 2**20
 SIZE = 600 * MIB
@@ -40,8 +39,8 @@ print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
 def hub() -> Iterator[str]:
     """A hub on loopback: the path is the size in bytes; after `cut-` it ends one byte too early."""
 
-    class Hub(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Hub(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
             size = int("".join(filter(str.isdigit, self.path)))
             self.send_response(200)
             self.send_header("content-length", str(size))
@@ -51,16 +50,8 @@ def hub() -> Iterator[str]:
                 self.wfile.write(piece[:left])
                 left -= len(piece)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Hub) as url:
+        yield url
 
 
 class Account:

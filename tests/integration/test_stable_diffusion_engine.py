@@ -24,7 +24,7 @@ from PIL import Image  # noqa: E402
 
 from darkroom.errors import InvalidRequest, ModelUnusable, NotFound  # noqa: E402
 from darkroom.inference.app import create_app  # noqa: E402
-from darkroom.inference.engine import Fill, Generation, Source  # noqa: E402
+from darkroom.inference.engine import Fill, Source  # noqa: E402
 from darkroom.inference.neural_upscaling import SpandrelScaler  # noqa: E402
 from darkroom.inference.service import Service  # noqa: E402
 from darkroom.inference.stable_diffusion.encoding import encode  # noqa: E402
@@ -33,6 +33,7 @@ from darkroom.inference.stable_diffusion.opening import open_engine  # noqa: E40
 from darkroom.inference.upscaling import Upscaling  # noqa: E402
 
 from . import tiny_checkpoints as tiny  # noqa: E402
+from .tiny_generation import GENERATION  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers against the newest numpy
 
@@ -49,20 +50,6 @@ class Watching:
         assert preview is not None
         assert preview().mode == "RGB"
         return done < self._stop_after
-
-
-GENERATION = Generation(
-    prompts=("a cat",),
-    negative_prompts=("blurry",),
-    seeds=(1,),
-    subseeds=(2,),
-    subseed_strength=0,
-    width=64,
-    height=64,
-    steps=3,
-    cfg_scale=7,
-    sampler="Euler a",
-)
 
 
 def save(tensors: tiny.Tensors, file: Path) -> Path:

@@ -19,7 +19,6 @@ from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: E402
 from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
 
 from darkroom.errors import InvalidRequest, ModelUnusable  # noqa: E402
-from darkroom.inference.engine import Generation  # noqa: E402
 from darkroom.inference.stable_diffusion.acceleration import (  # noqa: E402
     Acceleration,
     Capability,
@@ -42,6 +41,7 @@ from darkroom.inference.stable_diffusion.warm_up import warm_up  # noqa: E402
 from darkroom.inference.stable_diffusion.weights import Family, family_of  # noqa: E402
 
 from . import tiny_checkpoints as tiny  # noqa: E402
+from .tiny_generation import GENERATION  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers against the newest numpy
 
@@ -55,20 +55,6 @@ NEW_GPU = Capability(is_gpu=True, fast_bfloat16=True, has_triton=True, has_compi
 class Silent:
     def step(self, done: int, total: int, preview: Any = None) -> bool:
         return True
-
-
-GENERATION = Generation(
-    prompts=("a cat",),
-    negative_prompts=("blurry",),
-    seeds=(1,),
-    subseeds=(2,),
-    subseed_strength=0,
-    width=64,
-    height=64,
-    steps=3,
-    cfg_scale=7,
-    sampler="Euler a",
-)
 
 
 @pytest.fixture(scope="module")

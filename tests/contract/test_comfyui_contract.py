@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from darkroom.runtimes.comfyui import ComfyUi, Timings
+from darkroom.runtimes.comfyui.adapter import ComfyUi, Timings
 from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
 from darkroom.tasks.task import TaskKind

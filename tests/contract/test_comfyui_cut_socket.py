@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from darkroom.errors import GenerationFailed, GenerationInterrupted
-from darkroom.runtimes.comfyui import ComfyUi, Timings
+from darkroom.runtimes.comfyui.adapter import ComfyUi, Timings
 from darkroom.runtimes.contract import PATIENCE_SECONDS, generate
 from darkroom.runtimes.protocol import GenerationRequest, RuntimeContext
 from darkroom.tasks.task import TaskKind

@@ -19,7 +19,7 @@ from darkroom.errors import (
     RuntimeUnavailable,
 )
 from darkroom.policy.media_types import APNG, GIF, LATENT, MP4, PNG, WEBM, WEBP, MediaType, recognise
-from darkroom.runtimes.comfyui import ComfyUi, Timings
+from darkroom.runtimes.comfyui.adapter import ComfyUi, Timings
 from darkroom.runtimes.contract import PATIENCE_SECONDS, generate, wait_until
 from darkroom.runtimes.protocol import (
     Generation,

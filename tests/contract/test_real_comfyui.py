@@ -19,7 +19,7 @@ from yarl import URL
 
 from darkroom.errors import GenerationFailed, GenerationInterrupted, GenerationRefused, GenerationTimeout
 from darkroom.policy.media_types import APNG, PNG, WEBM, WEBP, MediaType, recognise
-from darkroom.runtimes.comfyui import ComfyUi
+from darkroom.runtimes.comfyui.adapter import ComfyUi
 from darkroom.runtimes.contract import generate
 from darkroom.runtimes.protocol import Generation, GenerationRequest, InputFile, RuntimeContext
 from darkroom.tasks.task import TaskKind

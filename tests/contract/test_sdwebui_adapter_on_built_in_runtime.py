@@ -28,8 +28,8 @@ from darkroom.inference.service import Service
 from darkroom.inference.upscaling import Upscaling
 from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
-from darkroom.runtimes.sdwebui import SdWebui
-from darkroom.runtimes.sdwebui_door import Timings
+from darkroom.runtimes.sdwebui.adapter import SdWebui
+from darkroom.runtimes.sdwebui.door import Timings
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 

@@ -10,8 +10,8 @@ import pytest
 
 from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
-from darkroom.runtimes.sdwebui import SdWebui
-from darkroom.runtimes.sdwebui_door import Timings
+from darkroom.runtimes.sdwebui.adapter import SdWebui
+from darkroom.runtimes.sdwebui.door import Timings
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault

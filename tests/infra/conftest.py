@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.assembly import Assembly
-from darkroom.infra.synthesis import synthesise
+from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.synthesis import synthesise
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.chart import Chart, helm
 from tests.infra.deployed import Deployed

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import boto3
 import httpx
 
-from darkroom.infra.assembly import Assembly, publish
-from darkroom.infra.stack_operations import StackOperations, Timing
+from darkroom.infra.steps.stack_operations import StackOperations, Timing
+from darkroom.infra.template.assembly import Assembly, publish
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS

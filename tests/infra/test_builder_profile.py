@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from darkroom.infra.builder_profile import ensure_builder_profile
 from darkroom.infra.cloud import Cloud
+from darkroom.infra.snapshots.builder_profile import ensure_builder_profile
 from darkroom.testing.loopback_aws import loopback_aws
 
 

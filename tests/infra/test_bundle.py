@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import StackFailure
-from darkroom.infra.bundle import DEPENDENCIES, build_bundle_for_here, build_bundle_for_lambda
+from darkroom.infra.template.bundle import DEPENDENCIES, build_bundle_for_here, build_bundle_for_lambda
 
 
 def make_wheel(folder: Path, name: str, platform: str) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
-from darkroom.infra.cached_images import images_to_cache, nodes_without_snapshot, volume_gib, with_snapshot
-from darkroom.infra.chart_values import pod_images
-from darkroom.infra.image_cache import contents_of
-from darkroom.infra.synthesis import synthesise
+from darkroom.infra.snapshots.cached_images import images_to_cache, nodes_without_snapshot, volume_gib, with_snapshot
+from darkroom.infra.snapshots.image_cache import contents_of
+from darkroom.infra.template.chart_values import pod_images
+from darkroom.infra.template.synthesis import synthesise
 from tests.infra.chart import Chart, kinds, values_for
 from tests.infra.chart_matrix import COMFYUI, GUIDE_EXTRA, SDWEBUI
 

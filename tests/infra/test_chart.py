@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from darkroom.config.schemas import chart_schema, config_schema
-from darkroom.infra import versions
+from darkroom.infra.template import versions
 from tests.infra.chart import CHART, Chart, kinds, values_for
 from tests.infra.chart_matrix import COMFYUI, SDWEBUI, VALUES
 

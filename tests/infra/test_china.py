@@ -8,7 +8,7 @@ import re
 import pytest
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.synthesis import synthesise
+from darkroom.infra.template.synthesis import synthesise
 from tests.infra.conftest import read_template
 from tests.infra.test_template import charts, helm_values
 

@@ -15,15 +15,15 @@ from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, StackFailure
 from darkroom.infra import buckets
-from darkroom.infra.assembly import Assembly
+from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.deployment import Deployment
-from darkroom.infra.findings import Verdict
-from darkroom.infra.initial_config import Wishes, initial_config
 from darkroom.infra.models import DEFAULT_MODEL, list_models, upload_model
-from darkroom.infra.removal import Removal
-from darkroom.infra.stack_operations import Timing
-from darkroom.infra.synthesis import synthesise
+from darkroom.infra.steps.deployment import Deployment
+from darkroom.infra.steps.initial_config import Wishes, initial_config
+from darkroom.infra.steps.removal import Removal
+from darkroom.infra.steps.stack_operations import Timing
+from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.synthesis import synthesise
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls, denied, interrupted

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.assembly import Assembly
+from darkroom.infra.template.assembly import Assembly
 from tests.infra.accepted_findings import (
     CDK_NAG,
     CFN_LINT,
@@ -45,8 +45,8 @@ def test_cdk_nag(full_assembly: Assembly, tmp_path: Path) -> None:
     import cdk_nag
     from aws_cdk import Validations
 
-    from darkroom.infra.app import build_app
-    from darkroom.infra.stack import StackOptions
+    from darkroom.infra.template.app import build_app
+    from darkroom.infra.template.stack import StackOptions
 
     folder = full_assembly.template.path.parent
     options = StackOptions("us-east-1", folder / "lambda-bundle", ROOT / "charts" / "darkroom-runtime")

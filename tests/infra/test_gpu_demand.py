@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.findings import Verdict
-from darkroom.infra.gpu_nodes import GpuDemand, InstanceType, gpu_demands
-from darkroom.infra.partition import partition_facts
-from darkroom.infra.quotas import ON_DEMAND, SPOT, judge_gpus, pods_that_fit
+from darkroom.infra.checks.findings import Verdict
+from darkroom.infra.checks.gpu_nodes import GpuDemand, InstanceType, gpu_demands
+from darkroom.infra.checks.quotas import ON_DEMAND, SPOT, judge_gpus, pods_that_fit
+from darkroom.infra.template.partition import partition_facts
 
 KNOWN = {
     entry.name: entry

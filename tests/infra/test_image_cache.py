@@ -16,9 +16,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from darkroom.errors import AwsFailure, DarkroomError, SettingsError, StackFailure
-from darkroom.infra.cache_leftovers import KIND_TAG
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.image_cache import DATA_DEVICE, CacheRequest, ImageCache
+from darkroom.infra.snapshots.cache_leftovers import KIND_TAG
+from darkroom.infra.snapshots.image_cache import DATA_DEVICE, CacheRequest, ImageCache
 from tests.infra.calls import Calls, denied, interrupted
 from tests.infra.emulated_account import AMI, Front, emulated_account, moto_server
 

@@ -6,11 +6,11 @@ import boto3
 from botocore.stub import Stubber
 
 from darkroom.config.loader import parse_config
+from darkroom.infra.checks.findings import Finding, Verdict
+from darkroom.infra.checks.image_check import check_registry
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.commands import PUBLIC_IMAGES
-from darkroom.infra.findings import Finding, Verdict
-from darkroom.infra.image_check import check_registry
-from darkroom.infra.versions import darkroom_version
+from darkroom.infra.template.versions import darkroom_version
 
 REGISTRY = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
 CONFIG = """\

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from darkroom.infra.commands import BUILDABLE, PUBLIC_IMAGES
-from darkroom.infra.versions import darkroom_version
+from darkroom.infra.template.versions import darkroom_version
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = sorted((ROOT / "images").glob("*/Dockerfile"))

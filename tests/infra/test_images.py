@@ -12,7 +12,7 @@ from darkroom.errors import SettingsError
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.commands import Images, log_in_with, push_chart
 from darkroom.infra.registry import PushTarget
-from darkroom.infra.synthesis import chart_folder
+from darkroom.infra.template.synthesis import chart_folder
 from darkroom.testing.loopback_aws import loopback_aws
 
 IMAGES = Path(__file__).parents[2] / "images"

@@ -14,9 +14,9 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.errors import StackFailure
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.obstacles import foreign_interface
-from darkroom.infra.removal import Removal
-from darkroom.infra.stack_operations import Timing
+from darkroom.infra.steps.obstacles import foreign_interface
+from darkroom.infra.steps.removal import Removal
+from darkroom.infra.steps.stack_operations import Timing
 from tests.infra.emulated_account import AMI, moto_server
 
 ASSUMED = {"Version": "2012-10-17", "Statement": []}

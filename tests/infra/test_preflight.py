@@ -8,9 +8,9 @@ import boto3
 from botocore.stub import ANY, Stubber
 
 from darkroom.config.loader import parse_config
+from darkroom.infra.checks.findings import Finding, Verdict
+from darkroom.infra.checks.preflight import check
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.findings import Finding, Verdict
-from darkroom.infra.preflight import check
 
 CONFIG = """\
 modelsRuntime:

@@ -13,7 +13,7 @@ import pytest
 
 from darkroom.aws.connection import open_aws
 from darkroom.config.loader import parse_config
-from darkroom.infra.assembly import Assembly
+from darkroom.infra.template.assembly import Assembly
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws

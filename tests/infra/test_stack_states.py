@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from darkroom.errors import AwsFailure, StackFailure
-from darkroom.infra.stack_operations import StackOperations, Timing
+from darkroom.infra.steps.stack_operations import StackOperations, Timing
 
 NAME = "sdoneksStack"
 OPEN = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "CREATE_FAILED", "UPDATE_FAILED")

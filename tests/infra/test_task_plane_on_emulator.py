@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from darkroom.infra.parts.front_door import HANDLER
+from darkroom.infra.template.parts.front_door import HANDLER
 from darkroom.samples import SAMPLES, read_picture, read_sample
 from tests.infra.deployed import Deployed, agent_beside_fake
 

@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.config.loader import parse_config
 from darkroom.config.task_plane import TaskPlane
-from darkroom.infra.assembly import Assembly
+from darkroom.infra.template.assembly import Assembly
 from tests.infra.conftest import CONFIG, read_template
 
 Template = dict[str, Any]

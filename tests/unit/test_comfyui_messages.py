@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from darkroom.errors import GenerationFailed, GenerationInterrupted
-from darkroom.runtimes.comfyui_history import cached_nodes, failure_of_record, named_files
-from darkroom.runtimes.comfyui_watch import PromptWatch
+from darkroom.runtimes.comfyui.history import cached_nodes, failure_of_record, named_files
+from darkroom.runtimes.comfyui.watch import PromptWatch
 from darkroom.runtimes.protocol import Progress
 
 WORKFLOW: dict[str, Any] = {

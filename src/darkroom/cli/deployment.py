@@ -20,19 +20,19 @@ from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
-from darkroom.infra.builder_profile import ensure_builder_profile
-from darkroom.infra.cached_images import images_to_cache, uses_snapshots
+from darkroom.infra.checks.preflight import check
 from darkroom.infra.cloud import Cloud, Told, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
-from darkroom.infra.deployment import Deployment
-from darkroom.infra.image_cache import DEFAULT_VOLUME_GIB, CacheRequest, ImageCache
-from darkroom.infra.initial_config import Wishes, initial_config
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
-from darkroom.infra.plan import Sight, steps
-from darkroom.infra.preflight import check
 from darkroom.infra.registry import PushTarget
-from darkroom.infra.removal import Removal
-from darkroom.infra.versions import darkroom_version
+from darkroom.infra.snapshots.builder_profile import ensure_builder_profile
+from darkroom.infra.snapshots.cached_images import images_to_cache, uses_snapshots
+from darkroom.infra.snapshots.image_cache import DEFAULT_VOLUME_GIB, CacheRequest, ImageCache
+from darkroom.infra.steps.deployment import Deployment
+from darkroom.infra.steps.initial_config import Wishes, initial_config
+from darkroom.infra.steps.plan import Sight, steps
+from darkroom.infra.steps.removal import Removal
+from darkroom.infra.template.versions import darkroom_version
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 config = typer.Typer(no_args_is_help=True, help="Write, check and show config.yaml.")
@@ -140,7 +140,7 @@ def synth(
     asset_bucket: Annotated[str, typer.Option(help="Bucket that the assembly's files will be in.")] = "darkroom-assets",
 ) -> None:
     """Write the CloudFormation template and its files, without an AWS account."""
-    from darkroom.infra.synthesis import synthesise
+    from darkroom.infra.template.synthesis import synthesise
 
     assembly = synthesise(load_config(config, region), region=region, out=out, asset_bucket=asset_bucket)
     _console().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
@@ -315,7 +315,7 @@ def chart_push(
     endpoint_url: EndpointOption = None,
 ) -> None:
     """Package the chart, and push it to an OCI repository or write the index of an HTTP one."""
-    from darkroom.infra.synthesis import chart_folder
+    from darkroom.infra.template.synthesis import chart_folder
 
     registry = _push_target(repository.removeprefix("oci://"), ["helm", "registry"], profile, endpoint_url)
     push_chart(chart_folder(), repository, out, run_program, registry)

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.costs import AS_OF, fixed_costs
-from darkroom.infra.findings import Finding, Verdict
 from darkroom.infra.picture_costs import PICTURE_BYTES, PICTURES, SECONDS_PER_PICTURE, gpu_costs, service_costs
-from darkroom.infra.plan import Step
+from darkroom.infra.steps.plan import Step
 
 _COLOURS = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
 

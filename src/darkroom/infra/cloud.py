@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from darkroom.errors import AwsRefused, AwsUnavailable, SettingsError
-from darkroom.infra.partition import PartitionFacts, partition_facts
+from darkroom.infra.template.partition import PartitionFacts, partition_facts
 
 Told = Callable[[str], None]
 _PASSING = frozenset(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import SettingsError, StackFailure
-from darkroom.infra import versions
 from darkroom.infra.registry import LogIn, PushTarget, RegistryLogin
+from darkroom.infra.template import versions
 
 Run = Callable[[Sequence[str]], None]
 RunWithInput = Callable[[Sequence[str], str], None]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.gpu_nodes import gpu_demands, matching
-from darkroom.infra.partition import partition_facts
+from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
+from darkroom.infra.template.partition import partition_facts
 
 AS_OF = "2026-11"
 PRICED_REGION = "us-east-1"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.bundle import LAMBDA_MEMORY_MIB
+from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
 from darkroom.infra.costs import GPU_PER_HOUR, PRICED_REGION
-from darkroom.infra.gpu_nodes import gpu_demands, matching
-from darkroom.infra.partition import partition_facts
+from darkroom.infra.template.bundle import LAMBDA_MEMORY_MIB
+from darkroom.infra.template.partition import partition_facts
 
 PICTURES = 1_000_000
 # The guide's assumptions, so that its table and ours can be held side by side.

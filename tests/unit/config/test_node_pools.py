@@ -10,7 +10,7 @@ import yaml
 from darkroom.config.loader import parse_config
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
-from darkroom.infra.chart_values import node_pool_values, runtime_values
+from darkroom.infra.template.chart_values import node_pool_values, runtime_values
 
 POOL = """\
 nodePools:

@@ -1,0 +1,1 @@
+"""What is looked at before anything is made: quotas, instance types, images."""

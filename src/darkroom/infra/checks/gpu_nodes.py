@@ -1,0 +1,155 @@
+"""The GPU nodes that a configuration may ask for, and whether EC2 has them in this region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from darkroom.config.model import DarkroomConfig, RuntimeConfig
+from darkroom.infra.checks.findings import Finding, Verdict
+from darkroom.infra.cloud import Cloud, translated
+from darkroom.infra.template.partition import PartitionFacts
+
+# The chart's own defaults, for what config.yaml leaves out.
+DEFAULT_MOST_PODS = 20
+DEFAULT_PODS_WITHOUT_SCALING = 1
+
+
+@dataclass(frozen=True)
+class GpuDemand:
+    """What one runtime may ask for. Each of its pods takes one GPU.
+
+    `instance_types` may hold patterns, such as g5.*, as EC2's filters take them.
+    """
+
+    runtime: str
+    instance_types: tuple[str, ...]
+    on_demand: bool
+    spot: bool
+    most_pods: int
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """What EC2 says of an instance type. `gpus` counts NVIDIA's only."""
+
+    name: str
+    vcpus: int
+    gpus: int
+    architectures: tuple[str, ...]
+
+    @property
+    def vcpus_per_pod(self) -> float:
+        """How much of a quota one more pod takes, on nodes that are filled."""
+        return self.vcpus / max(self.gpus, 1)
+
+
+def gpu_demands(config: DarkroomConfig, facts: PartitionFacts) -> list[GpuDemand]:
+    """What each runtime may ask for, by its pool or its `extraValues`, and by the chart's defaults."""
+    return [_demand(config, runtime, facts) for runtime in config.models_runtime]
+
+
+def matching(demand: GpuDemand, names: Iterable[str]) -> list[str]:
+    """Those of the named types that the runtime may ask for."""
+    return [name for name in names if any(fnmatchcase(name, wanted) for wanted in demand.instance_types)]
+
+
+def _demand(config: DarkroomConfig, runtime: RuntimeConfig, facts: PartitionFacts) -> GpuDemand:
+    pool = config.pool_of(runtime)
+    families = [f"{family}.*" for family in (pool.instance_families if pool else None) or ()]
+    provisioner = _section(config.node_values_of(runtime), "provisioner")
+    capacity = _section(provisioner, "capacityType")
+    values = _section(runtime.extra_values, "runtime")
+    scaling = _section(values, "scaling")
+    pods = (
+        scaling.get("maxReplicaCount", DEFAULT_MOST_PODS)
+        if scaling.get("enabled", True)
+        else values.get("replicas", DEFAULT_PODS_WITHOUT_SCALING)
+    )
+    return GpuDemand(
+        runtime=runtime.name,
+        instance_types=tuple(families or provisioner.get("instanceType") or facts.default_gpu_instance_types),
+        on_demand=capacity.get("onDemand", True),
+        spot=capacity.get("spot", True),
+        most_pods=pods,
+    )
+
+
+def _section(values: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    for key in path:
+        values = values.get(key) or {}
+    return values
+
+
+def known_types(cloud: Cloud, names: Iterable[str]) -> dict[str, InstanceType]:
+    """Those of the named types that exist in this region. Raises `AwsFailure`.
+
+    They are asked for by a filter: by their names, one that does not exist would make an error of the whole call.
+    """
+    wanted = [{"Name": "instance-type", "Values": sorted(set(names))}]
+    with translated("reading the instance types"):
+        pages = cloud.client("ec2").get_paginator("describe_instance_types").paginate(Filters=wanted)
+        entries = [entry for page in pages for entry in page["InstanceTypes"]]
+    return {entry["InstanceType"]: _instance_type(entry) for entry in entries}
+
+
+def _instance_type(entry: Mapping[str, Any]) -> InstanceType:
+    gpus = entry.get("GpuInfo", {}).get("Gpus", [])
+    return InstanceType(
+        name=entry["InstanceType"],
+        vcpus=entry["VCpuInfo"]["DefaultVCpus"],
+        gpus=sum(gpu.get("Count", 0) for gpu in gpus if gpu.get("Manufacturer") == "NVIDIA"),
+        architectures=tuple(entry.get("ProcessorInfo", {}).get("SupportedArchitectures", [])),
+    )
+
+
+def check_instance_types(
+    cloud: Cloud, demands: Sequence[GpuDemand], known: Mapping[str, InstanceType]
+) -> Iterator[Finding]:
+    """Each runtime needs a type with an NVIDIA GPU, better in two zones than in one. Raises `AwsFailure`."""
+    offered = _offers(cloud, known)
+    for demand in demands:
+        subject = f"instance types of {demand.runtime}"
+        useful = [name for name in matching(demand, known) if known[name].gpus]
+        zones = sorted({zone for name, zone in offered if name in useful})
+        faults = [fault for name in demand.instance_types if (fault := _fault(name, demand, known, cloud.region))]
+        if not zones:
+            named = ", ".join(demand.instance_types)
+            remedy = f"none of {named} is offered in {cloud.region} with an NVIDIA GPU: choose others, for example "
+            yield Finding(Verdict.MISSING, subject, f"{remedy}g4dn.xlarge")
+        elif faults:
+            yield Finding(Verdict.LIMITED, subject, "; ".join(faults))
+        elif len(zones) == 1:
+            remedy = f"offered in {zones[0]} only, and no node starts while that is full: allow more types"
+            yield Finding(Verdict.LIMITED, subject, remedy)
+        else:
+            yield Finding(Verdict.GOOD, f"{subject}: offered in {', '.join(zones)}")
+
+
+def _offers(cloud: Cloud, known: Mapping[str, InstanceType]) -> set[tuple[str, str]]:
+    if not known:
+        return set()
+    wanted = [{"Name": "instance-type", "Values": sorted(known)}]
+    with translated("reading which instance types are offered where"):
+        pages = (
+            cloud.client("ec2")
+            .get_paginator("describe_instance_type_offerings")
+            .paginate(LocationType="availability-zone", Filters=wanted)
+        )
+        return {(entry["InstanceType"], entry["Location"]) for page in pages for entry in page["InstanceTypeOfferings"]}
+
+
+def _fault(name: str, demand: GpuDemand, known: Mapping[str, InstanceType], region: str) -> str:
+    """What keeps a type from being used, or nothing. Of a family, Karpenter takes what can be used."""
+    if "*" in name and matching(demand, known):
+        return ""
+    found = known.get(name)
+    if found is None:
+        return f"{name} does not exist in {region}"
+    if not found.gpus:
+        return f"{name} has no NVIDIA GPU"
+    if "x86_64" not in found.architectures:
+        return f"{name} is no x86-64 machine, which `darkroom images build` builds for"
+    return ""

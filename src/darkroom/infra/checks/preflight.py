@@ -1,0 +1,92 @@
+"""Everything that can be known to go wrong, before anything is made."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+
+from darkroom.config.model import DarkroomConfig
+from darkroom.errors import AwsFailure
+from darkroom.infra import buckets
+from darkroom.infra.checks.findings import Finding, Verdict
+from darkroom.infra.checks.gpu_nodes import check_instance_types, gpu_demands, known_types
+from darkroom.infra.checks.image_check import check_image_names, check_registry
+from darkroom.infra.checks.quotas import check_quotas
+from darkroom.infra.cloud import Cloud
+from darkroom.infra.costs import PRICED_REGION
+from darkroom.infra.models import CHECKPOINTS, has_checkpoint
+from darkroom.infra.template.partition import partition_facts
+
+
+def check(cloud: Cloud | None, config: DarkroomConfig) -> list[Finding]:
+    """Check tools, credentials, region, quotas, instance types, images and models. Changes nothing.
+
+    Without a region (`cloud` is None) or credentials, what needs them is `UNKNOWN`.
+    """
+    findings = list(_tools())
+    if cloud is None:
+        findings.append(Finding(Verdict.MISSING, "AWS region", "give --region, or set AWS_DEFAULT_REGION"))
+        return [*findings, *check_image_names(config, partition_facts(PRICED_REGION)), *_unknown("needs a region")]
+    findings.append(Finding(Verdict.GOOD, f"AWS region {cloud.region}"))
+    try:
+        findings.append(Finding(Verdict.GOOD, f"AWS credentials, account {cloud.account}"))
+    except AwsFailure as error:
+        findings.append(Finding(Verdict.MISSING, "AWS credentials", str(error)))
+        return [*findings, *check_image_names(config, cloud.facts), *_unknown("needs credentials")]
+    findings += _capacity(cloud, config)
+    findings += check_image_names(config, cloud.facts)
+    findings += check_registry(cloud, config)
+    findings += _guarded("models", lambda: _models(cloud, config))
+    return findings
+
+
+def _unknown(why: str) -> list[Finding]:
+    return [Finding(Verdict.UNKNOWN, name, why) for name in ("service quotas", "instance types", "models")]
+
+
+def _guarded(subject: str, check_it: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """A check that may not be allowed to look is no reason to stop: many accounts may deploy and not read quotas."""
+    try:
+        return list(check_it())
+    except AwsFailure as error:
+        return [Finding(Verdict.UNKNOWN, subject, str(error))]
+
+
+def _tools() -> Iterator[Finding]:
+    """Python and Node come with the package; only people who build images need Docker."""
+    if shutil.which("docker") is None:
+        yield Finding(Verdict.UNKNOWN, "docker", "only needed for: darkroom images build")
+    if shutil.which("kubectl") is None:
+        yield Finding(Verdict.UNKNOWN, "kubectl", "only needed to look into the cluster")
+
+
+def _capacity(cloud: Cloud, config: DarkroomConfig) -> list[Finding]:
+    """Quotas and instance types. What may not be read of the one does not keep the other from being checked."""
+    demands = gpu_demands(config, cloud.facts)
+    try:
+        known = known_types(cloud, (name for demand in demands for name in demand.instance_types))
+    except AwsFailure as error:
+        unknown = Finding(Verdict.UNKNOWN, "instance types", str(error))
+        return [*check_quotas(cloud, config, demands, {}), unknown]
+    return [
+        *check_quotas(cloud, config, demands, known),
+        *_guarded("instance types", lambda: check_instance_types(cloud, demands, known)),
+    ]
+
+
+def _models(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:
+    bucket = config.model_bucket
+    if bucket is None:
+        yield Finding(Verdict.UNKNOWN, "models", "modelBucketArn is not set: a bucket is made when you deploy")
+        return
+    if not buckets.exists(cloud, bucket):
+        yield Finding(Verdict.MISSING, f"model bucket {bucket}", "it does not exist in this account")
+        return
+    for runtime in config.models_runtime:
+        if runtime.static_model is None:
+            continue
+        if has_checkpoint(cloud, bucket, runtime.static_model):
+            yield Finding(Verdict.GOOD, f"model {runtime.static_model}")
+        else:
+            remedy = f"it is not in s3://{bucket}/{CHECKPOINTS}/: darkroom models upload FILE"
+            yield Finding(Verdict.MISSING, f"model {runtime.static_model}", remedy)

@@ -1,0 +1,1 @@
+"""The snapshot of cached images that nodes start from."""

@@ -1,0 +1,1 @@
+"""What `darkroom deploy` and `darkroom destroy` do, step by step."""

@@ -1,0 +1,102 @@
+"""`darkroom destroy`: the guide's preparations are checked first, and what people made stays."""
+
+from __future__ import annotations
+
+from darkroom.config.model import DarkroomConfig
+from darkroom.errors import StackFailure
+from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.steps.obstacles import (
+    Obstacle,
+    Resources,
+    foreign_in_vpc,
+    foreign_policies,
+    inline_policies_of,
+    queues_with_tasks,
+)
+from darkroom.infra.steps.stack_operations import StackOperations, Timing
+
+
+class Removal:
+    """Looks for obstacles, and removes the stack where there are none."""
+
+    def __init__(self, cloud: Cloud, config: DarkroomConfig, told: Told, timing: Timing | None = None) -> None:
+        self._cloud = cloud
+        self._config = config
+        self._told = told
+        timing = timing or Timing(cloud.clock, cloud.sleep)
+        self._operations = StackOperations(
+            cloud.client("cloudformation"), config.cloudformation_stack_name, timing, told
+        )
+
+    def obstacles(self) -> list[Obstacle]:
+        """Queues with tasks, foreign policies on roles, and foreign things in the VPC. Changes nothing."""
+        if self._operations.status() is None:
+            return []
+        with translated("looking at what is in the stack"):
+            resources = self._resources()
+            return [
+                *queues_with_tasks(self._cloud, resources),
+                *foreign_policies(self._cloud, resources, self._inline_policies()),
+                *foreign_in_vpc(self._cloud, resources),
+            ]
+
+    def run(self, *, force: bool = False) -> list[str]:
+        """Remove the stack, and say what stays. Raises `StackFailure` where something is in the way."""
+        in_the_way = self.obstacles()
+        if in_the_way and not force:
+            listed = "\n".join(f"  {obstacle.what}: {obstacle.remedy}" for obstacle in in_the_way)
+            raise StackFailure(f"nothing was removed:\n{listed}\nor give --force")
+        kept = [f"s3://{self._config.model_bucket}"] if self._config.model_bucket else []
+        if self._operations.status() is not None:
+            output_bucket = self._operations.outputs().get("OutputS3Bucket", "").rpartition(":")[2]
+            kept += [f"s3://{output_bucket}"] if output_bucket else []
+            with translated("removing the stack"):
+                self._delete()
+        return kept
+
+    def _delete(self) -> None:
+        """Remove the stack, and the GPU nodes that Karpenter had no time to end before it went itself."""
+        try:
+            self._operations.delete()
+        except StackFailure:
+            if not self._end_nodes():
+                raise
+            self._told("nodes that outlived Karpenter kept the stack from going: trying again without them")
+            self._operations.delete()
+        self._end_nodes()
+
+    def _end_nodes(self) -> list[str]:
+        """Terminate the instances that Karpenter made for this cluster, and wait until they are gone."""
+        ec2 = self._cloud.client("ec2")
+        pages = ec2.get_paginator("describe_instances").paginate(
+            Filters=[
+                {"Name": f"tag:kubernetes.io/cluster/{self._config.cloudformation_stack_name}", "Values": ["owned"]},
+                {"Name": "tag-key", "Values": ["karpenter.sh/nodepool"]},
+                {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+            ]
+        )
+        nodes = [
+            instance["InstanceId"]
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+        ]
+        if nodes:
+            ec2.terminate_instances(InstanceIds=nodes)
+            self._told(f"terminating {len(nodes)} nodes: {', '.join(nodes)}")
+            ec2.get_waiter("instance_terminated").wait(InstanceIds=nodes)
+        return nodes
+
+    def _inline_policies(self) -> frozenset[str]:
+        found = self._cloud.client("cloudformation").get_template(StackName=self._config.cloudformation_stack_name)
+        return inline_policies_of(found["TemplateBody"])
+
+    def _resources(self) -> Resources:
+        """The stack's resources by type, as their physical ids."""
+        by_type: dict[str, list[str]] = {}
+        pages = self._cloud.client("cloudformation").get_paginator("list_stack_resources")
+        for page in pages.paginate(StackName=self._config.cloudformation_stack_name):
+            for resource in page["StackResourceSummaries"]:
+                if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource.get("PhysicalResourceId"):
+                    by_type.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
+        return by_type

@@ -1,0 +1,191 @@
+"""The front door: API Gateway with one key and its usage plan, and the Lambda function behind it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
+from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.object_keys import RESERVED_PREFIX
+
+HANDLER = "darkroom.api.lambda_entry.handler"
+# API Gateway ends a request after 29 seconds; the function only publishes, so it is done long before.
+FUNCTION_TIMEOUT_SECONDS = 20
+_ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What API Gateway itself answers to a request that does not reach the function."""
+
+    type: apigateway.ResponseType
+    status: int | None
+    message: str
+    path: str = ""
+
+
+_ANSWERS = {
+    "NoKey": _Answer(apigateway.ResponseType.INVALID_API_KEY, 401, "the API key is missing or wrong", path="x-api-key"),
+    "TooMany": _Answer(apigateway.ResponseType.THROTTLED, 429, "too many requests: try again a little later"),
+    "QuotaUsedUp": _Answer(apigateway.ResponseType.QUOTA_EXCEEDED, 429, "this API key's quota is used up"),
+    "BadBody": _Answer(apigateway.ResponseType.BAD_REQUEST_BODY, 400, "the request body is not a JSON object"),
+    "TooLarge": _Answer(apigateway.ResponseType.REQUEST_TOO_LARGE, 413, "the request is too large"),
+    "NoSuchPath": _Answer(
+        apigateway.ResponseType.MISSING_AUTHENTICATION_TOKEN, 404, "there is nothing at this path or method"
+    ),
+    "Other4xx": _Answer(apigateway.ResponseType.DEFAULT_4_XX, None, "the request cannot be answered"),
+    "Other5xx": _Answer(apigateway.ResponseType.DEFAULT_5_XX, None, "the front door failed: try again"),
+}
+
+
+class FrontDoor(Construct):
+    """`function` does the work; `api` is what clients see; `key_id` names the one API key."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        config: DarkroomConfig,
+        tasks: TaskPlaneResources,
+        bundle: Path,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.function = self._function(config, tasks, bundle, log_retention)
+        self.api = self._api(config, log_retention)
+        self.key_id = self._usage_plan(config)
+
+    def _function(
+        self, config: DarkroomConfig, tasks: TaskPlaneResources, bundle: Path, log_retention: logs.RetentionDays
+    ) -> lambda_.Function:
+        log_group = logs.LogGroup(self, "FunctionLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        role.add_to_policy(iam.PolicyStatement(actions=["sns:Publish"], resources=[tasks.input_topic.topic_arn]))
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:PutObject"], resources=[tasks.bucket.arn_for_objects(f"{RESERVED_PREFIX}*")]
+            )
+        )
+        # For links to the pictures, which are signed with the function's own permissions.
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[tasks.bucket.arn_for_objects("*")]))
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                resources=[tasks.table.table_arn],
+            )
+        )
+        return lambda_.Function(
+            self,
+            "Function",
+            description="Darkroom's front door: validates requests and publishes them as tasks",
+            code=lambda_.Code.from_asset(str(bundle)),
+            handler=HANDLER,
+            runtime=lambda_.Runtime(f"python{LAMBDA_PYTHON}", lambda_.RuntimeFamily.PYTHON),
+            architecture=_ARCHITECTURES[LAMBDA_ARCHITECTURE],
+            role=role,
+            memory_size=LAMBDA_MEMORY_MIB,
+            timeout=Duration.seconds(FUNCTION_TIMEOUT_SECONDS),
+            tracing=lambda_.Tracing.ACTIVE,
+            log_group=log_group,
+            environment={
+                "SNS_TOPIC_ARN": tasks.input_topic.topic_arn,
+                "S3_BUCKET": tasks.bucket.bucket_name,
+                "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
+                "DARKROOM_TASK_TABLE": tasks.table.table_name,
+                "DARKROOM_STAGE": config.api_gateway.stage_name,
+            },
+        )
+
+    def _api(self, config: DarkroomConfig, log_retention: logs.RetentionDays) -> apigateway.RestApi:
+        access_logs = logs.LogGroup(self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        api = apigateway.RestApi(
+            self,
+            "FrontAPI",
+            rest_api_name=f"{config.cloudformation_stack_name}-FrontAPI",
+            description="Darkroom's front door",
+            cloud_watch_role=True,
+            cloud_watch_role_removal_policy=RemovalPolicy.DESTROY,
+            endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
+            deploy_options=apigateway.StageOptions(
+                stage_name=config.api_gateway.stage_name,
+                tracing_enabled=True,
+                metrics_enabled=True,
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                access_log_destination=apigateway.LogGroupLogDestination(access_logs),
+                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
+                    caller=False,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=False,
+                ),
+            ),
+        )
+        api.node.try_remove_child("Endpoint")  # the stack says it under the guide's name
+        self._routes(api)
+        for name, answer in _ANSWERS.items():
+            api.add_gateway_response(
+                name,
+                type=answer.type,
+                status_code=str(answer.status) if answer.status else None,
+                templates={"application/json": _error_body(answer)},
+            )
+        return api
+
+    def _routes(self, api: apigateway.RestApi) -> None:
+        integration = apigateway.LambdaIntegration(self.function, proxy=True, allow_test_invoke=False)
+        json_object = api.add_model(
+            "JsonObject",
+            content_type="application/json",
+            model_name="JsonObject",
+            schema=apigateway.JsonSchema(
+                schema=apigateway.JsonSchemaVersion.DRAFT4, type=apigateway.JsonSchemaType.OBJECT
+            ),
+        )
+        body = api.add_request_validator("JsonBody", request_validator_name="JsonBody", validate_request_body=True)
+        for version in ("v1alpha1", "v1alpha2"):
+            resource = api.root.add_resource(version)
+            resource.add_method(
+                "POST",
+                integration,
+                api_key_required=True,
+                request_models={"application/json": json_object},
+                request_validator=body,
+            )
+            if version == "v1alpha2":
+                task = resource.add_resource("tasks").add_resource("{id}")
+                task.add_method("GET", integration, api_key_required=True)
+                task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
+
+    def _usage_plan(self, config: DarkroomConfig) -> str:
+        throttle = config.api_gateway.throttle
+        plan = self.api.add_usage_plan(
+            "UsagePlan",
+            name=f"{Stack.of(self).stack_name}-Default",
+            api_stages=[apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)],
+            throttle=apigateway.ThrottleSettings(rate_limit=throttle.rate_limit, burst_limit=throttle.burst_limit),
+        )
+        key = apigateway.ApiKey(self, "DefaultKey", description="The key that clients send as x-api-key", enabled=True)
+        plan.add_api_key(key)
+        return key.key_id
+
+
+def _error_body(answer: _Answer) -> str:
+    faults = [{"path": answer.path, "reason": answer.message}]
+    return json.dumps({"message": answer.message, "errors": faults})

@@ -1,0 +1,191 @@
+"""What people look at, and what wakes them: a dashboard, alarms, and the month's spending."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_budgets as budgets
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_xray as xray
+from constructs import Construct
+
+from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.parts.front_door import FrontDoor
+from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+
+PERIOD = Duration.minutes(5)
+
+
+class Observability(Construct):
+    """`dashboard` shows the way of a task from the front door to the pictures; alarms go to `alarm_topic`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        config: DarkroomConfig,
+        tasks: TaskPlaneResources,
+        front_door: FrontDoor,
+        *,
+        budgets_exist: bool,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._tasks = tasks
+        self._front_door = front_door
+        self.alarm_topic = self._alarm_topic(config.alarms.email)
+        self._alarms(config)
+        self.dashboard = self._dashboard()
+        if budgets_exist and config.alarms.monthly_spend_usd is not None and config.alarms.email is not None:
+            self._budget(config.alarms.monthly_spend_usd, config.alarms.email)
+
+    def _alarm_topic(self, email: str | None) -> sns.Topic:
+        # CloudWatch may not use the key that AWS manages for SNS, so this topic has one of its own.
+        key = kms.Key(
+            self,
+            "AlarmKey",
+            description="Alarms on their way to people",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        key.grant_encrypt_decrypt(iam.ServicePrincipal("cloudwatch.amazonaws.com"))
+        topic = sns.Topic(self, "Alarms", master_key=key, enforce_ssl=True)
+        if email is not None:
+            topic.add_subscription(subscriptions.EmailSubscription(email))
+        return topic
+
+    def _alarms(self, config: DarkroomConfig) -> None:
+        for runtime, queue in self._tasks.queues.items():
+            letters = self._tasks.dead_letters[runtime]
+            self._alarm(
+                f"DeadLetters-{runtime}",
+                letters.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+                0,
+                f"{runtime}: tasks were set aside: see docs/operate.md",
+            )
+            self._alarm(
+                f"QueueAge-{runtime}",
+                queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum"),
+                config.alarms.queue_age_seconds,
+                f"{runtime}: the oldest task waits for more than {config.alarms.queue_age_seconds} seconds",
+            )
+        self._alarm(
+            "FrontDoorErrors",
+            self._front_door.function.metric_errors(period=PERIOD),
+            0,
+            "the front door's function failed",
+        )
+        self._alarm(
+            "FrontDoor5xx",
+            self._front_door.api.metric_server_error(period=PERIOD, statistic="Sum"),
+            0,
+            "the front door answered clients with 5xx",
+        )
+
+    def _alarm(self, id_: str, metric: cloudwatch.Metric, threshold: float, description: str) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            id_,
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=description,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.alarm_topic))
+        alarm.add_ok_action(actions.SnsAction(self.alarm_topic))
+
+    def _dashboard(self) -> cloudwatch.Dashboard:
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=Stack.of(self).stack_name)
+        api, function = self._front_door.api, self._front_door.function
+        dashboard.add_widgets(
+            cloudwatch.GraphWidget(
+                title="Requests and errors",
+                width=12,
+                left=[api.metric_count(), api.metric_client_error(), api.metric_server_error()],
+            ),
+            cloudwatch.GraphWidget(
+                title="Front door latency",
+                width=12,
+                left=[api.metric_latency(statistic="p50"), api.metric_latency(statistic="p99")],
+                right=[function.metric_errors(), function.metric_throttles()],
+            ),
+        )
+        for runtime, queue in self._tasks.queues.items():
+            letters = self._tasks.dead_letters[runtime]
+            dashboard.add_widgets(
+                cloudwatch.GraphWidget(
+                    title=f"{runtime}: waiting, in work, set aside",
+                    width=12,
+                    left=[
+                        queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
+                        queue.metric_approximate_number_of_messages_not_visible(statistic="Maximum"),
+                        letters.metric_approximate_number_of_messages_visible(statistic="Maximum"),
+                    ],
+                ),
+                cloudwatch.GraphWidget(
+                    title=f"{runtime}: age of the oldest task",
+                    width=12,
+                    left=[queue.metric_approximate_age_of_oldest_message(statistic="Maximum")],
+                ),
+            )
+        insights = {"ClusterName": Stack.of(self).stack_name}
+        gpu = [
+            cloudwatch.Metric(
+                namespace="ContainerInsights", metric_name=name, dimensions_map=insights, statistic="Average"
+            )
+            for name in ("node_gpu_utilization", "node_gpu_memory_utilization")
+        ]
+        nodes = cloudwatch.Metric(
+            namespace="ContainerInsights", metric_name="cluster_node_count", dimensions_map=insights
+        )
+        dashboard.add_widgets(
+            cloudwatch.GraphWidget(title="GPU use", width=12, left=gpu),
+            cloudwatch.GraphWidget(title="Nodes", width=12, left=[nodes]),
+        )
+        return dashboard
+
+    def _budget(self, monthly_usd: float, email: str) -> None:
+        stack = Stack.of(self).stack_name
+        budgets.CfnBudget(
+            self,
+            "Spend",
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=monthly_usd, unit="USD"),
+                cost_filters={"TagKeyValue": [f"user:stack${stack}"]},
+            ),
+            notifications_with_subscribers=[
+                budgets.CfnBudget.NotificationWithSubscribersProperty(
+                    notification=budgets.CfnBudget.NotificationProperty(
+                        comparison_operator="GREATER_THAN", notification_type=kind, threshold=threshold
+                    ),
+                    subscribers=[budgets.CfnBudget.SubscriberProperty(address=email, subscription_type="EMAIL")],
+                )
+                for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
+        )
+
+
+def allow_topic_tracing(scope: Construct) -> None:
+    """Let SNS hand the traces of messages to X-Ray."""
+    stack = Stack.of(scope)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": ["xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"],
+        "Resource": "*",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": stack.account},
+            "StringLike": {"aws:SourceArn": stack.format_arn(service="sns", resource=f"{stack.stack_name}-*")},
+        },
+    }
+    document = stack.to_json_string({"Version": "2012-10-17", "Statement": [statement]})
+    xray.CfnResourcePolicy(
+        scope, "TopicTracing", policy_name=f"{stack.stack_name}-{stack.region}-sns", policy_document=document
+    )

@@ -1,0 +1,174 @@
+"""The stack: its parts, who depends on whom, and the guide's outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsii
+from aws_cdk import CfnOutput, Fn, Stack, Tags
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from darkroom.config.model import DarkroomConfig
+from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
+from darkroom.infra.template.partition import partition_facts
+from darkroom.infra.template.parts.add_ons import AddOns
+from darkroom.infra.template.parts.cluster import Cluster
+from darkroom.infra.template.parts.front_door import FrontDoor
+from darkroom.infra.template.parts.karpenter import Karpenter
+from darkroom.infra.template.parts.network import ZONES, Network
+from darkroom.infra.template.parts.node_pools import NodePools
+from darkroom.infra.template.parts.observability import Observability, allow_topic_tracing
+from darkroom.infra.template.parts.runtime import Namespaces, Runtime
+from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+
+# Public, unless config.yaml names mirrors.
+KARPENTER_REPOSITORY = "oci://public.ecr.aws/karpenter/karpenter"
+KEDA_REPOSITORY = "https://kedacore.github.io/charts"
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What is not in config.yaml: where, and with which code.
+
+    `bottlerocket_version` (as v1.2.3) pins the nodes' operating system where config.yaml does not.
+    `task_plane_only` leaves out all but the front door, topics, queues, bucket and table, which come out the same.
+    """
+
+    region: str
+    lambda_bundle: Path
+    chart: Path
+    task_plane_only: bool = False
+    bottlerocket_version: str | None = None
+
+
+class DarkroomStack(Stack):
+    """Everything that `darkroom deploy` makes, except the buckets and images that outlive it."""
+
+    def __init__(
+        self, scope: Construct, id_: str, config: DarkroomConfig, options: StackOptions, **arguments: Any
+    ) -> None:
+        self._zones = config.network.availability_zones
+        super().__init__(scope, id_, **arguments)
+        self._config = config
+        self._options = options
+        self._facts = partition_facts(options.region)
+        Tags.of(self).add("stack", config.cloudformation_stack_name)
+        log_retention = _RETENTION[config.log_retention_days]
+        tasks = TaskPlaneResources(self, "TaskPlane", config.task_plane(), topic_tracing=self._facts.topic_tracing)
+        front_door = FrontDoor(self, "FrontDoor", config, tasks, options.lambda_bundle, log_retention)
+        self._task_plane_outputs(tasks, front_door)
+        if options.task_plane_only:
+            return
+        if self._facts.topic_tracing:
+            allow_topic_tracing(self)
+        Observability(self, "Observability", config, tasks, front_door, budgets_exist=self._facts.budgets)
+        self._cluster(tasks, log_retention)
+
+    @property
+    @jsii.member(jsii_name="availabilityZones")
+    def availability_zones(self) -> list[str]:
+        """The zones: the user's, or the region's first three, which CloudFormation finds out when it deploys."""
+        return list(self._zones or [Fn.select(index, Fn.get_azs()) for index in range(ZONES)])
+
+    def _cluster(self, tasks: TaskPlaneResources, log_retention: logs.RetentionDays) -> None:
+        config, options = self._config, self._options
+        network = Network(self, "Network", config.network, log_retention)
+        cluster = Cluster(self, "Eks", config, network.vpc)
+        mirrors = config.mirrors
+        karpenter = Karpenter(
+            self,
+            "Karpenter",
+            cluster,
+            mirrors.karpenter_chart or KARPENTER_REPOSITORY,
+            self._facts.dns_suffix,
+            mirrors.image_registry,
+        )
+        add_ons = AddOns(
+            self,
+            "AddOns",
+            cluster,
+            list(tasks.queues.values()),
+            config.model_bucket_arn,
+            mirrors.keda_chart or KEDA_REPOSITORY,
+            mirrors.image_registry,
+            log_retention,
+        )
+        chart = assets.Asset(self, "Chart", path=str(options.chart))
+        namespaces = Namespaces(self, "Namespaces", cluster)
+        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, options.bottlerocket_version)
+        for runtime in config.models_runtime:
+            Runtime(
+                self,
+                f"Runtime-{runtime.name}",
+                config=config,
+                runtime=runtime,
+                cluster=cluster,
+                karpenter=karpenter,
+                tasks=tasks,
+                chart=chart,
+                needs=[*add_ons.charts, *namespaces.of(runtime.namespace), *pools.of(runtime)],
+                tracing=self._facts.topic_tracing,
+                bottlerocket_version=options.bottlerocket_version,
+            )
+        command = f"aws eks update-kubeconfig --name {cluster.eks.cluster_name} --region {self.region}"
+        self._output("ClusterName", cluster.eks.cluster_name, "the EKS cluster")
+        self._output(
+            "ConfigCommand", f"{command} --role-arn {cluster.access_role.role_arn}", "lets kubectl speak to the cluster"
+        )
+
+    def _task_plane_outputs(self, tasks: TaskPlaneResources, front_door: FrontDoor) -> None:
+        query = f"items[?id==`{front_door.key_id}`].value"
+        self._output("FrontApiEndpoint", front_door.api.url, "where clients send requests")
+        self._output(
+            "GetAPIKeyCommand",
+            f"aws apigateway get-api-keys --query '{query}' --include-values --output text",
+            "prints the API key",
+        )
+        self._output("ApiKeyId", front_door.key_id, "names the API key")
+        self._output("sdNotificationLambdaARN", tasks.input_topic.topic_arn, "the topic that takes tasks directly")
+        self._output(
+            "sdNotificationOutputArn", tasks.output_topic.topic_arn, "the topic that tells when a task is done"
+        )
+        self._output("OutputS3Bucket", tasks.bucket.bucket_arn, "the bucket for the pictures")
+        self._output("TaskTable", tasks.table.table_name, "the table of task records")
+        runtimes = [
+            RuntimeFacts(
+                name=runtime.name,
+                type=runtime.type,
+                queue_url=tasks.queues[runtime.name].queue_url,
+                dead_letter_queue_url=tasks.dead_letters[runtime.name].queue_url,
+            )
+            for runtime in self._config.models_runtime
+        ]
+        self._output("Runtimes", encode_runtime_facts(runtimes), "what darkroom verify, submit and dlq ask for")
+
+    def _output(self, name: str, value: str, description: str) -> None:
+        CfnOutput(self, f"Output{name}", value=value, description=description).override_logical_id(name)
+
+
+_RETENTION = {
+    1: logs.RetentionDays.ONE_DAY,
+    3: logs.RetentionDays.THREE_DAYS,
+    5: logs.RetentionDays.FIVE_DAYS,
+    7: logs.RetentionDays.ONE_WEEK,
+    14: logs.RetentionDays.TWO_WEEKS,
+    30: logs.RetentionDays.ONE_MONTH,
+    60: logs.RetentionDays.TWO_MONTHS,
+    90: logs.RetentionDays.THREE_MONTHS,
+    120: logs.RetentionDays.FOUR_MONTHS,
+    150: logs.RetentionDays.FIVE_MONTHS,
+    180: logs.RetentionDays.SIX_MONTHS,
+    365: logs.RetentionDays.ONE_YEAR,
+    400: logs.RetentionDays.THIRTEEN_MONTHS,
+    545: logs.RetentionDays.EIGHTEEN_MONTHS,
+    731: logs.RetentionDays.TWO_YEARS,
+    1096: logs.RetentionDays.THREE_YEARS,
+    1827: logs.RetentionDays.FIVE_YEARS,
+    2192: logs.RetentionDays.SIX_YEARS,
+    2557: logs.RetentionDays.SEVEN_YEARS,
+    3653: logs.RetentionDays.TEN_YEARS,
+}

@@ -1,0 +1,329 @@
+"""The adapter for ComfyUI.
+
+A job is followed in two ways at once: its websocket tells at once what happens, and its history is polled beside it,
+since a socket can be cut or fall silent, and a job can end, or be gone, while nobody is listening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from darkroom.errors import (
+    GenerationFailed,
+    GenerationInterrupted,
+    GenerationTimeout,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
+from darkroom.policy.catalogue import KINDS_OF_TYPE
+from darkroom.runtimes.base_url import parse_base_url
+from darkroom.runtimes.comfyui.history import failure_of_record
+from darkroom.runtimes.comfyui.results import FinishedJob, Results
+from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
+from darkroom.runtimes.comfyui.socket import ComfyUiSocket
+from darkroom.runtimes.comfyui.watch import PromptWatch
+from darkroom.runtimes.comfyui.workflow import Workflow, read_workflow, salted, with_uploads
+from darkroom.runtimes.failure_streak import FailureStreak
+from darkroom.runtimes.http import RuntimeHttp
+from darkroom.runtimes.protocol import (
+    Generation,
+    GenerationRequest,
+    InputFile,
+    Prepared,
+    Progress,
+    ProgressListener,
+    Runtime,
+    RuntimeContext,
+)
+from darkroom.tasks.task import JsonObject, TaskKind
+
+_PARALLEL_UPLOADS = 4
+# What a GPU says that only a restart gives back.
+_DEVICE_FAULTS = ("CUDA error", "OutOfMemoryError", "AcceleratorError", "device-side assert")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How patient the adapter is, in seconds. It polls quickly while the websocket cannot be trusted."""
+
+    poll_interval: float = 1.0
+    quick_poll_interval: float = 0.2
+    socket_delay: float = 0.2
+    record_patience: float = 5.0
+    stop_interval: float = 0.3
+    stop_patience: float = 15.0
+
+
+@dataclass(frozen=True)
+class _Payload:
+    workflow: Workflow
+    encoded: msgspec.Raw
+    extra: JsonObject
+
+
+@dataclass
+class _Run:
+    """A task in `run`. `prompt_id` changes when a workflow is run again; `previous` is the end of the one in front."""
+
+    previous: asyncio.Event | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    is_interrupted: bool = False
+    prompt_id: str = ""
+    watch: PromptWatch | None = None
+
+
+class ComfyUi(Runtime):
+    """ComfyUI behind the `Runtime` protocol; made by the entry point `comfyui`."""
+
+    def __init__(
+        self,
+        context: RuntimeContext,
+        timings: Timings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self._timings = timings or Timings()
+        http = RuntimeHttp(context.http, parse_base_url(context.base_url))
+        self._server = ComfyUiServer(http)
+        self._results = Results(self._server, self._timings.record_patience, clock)
+        self._client_prefix = f"{context.client_id}-"
+        self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
+        self._clock = clock
+        self._new_id = new_id
+        self._streak = FailureStreak()
+        self._runs: dict[str, _Run] = {}
+        self._submitting = asyncio.Lock()
+        self._last_submitted: asyncio.Event | None = None
+        self._abandoned: dict[str, str] = {}  # prompt ids that `run` was cancelled under, by task
+        # Jobs of this agent's predecessor may still run.
+        self._lost_touch = True
+
+    @property
+    def kinds(self) -> frozenset[TaskKind]:
+        """Pipelines."""
+        return KINDS_OF_TYPE["comfyui"]
+
+    @property
+    def queues(self) -> bool:
+        """The server has a queue of its own."""
+        return True
+
+    @property
+    def fault(self) -> str | None:
+        """Set when task after task fails with a fault of the device."""
+        return self._streak.fault
+
+    async def check_ready(self) -> None:
+        """The server answers; connect the websocket too, so that the first task need not wait for it."""
+        try:
+            await self._server.check()
+        except RuntimeUnavailable:
+            self._streak.reset()  # it is down, so what comes up again is a new one
+            self._lost_touch = True
+            raise
+        await self._socket.connect()
+
+    async def prepare(self, request: GenerationRequest) -> Prepared:
+        """Upload what links led to, put the files' names in their place, and write the body."""
+        workflow, extra = read_workflow(request.content)
+        slots = asyncio.Semaphore(_PARALLEL_UPLOADS)
+
+        async def upload(file: InputFile) -> str:
+            # Named after its contents: the same picture again is the same file, and two tasks never share another.
+            name = f"{hashlib.sha256(file.data).hexdigest()[:24]}.{file.extension}"
+            async with slots:
+                return await self._server.upload(name, file)
+
+        names = await asyncio.gather(*(upload(file) for file in request.files.values()))
+        workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
+        encoded = msgspec.json.encode(workflow)
+        payload = _Payload(workflow, msgspec.Raw(encoded), extra)
+        return Prepared(replace(request, files={}), payload, size_bytes=len(encoded))
+
+    async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
+        """Submit the workflow and wait until the server is done with it."""
+        task_id, seconds = prepared.request.task_id, prepared.request.timeout_seconds
+        run = self._runs[task_id] = _Run()
+        try:
+            # The limit is set when the server turns to the task: what it waits for others does not count.
+            async with asyncio.timeout(None) as limit:
+                result = await self._run(prepared.payload, run, report, limit, seconds)
+        except TimeoutError:
+            await self._stop(run.prompt_id)
+            raise GenerationTimeout(f"the runtime did not finish within {seconds:g} s and was interrupted") from None
+        except asyncio.CancelledError:
+            if run.prompt_id:
+                self._abandoned[task_id] = run.prompt_id
+            raise
+        except RuntimeUnavailable:
+            self._lost_touch = True
+            raise
+        except GenerationFailed as failure:
+            if any(text in str(failure) for text in _DEVICE_FAULTS):
+                self._streak.record_failure(task_id, str(failure))
+            raise
+        finally:
+            run.ended.set()
+            self._socket.leave(run.prompt_id)
+            if self._runs.get(task_id) is run:
+                del self._runs[task_id]
+        self._streak.reset()
+        return result
+
+    async def collect(self, result: FinishedJob) -> Generation:
+        """Read the record, and download the files that it names."""
+        return await self._results.collect(result)
+
+    async def progress(self) -> Progress | None:
+        """What the websocket last told of the running job."""
+        for run in self._runs.values():
+            if run.watch is not None:
+                return run.watch.progress
+        return None
+
+    async def interrupt(self, prepared: Prepared) -> None:
+        """Take the task's job out of the queue, or interrupt it if it runs; no other is touched."""
+        task_id = prepared.request.task_id
+        run = self._runs.get(task_id)
+        prompt_id = run.prompt_id if run is not None else self._abandoned.pop(task_id, "")
+        if run is not None:
+            run.is_interrupted = True
+        if prompt_id:
+            await self._stop(prompt_id)
+        if run is not None and run.watch is not None:
+            run.watch.changed.set()
+
+    async def close(self) -> None:
+        """Close the websocket."""
+        await self._socket.disconnect()
+
+    async def _run(
+        self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float
+    ) -> FinishedJob:
+        result, watch = await self._run_once(payload, run, report, limit, seconds)
+        again = await self._nodes_to_repeat(result, watch)
+        if again:
+            workflow = salted(payload.workflow, again, self._new_id())
+            payload = replace(payload, workflow=workflow, encoded=msgspec.Raw(msgspec.json.encode(workflow)))
+            result, watch = await self._run_once(payload, run, report, limit, seconds=None)
+            if watch.missed_pictures:
+                raise RuntimeUnavailable("the connection was cut while the runtime sent its pictures")
+        return result
+
+    async def _run_once(
+        self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
+    ) -> tuple[FinishedJob, PromptWatch]:
+        watch = PromptWatch(payload.workflow, report, self._clock)
+        async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
+            submitted = await self._submit(payload, run, watch)
+        if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet
+            await self._stop(run.prompt_id)
+        if seconds is not None:
+            if run.previous is not None:
+                await run.previous.wait()
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        record = await self._follow(run, watch)
+        self._socket.leave(run.prompt_id)
+        failure = watch.failure or (failure_of_record(record, payload.workflow) if record is not None else None)
+        if failure is not None:
+            raise failure
+        return FinishedJob(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
+
+    async def _submit(self, payload: _Payload, run: _Run, watch: PromptWatch) -> Submitted:
+        await self._stop_leftovers()
+        watch.was_cut = not await self._socket.connect()
+        if run.is_interrupted:
+            raise GenerationInterrupted("the generation was interrupted before it began")
+        # The id is ours and known before the answer, for messages may come before that.
+        run.prompt_id, run.watch = self._new_id(), watch
+        self._socket.follow(run.prompt_id, watch)
+        submitted = await self._server.submit(
+            payload.encoded, payload.extra, run.prompt_id, self._socket.client_id, payload.workflow
+        )
+        if submitted.prompt_id != run.prompt_id:
+            self._socket.leave(run.prompt_id)
+            run.prompt_id = submitted.prompt_id
+            self._socket.follow(run.prompt_id, watch)
+        if self._last_submitted is not run.ended:
+            run.previous, self._last_submitted = self._last_submitted, run.ended
+        return submitted
+
+    async def _follow(self, run: _Run, watch: PromptWatch) -> JsonObject | None:
+        """Return when the job is over: its record where polling found it, None where the socket told."""
+        unknown = unanswered = 0
+        while True:
+            hurry = watch.was_cut or unknown or unanswered or run.is_interrupted
+            await _wait(watch.changed, self._timings.quick_poll_interval if hurry else self._timings.poll_interval)
+            watch.changed.clear()
+            if watch.is_over:
+                return None
+            try:
+                record = await self._server.read_record(run.prompt_id)
+                is_queued = any(job.prompt_id == run.prompt_id for job in await self._server.read_queue())
+                unanswered = 0
+            except RuntimeUnavailable:
+                unanswered += 1
+                if unanswered > 2:
+                    raise
+                continue
+            if record is not None:
+                await self._distrust_silence(watch)
+                return record
+            unknown = 0 if is_queued else unknown + 1
+            if unknown and run.is_interrupted:
+                raise GenerationInterrupted("the generation was interrupted before it began")
+            if unknown > 3:
+                raise RuntimeUnavailable("the runtime no longer knows the job: it was restarted, or its queue cleared")
+
+    async def _distrust_silence(self, watch: PromptWatch) -> None:
+        """A socket that does not tell within a moment what the history has told is deaf for good: give it up."""
+        if watch.was_cut or watch.is_over:
+            return
+        await _wait(watch.changed, self._timings.socket_delay)
+        if not watch.is_over:
+            watch.was_cut = True
+            if len(self._runs) == 1:
+                await self._socket.disconnect()
+
+    async def _nodes_to_repeat(self, job: FinishedJob, watch: PromptWatch) -> set[str]:
+        """Those whose cached files are gone, and those whose pictures were missed."""
+        missed = set(watch.pictures) if watch.missed_pictures else set()
+        # Where the socket told of everything, it told of the cache too; only otherwise does this cost a question.
+        return missed | await self._results.find_gone(job) if watch.answered_from_cache or job.record else missed
+
+    async def _stop(self, prompt_id: str) -> None:
+        """Remove or interrupt a job until the server no longer has it, or patience ends."""
+        with contextlib.suppress(TimeoutError, RuntimeFailure):
+            async with asyncio.timeout(self._timings.stop_patience):
+                while True:
+                    await self._server.remove(prompt_id)
+                    if all(job.prompt_id != prompt_id for job in await self._server.read_queue()):
+                        return
+                    # What is still there cannot be waiting, so this hits it, and with an old server nobody else.
+                    await self._server.interrupt(prompt_id)
+                    await asyncio.sleep(self._timings.stop_interval)
+
+    async def _stop_leftovers(self) -> None:
+        """See that nothing of ours runs that nobody waits for: what comes next would queue behind it."""
+        while self._abandoned:
+            await self._stop(self._abandoned.popitem()[1])
+        if self._lost_touch and not any(run.prompt_id for run in self._runs.values()):
+            for job in await self._server.read_queue():
+                if job.client_id.startswith(self._client_prefix):
+                    await self._stop(job.prompt_id)
+            self._lost_touch = False
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

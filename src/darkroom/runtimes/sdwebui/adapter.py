@@ -1,0 +1,235 @@
+"""The adapter for SD Web UI (AUTOMATIC1111), its forks, and whatever else speaks its API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+
+from darkroom.errors import (
+    GenerationFailed,
+    GenerationInterrupted,
+    GenerationTimeout,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
+from darkroom.policy.catalogue import SDWEBUI_KINDS
+from darkroom.runtimes.base_url import parse_base_url
+from darkroom.runtimes.failure_streak import FailureStreak
+from darkroom.runtimes.http import Answer, RuntimeHttp
+from darkroom.runtimes.protocol import (
+    Generation,
+    GenerationRequest,
+    Prepared,
+    Progress,
+    ProgressListener,
+    Runtime,
+    RuntimeContext,
+)
+from darkroom.runtimes.sdwebui.door import QUICK_SECONDS, Door, Job, Timings
+from darkroom.runtimes.sdwebui.errors import failure_of
+from darkroom.runtimes.sdwebui.models import OPTIONS_PATH, Checkpoint, SdWebuiModels, stem
+from darkroom.runtimes.sdwebui.request import PATHS, asked_model, encode_body
+from darkroom.runtimes.sdwebui.response import decode_answer, read_generation, read_information
+from darkroom.tasks.task import TaskKind
+
+_FLAGS_PATH = "sdapi/v1/cmd-flags"
+
+
+@dataclass(frozen=True)
+class _Payload:
+    """`model` is the checkpoint that must make the picture; `switch` says that it must be loaded beforehand."""
+
+    path: str
+    body: bytes
+    model: Checkpoint | None
+    switch: bool
+
+
+@dataclass(frozen=True)
+class _Result:
+    prepared: Prepared
+    body: bytes
+
+
+class SdWebui(Runtime):
+    """SD Web UI behind the `Runtime` protocol; made by the entry point `sdwebui`."""
+
+    def __init__(self, context: RuntimeContext, timings: Timings | None = None) -> None:
+        self._timings = timings or Timings()
+        self._http = RuntimeHttp(context.http, parse_base_url(context.base_url))
+        self._door = Door(self._http, self._timings)
+        self._models = SdWebuiModels(self._http)
+        self._dynamic = context.dynamic_model
+        self._streak = FailureStreak()
+        self._sending = asyncio.Lock()
+        # Tasks in `run` whose request has not been sent, and those among them that were interrupted.
+        self._entering: set[str] = set()
+        self._called_off: set[str] = set()
+
+    @property
+    def kinds(self) -> frozenset[TaskKind]:
+        """Text-to-image, image-to-image and the two upscalings."""
+        return SDWEBUI_KINDS
+
+    @property
+    def queues(self) -> bool:
+        """The server lets a request wait until the one before it is done."""
+        return True
+
+    @property
+    def loaded_model(self) -> str | None:
+        """The checkpoint that is loaded, for a runtime that switches."""
+        return self._models.loaded if self._dynamic else None
+
+    @property
+    def fault(self) -> str | None:
+        """Set when tasks fail in a row: after a broken model file every request fails until the server restarts."""
+        return self._streak.fault
+
+    async def check_ready(self) -> None:
+        """The server answers, and has a model or was told not to load one at the start."""
+        try:
+            answer = await self._http.get(OPTIONS_PATH, timeout_seconds=QUICK_SECONDS)
+        except RuntimeUnavailable:
+            self._streak.reset()  # it is down, so what comes up again is a new one
+            self._door.lost_touch, self._models.loaded = True, None
+            raise
+        if answer.status != 200:
+            raise RuntimeUnavailable(str(failure_of(answer, OPTIONS_PATH)))
+        try:
+            options = decode_answer(answer.body)
+        except GenerationFailed as error:
+            raise RuntimeUnavailable(str(error)) from None
+        current = options.get("sd_model_checkpoint", "")
+        if current is None and not await self._loads_late():
+            raise RuntimeUnavailable("the runtime has not loaded its model yet")
+        if self._door.is_idle and isinstance(current, str | None):
+            self._models.note_loaded(current)
+
+    async def prepare(self, request: GenerationRequest) -> Prepared:
+        """Find the model, put pictures in the place of links, and write the body."""
+        asked = asked_model(request)
+        model = await self._models.find(asked.name, request.timeout_seconds) if asked else None
+        switch = self._dynamic and model is not None
+        payload = _Payload(PATHS[request.kind], encode_body(request, drop_override=switch), model, switch)
+        return Prepared(
+            # The files stand in the body by now: holding them twice would double the memory of a waiting task.
+            request=replace(request, files={}),
+            payload=payload,
+            size_bytes=len(payload.body),
+            model=model.name if model is not None and switch else None,
+        )
+
+    async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
+        """Post the body and wait for the bytes of the answer; nothing is decoded here."""
+        request, payload = prepared.request, prepared.payload
+        self._entering.add(request.task_id)
+        try:
+            async with self._sending:  # the order in which requests are sent is the order at the server's door
+                await self._make_way(payload, request.timeout_seconds)
+                if request.task_id in self._called_off:
+                    raise GenerationInterrupted("the generation was interrupted before it began")
+                job = self._door.send(request.task_id, payload.path, payload.body)
+        finally:
+            self._entering.discard(request.task_id)
+            self._called_off.discard(request.task_id)
+        try:
+            answer = await self._wait_for_answer(request, job, report)
+        except asyncio.CancelledError:
+            job.is_abandoned = True
+            raise
+        if job.is_interrupted:
+            raise GenerationInterrupted("the generation was interrupted")
+        if answer.status != 200:
+            failure = failure_of(answer, payload.path)
+            if isinstance(failure, GenerationFailed):
+                self._note_failure(request.task_id, failure)
+            raise failure
+        return _Result(prepared, answer.body)
+
+    async def collect(self, result: _Result) -> Generation:
+        """Decode the answer, and see that the right model made all the pictures that were asked for."""
+        document = decode_answer(result.body)
+        information = read_information(document)
+        wanted = result.prepared.payload.model
+        if wanted is not None and information is not None:
+            made_by = information.sd_model_name
+            if made_by is not None and made_by not in (stem(wanted.filename), wanted.model_name):
+                self._models.loaded = None
+                raise GenerationFailed(
+                    f"the runtime made the picture with the model {made_by!r}, though {wanted.name!r} was asked for"
+                )
+        generation = read_generation(document)
+        stamp = information.job_timestamp if information is not None else None
+        if stamp is not None and await self._door.was_interrupted_by_others(stamp):
+            raise GenerationInterrupted("somebody interrupted the generation, so its picture is not finished")
+        self._streak.reset()
+        return generation
+
+    async def progress(self) -> Progress | None:
+        """The server's own estimate, as soon as it is more than a guess."""
+        return await self._door.progress()
+
+    async def interrupt(self, prepared: Prepared) -> None:
+        """Stop this task. One that still waits at the server's door is stopped, in the background, when it begins."""
+        task_id = prepared.request.task_id
+        job = self._door.find(task_id)
+        if job is None:
+            if task_id in self._entering:
+                self._called_off.add(task_id)
+            return
+        job.is_interrupted = True
+        if job.has_its_turn:
+            await self._door.stop(job)
+        else:
+            job.stoppers.append(asyncio.create_task(self._door.stop_in_turn(job)))
+
+    async def close(self) -> None:
+        """Let go of requests that nobody waits for any more."""
+        await self._door.close()
+
+    async def _make_way(self, payload: _Payload, timeout_seconds: float) -> None:
+        """Stop what nobody waits for, and load the model."""
+        await self._door.stop_leftovers()
+        if payload.switch and payload.model is not None and self._models.loaded != payload.model.name:
+            await self._door.wait_for_all()
+            await self._models.switch_to(payload.model, timeout_seconds)
+
+    async def _wait_for_answer(self, request: GenerationRequest, job: Job, report: ProgressListener) -> Answer:
+        """The time limit counts from when the server turns to the request, so not while it waits at the door."""
+        await job.wait_for_turn()
+        watcher = asyncio.create_task(self._watch(report))
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                return await asyncio.shield(job.exchange)
+        except TimeoutError:
+            await self._door.stop(job)
+            failure = GenerationTimeout(
+                f"the runtime did not finish within {request.timeout_seconds:g} s and was interrupted"
+            )
+            if not job.exchange.done():  # it does not even react to an interrupt
+                self._note_failure(request.task_id, failure)
+                job.exchange.cancel()
+            raise failure from None
+        except RuntimeUnavailable:
+            self._models.loaded = None
+            raise
+        finally:
+            watcher.cancel()
+
+    async def _watch(self, report: ProgressListener) -> None:
+        while True:
+            await asyncio.sleep(self._timings.progress_interval)
+            with contextlib.suppress(RuntimeFailure):
+                progress = await self._door.progress()
+                if progress is not None:
+                    report(progress)
+
+    async def _loads_late(self) -> bool:
+        answer = await self._http.get(_FLAGS_PATH, timeout_seconds=QUICK_SECONDS)
+        return answer.status != 200 or bool(decode_answer(answer.body).get("skip_load_model_at_start"))
+
+    def _note_failure(self, task_id: str, failure: RuntimeFailure) -> None:
+        self._streak.record_failure(task_id, str(failure))
+        self._models.loaded = None

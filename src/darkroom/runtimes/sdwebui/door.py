@@ -1,0 +1,184 @@
+"""What an SD Web UI is doing for us: the request that runs, those that wait at its door, and how one is stopped.
+
+The server takes one request at a time and keeps the others waiting in order. It goes on with a request whose client is
+gone, and its interrupt hits whichever request runs. So each request is carried by an asyncio task that outlives whoever
+waits for it: that is how we know what the server is doing, and whom an interrupt would hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from darkroom.errors import GenerationFailed, RuntimeFailure, RuntimeUnavailable
+from darkroom.runtimes.http import Answer, RuntimeHttp
+from darkroom.runtimes.protocol import Progress
+from darkroom.runtimes.sdwebui.errors import failure_of
+
+QUICK_SECONDS = 5.0
+_PROGRESS_PATH = "sdapi/v1/progress"
+_INTERRUPT_PATH = "sdapi/v1/interrupt"
+_TIMESTAMP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How patient the adapter is, in seconds."""
+
+    progress_interval: float = 1.0
+    # Between two interrupts of one generation: one that arrives just before it begins is forgotten.
+    interrupt_interval: float = 0.5
+    interrupt_patience: float = 15.0
+
+
+@dataclass
+class Job:
+    """One request at the server. `previous` is the one in front of it, if that had not ended when this one was sent."""
+
+    exchange: asyncio.Task[Answer]
+    previous: asyncio.Task[Answer] | None
+    is_abandoned: bool = False
+    is_interrupted: bool = False
+    stoppers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def has_its_turn(self) -> bool:
+        """Whether nothing of ours is in front of it any more."""
+        return self.previous is None or self.previous.done()
+
+    async def wait_for_turn(self) -> None:
+        """Return when the server turns to it, as far as that can be known from here."""
+        if self.previous is not None:
+            await asyncio.wait({self.previous, self.exchange}, return_when=asyncio.FIRST_COMPLETED)
+
+
+class _ReportedState(msgspec.Struct, frozen=True):
+    job_count: int = 0
+    sampling_step: int = 0
+    interrupted: bool = False
+    job_timestamp: str | None = None
+
+
+class _ReportedProgress(msgspec.Struct, frozen=True):
+    progress: float = 0.0
+    eta_relative: float = 0.0
+    state: _ReportedState = msgspec.field(default_factory=_ReportedState)
+
+
+class Door:
+    """The server's door. `lost_touch` says that a connection broke, so that nothing is known for certain any more."""
+
+    def __init__(self, http: RuntimeHttp, timings: Timings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._http = http
+        self._timings = timings
+        self._clock = clock
+        self._interrupted_at = float("-inf")
+        self._jobs: dict[str, Job] = {}
+        # A request of this agent's predecessor may still run.
+        self.lost_touch = True
+
+    def find(self, task_id: str) -> Job | None:
+        """The request of that task, if it is at the server."""
+        return self._jobs.get(task_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of our requests is at the server."""
+        return not self._jobs
+
+    def send(self, task_id: str, path: str, body: bytes) -> Job:
+        """Post `body`; it takes its place behind what was sent before."""
+        waiting = [job.exchange for job in self._jobs.values()]
+        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None))
+        job = self._jobs[task_id] = Job(exchange, waiting[-1] if waiting else None)
+
+        def forget(exchange: asyncio.Task[Answer]) -> None:
+            if self._jobs.get(task_id) is job:
+                del self._jobs[task_id]
+            if exchange.cancelled() or exchange.exception() is not None:
+                self.lost_touch = True
+
+        exchange.add_done_callback(forget)
+        return job
+
+    async def progress(self) -> Progress | None:
+        """How far the running request has come, whoever sent it; None when the server is idle."""
+        reported = await self._read_progress()
+        if reported.state.job_count == 0:  # `interrupted` may still be true from the last request
+            return None
+        # Before the first step the server divides the time that has passed by a constant.
+        remaining = reported.eta_relative if reported.state.sampling_step > 0 else None
+        return Progress(min(1.0, max(0.0, reported.progress)), remaining)
+
+    async def was_interrupted_by_others(self, job_timestamp: str) -> bool:
+        """Whether somebody else interrupted the last request, if that is the one of `job_timestamp`.
+
+        A single picture that was interrupted is sent like a finished one, so the server's state is all there is to tell
+        by; it is gone when the next request begins. Its timestamps are in seconds: too coarse to look closely for a
+        while after an interrupt of ours.
+        """
+        if self._jobs or self._clock() - self._interrupted_at < _TIMESTAMP_SECONDS:
+            return False
+        try:
+            state = (await self._read_progress()).state
+        except RuntimeFailure:
+            return False
+        return state.interrupted and state.job_timestamp == job_timestamp and state.job_count == 0
+
+    async def _read_progress(self) -> _ReportedProgress:
+        answer = await self._http.get(_PROGRESS_PATH, timeout_seconds=QUICK_SECONDS, skip_current_image="true")
+        if answer.status != 200:
+            raise failure_of(answer, _PROGRESS_PATH)
+        try:
+            return msgspec.json.decode(answer.body, type=_ReportedProgress, strict=False)
+        except msgspec.DecodeError as error:
+            raise GenerationFailed(f"the runtime's progress cannot be read: {error}") from None
+
+    async def stop(self, job: Job) -> None:
+        """Interrupt until the request is answered, or patience ends. Only for a job that has its turn."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timings.interrupt_patience):
+                while not job.exchange.done():
+                    await self._interrupt()
+                    await asyncio.wait({job.exchange}, timeout=self._timings.interrupt_interval)
+
+    async def stop_in_turn(self, job: Job) -> None:
+        """Stop a job when the server turns to it."""
+        await job.wait_for_turn()
+        await self.stop(job)
+
+    async def stop_leftovers(self) -> None:
+        """See that nothing runs that nobody waits for: what comes next would queue behind it."""
+        for job in [job for job in self._jobs.values() if job.is_abandoned]:
+            await self.stop_in_turn(job)
+        if not self.lost_touch or self._jobs:
+            return
+        with contextlib.suppress(TimeoutError, RuntimeFailure):
+            async with asyncio.timeout(self._timings.interrupt_patience):
+                while await self.progress() is not None:
+                    await self._interrupt()
+                    await asyncio.sleep(self._timings.interrupt_interval)
+            self.lost_touch = False
+
+    async def wait_for_all(self) -> None:
+        """Return when the server has answered everything."""
+        exchanges = {job.exchange for job in self._jobs.values()}
+        if exchanges:
+            await asyncio.wait(exchanges)
+
+    async def close(self) -> None:
+        """Let go of requests that nobody waits for any more."""
+        tasks = [task for job in self._jobs.values() for task in (job.exchange, *job.stoppers)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _interrupt(self) -> None:
+        self._interrupted_at = self._clock()
+        with contextlib.suppress(RuntimeUnavailable):
+            await self._http.post(_INTERRUPT_PATH, b"", timeout_seconds=QUICK_SECONDS)

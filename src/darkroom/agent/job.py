@@ -60,3 +60,10 @@ class Job:
         if self.lease.message.group:
             fields["group"] = self.lease.message.group
         return fields
+
+
+def uncancel() -> None:
+    """Take back a cancellation that was meant for the work on a job, not for the coroutine that now cleans up."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

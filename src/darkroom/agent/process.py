@@ -11,12 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
-from darkroom.agent.agent import Agent, AgentParts
+from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake
+from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans

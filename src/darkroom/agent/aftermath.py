@@ -1,0 +1,83 @@
+"""What becomes of a message when work on it did not end with pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from darkroom.agent.clock import Clock
+from darkroom.agent.job import Job
+from darkroom.agent.lease import Lease
+from darkroom.agent.preparation import NotToBeRun
+from darkroom.agent.settlement import Settlement
+from darkroom.errors import DarkroomError, GenerationInterrupted, LeaseLost
+from darkroom.logs import log
+from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, StartOver, decide_on_failure
+from darkroom.tasks.task import Status
+
+
+class ShuttingDown(DarkroomError):
+    """The agent was told to stop; its work goes back to the queue."""
+
+    retryable = True
+
+
+class TooEarly(DarkroomError):
+    """The task waits here for a device that will not be free soon; another agent may begin it sooner."""
+
+    retryable = True
+
+
+class CancelledByUser(DarkroomError):
+    """A user asked for the task to be stopped."""
+
+
+class Aftermath:
+    """Ends work that was stopped, or that failed. `stopping` says that the agent was told to stop."""
+
+    def __init__(self, settlement: Settlement, clock: Clock, stopping: asyncio.Event) -> None:
+        self._settlement = settlement
+        self._clock = clock
+        self._stopping = stopping
+
+    async def after_stop(self, job: Job, reason: DarkroomError) -> None:
+        """End a job whose work was stopped from outside, for `reason`. Raises `AwsFailure`."""
+        if isinstance(reason, LeaseLost):
+            log(logging.WARNING, "task.lease_lost", str(reason), **job.log_fields)
+        elif isinstance(reason, CancelledByUser):
+            job.settling = True
+            await self._settlement.skip(job, NotToBeRun(Status.CANCELLED, str(reason)))
+        else:
+            log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
+            job.span.note(outcome="given_back")
+            await self.hand_back(job.lease)
+
+    async def after_failure(self, job: Job, error: DarkroomError) -> None:
+        """End a job whose work failed with `error`, or let another try begin. Raises `AwsFailure`."""
+        if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
+            await self.hand_back(job.lease)
+            return
+        job.span.fail(error.type)
+        if isinstance(error, LeaseLost):
+            log(logging.WARNING, "task.lease_lost", str(error), **job.log_fields)
+            return
+        outcome = decide_on_failure(error, job.tries, self._clock.chance())
+        job.settling = True
+        match outcome:
+            case GiveBack(delay_seconds=delay, reason=reason):
+                log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await job.lease.give_back(delay)
+            case StartOver(delay_seconds=delay, reason=reason):
+                log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await self.hand_back(job.lease, delay)
+            case FailForGood():
+                await self._settlement.fail(job, error)
+            case DeadLetter():
+                await self._settlement.dead_letter(job, error)
+
+    async def hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
+        """Give back a message for a reason that is not its task's: only its first receive may be used up by that."""
+        if lease.message.received > 1:
+            await lease.start_over(delay_seconds)
+        else:
+            await lease.give_back(delay_seconds)

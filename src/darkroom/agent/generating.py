@@ -1,0 +1,100 @@
+"""A job's turn on the device: from the moment when it may be sent to the runtime until the runtime has answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from darkroom.agent.deaths import tell_story
+from darkroom.agent.device import Device
+from darkroom.agent.job import Job, uncancel
+from darkroom.agent.pace import Pace
+from darkroom.agent.parts import AgentParts
+from darkroom.errors import AwsFailure, RuntimeFailure, RuntimeKilled, RuntimeUnavailable, RuntimeUnreachable
+from darkroom.logs import log
+from darkroom.policy.outcomes import MOST_RUNTIME_DEATHS
+from darkroom.runtimes.protocol import Prepared, Progress
+
+# How long the runtime may take to hear that it should stop.
+INTERRUPT_SECONDS = 5.0
+
+
+class Generating:
+    """Has the runtime do jobs, each in its turn. `stopping` says that the agent was told to stop."""
+
+    def __init__(self, parts: AgentParts, device: Device, pace: Pace, stopping: asyncio.Event) -> None:
+        self._parts = parts
+        self._device = device
+        self._pace = pace
+        self._stopping = stopping
+
+    async def run(self, job: Job, prepared: Prepared) -> object:
+        """Wait for the job's turn, and return what the runtime answers. Raises what the runtime's adapter raises."""
+        announcing: asyncio.Task[None] | None = None
+        try:
+            async with self._device.turn(job):
+                log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
+                announcing = asyncio.create_task(
+                    self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
+                )
+                with self._parts.spans.part("generate", **_facts(job, prepared)):
+                    return await self._run(job, prepared)
+        finally:
+            if announcing is not None:
+                await announcing  # "running" must be told and recorded before the end is, whatever the end
+
+    async def _run(self, job: Job, prepared: Prepared) -> object:
+        """Have the runtime do the job, which has its turn."""
+        try:
+            result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
+        except RuntimeUnavailable as error:
+            self._parts.health.runtime_went_away(str(error))
+            innocent = isinstance(error, RuntimeUnreachable)  # it was gone before it was sent this task
+            if self._device.is_running(job) and not innocent and not self._stopping.is_set():
+                await self._note_death(job, error)
+            raise
+        except asyncio.CancelledError:
+            await self._interrupt(job, prepared)
+            raise
+        finally:
+            self._pace.run_ended()
+        job.was_run = True
+        if self._device.is_running(job):
+            self._pace.observe_run(self._device.elapsed_seconds)
+        return result
+
+    async def _note_death(self, job: Job, error: RuntimeUnavailable) -> None:
+        """Remember that the runtime went away under this task.
+
+        Raises `RuntimeKilled` when that is no chance any more.
+        """
+        with contextlib.suppress(RuntimeFailure):
+            await self._parts.runtime.check_ready()
+            return  # the connection was cut; the runtime lives
+        try:
+            deaths = await self._parts.deaths.note(job, str(error))
+        except AwsFailure as failure:
+            log(logging.WARNING, "task.death_not_noted", str(failure), **job.log_fields)
+            return
+        log(logging.WARNING, "runtime.died", str(error), deaths=len(deaths), **job.log_fields)
+        if len(deaths) >= MOST_RUNTIME_DEATHS:
+            raise RuntimeKilled(tell_story(deaths)) from error
+
+    def _on_progress(self, job: Job, progress: Progress) -> None:
+        if self._device.is_running(job):
+            self._pace.progress_reported(self._device.elapsed_seconds, progress.remaining_seconds)
+
+    async def _interrupt(self, job: Job, prepared: Prepared) -> None:
+        """Stop the runtime, so that it does not go on for nobody. The task that waits here was cancelled already."""
+        uncancel()
+        try:
+            async with asyncio.timeout(INTERRUPT_SECONDS):
+                await self._parts.runtime.interrupt(prepared)
+        except (RuntimeFailure, TimeoutError) as error:
+            log(logging.WARNING, "runtime.interrupt_failed", str(error), **job.log_fields)
+
+
+def _facts(job: Job, prepared: Prepared) -> dict[str, str | int]:
+    facts: dict[str, str | int] = {"task_id": job.task.id, "kind": job.task.kind.value}
+    return facts if prepared.model is None else {**facts, "model": prepared.model}

@@ -1,0 +1,41 @@
+"""What an agent is composed of; `darkroom.agent.process` puts it together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from darkroom.agent.budget import MemoryBudget
+from darkroom.agent.clock import Clock
+from darkroom.agent.deaths import Deaths
+from darkroom.agent.health import Health
+from darkroom.agent.intake import Intake
+from darkroom.agent.preparation import Preparation
+from darkroom.agent.settlement import Settlement
+from darkroom.agent.spans import NoSpans, Spans
+from darkroom.agent.sweep import Sweep
+from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue
+from darkroom.policy.turn_order import MOST_OVERTAKES
+from darkroom.runtimes.protocol import Runtime
+
+
+@dataclass(frozen=True)
+class AgentParts:
+    """The parts of one agent, and how it is to work."""
+
+    queue: Queue
+    visibility_seconds: float
+    intake: Intake
+    preparation: Preparation
+    runtime: Runtime
+    settlement: Settlement
+    deaths: Deaths
+    health: Health
+    budget: MemoryBudget
+    clock: Clock = field(default_factory=Clock)
+    spans: Spans = field(default_factory=NoSpans)
+    sweep: Sweep | None = None
+    notify_when_running: bool = False
+    receive_wait_seconds: int = LONGEST_WAIT_SECONDS
+    model_window: int = 1
+    most_overtakes: int = MOST_OVERTAKES
+    trial_seconds: float = 120.0

@@ -1,0 +1,164 @@
+"""The queue agent's pipeline: the way of one message.
+
+    queue ──receive──► lease ──► intake ──► preparation ──► device ──► collect ──► settlement ──► acknowledged
+                         │                                     │                       │
+                         └── kept while any of this goes on    └── one at a time       └── stored, recorded, notified
+
+Every message has a coroutine of its own, `handle`, which walks this line from left to right. Only the device is
+narrow: while one job occupies it, the next one is fetched and prepared, and the last one's pictures are stored.
+
+How work ends is a value (`darkroom.policy.outcomes`): acknowledge, give back, fail for good, or dead-letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from darkroom.agent.aftermath import Aftermath, CancelledByUser
+from darkroom.agent.generating import Generating
+from darkroom.agent.intake import Unreadable
+from darkroom.agent.job import Job, uncancel
+from darkroom.agent.lease import Lease
+from darkroom.agent.pace import Pace
+from darkroom.agent.parts import AgentParts
+from darkroom.agent.preparation import AlreadyDone, NotToBeRun
+from darkroom.agent.spans import Span
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed
+from darkroom.logs import log, logger
+from darkroom.policy.outcomes import outage_seconds
+from darkroom.runtimes.protocol import Generation, StreamedBody
+
+
+class Pipeline:
+    """Walks messages to their ends. `jobs` are those on their way.
+
+    `has_arrived` is called when a message gets ready no longer: it waits for the device, or has come to an end;
+    `start` runs a coroutine beside the others, until the agent's end.
+    """
+
+    def __init__(
+        self,
+        parts: AgentParts,
+        generating: Generating,
+        aftermath: Aftermath,
+        pace: Pace,
+        stopping: asyncio.Event,
+        *,
+        has_arrived: Callable[[Lease], None],
+        start: Callable[[Coroutine[Any, Any, None], str], None],
+    ) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._generating = generating
+        self._aftermath = aftermath
+        self._pace = pace
+        self._stopping = stopping
+        self._has_arrived = has_arrived
+        self._start = start
+        self.jobs: set[Job] = set()
+
+    async def handle(self, lease: Lease, received_at: float) -> None:
+        """Walk one message from its receipt to its end, within a span of its own."""
+        with self._parts.spans.task(lease.message) as span:
+            await self._walk(lease, received_at, span)
+
+    async def _walk(self, lease: Lease, received_at: float, span: Span) -> None:
+        try:
+            job = await self._read(lease, span)
+            if job is None:
+                return
+            job.span = span
+            span.note(task_id=job.task.id, kind=job.task.kind.value, submission_id=job.delivery.submission_id)
+            if self._stopping.is_set():
+                await self._aftermath.hand_back(lease)
+                return
+            job.activity = asyncio.current_task()
+            self.jobs.add(job)
+            lease.keep(on_lost=job.stop, on_beat=lambda: self._on_beat(job))
+            try:
+                await self._develop(job, received_at)
+            except asyncio.CancelledError:
+                if job.stop_reason is None:
+                    raise
+                uncancel()
+                await self._aftermath.after_stop(job, job.stop_reason)
+            except DarkroomError as error:
+                await self._aftermath.after_failure(job, error)
+            except Exception as error:
+                logger.exception("a fault in Darkroom or in the runtime's adapter")
+                await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
+            finally:
+                self.jobs.discard(job)
+                self._parts.health.runtime_has_fault(self._parts.runtime.fault)
+        except AwsFailure as error:
+            # Not even the end could be told. The message comes back when its visibility runs out, if not before.
+            span.fail(error.type)
+            log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
+            if isinstance(error, AwsUnavailable):
+                await self._aftermath.hand_back(lease, outage_seconds(lease.message.received, self._clock.chance()))
+        finally:
+            self._has_arrived(lease)
+            lease.drop()
+
+    async def _read(self, lease: Lease, span: Span) -> Job | None:
+        """Read the message; settle one that cannot be read or was tried too often."""
+        tries = self._parts.intake.tries(lease.message)
+        try:
+            found = await self._parts.intake.read(lease)
+        except AwsFailure as error:
+            log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
+            span.fail(error.type)
+            await self._aftermath.hand_back(lease, outage_seconds(tries.received, self._clock.chance()))
+            return None
+        if isinstance(found, Unreadable):
+            span.fail(found.error.type)
+            await self._parts.settlement.bury_unreadable(lease, found)
+            return None
+        return found
+
+    async def _develop(self, job: Job, received_at: float) -> None:
+        parts = self._parts
+        if job.tries.are_used_up:
+            job.settling = True
+            tries = job.tries.received - 1
+            await parts.settlement.dead_letter(job, GenerationFailed(f"none of {tries} tries came to an end"))
+            return
+        with parts.spans.part("inputs"):
+            ready = await parts.preparation.prepare(job)
+        if isinstance(ready, AlreadyDone):
+            job.settling = True
+            await parts.settlement.repeat(job, ready.notification)
+            return
+        if isinstance(ready, NotToBeRun):
+            job.settling = True
+            await parts.settlement.skip(job, ready)
+            return
+        job.prepared = ready
+        self._pace.observe_preparing(self._clock.monotonic() - received_at)
+        with parts.budget.holding(ready.size_bytes):
+            self._has_arrived(job.lease)
+            result = await self._generating.run(job, ready)
+        with parts.spans.part("collect"):
+            generation = await parts.runtime.collect(result)
+        del result
+        for warning in generation.warnings:
+            log(logging.WARNING, "task.warning", warning, **job.log_fields)
+        with parts.budget.holding(_size(generation)):
+            job.settling = True
+            await parts.settlement.complete(job, generation)
+
+    def _on_beat(self, job: Job) -> None:
+        """See, with every extension of the lease, whether the user has cancelled the task."""
+        self._start(self._stop_if_cancelled(job), f"cancelled? {job.task.id}")
+
+    async def _stop_if_cancelled(self, job: Job) -> None:
+        if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:
+            job.stop(CancelledByUser("cancelled while it ran"))
+
+
+def _size(generation: Generation) -> int:
+    bodies: Iterable[bytes | StreamedBody] = (output.body for output in generation.outputs)
+    return sum(len(body.head) if isinstance(body, StreamedBody) else len(body) for body in bodies)

@@ -24,13 +24,14 @@ from darkroom.errors import (
     RuntimeUnavailable,
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui.history import failure_of_record
 from darkroom.runtimes.comfyui.results import FinishedJob, Results
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
 from darkroom.runtimes.comfyui.watch import PromptWatch
-from darkroom.runtimes.comfyui.workflow import Workflow, read_workflow, salted, with_uploads
+from darkroom.runtimes.comfyui.workflow import read_workflow, salted, with_uploads
 from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.http import RuntimeHttp
 from darkroom.runtimes.protocol import (

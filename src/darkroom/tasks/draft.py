@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from darkroom.errors import Fault
+from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
+from darkroom.tasks.json_text import BadJson, read_json
 from darkroom.tasks.task import JsonObject, TaskKind
 
 T = TypeVar("T")
@@ -42,12 +44,12 @@ class FieldReader:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
-    def document(self, body: bytes | str, what: str) -> JsonObject:
+    def document(self, body: bytes | str, what: str, bounds: JsonBounds = REQUEST_BOUNDS) -> JsonObject:
         """Parse `body` as a JSON object; on a fault return an empty one."""
         try:
-            decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.faults.append(Fault("", f"{what} is not valid JSON: {error}"))
+            decoded = read_json(body, bounds)
+        except BadJson as error:
+            self.faults.append(Fault("", f"{what} {error}"))
             return {}
         if not isinstance(decoded, dict):
             self.faults.append(Fault("", f"{what} must be a JSON object"))

@@ -47,19 +47,21 @@ async def test_an_agent_whose_task_is_overdue_does_nothing_but_wait(plane: Plane
         looks += 1
         return time.monotonic()
 
-    async with SilentSdWebui(plain_bytes=1500) as runtime:
-        async with working(settings_for(plane, runtime.url, sweep_seconds=None), Clock(monotonic=monotonic)):
-            for number in range(3):
-                await submit(plane, task_for(plane, f"quick-{number}"))
-            await notified(plane, 3)
-            runtime.latency_seconds = 9.0
-            await submit(plane, task_for(plane, "silent"))
-            await until(lambda: len(runtime.requests) == 4)
-            await asyncio.sleep(5.0)  # by now it is overdue: the stretch that is looked at begins
-            before, began = looks, time.monotonic()
-            await asyncio.sleep(2.5)
-            per_second = (looks - before) / (time.monotonic() - began)
-            await notified(plane)
+    async with (
+        SilentSdWebui(plain_bytes=1500) as runtime,
+        working(settings_for(plane, runtime.url, sweep_seconds=None), Clock(monotonic=monotonic)),
+    ):
+        for number in range(3):
+            await submit(plane, task_for(plane, f"quick-{number}"))
+        await notified(plane, 3)
+        runtime.latency_seconds = 9.0
+        await submit(plane, task_for(plane, "silent"))
+        await until(lambda: len(runtime.requests) == 4)
+        await asyncio.sleep(5.0)  # by now it is overdue: the stretch that is looked at begins
+        before, began = looks, time.monotonic()
+        await asyncio.sleep(2.5)
+        per_second = (looks - before) / (time.monotonic() - began)
+        await notified(plane)
     # A turn of the main loop looks at the clock a few times; the lease and the runtime's progress do now and then.
     assert per_second < 20
 

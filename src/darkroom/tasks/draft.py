@@ -13,6 +13,8 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.hints import did_you_mean
+from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
+from darkroom.tasks.json_text import BadJson, read_json
 from darkroom.tasks.task import JsonObject, TaskKind
 
 T = TypeVar("T")
@@ -55,12 +57,12 @@ class FieldReader:
                 reason = f"is no field that is known here, and is ignored{did_you_mean(name, known)}"
                 self.warnings.append(Fault(f"{at}{name}", reason))
 
-    def document(self, body: bytes | str, what: str) -> JsonObject:
+    def document(self, body: bytes | str, what: str, bounds: JsonBounds = REQUEST_BOUNDS) -> JsonObject:
         """Parse `body` as a JSON object; on a fault return an empty one."""
         try:
-            decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.faults.append(Fault("", f"{what} is not valid JSON: {error}"))
+            decoded = read_json(body, bounds)
+        except BadJson as error:
+            self.faults.append(Fault("", f"{what} {error}"))
             return {}
         if not isinstance(decoded, dict):
             self.faults.append(Fault("", f"{what} must be a JSON object"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,10 @@ _NEEDS_RESTART = (SdWebuiFault.CRASH, SdWebuiFault.DEAF, SdWebuiFault.DEVICE_LOS
 
 
 class UnreliableRuntime:
-    """One fake SD Web UI. `keep` restarts it some time after a fault that nothing else can heal."""
+    """One fake SD Web UI; `keep` restarts it some time after a fault that nothing else can heal.
+
+    `begun` gets the time at which the last generation with a seed began, in seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,7 @@ class UnreliableRuntime:
         is_calm: Callable[[], bool],
         counts: Counter[str],
         struck: set[object],
+        begun: dict[int, float],
     ) -> None:
         self._chance = plan.stream(f"restarts {number}")
         self._counts = counts
@@ -33,6 +38,7 @@ class UnreliableRuntime:
         draw = runtime_faults(plan, number, is_calm, struck)
 
         def fault_for(body: dict[str, Any]) -> SdWebuiFault | None:
+            begun[body.get("seed", -1)] = time.time()
             fault = draw(body)
             if fault is not None:
                 counts[fault.value] += 1

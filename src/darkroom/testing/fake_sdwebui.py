@@ -88,7 +88,9 @@ class FakeSdWebui(LoopbackServer):
         self.configured = {"sd_model_checkpoint"}
         self.job = Job()
         # Encoded once, so that a load test measures its subject and not this server.
-        self._plain = base64.b64encode(pictures.plain(plain_bytes)).decode() if plain_bytes is not None else None
+        self._plain = (
+            base64.b64encode(pictures.plain_to_mark(plain_bytes)).decode() if plain_bytes is not None else None
+        )
         self._device = asyncio.Lock()
         self._interrupted = asyncio.Event()
         self._started_at = time.monotonic()
@@ -165,7 +167,7 @@ class FakeSdWebui(LoopbackServer):
             made, stamp = seeds[: max(1, done) * per_round], self.job.timestamp
             model = self.checkpoints.current
             if self._plain is not None:
-                images = [self._plain] * len(made)
+                images = [self._plain + base64.b64encode(pictures.mark(seed)).decode() for seed in made]
             else:
                 images = await asyncio.to_thread(self._paint, body, made, initial, model)
             await restore()

@@ -86,6 +86,7 @@ class Preparation:
             await asyncio.gather(links, return_exceptions=True)
         request = GenerationRequest(
             task_id=job.task.id,
+            submission_id=job.delivery.submission_id,
             kind=job.task.kind,
             content=job.task.content,
             files=files,

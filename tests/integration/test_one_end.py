@@ -18,7 +18,6 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
 from tests.integration.conftest import Plane, make_plane
 from tests.integration.test_agent import (
-    DEADLINE_SECONDS,
     keys,
     notified,
     settings_for,

@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from darkroom.errors import AwsFailure, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import MediaType, recognise
 from darkroom.runtimes.protocol import InputFile
@@ -67,7 +67,7 @@ class LinkFetcher:
     async def fetch_all(self, urls: Iterable[str]) -> Mapping[str, InputFile]:
         """What each of `urls` leads to; all at once, and the first that fails ends it.
 
-        Raises `LinkRefused` or `LinkUnreachable`.
+        Raises `LinkRefused` or `LinkUnreachable`, and `AwsUnavailable` while S3 is away, which is no link's fault.
         """
         unique = list(dict.fromkeys(urls))
         if len(unique) > MAXIMUM_LINKS:
@@ -81,7 +81,7 @@ class LinkFetcher:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def fetch(self, url: str) -> InputFile:
-        """What `url` leads to. Raises `LinkRefused` or `LinkUnreachable`."""
+        """What `url` leads to. Raises `LinkRefused`, `LinkUnreachable` or `AwsUnavailable`."""
         link = parse_link(url)
         limit = self._settings.timeout_seconds
         try:
@@ -104,8 +104,10 @@ class LinkFetcher:
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
             data = await self._read_s3(link.bucket, link.key, self._settings.maximum_bytes)
-        except AwsFailure as error:
-            raise (LinkUnreachable if error.retryable else LinkRefused)(link.url, str(error)) from None
+        except (AwsDenied, AwsRefused) as error:
+            raise LinkRefused(link.url, str(error)) from None
+        except AwsUnexplained as error:
+            raise LinkUnreachable(link.url, str(error)) from None
         if len(data) > self._settings.maximum_bytes:
             raise self._too_large(link.url)
         return data

@@ -125,7 +125,7 @@ class Agent:
     def _receive(self, message: ReceivedMessage) -> None:
         received_at = self._clock.monotonic()
         lease = self._lease(message)
-        self._fetching.arriving.add(lease)
+        self._fetching.arrives(lease)
         self._start(self._pipeline.handle(lease, received_at), f"message {message.message_id}")
 
     def _start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
@@ -144,5 +144,5 @@ class Agent:
 
     def _has_arrived(self, lease: Lease) -> None:
         """Count the message no longer as one that gets ready: it waits for the device, or has come to an end."""
-        self._fetching.arriving.discard(lease)
+        self._fetching.has_arrived(lease)
         self._device.changed.set()

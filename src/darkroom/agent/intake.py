@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsRefused, InvalidRequest, UnreadableMessage
+from darkroom.errors import AwsRefused, AwsUnavailable, InvalidRequest, UnreadableMessage
 from darkroom.policy.admission import Refused, readmit
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
@@ -19,6 +20,8 @@ from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, fir
 
 # SQS itself takes 1 MiB; only an offloaded payload can be larger, and the API lets 6 MB in.
 MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
+# The message is not extended before it was read: its payload must come before its visibility runs out.
+_PAYLOAD_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,9 @@ class Intake:
             allowed = f"s3://{self._bucket.name}/{RESERVED_PREFIX}"
             raise UnreadableMessage(f"the message's payload lies at {where}; only payloads below {allowed} are read")
         try:
-            return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+            async with asyncio.timeout(_PAYLOAD_SECONDS):
+                return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+        except TimeoutError:
+            raise AwsUnavailable(f"the message's payload did not come within {_PAYLOAD_SECONDS:g} s") from None
         except AwsRefused as error:
             raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error

@@ -77,14 +77,14 @@ class DarkroomStack(Stack):
     def _cluster(self, tasks: TaskPlaneResources, log_retention: logs.RetentionDays) -> None:
         config, options = self._config, self._options
         network = Network(self, "Network", config.network, log_retention)
-        cluster = Cluster(self, "Eks", config, network.vpc)
+        cluster = Cluster(self, "Eks", config, network.vpc, self._facts)
         mirrors = config.mirrors
         karpenter = Karpenter(
             self,
             "Karpenter",
             cluster,
             mirrors.karpenter_chart or KARPENTER_REPOSITORY,
-            self._facts.dns_suffix,
+            self._facts,
             mirrors.image_registry,
         )
         add_ons = AddOns(

@@ -75,17 +75,20 @@ class Network(ConfigModel):
         default="10.0.0.0/16", description="addresses of the new VPC; a /16 holds three public and three private /19"
     )
     nat_gateways: Annotated[int, Field(ge=1, le=3)] = Field(
-        default=3, description="3 as in the guide, one for each zone; 1 costs a third and depends on one zone"
+        default=3, description="3 as in the guide, at most one for each zone; 1 costs a third and depends on one zone"
     )
     availability_zones: list[AvailabilityZone] | None = Field(
-        default=None, min_length=3, max_length=3, description="three zones of the region; not set: its first three"
+        default=None,
+        min_length=2,
+        max_length=3,
+        description="two or three zones of the region; not set: chosen among those that EKS takes and that have GPUs",
     )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
         default=None,
         description="use this VPC instead of making one; privateSubnetIds and availabilityZones go with it",
     )
     private_subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]] | None = Field(
-        default=None, min_length=3, max_length=3, description="its private subnets, one in each of availabilityZones"
+        default=None, min_length=2, max_length=3, description="its private subnets, one in each of availabilityZones"
     )
 
 

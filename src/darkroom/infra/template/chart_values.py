@@ -9,6 +9,7 @@ from typing import Any
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.infra.image_names import image_parts
+from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.versions import TRACE_COLLECTOR, darkroom_version
 from darkroom.policy.catalogue import DIFFUSERS
 
@@ -68,7 +69,7 @@ def runtime_values(
     }
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
-    proposed = {} if runtime.node_pool else _proposed_nodes(bottlerocket_version)
+    proposed = {} if runtime.node_pool else _proposed_nodes(region, bottlerocket_version)
     if config.mirrors.image_registry:
         proposed = merge(proposed, _images(config.mirrors.image_registry, runtime))
     return merge(proposed, runtime.extra_values, deployment)
@@ -89,7 +90,7 @@ def node_pool_values(
         "runtime": {"enabled": False},
         "fastStart": config.fast_start_of(pool),
     }
-    return merge(_proposed_nodes(bottlerocket_version), {"karpenter": pool.chart_values()}, deployment)
+    return merge(_proposed_nodes(region, bottlerocket_version), {"karpenter": pool.chart_values()}, deployment)
 
 
 def _nodes(config: DarkroomConfig, runtime: RuntimeConfig, node_role_name: str) -> dict[str, Any]:
@@ -108,9 +109,13 @@ def _own_nodes(config: DarkroomConfig, node_role_name: str) -> dict[str, Any]:
     return {"nodeTemplate": template}
 
 
-def _proposed_nodes(bottlerocket_version: str | None) -> dict[str, Any]:
-    """What holds for nodes where the user says nothing else."""
-    return {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}} if bottlerocket_version else {}
+def _proposed_nodes(region: str, bottlerocket_version: str | None) -> dict[str, Any]:
+    """What holds for nodes where the user says nothing else: what preflight judges is what is deployed."""
+    types = list(partition_facts(region).default_gpu_instance_types)
+    proposed: dict[str, Any] = {"provisioner": {"instanceType": types}}
+    if bottlerocket_version:
+        proposed["nodeTemplate"] = {"amiVersion": bottlerocket_version}
+    return {"karpenter": proposed}
 
 
 def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:

@@ -24,7 +24,9 @@ def v2(content: Any = None, **metadata: Any) -> bytes:
     merged = {"id": "t", "runtime": "sdruntime", "tasktype": "text-to-image", "prefix": "output", "context": ""}
     merged |= metadata
     kept = {name: value for name, value in merged.items() if value is not ...}
-    return json.dumps({"task": {"metadata": kept, "content": {} if content is None else content}}).encode()
+    return json.dumps(
+        {"task": {"metadata": kept, "content": {"prompt": "A dog"} if content is None else content}}
+    ).encode()
 
 
 def admitted(draft: Any) -> Admitted:
@@ -45,7 +47,7 @@ def faults(draft: Any, catalogue: Catalogue = CATALOGUE) -> dict[str, str]:
         ("test-t2i", "sdruntime", "text-to-image", {"alwayson_scripts": {}, "prompt": "A dog", "steps": 16}),
         ("test-i2i", "sdruntime", "image-to-image", {"alwayson_scripts": {}, "init_images": [CAT]}),
         ("test-extra", "sdruntime", "extra-single-image", {"upscaler_1": "R-ESRGAN 4x+", "image": CAT}),
-        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "KSampler"}}),
+        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "SaveImage"}}),
     ],
 )
 def test_the_guides_v1alpha2_samples_become_tasks(task_id: str, runtime: str, kind: str, content: Any) -> None:

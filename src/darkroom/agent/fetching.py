@@ -26,6 +26,10 @@ from darkroom.policy.outcomes import backoff_seconds
 
 _DEPTH_SECONDS = 2.0
 _MOST_AT_ONCE = 10  # SQS
+# How often to look again at what nobody announces: a task that is overdue may yet tell how far it is.
+_LOOK_SECONDS = 1.0
+# An empty answer that comes sooner than this was no long poll: the next one is not asked for at once.
+_SHORTEST_POLL_SECONDS = 0.25
 
 
 class Fetching:
@@ -85,8 +89,15 @@ class Fetching:
                 return await self._receive(missing)
             await self._first_of(self._device.changed, timeout=pause)
         else:
-            await self._first_of(self._device.changed, timeout=self._pace.seconds_until_overdue(elapsed))
+            await self._first_of(self._device.changed, timeout=self._seconds_until_next_look(elapsed))
         return []
+
+    def _seconds_until_next_look(self, elapsed: float) -> float | None:
+        """How long nothing needs to be decided anew, unless something changes; None: for as long as that takes."""
+        if self._device.is_idle:
+            return None
+        until_overdue = self._pace.seconds_until_overdue(elapsed)
+        return _LOOK_SECONDS if until_overdue is None or until_overdue <= 0 else until_overdue
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not beyond the agent's being told to stop."""
@@ -117,16 +128,19 @@ class Fetching:
 
     async def _return_what_is_too_early(self) -> None:
         waiting = self._device.waiting
+        # A message that is given back has used up a receive, so one that has few left stays.
         if self._model_window > 1 and self._depth == 0:
-            surplus = [job for job in waiting[self._pace.wanted_waiting :] if job.tries.received == 1]
+            surplus = [
+                job for job in waiting[self._pace.wanted_waiting :] if job.tries.received == 1 and not job.tries.is_last
+            ]
             if surplus:
                 self._depth_known_until = 0.0  # look at once who takes them
         elif self._pace.is_overdue(self._device.elapsed_seconds) and not self._may_choose:
-            surplus = waiting
+            surplus = [job for job in waiting if not job.tries.is_last]
         else:
             return
-        # A message that is given back has used up a receive, so one that has few left stays.
-        await self._give_back([job for job in surplus if not job.tries.is_last])
+        if surplus:
+            await self._give_back(surplus)
 
     async def _receive(self, missing: int) -> list[ReceivedMessage]:
         """Ask for messages. A poll is never cut off.
@@ -143,8 +157,11 @@ class Fetching:
             await self.pause(pause)
             return []
         self._health.aws_is_fine()
+        seconds = self._clock.monotonic() - asked_at
+        if not messages and seconds < _SHORTEST_POLL_SECONDS:
+            await self.pause(_SHORTEST_POLL_SECONDS - seconds)
         if messages and messages[0].sent_at < asked_on:  # otherwise the answer waited for the message
-            self._pace.observe_asking(self._clock.monotonic() - asked_at)
+            self._pace.observe_asking(seconds)
         return messages
 
     async def _first_of(self, event: asyncio.Event, timeout: float | None = None) -> None:

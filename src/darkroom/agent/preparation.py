@@ -83,6 +83,7 @@ class Preparation:
         files = await self._links.fetch_all(find_links(job.task.content))
         request = GenerationRequest(
             task_id=job.task.id,
+            submission_id=job.delivery.submission_id,
             kind=job.task.kind,
             content=job.task.content,
             files=files,

@@ -13,6 +13,7 @@ from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, Instan
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
+from darkroom.policy.sdwebui_fields import ContentLimits
 from darkroom.tasks.task import TaskKind
 
 # What Amazon CloudWatch Logs can keep, in days.
@@ -118,6 +119,27 @@ class Mirrors(ConfigModel):
     )
 
 
+class RequestLimits(ConfigModel):
+    """How much one request may ask of a runtime; more is refused at the front door."""
+
+    max_steps: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=ContentLimits().max_steps, description="sampling steps that a request may ask for"
+    )
+    max_side: Annotated[int, Field(ge=64, le=16_384)] = Field(
+        default=ContentLimits().max_side, description="pixels that a picture's side may have before it is enlarged"
+    )
+    max_batch_size: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=ContentLimits().max_batch_size, description="pictures at once (batch_size)"
+    )
+    max_rounds: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=ContentLimits().max_rounds, description="rounds of pictures (n_iter)"
+    )
+
+    def content_limits(self) -> ContentLimits:
+        """The same, as the front door knows them."""
+        return ContentLimits(**self.model_dump())
+
+
 class RuntimeConfig(ConfigModel):
     """One Stable Diffusion runtime: its queue, its pods and its nodes."""
 
@@ -138,6 +160,7 @@ class RuntimeConfig(ConfigModel):
     node_pool: ReleaseName | None = Field(
         default=None, description="run on the nodes of this pool of nodePools; not set: on nodes of its own"
     )
+    limits: RequestLimits = RequestLimits()
     chart_repository: Annotated[str, Field(pattern=r"^((oci|https?)://.+)?$")] | None = Field(
         default=None, description="where a Helm chart of your own lies; Darkroom's chart travels with the deployment"
     )
@@ -191,6 +214,7 @@ class RuntimeConfig(ConfigModel):
             model=None if self.adapter == "comfyui" else self.model_filename,
             dynamic=self.dynamic_model,
             kinds=SDWEBUI_KINDS if self.type == DIFFUSERS else frozenset(self.task_types),
+            limits=self.limits.content_limits(),
         )
 
 

@@ -11,8 +11,6 @@ import asyncio
 import contextvars
 import ipaddress
 import socket
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -46,7 +44,9 @@ _refusals: contextvars.ContextVar[list[str]] = contextvars.ContextVar("_refusals
 class LinkFetcher:
     """Turns links into files. `close` gives back its connections.
 
-    `judge` says why an address may not be connected to, or None; `resolver` and `clock` are for tests.
+    Nothing is kept from one task to the next: a link is what it leads to now.
+
+    `judge` says why an address may not be connected to, or None; `resolver` is for tests.
     """
 
     def __init__(
@@ -54,17 +54,13 @@ class LinkFetcher:
         settings: LinkSettings,
         read_s3: ReadS3,
         *,
-        cache_bytes: int = 32 * 1024 * 1024,
-        cache_seconds: float = 300.0,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._read_s3 = read_s3
         self._judge = judge
         self._resolver = resolver
-        self._cache = _Cache(cache_bytes, cache_seconds, clock)
         self._slots = asyncio.Semaphore(_PARALLEL)
         self._session: aiohttp.ClientSession | None = None
 
@@ -87,9 +83,6 @@ class LinkFetcher:
     async def fetch(self, url: str) -> InputFile:
         """What `url` leads to. Raises `LinkRefused` or `LinkUnreachable`."""
         link = parse_link(url)
-        cached = self._cache.get(url)
-        if cached is not None:
-            return cached
         limit = self._settings.timeout_seconds
         try:
             async with self._slots, asyncio.timeout(limit):
@@ -97,9 +90,7 @@ class LinkFetcher:
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
         media_type = _require_picture(url, data)
-        file = InputFile(url, data, media_type.content_type, media_type.extension)
-        self._cache.put(file)
-        return file
+        return InputFile(url, data, media_type.content_type, media_type.extension)
 
     async def close(self) -> None:
         """Give back connections."""
@@ -200,41 +191,6 @@ class LinkFetcher:
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made
-
-
-class _Cache:
-    """The most recently used files, bounded by their bytes and their age."""
-
-    def __init__(self, maximum_bytes: int, maximum_age: float, clock: Callable[[], float]) -> None:
-        self._maximum_bytes = maximum_bytes
-        self._maximum_age = maximum_age
-        self._clock = clock
-        self._entries: OrderedDict[str, tuple[float, InputFile]] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, url: str) -> InputFile | None:
-        entry = self._entries.get(url)
-        if entry is None:
-            return None
-        if self._clock() - entry[0] > self._maximum_age:
-            self._drop(url)
-            return None
-        self._entries.move_to_end(url)
-        return entry[1]
-
-    def put(self, file: InputFile) -> None:
-        self._drop(file.url)
-        if len(file.data) > self._maximum_bytes // 2:  # one large file would drive out everything else
-            return
-        self._entries[file.url] = (self._clock(), file)
-        self._bytes += len(file.data)
-        while self._bytes > self._maximum_bytes:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, url: str) -> None:
-        entry = self._entries.pop(url, None)
-        if entry is not None:
-            self._bytes -= len(entry[1].data)
 
 
 def _require_picture(url: str, data: bytes, announced: str = "") -> MediaType:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import msgspec
 
+from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
 from darkroom.tasks.task import JsonObject, TaskKind
 
@@ -26,16 +27,18 @@ _PATHS = {
     "kind": "alwayson_scripts.task",
     "prefix": "alwayson_scripts.save_dir",
     "checkpoint": "alwayson_scripts.sd_model_checkpoint",
+    "content": "",
 }
 _ROUTING_KEYS = ("task", "id_task", "uid", "save_dir", "image_link", "override_settings")
 
 
-class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller is told at once."""
+class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the caller is told at once; `warnings` are as in v1alpha2."""
 
     id_task: str
     sd_model_checkpoint: str
     output_location: str
+    warnings: tuple[Fault, ...] = ()
 
 
 def decode_request(body: bytes | str) -> Draft:
@@ -48,8 +51,10 @@ def decode_request(body: bytes | str) -> Draft:
     reader.optional(scripts, "image_link", "alwayson_scripts.image_link", str)
     reader.optional(scripts, "override_settings", "alwayson_scripts.override_settings", dict)
     prefix = reader.optional(scripts, "save_dir", _PATHS["prefix"], str)
+    # The guide's own place for the picture of image-to-image.
+    picture = {} if "init_images" in document else {"content.init_images": "alwayson_scripts.image_link"}
     return Draft(
-        paths=_PATHS,
+        paths={**_PATHS, **picture},
         id=reader.required(scripts, "id_task", _PATHS["id"], str),
         kind=reader.required(scripts, "task", _PATHS["kind"], TaskKind),
         checkpoint=reader.required(scripts, "sd_model_checkpoint", _PATHS["checkpoint"], str),

@@ -50,20 +50,37 @@ def run_agent(environment: Mapping[str, str]) -> None:
 
 
 async def _run(settings: AgentSettings) -> None:
+    # Before anything else: a container's first process ignores signals that it has no handler for.
+    told, opened = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    log(logging.INFO, "agent.starting", "opens what it works with")
+    working = asyncio.create_task(_work(settings, told, opened))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if not (opened.is_set() or working.done()):
+        working.cancel()  # nothing has been received yet
+        await asyncio.gather(working, return_exceptions=True)
+    else:
+        await working
+    log(logging.INFO, "agent.stopped", "nothing is held any more")
+
+
+async def _work(settings: AgentSettings, told: asyncio.Event, opened: asyncio.Event) -> None:
+    """Open an agent, say so by `opened`, and have it work until `told`."""
     health = Health()
     async with open_agent(settings, health) as agent, _health_server(settings, health):
-        loop = asyncio.get_running_loop()
-        told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
+        opened.set()
         working = asyncio.create_task(agent.run())
         telling = asyncio.create_task(told.wait())
         await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
         if working.done():
             await working  # it only ends by itself through a fault
         await agent.stop(settings.grace_period_seconds)
         await working
-        log(logging.INFO, "agent.stopped", "nothing is held any more")
 
 
 @asynccontextmanager
@@ -172,9 +189,7 @@ async def _read_attributes(queue: Queue, clock: Clock) -> QueueAttributes:
         return QueueAttributes(visibility_timeout_seconds=_DEFAULT_VISIBILITY_SECONDS, visible=0, in_flight=0)
 
 
-async def _dead_letters(
-    aws: Aws, settings: AgentSettings, attributes: QueueAttributes, clock: Clock
-) -> Queue | None:
+async def _dead_letters(aws: Aws, settings: AgentSettings, attributes: QueueAttributes, clock: Clock) -> Queue | None:
     if settings.dead_letter_queue_url:
         return aws.queue(settings.dead_letter_queue_url)
     arn = attributes.dead_letter_arn

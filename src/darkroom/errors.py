@@ -22,7 +22,7 @@ DarkroomError
 │   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
 │   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service or of credentials
-│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or the bucket, topic, queue or table is missing
+│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or the bucket, topic or queue is missing
 │   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
 │   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now

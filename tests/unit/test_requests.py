@@ -210,14 +210,14 @@ def test_a_message_for_another_type_of_runtime_is_refused() -> None:
 
 
 def test_the_guides_older_singular_is_a_task_type_too() -> None:
-    task = admitted(v1alpha2.decode_request(v2(tasktype="extra-batch-image"))).task
+    content = {"imageList": [{"data": CAT, "name": "cat.png"}]}
+    task = admitted(v1alpha2.decode_request(v2(content, tasktype="extra-batch-image"))).task
     assert task.kind is TaskKind.EXTRA_BATCH_IMAGES
     assert '"tasktype":"extra-batch-images"' in encode_message(task)
     text = json.dumps(json.loads(v2(tasktype="extra-batch-image"))["task"])
     assert decode_message(text).kind is TaskKind.EXTRA_BATCH_IMAGES
-    assert admitted(v1alpha1.decode_request(v1(task="extra-batch-image", sd_model_checkpoint="x"))).task.kind is (
-        TaskKind.EXTRA_BATCH_IMAGES
-    )
+    older = json.loads(v1(task="extra-batch-image", sd_model_checkpoint="x")) | content
+    assert admitted(v1alpha1.decode_request(json.dumps(older))).task.kind is TaskKind.EXTRA_BATCH_IMAGES
 
 
 @pytest.mark.parametrize(

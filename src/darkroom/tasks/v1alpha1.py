@@ -66,7 +66,7 @@ def decode_request(body: bytes | str) -> Draft:
         kind=reader.required(scripts, "task", _PATHS["kind"], TaskKind),
         checkpoint=reader.required(scripts, "sd_model_checkpoint", _PATHS["checkpoint"], str),
         prefix=prefix if "save_dir" in scripts else DEFAULT_PREFIX,
-        content=translate_content(document) if not reader.faults else {},
+        content=translate_content(document),
         faults=tuple(reader.faults),
     )
 

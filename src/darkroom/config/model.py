@@ -25,6 +25,8 @@ STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 DEFAULT_COMPONENT_NODES = 2
+# The chart's own; a test holds the two together.
+DEFAULT_TASK_TIMEOUT_SECONDS = 300
 KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
 
 
@@ -75,17 +77,20 @@ class Network(ConfigModel):
         default="10.0.0.0/16", description="addresses of the new VPC; a /16 holds three public and three private /19"
     )
     nat_gateways: Annotated[int, Field(ge=1, le=3)] = Field(
-        default=3, description="3 as in the guide, one for each zone; 1 costs a third and depends on one zone"
+        default=3, description="3 as in the guide, at most one for each zone; 1 costs a third and depends on one zone"
     )
     availability_zones: list[AvailabilityZone] | None = Field(
-        default=None, min_length=3, max_length=3, description="three zones of the region; not set: its first three"
+        default=None,
+        min_length=2,
+        max_length=3,
+        description="two or three zones of the region; not set: chosen among those that EKS takes and that have GPUs",
     )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
         default=None,
         description="use this VPC instead of making one; privateSubnetIds and availabilityZones go with it",
     )
     private_subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]] | None = Field(
-        default=None, min_length=3, max_length=3, description="its private subnets, one in each of availabilityZones"
+        default=None, min_length=2, max_length=3, description="its private subnets, one in each of availabilityZones"
     )
 
 
@@ -178,10 +183,31 @@ class RuntimeConfig(ConfigModel):
     @property
     def snapshot_id(self) -> str | None:
         """The EBS snapshot with cached images that the node's data volume is made from."""
+        found = self.extra_value("karpenter", "nodeTemplate", "dataVolume", "snapshotID")
+        return found if isinstance(found, str) and found else None
+
+    @property
+    def uses_karpenter(self) -> bool:
+        """Whether Karpenter makes the nodes of this runtime; where not, they are there already."""
+        return self.extra_value("karpenter", "enabled") is not False
+
+    @property
+    def makes_its_nodes(self) -> bool:
+        """Whether nodes and pods are one release: a chart of the user's own need not know of any other way."""
+        return bool(self.chart_repository) and not self.node_pool and self.uses_karpenter
+
+    @property
+    def task_timeout_seconds(self) -> int:
+        """How long a generation may take, where its request does not say."""
+        found = self.extra_value("runtime", "queueAgent", "taskTimeoutSeconds")
+        return found if isinstance(found, int) else DEFAULT_TASK_TIMEOUT_SECONDS
+
+    def extra_value(self, *path: str) -> Any:
+        """What `extraValues` says at this path; None where it says nothing."""
         section: Any = self.extra_values
-        for key in ("karpenter", "nodeTemplate", "dataVolume", "snapshotID"):
+        for key in path:
             section = section.get(key) if isinstance(section, dict) else None
-        return section if isinstance(section, str) and section else None
+        return section
 
     def spec(self) -> RuntimeSpec:
         """The runtime as the front door knows it."""

@@ -11,14 +11,14 @@ import asyncio
 import contextvars
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from darkroom.errors import AwsFailure, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import MediaType, recognise
 from darkroom.runtimes.protocol import InputFile
@@ -28,7 +28,8 @@ ReadS3 = Callable[[str, str, int], Awaitable[bytes]]
 """Reads an object: bucket, key and the most bytes to accept. Raises an `AwsFailure`."""
 
 MAXIMUM_LINKS = 32  # in one task
-_PARALLEL = 8
+_PARALLEL = 8  # in one task
+_STALLED_BYTES, _STALLED_SECONDS = 16 * 1024, 10.0
 _MAXIMUM_REDIRECTS = 5
 _CHUNK_BYTES = 64 * 1024
 _ENOUGH_TO_RECOGNISE = 64
@@ -46,6 +47,7 @@ class LinkFetcher:
 
     Nothing is kept from one task to the next: a link is what it leads to now.
 
+    A server that delivers fewer than `stalled` bytes in so many seconds is given up, long before a link's time is over.
     `judge` says why an address may not be connected to, or None; `resolver` is for tests.
     """
 
@@ -56,23 +58,31 @@ class LinkFetcher:
         *,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
+        stalled: tuple[int, float] = (_STALLED_BYTES, _STALLED_SECONDS),
     ) -> None:
         self._settings = settings
         self._read_s3 = read_s3
         self._judge = judge
         self._resolver = resolver
-        self._slots = asyncio.Semaphore(_PARALLEL)
+        self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch_all(self, urls: Iterable[str]) -> Mapping[str, InputFile]:
         """What each of `urls` leads to; all at once, and the first that fails ends it.
 
-        Raises `LinkRefused` or `LinkUnreachable`.
+        Raises `LinkRefused` or `LinkUnreachable`, and `AwsUnavailable` while S3 is away, which is no link's fault.
         """
         unique = list(dict.fromkeys(urls))
         if len(unique) > MAXIMUM_LINKS:
             raise LinkRefused(unique[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
-        tasks = [asyncio.create_task(self.fetch(url)) for url in unique]
+        # Each task has slots of its own: what hangs in one must not keep another's links waiting.
+        slots = asyncio.Semaphore(_PARALLEL)
+
+        async def fetch(url: str) -> InputFile:
+            async with slots:
+                return await self.fetch(url)
+
+        tasks = [asyncio.create_task(fetch(url)) for url in unique]
         try:
             return dict(zip(unique, await asyncio.gather(*tasks), strict=True))
         finally:
@@ -81,11 +91,11 @@ class LinkFetcher:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def fetch(self, url: str) -> InputFile:
-        """What `url` leads to. Raises `LinkRefused` or `LinkUnreachable`."""
+        """What `url` leads to. Raises `LinkRefused`, `LinkUnreachable` or `AwsUnavailable`."""
         link = parse_link(url)
         limit = self._settings.timeout_seconds
         try:
-            async with self._slots, asyncio.timeout(limit):
+            async with asyncio.timeout(limit):
                 data = await (self._read_web(link) if isinstance(link, WebLink) else self._read_bucket(link))
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
@@ -104,8 +114,10 @@ class LinkFetcher:
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
             data = await self._read_s3(link.bucket, link.key, self._settings.maximum_bytes)
-        except AwsFailure as error:
-            raise (LinkUnreachable if error.retryable else LinkRefused)(link.url, str(error)) from None
+        except (AwsDenied, AwsRefused) as error:
+            raise LinkRefused(link.url, str(error)) from None
+        except AwsUnexplained as error:
+            raise LinkUnreachable(link.url, str(error)) from None
         if len(data) > self._settings.maximum_bytes:
             raise self._too_large(link.url)
         return data
@@ -152,7 +164,7 @@ class LinkFetcher:
         if (response.content_length or 0) > self._settings.maximum_bytes:
             raise self._too_large(link)
         data, is_recognised = bytearray(), False
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in self._flowing(link, response.content.iter_chunked(_CHUNK_BYTES)):
             data += chunk
             if len(data) > self._settings.maximum_bytes:
                 raise self._too_large(link)
@@ -160,6 +172,24 @@ class LinkFetcher:
                 _require_picture(link, bytes(data[:_CHUNK_BYTES]), response.content_type)
                 is_recognised = True
         return bytes(data)
+
+    async def _flowing(self, link: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """`chunks`, as long as they come at a speed that leads to an end."""
+        loop, arrived = asyncio.get_running_loop(), 0
+        until = loop.time() + self._stalled_seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    chunk = await anext(chunks, None)
+            except TimeoutError:
+                least, seconds = self._stalled_bytes, self._stalled_seconds
+                raise LinkUnreachable(link, f"its server delivers fewer than {least} bytes in {seconds:g} s") from None
+            if chunk is None:
+                return
+            arrived += len(chunk)
+            if arrived >= self._stalled_bytes:
+                arrived, until = 0, loop.time() + self._stalled_seconds
+            yield chunk
 
     def _too_large(self, link: str) -> LinkFailure:
         return LinkRefused(link, f"it is larger than {self._settings.maximum_bytes} bytes")
@@ -171,6 +201,7 @@ class LinkFetcher:
                 socket_factory=None if self._settings.allow_private else self._make_socket,
                 # What was judged is one connection; a later request is judged again.
                 force_close=True,
+                limit=0,  # links of one task must not wait for those of another
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

@@ -75,7 +75,10 @@ ProgressListener = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class StreamedBody:
-    """A file too large to hold: its first bytes, and all of it (those bytes included), once, in chunks."""
+    """A file too large to hold: its first bytes, and all of it (those bytes included) in chunks.
+
+    `chunks` begins at the file's beginning whenever it is called: a name that was free may turn out to be taken.
+    """
 
     head: bytes
     chunks: Callable[[], AsyncIterator[bytes]]

@@ -226,7 +226,7 @@ class _Run:
             "DARKROOM_SWEEP_SECONDS": "2",
             "DARKROOM_TRIAL_SECONDS": "1",
             "DARKROOM_LINK_ALLOW_PRIVATE": "true",
-            "DARKROOM_LINK_TIMEOUT_SECONDS": "4",
+            "DARKROOM_LINK_TIMEOUT_SECONDS": "2",
         }
 
     async def _look_around(self) -> None:

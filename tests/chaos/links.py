@@ -11,7 +11,7 @@ from darkroom.testing import pictures
 from darkroom.testing.loopback import LoopbackServer
 from tests.chaos.tasks import Link
 
-_DRIPS = 12
+_DRIPS = 6
 _DRIP_SECONDS = 0.2
 _FOR_EVER_SECONDS = 3600.0
 

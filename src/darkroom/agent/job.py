@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from darkroom.agent.budget import JobMemory
 from darkroom.agent.lease import Lease
 from darkroom.agent.spans import NoSpan, Span
 from darkroom.errors import DarkroomError
@@ -22,7 +23,7 @@ class Job:
     `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
-    down; from then on only a lost lease stops it.
+    down; from then on only a lost lease stops it. `memory` counts what is held for it.
     """
 
     task: Task
@@ -30,6 +31,7 @@ class Job:
     lease: Lease
     objects: TaskObjects
     tries: Tries
+    memory: JobMemory
     received_at: float
     submitted_at: float
     prepared: Prepared | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +14,8 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.policy.links import find_links
 from darkroom.runtimes.links import LinkFetcher
-from darkroom.runtimes.protocol import GenerationRequest, Prepared, Runtime
+from darkroom.runtimes.memory import NoRoom
+from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
 
@@ -80,15 +82,26 @@ class Preparation:
             )
         if await self.is_cancelled(job):
             return NotToBeRun(Status.CANCELLED, "cancelled before it began")
-        files = await self._links.fetch_all(find_links(job.task.content))
+        files = await self._fetch(job)
         request = GenerationRequest(
             task_id=job.task.id,
             kind=job.task.kind,
             content=job.task.content,
             files=files,
             timeout_seconds=min(job.task.timeout_seconds or self._limits.default_seconds, self._limits.maximum_seconds),
+            memory=job.memory.answer,
         )
         return await self._runtime.prepare(request)
+
+    async def _fetch(self, job: Job) -> Mapping[str, InputFile]:
+        """What the links lead to. Where memory is short, begin anew when there is room, holding none meanwhile."""
+        memory = job.memory.inputs
+        links = list(find_links(job.task.content))
+        while True:
+            try:
+                return await self._links.fetch_all(links, memory)
+            except NoRoom as short:
+                await memory.wait_for_about(short.needed_bytes)
 
     async def find_end(self, job: Job) -> AlreadyDone | None:
         """Look for the record of an end: a task that has one must not end again in another way."""

@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 # A finished picture has cost GPU time: a passing fault of AWS is waited out, while the lease is held.
 _STORING_TRIES = 6
+# Each takes some memory while it is under way: a part of a large file, the connection's buffers.
+_PARALLEL_STORES = 4
 # SNS takes 256 KiB in all; an error's text may be as long as its runtime likes.
 _LONGEST_ERROR_TEXT = 4096
 
@@ -71,6 +73,7 @@ class Settlement:
         self._table = table
         self._clock = clock
         self._spans = spans or NoSpans()
+        self._stores = asyncio.Semaphore(_PARALLEL_STORES)
 
     async def announce_running(self, job: Job, *, on_topic: bool) -> None:
         """Say that a job has the device. A fault is logged and no more: the task goes on."""
@@ -153,6 +156,10 @@ class Settlement:
         )
 
     async def _store(self, job: Job, number: int, output: Output) -> str:
+        async with self._stores:
+            return await self._store_one(job, number, output)
+
+    async def _store_one(self, job: Job, number: int, output: Output) -> str:
         body = output.body
         head = body.head if isinstance(body, StreamedBody) else body
         media_type = recognise(head) or UNKNOWN

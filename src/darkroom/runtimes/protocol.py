@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.tasks.task import JsonObject, TaskKind
 
 if TYPE_CHECKING:
@@ -29,13 +30,17 @@ class InputFile:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One task as a runtime sees it. `files` maps every link that the content holds to what it pointed to."""
+    """One task as a runtime sees it. `files` maps every link that was fetched for it to what it pointed to.
+
+    `memory` is for the runtime's answer: what is large is asked for there before it is read.
+    """
 
     task_id: str
     kind: TaskKind
     content: JsonObject
     timeout_seconds: float
     files: Mapping[str, InputFile] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Unbounded, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

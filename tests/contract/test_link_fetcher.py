@@ -19,8 +19,17 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from PIL import Image
 
-from darkroom.errors import AwsRefused, AwsUnavailable, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.errors import (
+    AwsDenied,
+    AwsRefused,
+    AwsUnavailable,
+    AwsUnexplained,
+    LinkFailure,
+    LinkRefused,
+    LinkUnreachable,
+)
 from darkroom.policy.links import Address, forbidden_reason
+from darkroom.redaction import shown
 from darkroom.runtimes.links import MAXIMUM_LINKS, LinkFetcher
 from darkroom.settings import LinkSettings
 
@@ -191,7 +200,7 @@ async def test_a_forbidden_address_is_never_connected_to(url: str, connections: 
         with pytest.raises(LinkFailure) as caught:
             await links.fetch(url)
     assert forbidden_connections(connections) == []
-    assert caught.value.url == url
+    assert caught.value.url == shown(url)  # without the user, who may be a secret
     # A name that this machine's resolver does not know is unreachable, not refused: nothing was there to judge.
     assert isinstance(caught.value, LinkRefused) or "⑦" in url or "localhost." in url
 
@@ -462,7 +471,12 @@ async def test_an_object_in_another_bucket_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(AwsRefused("gone"), LinkRefused), (AwsUnavailable("slow"), LinkUnreachable)]
+    ("error", "kind"),
+    [
+        (AwsRefused("gone"), LinkRefused),
+        (AwsDenied("not yours"), LinkRefused),
+        (AwsUnexplained("what?"), LinkUnreachable),
+    ],
 )
 async def test_faults_of_s3_name_the_link(error: Exception, kind: type[LinkFailure]) -> None:
     def fail(bucket: str, key: str) -> bytes:
@@ -472,3 +486,12 @@ async def test_faults_of_s3_name_the_link(error: Exception, kind: type[LinkFailu
         with pytest.raises(kind, match=str(error)) as caught:
             await links.fetch("s3://mine/cat.png")
     assert caught.value.url == "s3://mine/cat.png"
+
+
+async def test_an_outage_of_s3_is_no_links_fault() -> None:
+    def fail(bucket: str, key: str) -> bytes:
+        raise AwsUnavailable("ExpiredToken")
+
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:
+        with pytest.raises(AwsUnavailable):
+            await links.fetch_all(["s3://mine/cat.png"])

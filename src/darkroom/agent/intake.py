@@ -13,7 +13,8 @@ from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsRefused, AwsUnavailable, InvalidRequest, UnreadableMessage
+from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable, InvalidRequest, UnreadableMessage
+from darkroom.logs import logger
 from darkroom.policy.admission import Refused, readmit
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
@@ -58,15 +59,23 @@ class Intake:
         """
         memory = memory or MemoryBudget(sys.maxsize).for_job()
         message = lease.message
-        received_at = self._clock.monotonic()
+        submission_id = message.message_id
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
+            submission_id = delivery.submission_id
+            return self._judge(lease, delivery, await self._payload(delivery, memory.payload), memory)
         except UnreadableMessage as error:
-            return Unreadable(error, message.message_id)
-        try:
-            text = await self._payload(delivery, memory.payload)
-        except UnreadableMessage as error:
-            return Unreadable(error, delivery.submission_id)
+            return Unreadable(error, submission_id)
+        except AwsFailure:
+            raise
+        except Exception as error:
+            # Raised on, it would be raised at every receive, until SQS sets the message aside in silence.
+            logger.exception("a fault in Darkroom: the message %s cannot be read", message.message_id)
+            reason = f"the message cannot be read, by a fault in Darkroom: {type(error).__name__}: {error}"
+            return Unreadable(UnreadableMessage(reason), submission_id)
+
+    def _judge(self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory) -> Job | Unreadable:
+        message = lease.message
         draft = decode_message(text)
         task = readmit(draft, self._spec)
         memory.payload.resize(_VALUES * len(text))
@@ -81,7 +90,7 @@ class Intake:
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
             tries=self.tries(message),
             memory=memory,
-            received_at=received_at,
+            received_at=self._clock.monotonic(),
             submitted_at=first_sent_at(message.attributes, message.sent_at),
         )
 

@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from darkroom.errors import AwsFailure, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import MediaType, recognise
 from darkroom.runtimes.memory import Memory, Unbounded
@@ -74,8 +74,9 @@ class LinkFetcher:
     async def fetch_all(self, urls: Iterable[str], memory: Memory | None = None) -> Mapping[str, InputFile]:
         """What each of `urls` leads to; all at once, and the first that fails ends it.
 
-        What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`; and
-        `NoRoom`, when the whole is to be tried again as soon as there is room.
+        What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`;
+        `AwsUnavailable` while S3 is away, which is no fault of a link; and `NoRoom`, when all is to be tried again as
+        soon as there is room.
         """
         unique = list(dict.fromkeys(urls))
         if len(unique) > MAXIMUM_LINKS:
@@ -122,8 +123,10 @@ class LinkFetcher:
         try:
             async with self._open_s3(link.bucket, link.key) as (size, chunks):
                 return await self._read_body(link.url, size, chunks, memory)
-        except AwsFailure as error:
-            raise (LinkUnreachable if error.retryable else LinkRefused)(link.url, str(error)) from None
+        except (AwsDenied, AwsRefused) as error:
+            raise LinkRefused(link.url, str(error)) from None
+        except AwsUnexplained as error:
+            raise LinkUnreachable(link.url, str(error)) from None
 
     async def _read_web(self, link: WebLink, memory: Memory) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""

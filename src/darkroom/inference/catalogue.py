@@ -1,4 +1,7 @@
-"""The routes that list what there is: models, samplers, upscalers, memory."""
+"""The routes that list what there is: models, samplers, upscalers, memory.
+
+Those that look into folders are plain functions: FastAPI runs them on a thread, and a slow disk holds nobody up.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ async def schedulers(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/upscalers")
-async def upscalers(request: Request) -> list[dict[str, Any]]:
+def upscalers(request: Request) -> list[dict[str, Any]]:
     """What `upscaler_1` may be; `model_path` is null where weights are missing or not needed."""
     return [
         {
@@ -78,13 +81,13 @@ async def upscalers(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/sd-vae")
-async def sd_vae(request: Request) -> list[dict[str, Any]]:
+def sd_vae(request: Request) -> list[dict[str, Any]]:
     """What the option `sd_vae` may be."""
     return [{"model_name": file.name, "filename": str(file)} for file in _engine(request).files("vae")]
 
 
 @router.get("/loras")
-async def loras(request: Request) -> list[dict[str, Any]]:
+def loras(request: Request) -> list[dict[str, Any]]:
     """What `<lora:name:weight>` in a prompt may name."""
     return [
         {"name": file.stem, "alias": file.stem, "path": str(file), "metadata": {}}
@@ -93,7 +96,7 @@ async def loras(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/embeddings")
-async def embeddings(request: Request) -> dict[str, Any]:
+def embeddings(request: Request) -> dict[str, Any]:
     """The textual inversions whose names prompts can use."""
     loaded = {
         file.stem: {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": 0, "vectors": 0}
@@ -103,7 +106,7 @@ async def embeddings(request: Request) -> dict[str, Any]:
 
 
 @router.get("/memory")
-async def memory(request: Request) -> dict[str, Any]:
+def memory(request: Request) -> dict[str, Any]:
     """Bytes of the process's and the accelerator's memory."""
     device = _engine(request).device_memory()
     cuda: dict[str, Any] = {"error": "unavailable"}

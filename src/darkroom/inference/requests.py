@@ -9,14 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_SIDE = 2048
-MAX_STEPS = 150
-MAX_BATCH = 16
-MAX_ROUNDS = 16
-MAX_TEXT = 20_000
-#: A 4096 x 4096 picture with alpha, uncompressed, fits; larger ones are refused before they are decoded.
-MAX_BASE64 = 96 * 1024 * 1024
-MAX_LIST = 64
+from darkroom.inference.limits import MAX_BASE64, MAX_BATCH, MAX_LIST, MAX_ROUNDS, MAX_SIDE, MAX_STEPS, MAX_TEXT
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Picture = Annotated[str, Field(max_length=MAX_BASE64)]

@@ -10,10 +10,7 @@ from typing import Protocol
 from PIL import Image
 
 from darkroom.errors import Fault, InvalidRequest, NotFound
-from darkroom.inference.pictures import MAX_PIXELS
-
-#: What comes out may be larger than what may come in, but has to fit in memory.
-MAX_RESULT_PIXELS = 4 * MAX_PIXELS
+from darkroom.inference.limits import MAX_REQUEST_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,10 @@ class NeuralScaler(Protocol):
     """Runs an upscaler's network."""
 
     def enlarge(self, picture: Image.Image, weights: Path) -> Image.Image:
-        """An RGB picture, enlarged by whatever factor the weights give. Raises `ModelUnusable`, `MissingExtra`."""
+        """An RGB picture, enlarged by whatever factor the weights give.
+
+        Raises `InvalidRequest` where that makes more than `MAX_ENLARGED_PIXELS`, `ModelUnusable` and `MissingExtra`.
+        """
         ...
 
 
@@ -78,9 +78,9 @@ class Upscaling:
         Raises `NotFound` (an unknown name, or weights that are missing: the text says which file to put where),
         `ModelUnusable` and `InvalidRequest`.
         """
-        if width * height > MAX_RESULT_PIXELS:
+        if width * height > MAX_REQUEST_PIXELS:
             raise InvalidRequest(
-                [Fault("upscaling_resize", f"{width}x{height} is more than {MAX_RESULT_PIXELS} pixels; ask for less")]
+                [Fault("upscaling_resize", f"{width}x{height} is more than {MAX_REQUEST_PIXELS} pixels; ask for less")]
             )
         upscaler = self._find(name)
         size = (max(1, width), max(1, height))

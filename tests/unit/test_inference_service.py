@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from darkroom.inference.codec import Codec
 from darkroom.inference.engine import Generation, Watch
 from darkroom.inference.neural_upscaling import SpandrelScaler
 from darkroom.inference.pocket.engine import PocketEngine
+from darkroom.inference.problems import problem
 from darkroom.inference.requests import TextToImageBody
 from darkroom.inference.service import Service
 from darkroom.inference.upscaling import Upscaling
@@ -142,3 +144,16 @@ async def test_an_engine_without_refiners_refuses_one() -> None:
             assert await service.generate("txt2img", asked.model_copy(update={"refiner_checkpoint": none}), nobody_left)
     finally:
         service.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("cannot read <_io.BytesIO object at 0x7f12ab>", "cannot read <_io.BytesIO>"),
+        ("a fault\nTraceback (most recent call last):\n  File 'x.py', line 3", "a fault"),
+        ("\N{SNOWMAN}" * 10_000, "\N{SNOWMAN}" * 4000),
+    ],
+)
+def test_no_answer_shows_an_object_or_a_traceback(said: str, shown: str) -> None:
+    answer = json.loads(bytes(problem(500, "RuntimeError", said, said).body))
+    assert answer == {"error": "RuntimeError", "detail": shown, "body": "", "errors": shown}

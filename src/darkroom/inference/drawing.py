@@ -82,8 +82,8 @@ def _shortened(texts: list[str], options: Options) -> list[str]:
     if not options.enable_pnginfo or not any(fitting(text, options.samples_format)[1] for text in texts):
         return []
     return [
-        f"the text inside the pictures lost the end of its prompts: {options.samples_format} has room for 64 KiB of it; all "
-        "of it stands in info.infotexts"
+        f"the text inside the pictures lost the end of its prompts, since {options.samples_format} has room for 64 KiB "
+        "of it; all of it stands in info.infotexts"
     ]
 
 

@@ -163,12 +163,14 @@ def _exif(picture: Image.Image) -> Image.Exif:
     exif = Image.Exif()
     if isinstance(found := picture.info.get("exif"), bytes):
         exif.load(found)
-    elif picture.format in ("TIFF", "MPO"):
+    elif picture.format == "TIFF":
         return picture.getexif()
     return exif
 
 
 def _orientation(picture: Image.Image) -> int:
+    if picture.format == "TIFF":
+        return 1  # Pillow's reader turns it
     try:
         return int(_exif(picture).get(_ORIENTATION, 1))
     except Exception:  # an EXIF block that cannot be read says nothing

@@ -14,6 +14,8 @@ from darkroom.inference.answers import Answer, Written
 from darkroom.inference.base64_text import encode_base64
 from darkroom.inference.catalogue import router as catalogue
 from darkroom.inference.extras import describe
+from darkroom.inference.infotext_reading import DEFAULTS as INFOTEXT_DEFAULTS
+from darkroom.inference.infotext_reading import read_infotext, with_infotext
 from darkroom.inference.intake import Intake, described, parsed
 from darkroom.inference.requests import (
     ExtraBatchBody,
@@ -74,6 +76,7 @@ async def image_to_image(
 
 
 async def _generate(request: Request, kind: str, body: GenerationBody) -> Response:
+    body = with_infotext(body)
     made = await _service(request).generate(kind, body, request.is_disconnected)
     if made is None:
         return Response(status_code=CLIENT_LEFT)
@@ -121,9 +124,11 @@ async def _enlarge(request: Request, kind: str, body: ExtrasBody, texts: dict[st
 
 @router.post("/png-info", openapi_extra=described("png-info", PngInfoBody))
 async def png_info(request: Request, body: Annotated[PngInfoBody, Depends(parsed(PngInfoBody))]) -> dict[str, Any]:
-    """The text hidden in a picture."""
-    text, _ = await _service(request).notes(body.image)
-    return {"info": text, "items": {"parameters": text} if text else {}, "parameters": {}}
+    """The texts hidden in a picture, and what its infotext says."""
+    text, others = await _service(request).notes(body.image)
+    said = read_infotext(text)
+    missing = {name: value for name, value in INFOTEXT_DEFAULTS.items() if name not in said}
+    return {"info": text, "items": others, "parameters": {**said, **missing}}
 
 
 @router.get("/progress")
@@ -168,8 +173,7 @@ async def skip(request: Request) -> None:
 @router.get("/options")
 async def get_options(request: Request) -> dict[str, Any]:
     """The options as they are."""
-    options = _service(request).options()
-    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+    return _service(request).options().shown()
 
 
 @router.post("/options", openapi_extra=described("options", dict[str, Any]))
@@ -187,6 +191,12 @@ async def refresh_checkpoints(request: Request) -> None:
 @router.post("/refresh-vae")
 async def refresh_vae(request: Request) -> None:
     """Look for new VAEs."""
+    await _service(request).refresh()
+
+
+@router.post("/refresh-embeddings")
+async def refresh_embeddings(request: Request) -> None:
+    """Look for new textual inversions."""
     await _service(request).refresh()
 
 
@@ -208,6 +218,12 @@ async def reload_checkpoint(request: Request) -> dict[str, Any]:
     """Bring the model back onto the device."""
     await _service(request).reload()
     return {}
+
+
+@router.post("/interrogate")
+async def interrogate() -> Response:
+    """Describe a picture: there is no model for it, which SD Web UI says with 404 too."""
+    return problems.problem(404, "NotFound", "Model not found: this runtime has no model that describes pictures")
 
 
 operations = APIRouter()

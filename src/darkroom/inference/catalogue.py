@@ -10,8 +10,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from darkroom.inference.always_on import SCRIPTS
 from darkroom.inference.engine import Engine
+from darkroom.inference.limits import MAX_ROUNDS
 from darkroom.inference.service import Service
+from darkroom.inference.upscaling import LATENT_UPSCALERS
 
 router = APIRouter(prefix="/sdapi/v1")
 
@@ -129,23 +132,54 @@ def _ram() -> dict[str, Any]:
 
 
 @router.get("/cmd-flags")
-async def cmd_flags() -> dict[str, Any]:
-    """SD Web UI's clients ask for its command line; this server has none of those flags."""
-    return {}
+async def cmd_flags(request: Request) -> dict[str, Any]:
+    """SD Web UI's command line as far as it can be said of this server: an API without a page, on this address."""
+    host, port = request.scope.get("server") or ("127.0.0.1", None)
+    return {
+        "api": True,
+        "nowebui": True,
+        "api_auth": None,
+        "api_server_stop": False,
+        "listen": host not in ("127.0.0.1", "localhost", "::1"),
+        "server_name": host,
+        "port": port,
+        "max_batch_count": MAX_ROUNDS,
+        "allow_code": False,
+        "share": False,
+    }
 
 
 @router.get("/scripts")
 async def scripts() -> dict[str, Any]:
-    """There are no scripts."""
-    return {"txt2img": [], "img2img": []}
+    """SD Web UI's own scripts that a request may name; what they are asked for is judged with the request."""
+    return {
+        "txt2img": [script.name for script in SCRIPTS if not script.image_to_image_only],
+        "img2img": [script.name for script in SCRIPTS],
+    }
 
 
 @router.get("/script-info")
+async def script_info() -> list[dict[str, Any]]:
+    """Their arguments, with the defaults that may be sent."""
+    return [script.shown(False) for script in SCRIPTS if not script.image_to_image_only] + [
+        script.shown(True) for script in SCRIPTS
+    ]
+
+
+@router.get("/realesrgan-models")
+def realesrgan_models(request: Request) -> list[dict[str, Any]]:
+    """The upscalers of that family whose weights are there."""
+    return [
+        {"name": upscaler.name, "path": str(upscaler.file), "scale": round(upscaler.scale)}
+        for upscaler in _service(request).upscaling.list()
+        if upscaler.folder == "RealESRGAN" and upscaler.file is not None
+    ]
+
+
 @router.get("/hypernetworks")
 @router.get("/face-restorers")
 @router.get("/prompt-styles")
 @router.get("/extensions")
-@router.get("/realesrgan-models")
 async def nothing() -> list[Any]:
     """What SD Web UI lists and this runtime does not have."""
     return []
@@ -154,4 +188,4 @@ async def nothing() -> list[Any]:
 @router.get("/latent-upscale-modes")
 async def latent_upscale_modes() -> list[dict[str, str]]:
     """What `hr_upscaler` may be beside the upscalers."""
-    return [{"name": "Latent"}]
+    return [{"name": name} for name in LATENT_UPSCALERS]

@@ -54,9 +54,7 @@ def draw(
     files: list[Future[bytes]] = []
     texts: list[str] = []
     for_grid: list[Image.Image] = []
-    extra: dict[str, Any] = {}
-    if plan.second is not None:
-        extra = {"Hires resize": f"{plan.second.width}x{plan.second.height}", "Hires upscaler": plan.second.upscaler}
+    extra: dict[str, Any] = dict(plan.second.told) if plan.second is not None else {}
     for number, generation in enumerate(plan.rounds):
         if not job.begin_round(number, len(plan.rounds)):
             break
@@ -74,7 +72,7 @@ def draw(
     if gridded:
         files.insert(0, _write_grid(codec, for_grid, texts[0], plan.options))
     shown = [texts[0], *texts] if gridded else texts
-    warnings = _shortened(texts, plan.options)
+    warnings = [*plan.warnings, *_shortened(texts, plan.options)]
     return Drawn(files, information(list(plan.rounds), checkpoint, shown, started, int(gridded), extra, warnings))
 
 
@@ -117,6 +115,10 @@ def _second(
         width=second.width,
         height=second.height,
         steps=second.steps,
+        sampler=second.sampler,
+        scheduler=second.scheduler,
+        prompts=(second.prompt,) * len(generation.seeds),
+        negative_prompts=(second.negative_prompt,) * len(generation.seeds),
         source=Source(enlarged, second.strength),
     )
     return engine.generate(again, job)

@@ -17,12 +17,13 @@ def infotext(generation: Generation, index: int, checkpoint: Checkpoint, extra: 
     values: dict[str, Any] = {
         "Steps": generation.steps,
         "Sampler": generation.sampler,
-        **({"Schedule type": generation.scheduler} if generation.scheduler else {}),
+        "Schedule type": generation.scheduler or "Automatic",
         "CFG scale": generation.cfg_scale,
         "Seed": generation.seeds[index],
         "Size": f"{generation.width}x{generation.height}",
         **({"Model hash": checkpoint.hash} if checkpoint.hash else {}),
-        "Model": checkpoint.name,
+        "Model": checkpoint.made_by or checkpoint.name,
+        **({"Stands in for": checkpoint.name} if checkpoint.made_by else {}),
         **extra,
         "Version": VERSION,
     }

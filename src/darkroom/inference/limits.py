@@ -10,6 +10,7 @@ MAX_BATCH = 16
 MAX_ROUNDS = 16
 MAX_TEXT = 20_000
 MAX_LIST = 64
+MAX_SEED = 2**64 - 1
 
 #: One picture that comes in: 4096 x 4096.
 MAX_PIXELS = 4096 * 4096

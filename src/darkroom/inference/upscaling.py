@@ -35,6 +35,15 @@ NEURAL_UPSCALERS = (
     Upscaler("ScuNET PSNR", 4.0, "ScuNET", ("ScuNET PSNR", "scunet_color_real_psnr")),
     Upscaler("SwinIR 4x", 4.0, "SwinIR", ("SwinIR_4x", "003_realSR_BSRGAN_DFOWMFC_s64w8_SwinIR-L_x4_GAN")),
 )
+#: SD Web UI's ways to enlarge between the two passes without leaving the latents.
+LATENT_UPSCALERS = (
+    "Latent",
+    "Latent (antialiased)",
+    "Latent (bicubic)",
+    "Latent (bicubic antialiased)",
+    "Latent (nearest)",
+    "Latent (nearest-exact)",
+)
 #: A request may also use the spelling of the guide's text.
 ALIASES = {"ESRGAN_4X": "ESRGAN_4x"}
 WEIGHTS = (".safetensors", ".pth", ".pt")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from darkroom.errors import Fault, InvalidRequest
-from darkroom.inference.stable_diffusion.emphasis import weighted_parts
+from darkroom.inference.emphasis import weighted_parts
 from darkroom.inference.stable_diffusion.tokenizer import CHUNK, token_ids
 
 _LORA = re.compile(r"<lora:([^:<>]+)(?::([^<>]*))?>")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from darkroom.inference.emphasis import MOST, weighted_parts
 from darkroom.inference.pocket.engine import plain_words
 from darkroom.inference.pocket.tokens import Tokenizer
-from darkroom.inference.stable_diffusion.emphasis import MOST, weighted_parts
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from darkroom.inference.options import Options
 from darkroom.inference.pictures import encode_picture, grid_of, opaque
 from darkroom.inference.pocket.engine import between, guidance, plain_words
 from darkroom.inference.pocket.pixels import to_picture, to_pixels
-from darkroom.inference.pocket.sampling import SAMPLERS, noise_levels, walk
+from darkroom.inference.pocket.sampling import SAMPLERS, walk
+from darkroom.inference.pocket.schedules import SCHEDULERS, noise_levels
 from darkroom.inference.pocket.synonyms import with_known_names
 from darkroom.inference.pocket.tokens import FIRST_WORD, MAX_WORDS, UNKNOWN_WORD, Tokenizer
 from darkroom.inference.reading import read_notes, receive_picture
@@ -178,7 +179,7 @@ def test_any_text_can_be_encoded(text: str) -> None:
     assert tokens.words.min() >= 0
 
 
-@pytest.mark.parametrize("scheduler", ["Uniform", "Karras"])
+@pytest.mark.parametrize("scheduler", [scheduler.label for scheduler in SCHEDULERS])
 @settings(deadline=None)  # a busy machine is no fault
 @given(steps=st.integers(1, 150), strength=st.floats(0.01, 1))
 def test_noise_levels_fall_from_the_strength_to_nothing(scheduler: str, steps: int, strength: float) -> None:

@@ -19,7 +19,6 @@ class AlwaysOn:
     name: str
     arguments: tuple[tuple[str, Any], ...] = ()
     instead: str | None = None
-    image_to_image_only: bool = False
 
     def shown(self, is_image_to_image: bool) -> dict[str, Any]:
         """As `script-info` has it."""
@@ -32,34 +31,9 @@ class AlwaysOn:
         }
 
 
+#: Those that are shown as being there: clients take what is shown for something that can be used.
 SCRIPTS = (
     AlwaysOn("extra options"),
-    AlwaysOn(
-        "hypertile",
-        (
-            ("Enable Hypertile U-Net", False),
-            ("Hypertile U-Net max depth", 3),
-            ("Hypertile U-Net max tile size", 256),
-            ("Hypertile U-Net swap size", 3),
-            ("Enable Hypertile VAE", False),
-            ("Hypertile VAE max depth", 3),
-            ("Hypertile VAE max tile size", 128),
-            ("Hypertile VAE swap size", 3),
-        ),
-    ),
-    AlwaysOn(
-        "soft inpainting",
-        (
-            ("Soft inpainting", False),
-            ("Schedule bias", 1),
-            ("Preservation strength", 0.5),
-            ("Transition contrast boost", 4),
-            ("Mask influence", 0),
-            ("Difference threshold", 0.5),
-            ("Difference contrast", 2),
-        ),
-        image_to_image_only=True,
-    ),
     AlwaysOn(
         "refiner",
         (("Refiner", False), ("Checkpoint", ""), ("Switch at", 0.8)),
@@ -83,7 +57,12 @@ SCRIPTS = (
         "seed, subseed and subseed_strength",
     ),
 )
-_BY_NAME: Mapping[str, AlwaysOn] = {script.name: script for script in SCRIPTS}
+#: SD Web UI's others: they may be sent switched off.
+_NOT_HERE = (
+    AlwaysOn("hypertile", (("Enable Hypertile U-Net", False),)),
+    AlwaysOn("soft inpainting", (("Soft inpainting", False),)),
+)
+_BY_NAME: Mapping[str, AlwaysOn] = {script.name: script for script in (*SCRIPTS, *_NOT_HERE)}
 
 
 def judge(asked: Mapping[str, Any]) -> tuple[list[Fault], list[str]]:
@@ -121,6 +100,6 @@ def _is_default(script: AlwaysOn, arguments: Any) -> bool:
     if not isinstance(arguments, list):
         return False
     if script.arguments and script.arguments[0][1] is False and arguments[0] is False:
-        return script.name != "hypertile" or not any(argument is True for argument in arguments)
+        return not any(argument is True for argument in arguments)  # hypertile has a second switch
     defaults = [value for _, value in script.arguments]
     return len(arguments) <= len(defaults) and arguments == defaults[: len(arguments)]

@@ -220,12 +220,6 @@ async def reload_checkpoint(request: Request) -> dict[str, Any]:
     return {}
 
 
-@router.post("/interrogate")
-async def interrogate() -> Response:
-    """Describe a picture: there is no model for it, which SD Web UI says with 404 too."""
-    return problems.problem(404, "NotFound", "Model not found: this runtime has no model that describes pictures")
-
-
 operations = APIRouter()
 
 

@@ -152,18 +152,14 @@ async def cmd_flags(request: Request) -> dict[str, Any]:
 @router.get("/scripts")
 async def scripts() -> dict[str, Any]:
     """SD Web UI's own scripts that a request may name; what they are asked for is judged with the request."""
-    return {
-        "txt2img": [script.name for script in SCRIPTS if not script.image_to_image_only],
-        "img2img": [script.name for script in SCRIPTS],
-    }
+    names = [script.name for script in SCRIPTS]
+    return {"txt2img": names, "img2img": names}
 
 
 @router.get("/script-info")
 async def script_info() -> list[dict[str, Any]]:
     """Their arguments, with the defaults that may be sent."""
-    return [script.shown(False) for script in SCRIPTS if not script.image_to_image_only] + [
-        script.shown(True) for script in SCRIPTS
-    ]
+    return [script.shown(is_image_to_image) for is_image_to_image in (False, True) for script in SCRIPTS]
 
 
 @router.get("/realesrgan-models")

@@ -26,7 +26,8 @@ from darkroom.inference.pocket.network import (
 )
 from darkroom.inference.pocket.pixels import to_picture
 from darkroom.inference.pocket.repaint import Repaint
-from darkroom.inference.pocket.sampling import SAMPLERS, SCHEDULERS, Predict, noise_levels, walk
+from darkroom.inference.pocket.sampling import SAMPLERS, Predict, walk
+from darkroom.inference.pocket.schedules import SCHEDULERS, noise_levels
 from darkroom.inference.pocket.shortcomings import MOST_CFG_SCALE, pocket_shortcomings
 from darkroom.inference.pocket.synonyms import with_known_names
 

@@ -160,7 +160,7 @@ def charts(template: Template) -> dict[str, dict[str, Any]]:
 
 def test_runtimes_on_a_pool_wait_for_it_and_have_no_nodes_of_their_own(template: Template) -> None:
     found = charts(template)
-    assert set(found) == {"karpenter", "keda", "shared", "sdruntime", "anymodel", "workflows"}
+    assert set(found) == {"karpenter", "karpenter-crd", "keda", "shared", "sdruntime", "anymodel", "workflows"}
     (pool,) = (name for name, resource in template["Resources"].items() if resource == found["shared"])
     values = helm_values(found["shared"])
     assert values["runtime"] == {"enabled": False}

@@ -229,7 +229,7 @@ def test_what_waits_for_what(template: Template, nodes: str, runtimes: list[str]
             ("AWS::IAM::Role", f"Runtime{release}"),
             ("AWS::IAM::Policy", f"Runtime{release}"),
             ("AWS::SQS::Queue", f"TaskPlaneInputQueue{release}"),
-            ("AWS::SNS::Topic", "TaskPlane"),
+            ("AWS::SNS::Topic", "sdNotification"),
             ("AWS::S3::Bucket", "TaskPlane"),
             ("AWS::DynamoDB::Table", "TaskPlane"),
         ):

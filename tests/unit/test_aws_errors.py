@@ -75,9 +75,7 @@ def answer(code: str, status: int = 400, message: str = "") -> AwsFailure:
 
 def codes_of(service: str) -> set[str]:
     shapes = Session().get_component("data_loader").load_service_model(service, "service-2")["shapes"]
-    return {
-        shape.get("error", {}).get("code", name) for name, shape in shapes.items() if shape.get("exception", False)
-    }
+    return {shape.get("error", {}).get("code", name) for name, shape in shapes.items() if shape.get("exception", False)}
 
 
 @pytest.mark.parametrize("service", ["s3", "sqs", "sns", "dynamodb"])

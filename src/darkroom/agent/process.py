@@ -18,11 +18,13 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake
+from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
+from darkroom.agent.watched import WatchedBucket, WatchedTable
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
 from darkroom.errors import AwsDenied, AwsUnavailable, MissingExtra
@@ -84,8 +86,12 @@ async def open_agent(
         http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue, clock)
+        outages = Outages(health, clock)
         bucket = aws.bucket(settings.bucket)
         table = aws.task_table(settings.task_table) if settings.task_table else None
+        # Whoever only reads does not wait for AWS to come back, but what is away is noticed there too.
+        watched_bucket = WatchedBucket(bucket, outages)
+        watched_table = None if table is None else WatchedTable(table, outages)
         runtime = create_runtime(
             settings.runtime_type,
             RuntimeContext(
@@ -99,7 +105,8 @@ async def open_agent(
         stack.push_async_callback(runtime.close)
 
         async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
-            return await aws.bucket(name).get(key, maximum_bytes=maximum_bytes)
+            read_from = watched_bucket if name == settings.bucket else aws.bucket(name)
+            return await read_from.get(key, maximum_bytes=maximum_bytes)
 
         links = LinkFetcher(settings.links, read_s3)
         stack.push_async_callback(links.close)
@@ -110,10 +117,11 @@ async def open_agent(
             topic=aws.topic(settings.topic_arn),
             dead_letters=dead_letters,
             table=table,
+            outages=outages,
             clock=clock,
             spans=spans,
         )
-        intake = Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock)
+        intake = Intake(_spec(settings, runtime), watched_bucket, attributes.maximum_receives, clock)
         sweep = None
         if dead_letters is not None and settings.sweep_seconds is not None:
             sweep = Sweep(
@@ -136,11 +144,12 @@ async def open_agent(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
                 intake=intake,
-                preparation=Preparation(runtime, links, bucket, table, limits, clock),
+                preparation=Preparation(runtime, links, watched_bucket, watched_table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
-                deaths=Deaths(bucket, clock, socket.gethostname()),
+                deaths=Deaths(watched_bucket, clock, socket.gethostname()),
                 health=health,
+                outages=outages,
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,
                 spans=spans,
@@ -172,9 +181,7 @@ async def _read_attributes(queue: Queue, clock: Clock) -> QueueAttributes:
         return QueueAttributes(visibility_timeout_seconds=_DEFAULT_VISIBILITY_SECONDS, visible=0, in_flight=0)
 
 
-async def _dead_letters(
-    aws: Aws, settings: AgentSettings, attributes: QueueAttributes, clock: Clock
-) -> Queue | None:
+async def _dead_letters(aws: Aws, settings: AgentSettings, attributes: QueueAttributes, clock: Clock) -> Queue | None:
     if settings.dead_letter_queue_url:
         return aws.queue(settings.dead_letter_queue_url)
     arn = attributes.dead_letter_arn

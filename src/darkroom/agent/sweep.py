@@ -72,7 +72,7 @@ class Sweep:
                     log(logging.WARNING, "agent.sweep_refused", text)
             except AwsFailure as error:
                 log(logging.WARNING, "agent.sweep_failed", str(error))
-            pause = min(max(self._pause_seconds, LONGEST_PAUSE_SECONDS), self._pause_seconds * 2**min(refused, 16))
+            pause = min(max(self._pause_seconds, LONGEST_PAUSE_SECONDS), self._pause_seconds * 2 ** min(refused, 16))
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause * (0.5 + self._clock.chance())):
                     await stopping.wait()

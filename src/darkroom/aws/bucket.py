@@ -27,14 +27,14 @@ class Bucket:
     """One bucket, through an open client. Every method may raise an `AwsFailure`."""
 
     def __init__(self, client: S3Client, name: str) -> None:
-        self._client = client
+        self.client = client
         self.name = name
 
     async def put(self, key: str, body: bytes, content_type: str, *, only_if_absent: bool = False) -> None:
         """Write an object. With `only_if_absent`, raise `darkroom.aws.errors.AlreadyExists` when there is one."""
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
-        with translated(f"writing s3://{self.name}/{key}"):
-            await self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
+        with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
+            await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> None:
         """Write an object of any size from `chunks`, holding one part of 8 MiB at a time.
@@ -47,8 +47,8 @@ class Bucket:
         if second is None:
             await self.put(key, first, content_type)
             return
-        with translated(f"writing s3://{self.name}/{key}"):
-            upload = await self._client.create_multipart_upload(Bucket=self.name, Key=key, ContentType=content_type)
+        with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
+            upload = await self.client.create_multipart_upload(Bucket=self.name, Key=key, ContentType=content_type)
             upload_id = upload["UploadId"]
             try:
                 completed: list[CompletedPartTypeDef] = []
@@ -56,23 +56,23 @@ class Bucket:
                     completed.append(await self._put_part(key, upload_id, len(completed) + 1, part))
                 async for part in parts:
                     completed.append(await self._put_part(key, upload_id, len(completed) + 1, part))
-                await self._client.complete_multipart_upload(
+                await self.client.complete_multipart_upload(
                     Bucket=self.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": completed}
                 )
             except BaseException:
-                await self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
+                await self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
                 raise
 
     async def _put_part(self, key: str, upload_id: str, number: int, part: bytes) -> CompletedPartTypeDef:
-        reply = await self._client.upload_part(
+        reply = await self.client.upload_part(
             Bucket=self.name, Key=key, UploadId=upload_id, PartNumber=number, Body=part
         )
         return {"PartNumber": number, "ETag": reply["ETag"]}
 
     async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
         """Read an object. Raises `NotFound`, and `AwsRefused` for one of more than `maximum_bytes`."""
-        with translated(f"reading s3://{self.name}/{key}"):
-            reply = await self._client.get_object(Bucket=self.name, Key=key)
+        with translated(f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"):
+            reply = await self.client.get_object(Bucket=self.name, Key=key)
             async with reply["Body"] as body:
                 size = reply["ContentLength"]
                 if maximum_bytes is not None and size > maximum_bytes:
@@ -89,7 +89,7 @@ class Bucket:
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return an https URL with which anybody can read the object for `seconds`."""
         with translated(f"signing a URL for s3://{self.name}/{key}"):
-            return await self._client.generate_presigned_url(
+            return await self.client.generate_presigned_url(
                 "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
             )
 

@@ -175,16 +175,23 @@ class NotFound(AwsRefused):
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raise AWS's and the connection's errors as `AwsFailure`s; `doing` says what was tried, for the reader."""
+def translated(doing: str, what: str = "") -> Iterator[None]:
+    """Raise AWS's and the connection's errors as `AwsFailure`s; `doing` says what was tried, for the reader.
+
+    `what` is the same for everything that is away together; by default it is `doing`.
+    """
     try:
-        yield
-    except ClientError as error:
-        raise translate(error, doing) from error
-    except _FINAL_ERRORS as error:
-        raise AwsRefused(f"{doing}: {error}") from error
-    except _other_errors() as error:
-        raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+        try:
+            yield
+        except ClientError as error:
+            raise translate(error, doing) from error
+        except _FINAL_ERRORS as error:
+            raise AwsRefused(f"{doing}: {error}") from error
+        except _other_errors() as error:
+            raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+    except AwsFailure as failure:
+        failure.what = failure.what or what or doing
+        raise
 
 
 def _other_errors() -> tuple[type[Exception], ...]:

@@ -42,6 +42,8 @@ from typing import ClassVar
 
 import msgspec
 
+from darkroom.redaction import shown, without_url_secrets
+
 
 class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong with a request: where (`path`, dotted, as the caller wrote it), and why."""
@@ -51,9 +53,12 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class DarkroomError(Exception):
-    """The root of the tree. Its text is written for the person who reads it."""
+    """The root of the tree. Its text is written for the person who reads it; secrets of links in it are not shown."""
 
     retryable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return without_url_secrets(super().__str__())
 
     @property
     def type(self) -> str:
@@ -87,12 +92,12 @@ class MissingExtra(DarkroomError):
 
 
 class LinkFailure(DarkroomError):
-    """A link in a request could not be turned into a file."""
+    """A link in a request could not be turned into a file. `url` is the link without user, query and fragment."""
 
     def __init__(self, url: str, reason: str) -> None:
-        self.url = url
-        self.reason = reason
-        super().__init__(f"the link {url} could not be used: {reason}")
+        self.url = shown(url)
+        self.reason = without_url_secrets(reason)
+        super().__init__(f"the link {self.url} could not be used: {self.reason}")
 
 
 class LinkRefused(LinkFailure):

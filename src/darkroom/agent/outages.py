@@ -64,9 +64,9 @@ class Outages:
                     result = await operation()
                 except AwsUnavailable as error:
                     attempt += 1
-                    if error.what not in failed:
-                        failed.add(error.what)
-                        self._repeating[error.what] += 1
+                    if _what(error) not in failed:
+                        failed.add(_what(error))
+                        self._repeating[_what(error)] += 1
                     if attempt >= _SURE_AFTER:
                         self._begin(error)
                     level = logging.WARNING if attempt == 1 else logging.DEBUG  # the outage has lines of its own
@@ -125,7 +125,7 @@ class Outages:
             except AwsUnavailable as error:
                 outage.looks += 1
                 outage.next_look = self._clock.monotonic() + away_seconds(outage.looks, self._clock.chance())
-                if error.what == what:
+                if _what(error) == what:
                     continue
                 self._begin(error, outage.probe)
             except AwsFailure:
@@ -133,7 +133,7 @@ class Outages:
             self._end(what)
 
     def _begin(self, error: AwsUnavailable, probe: Callable[[], Awaitable[object]] | None = None) -> None:
-        what = error.what
+        what = _what(error)
         outage = self._outages.get(what)
         if outage is not None:
             outage.probe = outage.probe or probe
@@ -155,3 +155,7 @@ class Outages:
         seconds = round(self._clock.monotonic() - outage.since, 1)
         log(logging.INFO, "aws.back", f"{what} succeeds again", what=what, seconds=seconds)
         self._changed.set()
+
+
+def _what(error: AwsUnavailable) -> str:
+    return error.what or str(error)

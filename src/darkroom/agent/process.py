@@ -52,20 +52,37 @@ def run_agent(environment: Mapping[str, str]) -> None:
 
 
 async def _run(settings: AgentSettings) -> None:
+    # Before anything else: a container's first process ignores signals that it has no handler for.
+    told, opened = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    log(logging.INFO, "agent.starting", "opens what it works with")
+    working = asyncio.create_task(_work(settings, told, opened))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if not (opened.is_set() or working.done()):
+        working.cancel()  # nothing has been received yet
+        await asyncio.gather(working, return_exceptions=True)
+    else:
+        await working
+    log(logging.INFO, "agent.stopped", "nothing is held any more")
+
+
+async def _work(settings: AgentSettings, told: asyncio.Event, opened: asyncio.Event) -> None:
+    """Open an agent, say so by `opened`, and have it work until `told`."""
     health = Health()
     async with open_agent(settings, health) as agent, _health_server(settings, health):
-        loop = asyncio.get_running_loop()
-        told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
+        opened.set()
         working = asyncio.create_task(agent.run())
         telling = asyncio.create_task(told.wait())
         await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
         if working.done():
             await working  # it only ends by itself through a fault
         await agent.stop(settings.grace_period_seconds)
         await working
-        log(logging.INFO, "agent.stopped", "nothing is held any more")
 
 
 @asynccontextmanager
@@ -87,10 +104,9 @@ async def open_agent(
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue, clock)
         outages = Outages(health, clock)
-        bucket = aws.bucket(settings.bucket)
+        bucket = WatchedBucket(aws.bucket(settings.bucket), outages)
         table = aws.task_table(settings.task_table) if settings.task_table else None
         # Whoever only reads does not wait for AWS to come back, but what is away is noticed there too.
-        watched_bucket = WatchedBucket(bucket, outages)
         watched_table = None if table is None else WatchedTable(table, outages)
         runtime = create_runtime(
             settings.runtime_type,
@@ -105,7 +121,7 @@ async def open_agent(
         stack.push_async_callback(runtime.close)
 
         async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
-            read_from = watched_bucket if name == settings.bucket else aws.bucket(name)
+            read_from = bucket if name == settings.bucket else aws.bucket(name)
             return await read_from.get(key, maximum_bytes=maximum_bytes)
 
         links = LinkFetcher(settings.links, read_s3)
@@ -121,7 +137,7 @@ async def open_agent(
             clock=clock,
             spans=spans,
         )
-        intake = Intake(_spec(settings, runtime), watched_bucket, attributes.maximum_receives, clock)
+        intake = Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock)
         sweep = None
         if dead_letters is not None and settings.sweep_seconds is not None:
             sweep = Sweep(
@@ -144,10 +160,10 @@ async def open_agent(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
                 intake=intake,
-                preparation=Preparation(runtime, links, watched_bucket, watched_table, limits, clock),
+                preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
-                deaths=Deaths(watched_bucket, clock, socket.gethostname()),
+                deaths=Deaths(bucket, clock, socket.gethostname()),
                 health=health,
                 outages=outages,
                 budget=MemoryBudget(settings.maximum_held_bytes),

@@ -147,7 +147,7 @@ _PASSING_CODES = frozenset(
 _PASSING_STATUSES = frozenset({401, 408, 409, 425, 429})
 _LEASE_CODES = frozenset({"InvalidIdFormat", "MessageNotInflight", "ReceiptHandleIsInvalid"})
 _EXISTS_CODES = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
-_MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
+_MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NoSuchVersion"})
 _SQS_PREFIX = "AWS.SimpleQueueService."
 
 # The library's own errors about what it was given; its others are about credentials, settings and connections.
@@ -171,7 +171,7 @@ class AlreadyExists(AwsRefused):
 
 
 class NotFound(AwsRefused):
-    """There is no such object."""
+    """There is no such object, or no such upload of one."""
 
 
 @contextmanager

@@ -32,7 +32,6 @@ from darkroom.agent.preparation import AlreadyDone, NotToBeRun
 from darkroom.agent.spans import Span
 from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost
 from darkroom.logs import log, logger
-from darkroom.policy.outcomes import outage_seconds
 from darkroom.runtimes.protocol import Generation, StreamedBody
 
 
@@ -94,6 +93,9 @@ class Pipeline:
             if self._stopping.is_set():
                 await self._aftermath.hand_back(lease)
                 return
+            if self._parts.outages:  # it began while the message was being read
+                await self._aftermath.hand_back_for_later(lease)
+                return
             job.activity = asyncio.current_task()
             twins = self._twins(job)
             self.jobs.add(job)
@@ -101,17 +103,12 @@ class Pipeline:
             try:
                 if twins:
                     received_at = await self._wait_for(twins, job)
-                await self._develop(job, received_at)
+                await self._end(job, received_at)
             except asyncio.CancelledError:
                 if job.stop_reason is None:
                     raise
                 uncancel()
                 await self._aftermath.after_stop(job, job.stop_reason)
-            except DarkroomError as error:
-                await self._aftermath.after_failure(job, error)
-            except Exception as error:
-                logger.exception("a fault in Darkroom or in the runtime's adapter")
-                await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
             finally:
                 self.jobs.discard(job)
                 self._parts.health.runtime_has_fault(self._parts.runtime.fault)
@@ -120,14 +117,13 @@ class Pipeline:
             span.fail(error.type)
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
             if isinstance(error, AwsUnavailable):
-                await self._aftermath.hand_back(lease, outage_seconds(lease.message.received, self._clock.chance()))
+                await self._aftermath.hand_back_for_later(lease)
         finally:
             self._has_arrived(lease)
             lease.drop()
 
     async def _read(self, lease: Lease, span: Span, memory: JobMemory) -> Job | None:
         """Read the message; settle one that cannot be read or was tried too often."""
-        tries = self._parts.intake.tries(lease.message)
         arrival = Arrival(asyncio.current_task())
         self.arrivals.add(arrival)
         lease.keep(on_lost=arrival.stop)  # its payload may be slow to come, or wait for memory
@@ -144,7 +140,7 @@ class Pipeline:
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
             span.fail(error.type)
-            await self._aftermath.hand_back(lease, outage_seconds(tries.received, self._clock.chance()))
+            await self._aftermath.hand_back_for_later(lease)
             return None
         finally:
             self.arrivals.discard(arrival)
@@ -153,6 +149,16 @@ class Pipeline:
             await self._parts.settlement.bury_unreadable(lease, found)
             return None
         return found
+
+    async def _end(self, job: Job, received_at: float) -> None:
+        """Do the job, and bring it to its end. Whoever stops it may do so during either."""
+        try:
+            await self._develop(job, received_at)
+        except DarkroomError as error:
+            await self._aftermath.after_failure(job, error)
+        except Exception as error:
+            logger.exception("a fault in Darkroom or in the runtime's adapter")
+            await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
 
     def _twins(self, job: Job) -> set[asyncio.Task[None]]:
         """The work on other copies of the same submission here, which began before."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from darkroom.agent.aftermath import Aftermath, CancelledByUser
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.generating import Generating
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job, uncancel
@@ -26,10 +27,11 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun
 from darkroom.agent.spans import Span
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, RuntimeFailure
 from darkroom.logs import log, logger
+from darkroom.policy.diagnosis import is_suspicious
 from darkroom.policy.outcomes import outage_seconds
-from darkroom.runtimes.protocol import Generation, StreamedBody
+from darkroom.runtimes.protocol import Generation, Prepared, StreamedBody
 
 
 class Pipeline:
@@ -43,6 +45,7 @@ class Pipeline:
         self,
         parts: AgentParts,
         generating: Generating,
+        diagnosis: Diagnosis,
         aftermath: Aftermath,
         pace: Pace,
         stopping: asyncio.Event,
@@ -53,6 +56,7 @@ class Pipeline:
         self._parts = parts
         self._clock = parts.clock
         self._generating = generating
+        self._diagnosis = diagnosis
         self._aftermath = aftermath
         self._pace = pace
         self._stopping = stopping
@@ -92,7 +96,7 @@ class Pipeline:
                 await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
             finally:
                 self.jobs.discard(job)
-                self._parts.health.runtime_has_fault(self._parts.runtime.fault)
+                self._diagnosis.tell()
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             span.fail(error.type)
@@ -138,17 +142,26 @@ class Pipeline:
             return
         job.prepared = ready
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
-        with parts.budget.holding(ready.size_bytes):
-            self._has_arrived(job.lease)
-            result = await self._generating.run(job, ready)
-        with parts.spans.part("collect"):
-            generation = await parts.runtime.collect(result)
-        del result
+        try:
+            generation = await self._generate(job, ready)
+        except RuntimeFailure as error:
+            if not is_suspicious(error):
+                raise
+            raise await self._diagnosis.judge(job, error) from error
+        self._diagnosis.task_succeeded()
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
         with parts.budget.holding(_size(generation)):
             job.settling = True
             await parts.settlement.complete(job, generation)
+
+    async def _generate(self, job: Job, ready: Prepared) -> Generation:
+        parts = self._parts
+        with parts.budget.holding(ready.size_bytes):
+            self._has_arrived(job.lease)
+            result = await self._generating.run(job, ready)
+        with parts.spans.part("collect"):
+            return await parts.runtime.collect(result)
 
     def _on_beat(self, job: Job) -> None:
         """See, with every extension of the lease, whether the user has cancelled the task."""

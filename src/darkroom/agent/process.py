@@ -14,8 +14,8 @@ import aiohttp
 from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
-from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
+from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
@@ -134,7 +134,7 @@ async def open_agent(
                 preparation=Preparation(runtime, links, bucket, table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
-                deaths=Deaths(bucket, clock, socket.gethostname()),
+                incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,

@@ -22,6 +22,7 @@ import msgspec
 
 from darkroom.agent.aftermath import Aftermath, CancelledByUser
 from darkroom.agent.budget import JobMemory
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.generating import Generating
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job, uncancel
@@ -30,8 +31,9 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun
 from darkroom.agent.spans import Span
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost, RuntimeFailure
 from darkroom.logs import log, logger
+from darkroom.policy.diagnosis import is_suspicious
 from darkroom.runtimes.protocol import Generation, StreamedBody
 
 
@@ -60,6 +62,7 @@ class Pipeline:
         self,
         parts: AgentParts,
         generating: Generating,
+        diagnosis: Diagnosis,
         aftermath: Aftermath,
         pace: Pace,
         stopping: asyncio.Event,
@@ -70,6 +73,7 @@ class Pipeline:
         self._parts = parts
         self._clock = parts.clock
         self._generating = generating
+        self._diagnosis = diagnosis
         self._aftermath = aftermath
         self._pace = pace
         self._stopping = stopping
@@ -111,7 +115,7 @@ class Pipeline:
                 await self._aftermath.after_stop(job, job.stop_reason)
             finally:
                 self.jobs.discard(job)
-                self._parts.health.runtime_has_fault(self._parts.runtime.fault)
+                self._diagnosis.tell()
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             span.fail(error.type)
@@ -201,19 +205,32 @@ class Pipeline:
         job.task = msgspec.structs.replace(job.task, content={})
         job.memory.payload.resize(0)
         job.memory.inputs.resize(ready.size_bytes)
-        self._has_arrived(job.lease)
-        result = await self._generating.run(job, ready)
-        job.prepared = None
         del ready
-        job.memory.inputs.resize(0)
-        with parts.spans.part("collect"):
-            generation = await parts.runtime.collect(result)
-        del result
+        try:
+            generation = await self._generate(job)
+        except RuntimeFailure as error:
+            if not is_suspicious(error):
+                raise
+            raise await self._diagnosis.judge(job, error) from error
+        self._diagnosis.task_succeeded()
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
         job.memory.answer.resize(_size(generation))
         job.settling = True
         await parts.settlement.complete(job, generation)
+
+    async def _generate(self, job: Job) -> Generation:
+        """Have the runtime do what was prepared, which is dropped as soon as it has been sent and answered."""
+        prepared = job.prepared
+        if prepared is None:
+            raise AssertionError("the job was prepared")
+        self._has_arrived(job.lease)
+        result = await self._generating.run(job, prepared)
+        job.prepared = None
+        del prepared
+        job.memory.inputs.resize(0)
+        with self._parts.spans.part("collect"):
+            return await self._parts.runtime.collect(result)
 
     def _on_beat(self, job: Job) -> None:
         """See, with every extension of the lease, whether anybody still waits for this."""

@@ -15,8 +15,8 @@ import aiohttp
 from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
-from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
+from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
@@ -161,7 +161,7 @@ async def open_agent(
                 preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
-                deaths=Deaths(bucket, clock, socket.gethostname()),
+                incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
                 outages=outages,
                 budget=MemoryBudget(settings.maximum_held_bytes),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import io
 import ipaddress
 import socket
@@ -19,6 +20,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from PIL import Image
 
+from darkroom.aws.errors import NotFound
 from darkroom.errors import (
     AwsDenied,
     AwsRefused,
@@ -31,6 +33,7 @@ from darkroom.errors import (
 from darkroom.policy.links import Address, forbidden_reason
 from darkroom.redaction import shown
 from darkroom.runtimes.links import MAXIMUM_LINKS, LinkFetcher
+from darkroom.runtimes.memory import Unbounded
 from darkroom.settings import LinkSettings
 
 PUBLIC_STAND_IN = ipaddress.ip_address("127.0.0.1")
@@ -495,3 +498,81 @@ async def test_an_outage_of_s3_is_no_links_fault() -> None:
     async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:
         with pytest.raises(AwsUnavailable):
             await links.fetch_all(["s3://mine/cat.png"])
+
+
+@pytest.mark.parametrize("written", ["/my dog.png", "/my%20dog.png", "/my dog.png\n"])
+async def test_a_web_address_with_spaces(written: str, site: Site) -> None:
+    site.answers["/my dog.png"] = lambda _: web.Response(body=png())
+    async with fetcher() as links:
+        files = await links.fetch_all([site.url(written)])
+    assert list(files) == [site.url(written)]
+
+
+async def test_a_signed_address_is_asked_for_as_it_is_written(site: Site) -> None:
+    asked: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.Response(body=png())
+
+    site.answers["/cat.png"] = answer
+    path = "/cat.png?X-Amz-Credential=AKIA%2F20261125%2Fus-east-1&sig=a%2Bb%3D+c~(d)"
+    async with fetcher() as links:
+        await links.fetch(site.url(path))
+    assert asked == [path]
+
+
+@pytest.mark.parametrize("stored", ["my dog.png", "my%20dog.png"])
+async def test_a_key_with_escapes_is_looked_for_as_it_stands_and_then_unescaped(stored: str) -> None:
+    def read(bucket: str, key: str) -> bytes:
+        if key != stored:
+            raise NotFound("there is no such object")
+        return png()
+
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=read) as links:
+        assert (await links.fetch("s3://mine/my%20dog.png")).extension == "png"
+        with pytest.raises(LinkRefused, match="no such object"):
+            await links.fetch("s3://mine/my%21dog.png")
+
+
+async def test_a_compressed_picture_is_unpacked(site: Site) -> None:
+    picture = png(64)
+    headers = {"Content-Encoding": "gzip"}
+    site.answers["/cat.png"] = lambda _: web.Response(body=gzip.compress(picture), headers=headers)
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=lambda *_: gzip.compress(picture)) as links:
+        assert (await links.fetch(site.url("/cat.png"))).data == picture
+        assert (await links.fetch("s3://mine/cat.png")).data == picture
+
+
+async def test_what_unpacks_to_more_than_is_allowed_is_refused_while_it_unpacks(site: Site) -> None:
+    bomb = gzip.compress(png() + bytes(50_000_000))
+    site.answers["/bomb"] = lambda _: web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+    taken = []
+
+    class Counted(Unbounded):
+        def take(self, size_bytes: int) -> None:
+            taken.append(size_bytes)
+
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match="larger than 100000 bytes"):
+            await links.fetch(site.url("/bomb"), Counted())
+    assert sum(taken) < 2_000_000
+
+
+@pytest.mark.parametrize("cut", [20, -4])
+async def test_a_compressed_picture_that_is_cut_short_or_broken_is_no_picture(cut: int, site: Site) -> None:
+    data = gzip.compress(png(64))
+    site.answers["/cut"] = lambda _: web.Response(body=data[:cut], headers={"Content-Encoding": "gzip"})
+    site.answers["/broken"] = lambda _: web.Response(body=data[:40] + b"broken" + data[46:])
+    async with fetcher() as links:
+        with pytest.raises(LinkFailure, match="cut short"):
+            await links.fetch(site.url("/cut"))
+        with pytest.raises(LinkRefused, match="cannot be unpacked"):
+            await links.fetch(site.url("/broken"))
+
+
+async def test_another_compression_is_named(site: Site) -> None:
+    site.answers["/x"] = lambda _: web.Response(body=b"x" * 100, headers={"Content-Encoding": "br"})
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match="compresses it as br"):
+            await links.fetch(site.url("/x"))

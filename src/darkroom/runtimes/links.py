@@ -8,6 +8,7 @@ difference there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import io
 import ipaddress
@@ -25,6 +26,7 @@ from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason
 from darkroom.policy.media_types import MediaType, recognise
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.protocol import InputFile
+from darkroom.runtimes.unpacking import unpacked
 from darkroom.settings import LinkSettings
 
 OpenS3 = Callable[[str, str], AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]]
@@ -39,7 +41,8 @@ _STEP_BYTES = 1024 * 1024  # by which memory is asked for where a size is not kn
 _ENOUGH_TO_RECOGNISE = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
-# Compressed answers are not asked for: what they unpack to could not be bounded while it streams.
+_COMPRESSIONS = frozenset({"identity", "", "gzip", "x-gzip"})
+# Compressed answers are not asked for, but objects may be stored that way.
 _HEADERS = {"User-Agent": "darkroom", "Accept": "image/*", "Accept-Encoding": "identity"}
 
 # Why the sockets of the fetch in hand were not made.
@@ -121,33 +124,47 @@ class LinkFetcher:
             allowed = ", ".join(self._settings.buckets) or "none"
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
-            async with self._open_s3(link.bucket, link.key) as (size, chunks):
-                return await self._read_body(link.url, size, chunks, memory)
+            return await self._read_first(link, memory)
         except (AwsDenied, AwsRefused) as error:
             raise LinkRefused(link.url, str(error)) from None
         except AwsUnexplained as error:
             raise LinkUnreachable(link.url, str(error)) from None
 
+    async def _read_first(self, link: BucketLink, memory: Memory) -> bytes:
+        """The first object that is there; without the right to list, S3 says of others that they must not be read."""
+        *likelier, last = link.keys
+        for key in likelier:
+            with contextlib.suppress(AwsDenied, AwsRefused):
+                return await self._read_object(link, key, memory)
+        return await self._read_object(link, last, memory)
+
+    async def _read_object(self, link: BucketLink, key: str, memory: Memory) -> bytes:
+        async with self._open_s3(link.bucket, key) as (size, chunks):
+            return await self._read_body(link.url, size, chunks, memory)
+
     async def _read_web(self, link: WebLink, memory: Memory) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""
-        url = link.url
+        url = link.target
         for _ in range(_MAXIMUM_REDIRECTS + 1):
-            answer = await self._request(link.url, url, memory)
+            answer = await self._request(link, url, memory)
             if isinstance(answer, bytes):
                 return answer
             target = parse_link(answer)
             if not isinstance(target, WebLink):
                 raise LinkRefused(link.url, f"it redirects to {answer}, which is not a web address")
-            url = target.url
+            url = target.target
         raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
 
-    async def _request(self, link: str, url: str, memory: Memory) -> bytes | str:
-        """The data at `url`, or where it redirects to. `link` is what the user wrote, for errors."""
+    async def _request(self, asked: WebLink, url: str, memory: Memory) -> bytes | str:
+        """The data at `url`, or where it redirects to. `asked` is what the user wrote, for errors."""
+        link = asked.url
         refusals: list[str] = []
         _refusals.set(refusals)
-        where = "" if url == link else f" (redirected to {url})"
+        where = "" if url == asked.target else f" (redirected to {url})"
         try:
-            async with self._open_session().get(url, allow_redirects=False, headers=_HEADERS) as response:
+            # As it is: an address may be signed, letter by letter. A host of another script has to be translated.
+            address = URL(url, encoded=url.isascii())
+            async with self._open_session().get(address, allow_redirects=False, headers=_HEADERS) as response:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     return _join(link, url, response.headers["Location"])
                 if response.status != 200:
@@ -155,7 +172,11 @@ class LinkFetcher:
                     reason = f"its server answered {response.status} {response.reason}{where}"
                     raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
                 chunks = response.content.iter_chunked(_CHUNK_BYTES)
-                return await self._read_body(link, response.content_length, chunks, memory, response.content_type)
+                compression = response.headers.get("Content-Encoding", "identity")
+                hint = f"; its server calls it {response.content_type}"
+                if compression.lower() not in _COMPRESSIONS:
+                    hint = f"; its server compresses it as {compression}, which is not unpacked here"
+                return await self._read_body(link, response.content_length, chunks, memory, hint)
         except aiohttp.InvalidURL as error:
             raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
         except aiohttp.ClientSSLError as error:
@@ -168,16 +189,16 @@ class LinkFetcher:
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
 
     async def _read_body(
-        self, link: str, size: int | None, chunks: AsyncIterator[bytes], memory: Memory, announced: str = ""
+        self, link: str, size: int | None, chunks: AsyncIterator[bytes], memory: Memory, hint: str = ""
     ) -> bytes:
-        """All of `chunks`, whose size may be known beforehand; `announced` is what the server calls it."""
+        """All of `chunks`, unpacked, whose size may be known beforehand. `hint` helps where it is no picture."""
         if (size or 0) > self._settings.maximum_bytes:
             raise self._too_large(link)
         taken = size or 0
         memory.take(taken)
         # What grows in a buffer of this kind is not copied when it is taken out.
         data, is_recognised = io.BytesIO(), False
-        async for chunk in self._flowing(link, chunks):
+        async for chunk in unpacked(link, self._flowing(link, chunks)):
             length = data.tell() + len(chunk)
             if length > self._settings.maximum_bytes:
                 raise self._too_large(link)
@@ -186,7 +207,7 @@ class LinkFetcher:
                 taken += _STEP_BYTES
             data.write(chunk)
             if not is_recognised and length >= _ENOUGH_TO_RECOGNISE:
-                _require_picture(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), announced)
+                _require_picture(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), hint)
                 is_recognised = True
         return data.getvalue()
 
@@ -241,13 +262,12 @@ class LinkFetcher:
         return made
 
 
-def _require_picture(url: str, data: bytes, announced: str = "") -> MediaType:
+def _require_picture(url: str, data: bytes, hint: str = "") -> MediaType:
     """What `data` is by its own bytes; what a server says of it proves nothing."""
     media_type = recognise(data)
     if media_type is not None and media_type.is_picture:
         return media_type
     what = "nothing" if not data else media_type.content_type if media_type else "something that is not known"
-    hint = f"; its server calls it {announced}" if announced else ""
     raise LinkRefused(url, f"it must hold a picture (PNG, JPEG, WEBP, GIF …), and holds {what}{hint}")
 
 

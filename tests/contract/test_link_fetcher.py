@@ -31,6 +31,7 @@ from darkroom.errors import (
     LinkUnreachable,
 )
 from darkroom.policy.links import Address, forbidden_reason
+from darkroom.policy.media_types import PICTURES, VIDEOS
 from darkroom.redaction import shown
 from darkroom.runtimes.links import MAXIMUM_LINKS, LinkFetcher
 from darkroom.runtimes.memory import Unbounded
@@ -297,7 +298,10 @@ async def test_the_type_comes_from_the_bytes_not_from_the_server(site: Site) -> 
     [
         (lambda _: web.Response(body=b"", content_type="image/png"), "holds nothing"),
         (lambda _: web.Response(text="<html>" + "x" * 100, content_type="image/png"), "not known"),
-        (lambda _: web.Response(text="<svg xmlns='http://www.w3.org/2000/svg'/>"), "not known"),
+        (lambda _: web.Response(text="<svg xmlns='http://www.w3.org/2000/svg'/>"), "format SVG, .* send PNG, JPEG"),
+        (lambda _: web.Response(text="<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"), "format SVG"),
+        (lambda _: web.Response(body=b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100), "format HEIC, .* send PNG"),
+        (lambda _: web.Response(body=b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 100), "format HEIC"),
         (lambda _: web.Response(body=b"\0\0\0\x20ftypisom\0\0\x02\0" + b"\0" * 100), "video/mp4"),
         (lambda _: web.Response(body=png(500)), "larger than 100000 bytes"),
         (lambda _: web.Response(status=404), "404 Not Found"),
@@ -366,11 +370,13 @@ async def test_a_task_whose_links_all_drip_leaves_slots_for_another_tasks_links(
     for number in range(16):
         site.answers[f"/drip{number}"] = drip
     async with fetcher(settings={"timeout_seconds": 60.0}) as links:
-        slow = asyncio.create_task(links.fetch_all(site.url(f"/drip{number}") for number in range(16)))
+        slow = asyncio.create_task(
+            links.fetch_all(dict.fromkeys((site.url(f"/drip{number}") for number in range(16)), PICTURES))
+        )
         async with asyncio.timeout(4):
             while len(site.hits) < 8:  # noqa: ASYNC110 - what is waited for happens at the other end of a socket
                 await asyncio.sleep(0.01)
-            await links.fetch_all([site.url("/cat.png")])
+            await links.fetch_all({site.url("/cat.png"): PICTURES})
         assert not slow.done()
         slow.cancel()
 
@@ -419,7 +425,7 @@ async def test_all_links_of_a_task_are_fetched_at_the_same_time(site: Site) -> N
         site.answers[f"/{name}"] = meet
     urls = [site.url(f"/{name}") for name in "abc"]
     async with fetcher() as links:
-        files = await links.fetch_all([*urls, urls[0]])
+        files = await links.fetch_all(dict.fromkeys(urls, PICTURES))
     assert list(files) == urls
     assert all(files[url].url == url for url in urls)
 
@@ -432,13 +438,13 @@ async def test_one_bad_link_fails_them_all_at_once(site: Site) -> None:
     site.answers["/never"] = never
     async with fetcher() as links, asyncio.timeout(4):
         with pytest.raises(LinkRefused, match="machine itself"):
-            await links.fetch_all([site.url("/never"), "http://127.0.0.9/"])
+            await links.fetch_all({site.url("/never"): PICTURES, "http://127.0.0.9/": PICTURES})
 
 
 async def test_too_many_links_are_refused(site: Site) -> None:
     async with fetcher() as links:
         with pytest.raises(LinkRefused, match="more than 32 links"):
-            await links.fetch_all(site.url(f"/{number}") for number in range(MAXIMUM_LINKS + 1))
+            await links.fetch_all({site.url(f"/{number}"): PICTURES for number in range(MAXIMUM_LINKS + 1)})
     assert site.hits == []
 
 
@@ -497,14 +503,14 @@ async def test_an_outage_of_s3_is_no_links_fault() -> None:
 
     async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:
         with pytest.raises(AwsUnavailable):
-            await links.fetch_all(["s3://mine/cat.png"])
+            await links.fetch_all({"s3://mine/cat.png": PICTURES})
 
 
 @pytest.mark.parametrize("written", ["/my dog.png", "/my%20dog.png", "/my dog.png\n"])
 async def test_a_web_address_with_spaces(written: str, site: Site) -> None:
     site.answers["/my dog.png"] = lambda _: web.Response(body=png())
     async with fetcher() as links:
-        files = await links.fetch_all([site.url(written)])
+        files = await links.fetch_all({site.url(written): PICTURES})
     assert list(files) == [site.url(written)]
 
 
@@ -569,6 +575,20 @@ async def test_a_compressed_picture_that_is_cut_short_or_broken_is_no_picture(cu
             await links.fetch(site.url("/cut"))
         with pytest.raises(LinkRefused, match="cannot be unpacked"):
             await links.fetch(site.url("/broken"))
+
+
+async def test_a_video_is_fetched_where_one_is_wanted(site: Site) -> None:
+    video = b"\0\0\0\x20ftypisom\0\0\x02\0" + b"\0" * 100
+    site.answers["/clip"] = lambda _: web.Response(body=video)
+    url = site.url("/clip")
+    async with fetcher() as links:
+        files = await links.fetch_all({url: VIDEOS})
+        assert (files[url].data, files[url].content_type, files[url].extension) == (video, "video/mp4", "mp4")
+        with pytest.raises(LinkRefused, match=r"must hold a picture .* and holds video/mp4"):
+            await links.fetch_all({url: PICTURES})
+        site.answers["/sound"] = lambda _: web.Response(body=b"fLaC" + b"\0" * 100)
+        with pytest.raises(LinkRefused, match="must hold image or video, and holds audio/flac"):
+            await links.fetch_all({site.url("/sound"): PICTURES | VIDEOS})
 
 
 async def test_another_compression_is_named(site: Site) -> None:

@@ -21,8 +21,10 @@ DarkroomError
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
 │   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
-│   ├── AwsUnavailable       throttled, timed out, unreachable or a fault of the service
-│   ├── AwsRefused           not allowed, not found, or not valid
+│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service or of credentials
+│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or the bucket, topic or queue is missing
+│   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
+│   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
 ├── ApiFailure               the front door answered a client with an error
 ├── ApiUnreachable           no front door answered a client
@@ -171,13 +173,34 @@ class AwsFailure(DarkroomError):
 
 
 class AwsUnavailable(AwsFailure):
-    """Throttled, timed out, unreachable, or a fault of the service."""
+    """Throttled, timed out, unreachable, a conflict, a fault of the service, the clock or the credentials.
+
+    No task can have caused that: it is waited out, and no task loses a try by it.
+    """
 
     retryable = True
 
 
+class AwsDenied(AwsUnavailable):
+    """Not allowed, or the bucket, topic, queue, table or key is not there: somebody has to mend that.
+
+    Of the agent's own resources this is an outage like any other; policies are changed and changed back. A link that
+    may not be read is its request's fault.
+    """
+
+
+class AwsUnexplained(AwsUnavailable):
+    """An answer that Darkroom does not know: it is asked again, for what is unknown is not final.
+
+    A link whose reading ends like that uses up its task's tries, since the link may be the reason.
+    """
+
+
 class AwsRefused(AwsFailure):
-    """Not allowed, not found, or not valid: asking again will not help."""
+    """What was asked for is not valid, or the object is not there: asking the same again cannot help.
+
+    Only what is listed in `darkroom.aws.errors` is that. It is the task's fault, and ends it.
+    """
 
 
 class LeaseLost(AwsFailure):

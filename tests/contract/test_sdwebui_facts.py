@@ -63,7 +63,7 @@ async def dynamic(fake: FakeSdWebui, http: aiohttp.ClientSession) -> AsyncIterat
 
 def text_to_image(task_id: str = "one", timeout: float = PATIENCE_SECONDS, **content: Any) -> GenerationRequest:
     body = {"prompt": "a cat", "width": 64, "height": 64, "seed": 7, **content}
-    return GenerationRequest(task_id, TaskKind.TEXT_TO_IMAGE, body, timeout)
+    return GenerationRequest(task_id, TaskKind.TEXT_TO_IMAGE, body, timeout, submission_id=task_id)
 
 
 def of_kind(kind: TaskKind, **content: Any) -> GenerationRequest:

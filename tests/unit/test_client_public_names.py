@@ -19,6 +19,7 @@ NAMES = {
     "NotifiedError",
     "Picture",
     "ProgressListener",
+    "RequestWarning",
     "Status",
     "TaskFailed",
     "TaskKind",

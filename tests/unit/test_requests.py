@@ -25,7 +25,9 @@ def v2(content: Any = None, **metadata: Any) -> bytes:
     merged = {"id": "t", "runtime": "sdruntime", "tasktype": "text-to-image", "prefix": "output", "context": ""}
     merged |= metadata
     kept = {name: value for name, value in merged.items() if value is not ...}
-    return json.dumps({"task": {"metadata": kept, "content": {} if content is None else content}}).encode()
+    return json.dumps(
+        {"task": {"metadata": kept, "content": {"prompt": "A dog"} if content is None else content}}
+    ).encode()
 
 
 def admitted(draft: Any) -> Admitted:
@@ -46,7 +48,7 @@ def faults(draft: Any, catalogue: Catalogue = CATALOGUE) -> dict[str, str]:
         ("test-t2i", "sdruntime", "text-to-image", {"alwayson_scripts": {}, "prompt": "A dog", "steps": 16}),
         ("test-i2i", "sdruntime", "image-to-image", {"alwayson_scripts": {}, "init_images": [CAT]}),
         ("test-extra", "sdruntime", "extra-single-image", {"upscaler_1": "R-ESRGAN 4x+", "image": CAT}),
-        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "KSampler"}}),
+        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "SaveImage"}}),
     ],
 )
 def test_the_guides_v1alpha2_samples_become_tasks(task_id: str, runtime: str, kind: str, content: Any) -> None:
@@ -208,14 +210,14 @@ def test_a_message_for_another_type_of_runtime_is_refused() -> None:
 
 
 def test_the_guides_older_singular_is_a_task_type_too() -> None:
-    task = admitted(v1alpha2.decode_request(v2(tasktype="extra-batch-image"))).task
+    content = {"imageList": [{"data": CAT, "name": "cat.png"}]}
+    task = admitted(v1alpha2.decode_request(v2(content, tasktype="extra-batch-image"))).task
     assert task.kind is TaskKind.EXTRA_BATCH_IMAGES
     assert '"tasktype":"extra-batch-images"' in encode_message(task)
     text = json.dumps(json.loads(v2(tasktype="extra-batch-image"))["task"])
     assert decode_message(text).kind is TaskKind.EXTRA_BATCH_IMAGES
-    assert admitted(v1alpha1.decode_request(v1(task="extra-batch-image", sd_model_checkpoint="x"))).task.kind is (
-        TaskKind.EXTRA_BATCH_IMAGES
-    )
+    older = json.loads(v1(task="extra-batch-image", sd_model_checkpoint="x")) | content
+    assert admitted(v1alpha1.decode_request(json.dumps(older))).task.kind is TaskKind.EXTRA_BATCH_IMAGES
 
 
 @pytest.mark.parametrize(

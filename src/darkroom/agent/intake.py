@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsFailure, AwsRefused, InvalidRequest, UnreadableMessage
+from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable, InvalidRequest, UnreadableMessage
 from darkroom.logs import logger
 from darkroom.policy.admission import Refused, readmit
 from darkroom.policy.catalogue import RuntimeSpec
@@ -20,6 +21,8 @@ from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, fir
 
 # SQS itself takes 1 MiB; only an offloaded payload can be larger, and the API lets 6 MB in.
 MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
+# The message is not extended before it was read: its payload must come before its visibility runs out.
+_PAYLOAD_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,12 @@ class Intake:
     async def read(self, lease: Lease) -> Job | Unreadable:
         """Read the message that `lease` holds. Raises `AwsUnavailable` when its payload cannot be fetched just now."""
         message = lease.message
+        received_at = self._clock.monotonic()
         submission_id = message.message_id
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
             submission_id = delivery.submission_id
-            return self._judge(lease, delivery, await self._payload(delivery))
+            return self._judge(lease, delivery, await self._payload(delivery), received_at)
         except UnreadableMessage as error:
             return Unreadable(error, submission_id)
         except AwsFailure:
@@ -63,7 +67,7 @@ class Intake:
             reason = f"the message cannot be read, by a fault in Darkroom: {type(error).__name__}: {error}"
             return Unreadable(UnreadableMessage(reason), submission_id)
 
-    def _judge(self, lease: Lease, delivery: Delivery, text: str | bytes) -> Job | Unreadable:
+    def _judge(self, lease: Lease, delivery: Delivery, text: str | bytes, received_at: float) -> Job | Unreadable:
         message = lease.message
         draft = decode_message(text)
         task = readmit(draft, self._spec)
@@ -76,7 +80,7 @@ class Intake:
             lease=lease,
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
             tries=self.tries(message),
-            received_at=self._clock.monotonic(),
+            received_at=received_at,
             submitted_at=first_sent_at(message.attributes, message.sent_at),
         )
 
@@ -90,6 +94,9 @@ class Intake:
             allowed = f"s3://{self._bucket.name}/{RESERVED_PREFIX}"
             raise UnreadableMessage(f"the message's payload lies at {where}; only payloads below {allowed} are read")
         try:
-            return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+            async with asyncio.timeout(_PAYLOAD_SECONDS):
+                return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+        except TimeoutError:
+            raise AwsUnavailable(f"the message's payload did not come within {_PAYLOAD_SECONDS:g} s") from None
         except AwsRefused as error:
             raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error

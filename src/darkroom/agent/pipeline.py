@@ -76,9 +76,12 @@ class Pipeline:
                 await self._aftermath.hand_back(lease)
                 return
             job.activity = asyncio.current_task()
+            twins = self._twins(job)
             self.jobs.add(job)
             lease.keep(on_lost=job.stop, on_beat=lambda: self._on_beat(job))
             try:
+                if twins:
+                    received_at = await self._wait_for(twins, job)
                 await self._develop(job, received_at)
             except asyncio.CancelledError:
                 if job.stop_reason is None:
@@ -119,6 +122,24 @@ class Pipeline:
             return None
         return found
 
+    def _twins(self, job: Job) -> set[asyncio.Task[None]]:
+        """The work on other copies of the same submission here, which began before."""
+        submission_id = job.delivery.submission_id
+        return {
+            other.activity
+            for other in self.jobs
+            if other.delivery.submission_id == submission_id and other.activity is not None
+        }
+
+    async def _wait_for(self, twins: set[asyncio.Task[None]], job: Job) -> float:
+        """Let earlier copies of a submission come to their ends first: this one then finds it. Return when that was.
+
+        They would be generated twice otherwise, since the end is not there yet when the later one is prepared.
+        """
+        self._has_arrived(job.lease)  # others need not wait for it
+        await asyncio.wait(twins)
+        return self._clock.monotonic()
+
     async def _develop(self, job: Job, received_at: float) -> None:
         parts = self._parts
         if job.tries.are_used_up:
@@ -151,8 +172,9 @@ class Pipeline:
             await parts.settlement.complete(job, generation)
 
     def _on_beat(self, job: Job) -> None:
-        """See, with every extension of the lease, whether the user has cancelled the task."""
+        """See, with every extension of the lease, whether anybody still waits for this."""
         self._start(self._stop_if_cancelled(job), f"cancelled? {job.task.id}")
+        self._start(self._generating.stop_if_ended(job), f"ended? {job.task.id}")
 
     async def _stop_if_cancelled(self, job: Job) -> None:
         if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:

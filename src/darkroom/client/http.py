@@ -29,8 +29,8 @@ class Client:
 
     `endpoint` is the URL up to and including the stage, as CloudFormation or `darkroom up` prints it. A request that
     was throttled (429) or met a passing fault (503, no connection) is sent again, at most `retries` times, with growing
-    pauses, or as long as `Retry-After` says. Methods raise `ApiFailure`, `ApiUnreachable`, and what they name. A key that
-    no header can carry is an `InvalidRequest` at once.
+    pauses, or as long as `Retry-After` says. Methods raise `ApiFailure`, `ApiUnreachable`, and what they name; a key
+    that no header can carry is an `InvalidRequest` at once.
     """
 
     def __init__(

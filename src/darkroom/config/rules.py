@@ -41,6 +41,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))
     if region is not None:
+        yield from _unfit_zones(values.get("network"), region)
         yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)
         inputs = values.get("inputBucketArns")
         for index, arn in enumerate(inputs if isinstance(inputs, list) else []):
@@ -94,7 +95,11 @@ def _unfit_network(network: Any) -> Iterator[ConfigFault]:
                 )
         for key in ("privateSubnetIds", "availabilityZones"):
             if not network.get(key):
-                yield ConfigFault(("network", "vpcId"), f"needs {key} too: three, in the same order")
+                yield ConfigFault(("network", "vpcId"), f"needs {key} too: as many, in the same order")
+        subnets, zones = network.get("privateSubnetIds"), network.get("availabilityZones")
+        if isinstance(subnets, list) and isinstance(zones, list) and len(subnets) != len(zones):
+            reason = f"has {len(subnets)}, and availabilityZones {len(zones)}: one in each, in the same order"
+            yield ConfigFault(("network", "privateSubnetIds"), reason)
     elif network.get("privateSubnetIds"):
         yield ConfigFault(("network", "privateSubnetIds"), "needs vpcId too")
     cidr = network.get("cidr")
@@ -107,6 +112,13 @@ def _unfit_network(network: Any) -> Iterator[ConfigFault]:
             if not LARGEST_PREFIX <= prefix <= SMALLEST_PREFIX:
                 reason = f"must be between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, not /{prefix}"
                 yield ConfigFault(("network", "cidr"), reason)
+
+
+def _unfit_zones(network: Any, region: str) -> Iterator[ConfigFault]:
+    zones = network.get("availabilityZones") if isinstance(network, dict) else None
+    for index, zone in enumerate(zones if isinstance(zones, list) else []):
+        if isinstance(zone, str) and zone[:-1] != region:
+            yield ConfigFault(("network", "availabilityZones", index), f"{zone} is not a zone of the region {region}")
 
 
 def _unfit_components(components: Any) -> Iterator[ConfigFault]:

@@ -33,18 +33,20 @@ _PATHS = {
     "kind": "alwayson_scripts.task",
     "prefix": "alwayson_scripts.save_dir",
     "checkpoint": "alwayson_scripts.sd_model_checkpoint",
+    "content": "",
 }
 _ROUTING_KEYS = ("task", "id_task", "uid", "save_dir", "image_link", "override_settings", "sd_vae")
 _CONTROLNET = "controlnet"  # in whatever case: the extension compares it so
 _UNIT_PICTURES = ("image", "input_image")  # ControlNet's own names for it, the newer and the older
 
 
-class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller is told at once."""
+class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the caller is told at once; `warnings` are as in v1alpha2."""
 
     id_task: str
     sd_model_checkpoint: str
     output_location: str
+    warnings: tuple[Fault, ...] = ()
 
 
 def decode_request(body: bytes | str) -> Draft:
@@ -56,13 +58,15 @@ def decode_request(body: bytes | str) -> Draft:
         return Draft(paths=_PATHS, faults=tuple(reader.faults))
     check_content(reader, document, "")
     prefix = reader.optional(scripts, "save_dir", _PATHS["prefix"], str)
+    # The guide's own place for the picture of image-to-image.
+    picture = {} if "init_images" in document else {"content.init_images": "alwayson_scripts.image_link"}
     return Draft(
-        paths=_PATHS,
+        paths={**_PATHS, **picture},
         id=reader.required(scripts, "id_task", _PATHS["id"], str),
         kind=reader.required(scripts, "task", _PATHS["kind"], TaskKind),
         checkpoint=reader.required(scripts, "sd_model_checkpoint", _PATHS["checkpoint"], str),
         prefix=prefix if "save_dir" in scripts else DEFAULT_PREFIX,
-        content=translate_content(document) if not reader.faults else {},
+        content=translate_content(document),
         faults=tuple(reader.faults),
     )
 

@@ -145,9 +145,9 @@ def test_comfyui_runtimes_may_repeat_the_model_that_the_guides_script_writes_the
         (SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0, natGateways: 1}", "is for a new VPC"),
         (
             SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0}",
-            "network.vpcId needs privateSubnetIds too: three, in the same order",
+            "network.vpcId needs privateSubnetIds too: as many, in the same order",
         ),
-        (SMALLEST + "\nnetwork: {availabilityZones: [us-west-2a]}", "must have at least 3"),
+        (SMALLEST + "\nnetwork: {availabilityZones: [us-west-2a]}", "must have at least 2"),
         (
             "modelsRuntime: [{name: a, type: sdwebui, extraValues: {runtime: {scaling: {minReplicaCount: 3, "
             "maxReplicaCount: 2}}}}]",

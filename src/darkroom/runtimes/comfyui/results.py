@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from darkroom.errors import GenerationFailed
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import describe_node_errors
 from darkroom.runtimes.comfyui.history import NamedFile, cached_nodes, failure_of_record, named_files
 from darkroom.runtimes.comfyui.server import ComfyUiServer
-from darkroom.runtimes.comfyui.workflow import Workflow
 from darkroom.runtimes.protocol import Generation, Output
 from darkroom.tasks.task import JsonObject
 

@@ -10,10 +10,10 @@ import aiohttp
 import msgspec
 
 from darkroom.errors import GenerationFailed, RuntimeUnavailable
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.policy.media_types import HEAD_BYTES
 from darkroom.runtimes.comfyui.errors import refusal_of
 from darkroom.runtimes.comfyui.history import NamedFile
-from darkroom.runtimes.comfyui.workflow import Workflow
 from darkroom.runtimes.http import RuntimeHttp, translated
 from darkroom.runtimes.protocol import InputFile, StreamedBody
 from darkroom.tasks.task import JsonObject

@@ -64,8 +64,8 @@ class SdWebui(Runtime):
         self._streak = FailureStreak()
         self._sending = asyncio.Lock()
         # Tasks in `run` whose request has not been sent, and those among them that were interrupted.
-        self._entering: set[str] = set()
-        self._called_off: set[str] = set()
+        self._entering: set[Prepared] = set()
+        self._called_off: set[Prepared] = set()
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
@@ -124,16 +124,16 @@ class SdWebui(Runtime):
     async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
         """Post the body and wait for the bytes of the answer; nothing is decoded here."""
         request, payload = prepared.request, prepared.payload
-        self._entering.add(request.task_id)
+        self._entering.add(prepared)
         try:
             async with self._sending:  # the order in which requests are sent is the order at the server's door
                 await self._make_way(payload, request.timeout_seconds)
-                if request.task_id in self._called_off:
+                if prepared in self._called_off:
                     raise GenerationInterrupted("the generation was interrupted before it began")
-                job = self._door.send(request.task_id, payload.path, payload.body)
+                job = self._door.send(prepared, payload.path, payload.body)
         finally:
-            self._entering.discard(request.task_id)
-            self._called_off.discard(request.task_id)
+            self._entering.discard(prepared)
+            self._called_off.discard(prepared)
         try:
             answer = await self._wait_for_answer(request, job, report)
         except asyncio.CancelledError:
@@ -144,7 +144,7 @@ class SdWebui(Runtime):
         if answer.status != 200:
             failure = failure_of(answer, payload.path)
             if isinstance(failure, GenerationFailed):
-                self._note_failure(request.task_id, failure)
+                self._note_failure(request, failure)
             raise failure
         return _Result(prepared, answer.body)
 
@@ -173,11 +173,10 @@ class SdWebui(Runtime):
 
     async def interrupt(self, prepared: Prepared) -> None:
         """Stop this task. One that still waits at the server's door is stopped, in the background, when it begins."""
-        task_id = prepared.request.task_id
-        job = self._door.find(task_id)
+        job = self._door.find(prepared)
         if job is None:
-            if task_id in self._entering:
-                self._called_off.add(task_id)
+            if prepared in self._entering:
+                self._called_off.add(prepared)
             return
         job.is_interrupted = True
         if job.has_its_turn:
@@ -209,7 +208,7 @@ class SdWebui(Runtime):
                 f"the runtime did not finish within {request.timeout_seconds:g} s and was interrupted"
             )
             if not job.exchange.done():  # it does not even react to an interrupt
-                self._note_failure(request.task_id, failure)
+                self._note_failure(request, failure)
                 job.exchange.cancel()
             raise failure from None
         except RuntimeUnavailable:
@@ -230,6 +229,6 @@ class SdWebui(Runtime):
         answer = await self._http.get(_FLAGS_PATH, timeout_seconds=QUICK_SECONDS)
         return answer.status != 200 or bool(decode_answer(answer.body).get("skip_load_model_at_start"))
 
-    def _note_failure(self, task_id: str, failure: RuntimeFailure) -> None:
-        self._streak.record_failure(task_id, str(failure))
+    def _note_failure(self, request: GenerationRequest, failure: RuntimeFailure) -> None:
+        self._streak.record_failure(request.submission_id, str(failure))
         self._models.loaded = None

@@ -15,6 +15,8 @@ from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
 from constructs import Construct, IDependable
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.partition import PartitionFacts
+from darkroom.infra.template.parts.instance_role import instance_role
 
 # Every node of a runtime carries these, so a daemon that has to run there must bear them.
 RUNTIME_TOLERATIONS = [
@@ -27,7 +29,9 @@ COMPONENT_VOLUME_GIB = 50
 class Cluster(Construct):
     """`eks` is the cluster; what is installed into it waits for `ready`; `access_role` is for its administrators."""
 
-    def __init__(self, scope: Construct, id_: str, config: DarkroomConfig, vpc: ec2.IVpc) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, config: DarkroomConfig, vpc: ec2.IVpc, facts: PartitionFacts
+    ) -> None:
         super().__init__(scope, id_)
         stack = Stack.of(self)
         secrets_key = kms.Key(
@@ -65,14 +69,14 @@ class Cluster(Construct):
             self._add_on("kube-proxy"),
             self._add_on("eks-pod-identity-agent"),
         ]
-        nodes = self._nodes(config)
+        nodes = self._nodes(config, facts)
         for add_on in networking:
             nodes.node.add_dependency(add_on)
         core_dns = self._add_on("coredns")
         core_dns.node.add_dependency(nodes)
         self.ready: list[IDependable] = [nodes, core_dns]
 
-    def _nodes(self, config: DarkroomConfig) -> eks.Nodegroup:
+    def _nodes(self, config: DarkroomConfig, facts: PartitionFacts) -> eks.Nodegroup:
         components = config.cluster_components
         template = ec2.CfnLaunchTemplate(
             self,
@@ -105,6 +109,7 @@ class Cluster(Construct):
         arm = has_arm_processors(components.instance_type)
         return self.eks.add_nodegroup_capacity(
             "cluster-components",
+            node_role=instance_role(self, "ComponentNodeRole", facts),
             instance_types=[ec2.InstanceType(components.instance_type)],
             ami_type=eks.NodegroupAmiType.AL2023_ARM_64_STANDARD
             if arm

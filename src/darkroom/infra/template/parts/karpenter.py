@@ -16,7 +16,9 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from darkroom.infra.template import versions
+from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster import Cluster
+from darkroom.infra.template.parts.instance_role import instance_role
 
 NAMESPACE = "kube-system"
 SERVICE_ACCOUNT = "karpenter"
@@ -35,11 +37,17 @@ class Karpenter(Construct):
     """`chart` is the controller; `node_role` is what the nodes that it makes are allowed to do."""
 
     def __init__(
-        self, scope: Construct, id_: str, cluster: Cluster, chart_repository: str, dns_suffix: str, registry: str | None
+        self,
+        scope: Construct,
+        id_: str,
+        cluster: Cluster,
+        chart_repository: str,
+        facts: PartitionFacts,
+        registry: str | None,
     ) -> None:
         super().__init__(scope, id_)
         self._cluster = cluster
-        self.node_role = self._node_role()
+        self.node_role = self._node_role(facts)
         queue = self._interruption_queue()
         role = cluster.pod_role(self, "ControllerRole")
         policies = controller_policies(
@@ -50,7 +58,7 @@ class Karpenter(Construct):
             cluster_arn=cluster.eks.cluster_arn,
             node_role_arn=self.node_role.role_arn,
             queue_arn=queue.queue_arn,
-            dns_suffix=dns_suffix,
+            ec2_principal=facts.ec2_principal,
         )
         for name, statements in policies.items():
             policy = iam.ManagedPolicy(
@@ -85,21 +93,8 @@ class Karpenter(Construct):
         )
         self.chart.node.add_dependency(association, *cluster.ready)
 
-    def _node_role(self) -> iam.Role:
-        role = iam.Role(
-            self,
-            "NodeRole",
-            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
-            managed_policies=[
-                iam.ManagedPolicy.from_aws_managed_policy_name(name)
-                for name in (
-                    "AmazonEKSWorkerNodePolicy",
-                    "AmazonEKS_CNI_Policy",
-                    "AmazonEC2ContainerRegistryPullOnly",
-                    "AmazonSSMManagedInstanceCore",
-                )
-            ],
-        )
+    def _node_role(self, facts: PartitionFacts) -> iam.Role:
+        role = instance_role(self, "NodeRole", facts, ["AmazonSSMManagedInstanceCore"])
         eks.CfnAccessEntry(
             self,
             "NodeAccess",
@@ -133,7 +128,7 @@ def controller_policies(
     cluster_arn: str,
     node_role_arn: str,
     queue_arn: str,
-    dns_suffix: str,
+    ec2_principal: str,
 ) -> dict[str, list[dict[str, Any]]]:
     """The statements of the controller's policies, by name, as Karpenter documents them for version 1."""
     ec2 = f"arn:{partition}:ec2:{region}"
@@ -217,7 +212,7 @@ def controller_policies(
                 "Effect": "Allow",
                 "Action": "iam:PassRole",
                 "Resource": node_role_arn,
-                "Condition": {"StringEquals": {"iam:PassedToService": f"ec2.{dns_suffix}"}},
+                "Condition": {"StringEquals": {"iam:PassedToService": ec2_principal}},
             },
             {
                 "Sid": "MakeInstanceProfiles",

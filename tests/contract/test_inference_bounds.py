@@ -275,18 +275,25 @@ async def test_bodies_are_counted_together_while_they_come_and_until_they_are_an
             assert (await post(client, 2500)).status_code == 200
 
 
-async def test_an_answer_is_written_in_pieces_of_known_length() -> None:
+async def test_an_answer_is_written_in_pieces_of_known_length_and_may_be_larger_than_a_body() -> None:
     app = runtime()
-    body = json.dumps({"image": encoded(Image.effect_noise((1500, 1500), 90)), "upscaler_1": "None"}).encode()
-    messages: list[Any] = []
-
+    request = {"image": encoded(Image.effect_noise((800, 800), 90)), "upscaler_1": "Lanczos", "upscaling_resize": 2}
+    body = json.dumps(request).encode()
     incoming = [{"type": "http.request", "body": body, "more_body": False}]
+    messages: list[Any] = []
+    all_sent = asyncio.Event()
 
     async def receive() -> Any:
-        return incoming.pop() if incoming else await asyncio.get_running_loop().create_future()
+        if incoming:
+            return incoming.pop()
+        await all_sent.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            all_sent.set()
+            await asyncio.sleep(0)  # whoever waits for the client to leave learns it first
 
     scope = {
         "type": "http",
@@ -298,13 +305,13 @@ async def test_an_answer_is_written_in_pieces_of_known_length() -> None:
         "server": ("127.0.0.1", 2),
     }
     async with app.router.lifespan_context(app):
-        await app(scope, receive, send)
+        await Intake(app, largest=len(body), most=len(body))(scope, receive, send)
     pieces = [message.get("body", b"") for message in messages[1:]]
-    assert sum(map(len, pieces)) > 2**21
+    assert sum(map(len, pieces)) > max(2**21, len(body))
     assert max(map(len, pieces)) < 2**20
     assert dict(messages[0]["headers"])[b"content-length"] == str(sum(map(len, pieces))).encode()
     answer = json.loads(b"".join(pieces))
-    assert Image.open(io.BytesIO(base64.b64decode(answer["image"]))).size == (1500, 1500)
+    assert Image.open(io.BytesIO(base64.b64decode(answer["image"]))).size == (1600, 1600)
 
 
 @pytest.mark.parametrize("sign", ["x", "\u00e4", "\u732b"])

@@ -8,6 +8,7 @@ DarkroomError
 ├── LinkFailure              a link in a request could not be turned into a file
 │   ├── LinkRefused          ... because it must not be fetched, or is not what it should be
 │   └── LinkUnreachable      ... because its server did not deliver it; trying again may help
+├── MemoryExceeded           a task needs more memory than the agent may hold for one
 ├── RuntimeFailure           a Stable Diffusion runtime did not deliver
 │   ├── RuntimeUnavailable   it cannot be reached, is starting, or went away
 │   │   └── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
@@ -108,6 +109,20 @@ class LinkUnreachable(LinkFailure):
     """The link's server did not answer, or answered with a fault of its own."""
 
     retryable = True
+
+
+class MemoryExceeded(DarkroomError):
+    """A task needs more memory than the agent may hold for one; waiting would not help."""
+
+    def __init__(self, what: str, size_bytes: int, maximum_bytes: int) -> None:
+        super().__init__(
+            f"{what} would take {_mib(size_bytes)} of the agent's memory or more, and one task may take "
+            f"{_mib(maximum_bytes)}: make the pictures smaller or fewer, or raise DARKROOM_MAX_HELD_BYTES at the agent"
+        )
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**2:.4g} MiB"
 
 
 class RuntimeFailure(DarkroomError):

@@ -120,6 +120,8 @@ class Agent:
         log(logging.INFO, "agent.stopping", "told to stop", held=len(self._pipeline.jobs))
         self._stopping.set()
         self._device.changed.set()
+        for arrival in list(self._pipeline.arrivals):
+            arrival.stop(ShuttingDown("the agent was told to stop"))
         for job in list(self._pipeline.jobs):
             if not self._device.is_at_runtime(job) and not job.was_run and not job.settling:
                 job.stop(ShuttingDown("the agent was told to stop"))

@@ -115,10 +115,7 @@ async def open_agent(
         )
         stack.push_async_callback(runtime.close)
 
-        async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
-            return await aws.bucket(name).get(key, maximum_bytes=maximum_bytes)
-
-        links = LinkFetcher(settings.links, read_s3)
+        links = LinkFetcher(settings.links, lambda name, key: aws.bucket(name).open(key))
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
         settlement = Settlement(

@@ -148,7 +148,7 @@ class ComfyUi(Runtime):
         workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
         encoded = msgspec.json.encode(workflow)
         payload = _Payload(workflow, msgspec.Raw(encoded), extra)
-        return Prepared(replace(request, files={}), payload, size_bytes=len(encoded))
+        return Prepared(replace(request, files={}, content={}), payload, size_bytes=2 * len(encoded))
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""

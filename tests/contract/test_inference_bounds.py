@@ -293,7 +293,8 @@ async def test_an_answer_is_written_in_pieces_of_known_length_and_may_be_larger_
         messages.append(message)
         if message["type"] == "http.response.body" and not message.get("more_body"):
             all_sent.set()
-            await asyncio.sleep(0)  # whoever waits for the client to leave learns it first
+            for _ in range(10):  # whoever waits for the client to leave learns of it first
+                await asyncio.sleep(0)
 
     scope = {
         "type": "http",

@@ -44,7 +44,7 @@ class PlainHttp(Runtime):
     def __init__(self, context: RuntimeContext) -> None:
         self._http = RuntimeHttp(context.http, parse_base_url(context.base_url))
         # The request in flight, by task: it goes on when nobody waits for it any more, as the server does.
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._running: dict[Prepared, asyncio.Task[Any]] = {}
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
@@ -71,13 +71,13 @@ class PlainHttp(Runtime):
         for left_behind in list(self._running):  # a retry would wait behind it
             await self._stop(left_behind)
         exchange = asyncio.create_task(self._http.post("generate", prepared.payload, timeout_seconds=None))
-        self._running[request.task_id] = exchange
-        exchange.add_done_callback(lambda _: self._running.pop(request.task_id, None))
+        self._running[prepared] = exchange
+        exchange.add_done_callback(lambda _: self._running.pop(prepared, None))
         try:
             async with asyncio.timeout(request.timeout_seconds):
                 answer = await asyncio.shield(exchange)
         except TimeoutError:
-            await self._stop(request.task_id)
+            await self._stop(prepared)
             raise GenerationTimeout(f"no picture within {request.timeout_seconds:g} s") from None
         reason = answer.body.decode(errors="replace")
         if answer.status == _STOPPED:
@@ -94,16 +94,16 @@ class PlainHttp(Runtime):
 
     async def interrupt(self, prepared: Prepared) -> None:
         """Stop this task, and no other: the server stops whatever runs, so see that it is this one."""
-        if prepared.request.task_id in self._running:
-            await self._stop(prepared.request.task_id)
+        if prepared in self._running:
+            await self._stop(prepared)
 
     async def close(self) -> None:
         """Nothing is kept open but requests that nobody waits for."""
         for exchange in list(self._running.values()):
             exchange.cancel()
 
-    async def _stop(self, task_id: str) -> None:
-        exchange = self._running.get(task_id)
+    async def _stop(self, prepared: Prepared) -> None:
+        exchange = self._running.get(prepared)
         if exchange is not None:
             await self._http.post("stop", b"", timeout_seconds=_QUICK_SECONDS)
             await asyncio.wait({exchange}, timeout=_QUICK_SECONDS)

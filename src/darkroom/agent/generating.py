@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from darkroom.agent.aftermath import EndedElsewhere
 from darkroom.agent.deaths import tell_story
 from darkroom.agent.device import Device
 from darkroom.agent.job import Job, uncancel
@@ -16,6 +17,8 @@ from darkroom.logs import log
 from darkroom.policy.outcomes import MOST_RUNTIME_DEATHS
 from darkroom.runtimes.protocol import Prepared, Progress
 
+# How long the answer that a submission has not ended is good for.
+_FRESH_SECONDS = 1.0
 # How long the runtime may take to hear that it should stop.
 INTERRUPT_SECONDS = 5.0
 
@@ -32,8 +35,12 @@ class Generating:
     async def run(self, job: Job, prepared: Prepared) -> object:
         """Wait for the job's turn, and return what the runtime answers. Raises what the runtime's adapter raises."""
         announcing: asyncio.Task[None] | None = None
+        looking: asyncio.Task[None] | None = None
         try:
             async with self._device.turn(job):
+                # It may have waited for long. The device does not wait for the answer: it is hardly ever a yes.
+                if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
+                    looking = asyncio.create_task(self.stop_if_ended(job))
                 log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
@@ -41,8 +48,17 @@ class Generating:
                 with self._parts.spans.part("generate", **_facts(job, prepared)):
                     return await self._run(job, prepared)
         finally:
+            if looking is not None:
+                looking.cancel()
             if announcing is not None:
                 await announcing  # "running" must be told and recorded before the end is, whatever the end
+
+    async def stop_if_ended(self, job: Job) -> None:
+        """Stop the work on a job whose submission has ended elsewhere in the meantime."""
+        with contextlib.suppress(AwsFailure):  # its end is looked for again before anything is stored
+            found = await self._parts.preparation.find_end(job)
+            if found is not None and not job.settling:
+                job.stop(EndedElsewhere(found.notification))
 
     async def _run(self, job: Job, prepared: Prepared) -> object:
         """Have the runtime do the job, which has its turn."""

@@ -196,6 +196,36 @@ class RuntimeContract:
         result = await asyncio.wait_for(running, PATIENCE_SECONDS)
         assert (await harness.runtime.collect(result)).outputs
 
+    async def test_interrupting_touches_no_other_submission_under_the_same_id(self, harness: RuntimeHarness) -> None:
+        """A caller may use an id twice; the second run here takes the place of the first in a table kept by task id."""
+        if not harness.runtime.queues:
+            pytest.skip("this runtime takes one task at a time")
+        harness.hang_next()
+        first, second = [await harness.runtime.prepare(harness.request("one")) for _ in range(2)]
+        runs = [asyncio.create_task(harness.runtime.run(first, _ignore))]
+        await wait_until(harness.is_generating)
+        runs.append(asyncio.create_task(harness.runtime.run(second, _ignore)))
+        await asyncio.sleep(0.05)  # it is on its way to the runtime's door
+        await harness.runtime.interrupt(first)
+        with pytest.raises(GenerationInterrupted):
+            await asyncio.wait_for(runs[0], PATIENCE_SECONDS)
+        result = await asyncio.wait_for(runs[1], PATIENCE_SECONDS)
+        assert (await harness.runtime.collect(result)).outputs
+
+    async def test_interrupting_the_waiting_one_of_two_under_the_same_id(self, harness: RuntimeHarness) -> None:
+        if not harness.runtime.queues:
+            pytest.skip("this runtime takes one task at a time")
+        harness.set_latency(0.3)
+        first, second = [await harness.runtime.prepare(harness.request("one")) for _ in range(2)]
+        runs = [asyncio.create_task(harness.runtime.run(first, _ignore))]
+        await wait_until(harness.is_generating)
+        runs.append(asyncio.create_task(harness.runtime.run(second, _ignore)))
+        await asyncio.sleep(0.05)
+        await harness.runtime.interrupt(second)
+        with pytest.raises(GenerationInterrupted):
+            await asyncio.wait_for(runs[1], PATIENCE_SECONDS)
+        assert (await harness.runtime.collect(await asyncio.wait_for(runs[0], PATIENCE_SECONDS))).outputs
+
     async def test_a_cancelled_run_can_still_be_interrupted(self, harness: RuntimeHarness) -> None:
         harness.hang_next()
         prepared = await harness.runtime.prepare(harness.request("one"))

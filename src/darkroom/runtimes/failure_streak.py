@@ -14,9 +14,9 @@ class FailureStreak:
         self._tasks: list[str] = []
         self._last = ""
 
-    def record_failure(self, task_id: str, reason: str) -> None:
+    def record_failure(self, submission_id: str, reason: str) -> None:
         """A task failed, and it does not look like the task's own fault."""
-        self._tasks.append(task_id)
+        self._tasks.append(submission_id)
         self._last = reason
 
     def reset(self) -> None:

@@ -7,10 +7,12 @@ one and collects the last one, so the device need not wait.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.tasks.task import JsonObject, TaskKind
 
 if TYPE_CHECKING:
@@ -29,19 +31,26 @@ class InputFile:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One task as a runtime sees it. `files` maps every link that the content holds to what it pointed to."""
+    """One task as a runtime sees it. `files` maps every link that was fetched for it to what it pointed to.
+
+    `task_id` is the caller's word for it, and good for messages only: two submissions may have the same one. `memory`
+    is for the runtime's answer: what is large is asked for there before it is read.
+    """
 
     task_id: str
     kind: TaskKind
     content: JsonObject
     timeout_seconds: float
     files: Mapping[str, InputFile] = field(default_factory=dict)
+    submission_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    memory: Memory = field(default_factory=Unbounded, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A request that can be run without further ado. `payload` is the adapter's own.
 
+    Two of them are never equal, not even two deliveries of one submission: `interrupt` stops the one that it is given.
     `model` is the checkpoint that it asks for, where the runtime switches models; `size_bytes` is what it holds in
     memory.
     """
@@ -69,7 +78,10 @@ ProgressListener = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class StreamedBody:
-    """A file too large to hold: its first bytes, and all of it (those bytes included), once, in chunks."""
+    """A file too large to hold: its first bytes, and all of it (those bytes included) in chunks.
+
+    `chunks` begins at the file's beginning whenever it is called: a name that was free may turn out to be taken.
+    """
 
     head: bytes
     chunks: Callable[[], AsyncIterator[bytes]]
@@ -155,7 +167,7 @@ class Runtime(Protocol):
         ...
 
     async def interrupt(self, prepared: Prepared) -> None:
-        """Stop this task, and no other, wherever the runtime has it."""
+        """Stop what `run` was called with this very object for, and nothing else, wherever the runtime has it."""
         ...
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ from darkroom.infra.template.parts.karpenter import Karpenter
 from darkroom.infra.template.parts.network import ZONES, ZONES_MOST_ACCOUNTS_HAVE, Network
 from darkroom.infra.template.parts.node_pools import NodePools
 from darkroom.infra.template.parts.observability import COST_TAG, Observability, allow_topic_tracing
-from darkroom.infra.template.parts.runtime import Namespaces, Runtime
+from darkroom.infra.template.parts.runtime import Identity, Namespaces, Runtime
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.infra.template.pins import Pins, encode_pins
 
@@ -111,19 +111,34 @@ class DarkroomStack(Stack):
         chart = assets.Asset(self, "Chart", path=str(options.chart))
         # Removing a namespace waits for all that is in it, also for what KEDA has to let go of.
         namespaces = Namespaces(self, "Namespaces", cluster, add_ons.charts)
-        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, pins.bottlerocket)
-        for runtime in config.models_runtime:
-            Runtime(
+        tracing = self._facts.topic_tracing
+        identities = {
+            runtime.name: Identity(
                 self,
                 f"Runtime-{runtime.name}",
+                config=config,
+                runtime=runtime,
+                cluster=cluster,
+                tasks=tasks,
+                namespace=namespaces.of(runtime.namespace),
+                tracing=tracing,
+            )
+            for runtime in config.models_runtime
+        }
+        needs = {name: identity.needs for name, identity in identities.items()}
+        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, pins.bottlerocket, needs)
+        for runtime in config.models_runtime:
+            Runtime(
+                identities[runtime.name],
+                "Pods",
                 config=config,
                 runtime=runtime,
                 cluster=cluster,
                 karpenter=karpenter,
                 tasks=tasks,
                 chart=chart,
-                needs=[*add_ons.charts, *namespaces.of(runtime.namespace), *pools.of(runtime)],
-                tracing=self._facts.topic_tracing,
+                needs=[*add_ons.charts, *identities[runtime.name].needs, *pools.of(runtime)],
+                tracing=tracing,
                 bottlerocket_version=pins.bottlerocket,
             )
         command = f"aws eks update-kubeconfig --name {cluster.eks.cluster_name} --region {self.region}"

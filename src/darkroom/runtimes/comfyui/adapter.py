@@ -24,13 +24,14 @@ from darkroom.errors import (
     RuntimeUnavailable,
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui.history import failure_of_record
 from darkroom.runtimes.comfyui.results import FinishedJob, Results
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
 from darkroom.runtimes.comfyui.watch import PromptWatch
-from darkroom.runtimes.comfyui.workflow import Workflow, read_workflow, salted, with_uploads
+from darkroom.runtimes.comfyui.workflow import read_workflow, salted, with_uploads
 from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.http import RuntimeHttp
 from darkroom.runtimes.protocol import (
@@ -100,10 +101,10 @@ class ComfyUi(Runtime):
         self._clock = clock
         self._new_id = new_id
         self._streak = FailureStreak()
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[Prepared, _Run] = {}
         self._submitting = asyncio.Lock()
         self._last_submitted: asyncio.Event | None = None
-        self._abandoned: dict[str, str] = {}  # prompt ids that `run` was cancelled under, by task
+        self._abandoned: dict[Prepared, str] = {}  # prompt ids that `run` was cancelled under
         # Jobs of this agent's predecessor may still run.
         self._lost_touch = True
 
@@ -147,12 +148,12 @@ class ComfyUi(Runtime):
         workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
         encoded = msgspec.json.encode(workflow)
         payload = _Payload(workflow, msgspec.Raw(encoded), extra)
-        return Prepared(replace(request, files={}), payload, size_bytes=len(encoded))
+        return Prepared(replace(request, files={}, content={}), payload, size_bytes=2 * len(encoded))
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""
-        task_id, seconds = prepared.request.task_id, prepared.request.timeout_seconds
-        run = self._runs[task_id] = _Run()
+        seconds = prepared.request.timeout_seconds
+        run = self._runs[prepared] = _Run()
         try:
             # The limit is set when the server turns to the task: what it waits for others does not count.
             async with asyncio.timeout(None) as limit:
@@ -162,20 +163,19 @@ class ComfyUi(Runtime):
             raise GenerationTimeout(f"the runtime did not finish within {seconds:g} s and was interrupted") from None
         except asyncio.CancelledError:
             if run.prompt_id:
-                self._abandoned[task_id] = run.prompt_id
+                self._abandoned[prepared] = run.prompt_id
             raise
         except RuntimeUnavailable:
             self._lost_touch = True
             raise
         except GenerationFailed as failure:
             if any(text in str(failure) for text in _DEVICE_FAULTS):
-                self._streak.record_failure(task_id, str(failure))
+                self._streak.record_failure(prepared.request.submission_id, str(failure))
             raise
         finally:
             run.ended.set()
             self._socket.leave(run.prompt_id)
-            if self._runs.get(task_id) is run:
-                del self._runs[task_id]
+            del self._runs[prepared]
         self._streak.reset()
         return result
 
@@ -191,10 +191,9 @@ class ComfyUi(Runtime):
         return None
 
     async def interrupt(self, prepared: Prepared) -> None:
-        """Take the task's job out of the queue, or interrupt it if it runs; no other is touched."""
-        task_id = prepared.request.task_id
-        run = self._runs.get(task_id)
-        prompt_id = run.prompt_id if run is not None else self._abandoned.pop(task_id, "")
+        """Take the job out of the queue, or interrupt it if it runs; no other is touched."""
+        run = self._runs.get(prepared)
+        prompt_id = run.prompt_id if run is not None else self._abandoned.pop(prepared, "")
         if run is not None:
             run.is_interrupted = True
         if prompt_id:

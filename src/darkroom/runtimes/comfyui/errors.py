@@ -13,7 +13,8 @@ from darkroom.errors import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
-from darkroom.runtimes.comfyui.workflow import Workflow, describe_node
+from darkroom.policy.comfyui_workflow import Workflow
+from darkroom.runtimes.comfyui.workflow import describe_node
 from darkroom.runtimes.http import Answer, shorten
 
 _PROXY_STATUSES = frozenset({502, 503, 504})

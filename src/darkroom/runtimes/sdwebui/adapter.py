@@ -15,6 +15,7 @@ from darkroom.errors import (
 )
 from darkroom.policy.catalogue import SDWEBUI_KINDS
 from darkroom.runtimes.base_url import parse_base_url
+from darkroom.runtimes.body import FilledBody
 from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.http import Answer, RuntimeHttp
 from darkroom.runtimes.protocol import (
@@ -41,14 +42,14 @@ class _Payload:
     """`model` is the checkpoint that must make the picture; `switch` says that it must be loaded beforehand."""
 
     path: str
-    body: bytes
+    body: FilledBody
     model: Checkpoint | None
     switch: bool
 
 
 @dataclass(frozen=True)
 class _Result:
-    prepared: Prepared
+    model: Checkpoint | None
     body: bytes
 
 
@@ -64,8 +65,8 @@ class SdWebui(Runtime):
         self._streak = FailureStreak()
         self._sending = asyncio.Lock()
         # Tasks in `run` whose request has not been sent, and those among them that were interrupted.
-        self._entering: set[str] = set()
-        self._called_off: set[str] = set()
+        self._entering: set[Prepared] = set()
+        self._called_off: set[Prepared] = set()
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
@@ -114,26 +115,26 @@ class SdWebui(Runtime):
         switch = self._dynamic and model is not None
         payload = _Payload(PATHS[request.kind], encode_body(request, drop_override=switch), model, switch)
         return Prepared(
-            # The files stand in the body by now: holding them twice would double the memory of a waiting task.
-            request=replace(request, files={}),
+            # All of it stands in the body by now: holding it twice would double the memory of a waiting task.
+            request=replace(request, files={}, content={}),
             payload=payload,
-            size_bytes=len(payload.body),
+            size_bytes=payload.body.held_bytes,
             model=model.name if model is not None and switch else None,
         )
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
         """Post the body and wait for the bytes of the answer; nothing is decoded here."""
         request, payload = prepared.request, prepared.payload
-        self._entering.add(request.task_id)
+        self._entering.add(prepared)
         try:
             async with self._sending:  # the order in which requests are sent is the order at the server's door
                 await self._make_way(payload, request.timeout_seconds)
-                if request.task_id in self._called_off:
+                if prepared in self._called_off:
                     raise GenerationInterrupted("the generation was interrupted before it began")
-                job = self._door.send(request.task_id, payload.path, payload.body)
+                job = self._door.send(prepared, payload.path, payload.body, request.memory)
         finally:
-            self._entering.discard(request.task_id)
-            self._called_off.discard(request.task_id)
+            self._entering.discard(prepared)
+            self._called_off.discard(prepared)
         try:
             answer = await self._wait_for_answer(request, job, report)
         except asyncio.CancelledError:
@@ -144,15 +145,15 @@ class SdWebui(Runtime):
         if answer.status != 200:
             failure = failure_of(answer, payload.path)
             if isinstance(failure, GenerationFailed):
-                self._note_failure(request.task_id, failure)
+                self._note_failure(request, failure)
             raise failure
-        return _Result(prepared, answer.body)
+        return _Result(payload.model, answer.body)
 
     async def collect(self, result: _Result) -> Generation:
         """Decode the answer, and see that the right model made all the pictures that were asked for."""
         document = decode_answer(result.body)
         information = read_information(document)
-        wanted = result.prepared.payload.model
+        wanted = result.model
         if wanted is not None and information is not None:
             made_by = information.sd_model_name
             if made_by is not None and made_by not in (stem(wanted.filename), wanted.model_name):
@@ -173,11 +174,10 @@ class SdWebui(Runtime):
 
     async def interrupt(self, prepared: Prepared) -> None:
         """Stop this task. One that still waits at the server's door is stopped, in the background, when it begins."""
-        task_id = prepared.request.task_id
-        job = self._door.find(task_id)
+        job = self._door.find(prepared)
         if job is None:
-            if task_id in self._entering:
-                self._called_off.add(task_id)
+            if prepared in self._entering:
+                self._called_off.add(prepared)
             return
         job.is_interrupted = True
         if job.has_its_turn:
@@ -209,7 +209,7 @@ class SdWebui(Runtime):
                 f"the runtime did not finish within {request.timeout_seconds:g} s and was interrupted"
             )
             if not job.exchange.done():  # it does not even react to an interrupt
-                self._note_failure(request.task_id, failure)
+                self._note_failure(request, failure)
                 job.exchange.cancel()
             raise failure from None
         except RuntimeUnavailable:
@@ -230,6 +230,6 @@ class SdWebui(Runtime):
         answer = await self._http.get(_FLAGS_PATH, timeout_seconds=QUICK_SECONDS)
         return answer.status != 200 or bool(decode_answer(answer.body).get("skip_load_model_at_start"))
 
-    def _note_failure(self, task_id: str, failure: RuntimeFailure) -> None:
-        self._streak.record_failure(task_id, str(failure))
+    def _note_failure(self, request: GenerationRequest, failure: RuntimeFailure) -> None:
+        self._streak.record_failure(request.submission_id, str(failure))
         self._models.loaded = None

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from darkroom.errors import GenerationFailed, RuntimeFailure, RuntimeUnavailable
+from darkroom.runtimes.body import FilledBody
 from darkroom.runtimes.http import Answer, RuntimeHttp
-from darkroom.runtimes.protocol import Progress
+from darkroom.runtimes.memory import Memory
+from darkroom.runtimes.protocol import Prepared, Progress
 from darkroom.runtimes.sdwebui.errors import failure_of
 
 QUICK_SECONDS = 5.0
@@ -55,6 +57,8 @@ class Job:
         """Return when the server turns to it, as far as that can be known from here."""
         if self.previous is not None:
             await asyncio.wait({self.previous, self.exchange}, return_when=asyncio.FIRST_COMPLETED)
+            if self.previous.done():
+                self.previous = None  # it holds its answer, pictures and all
 
 
 class _ReportedState(msgspec.Struct, frozen=True):
@@ -78,28 +82,28 @@ class Door:
         self._timings = timings
         self._clock = clock
         self._interrupted_at = float("-inf")
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[Prepared, Job] = {}
         # A request of this agent's predecessor may still run.
         self.lost_touch = True
 
-    def find(self, task_id: str) -> Job | None:
-        """The request of that task, if it is at the server."""
-        return self._jobs.get(task_id)
+    def find(self, prepared: Prepared) -> Job | None:
+        """What was sent for `prepared`, if it is at the server."""
+        return self._jobs.get(prepared)
 
     @property
     def is_idle(self) -> bool:
         """Whether none of our requests is at the server."""
         return not self._jobs
 
-    def send(self, task_id: str, path: str, body: bytes) -> Job:
+    def send(self, prepared: Prepared, path: str, body: FilledBody, memory: Memory) -> Job:
         """Post `body`; it takes its place behind what was sent before."""
         waiting = [job.exchange for job in self._jobs.values()]
-        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None))
-        job = self._jobs[task_id] = Job(exchange, waiting[-1] if waiting else None)
+        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None, memory=memory))
+        job = self._jobs[prepared] = Job(exchange, waiting[-1] if waiting else None)
 
         def forget(exchange: asyncio.Task[Answer]) -> None:
-            if self._jobs.get(task_id) is job:
-                del self._jobs[task_id]
+            if self._jobs.get(prepared) is job:
+                del self._jobs[prepared]
             if exchange.cancelled() or exchange.exception() is not None:
                 self.lost_touch = True
 

@@ -161,7 +161,16 @@ def charts(template: Template) -> dict[str, dict[str, Any]]:
 
 def test_every_runtime_has_nodes_of_a_release_of_their_own(template: Template) -> None:
     found = charts(template)
-    assert set(found) == {"karpenter", "keda", "shared", "sdruntime-nodes", "sdruntime", "anymodel", "workflows"}
+    assert set(found) == {
+        "karpenter",
+        "karpenter-crd",
+        "keda",
+        "shared",
+        "sdruntime-nodes",
+        "sdruntime",
+        "anymodel",
+        "workflows",
+    }
     values = helm_values(found["shared"])
     assert values["runtime"]["enabled"] is False
     assert values["karpenter"]["provisioner"]["instanceType"] == ["g5.xlarge"]

@@ -70,8 +70,18 @@ class ChaosPlan:
         return random.Random(f"{self.seed}/{name}")  # noqa: S311
 
 
-# A task that takes its runtime down twice is poison, so chance must not do that to a good one.
-LETHAL = (SdWebuiFault.CRASH, SdWebuiFault.CUT, SdWebuiFault.DEAF)
+# A task that takes its runtime down twice, leaves it sick twice or fails twice in the same way is poison, so chance
+# must not do that to a good one.
+LETHAL = (
+    SdWebuiFault.CRASH,
+    SdWebuiFault.CUT,
+    SdWebuiFault.DEAF,
+    SdWebuiFault.DEVICE_LOST,
+    SdWebuiFault.ERROR,
+    SdWebuiFault.GARBAGE,
+    SdWebuiFault.HANG,
+    SdWebuiFault.WRONG_MODEL,
+)
 
 
 def runtime_faults(
@@ -79,7 +89,7 @@ def runtime_faults(
 ) -> Callable[[dict[str, Any]], SdWebuiFault | None]:
     """What the generations of one runtime suffer: poison always, the others at random until it is calm.
 
-    `struck`, which all runtimes of a run share, holds the seeds of the tasks that a runtime has died under.
+    `struck`, which all runtimes of a run share, holds the seeds of the tasks that have had their share of it.
     """
     chance = plan.stream(f"runtime {runtime}")
     kinds, weights = list(RUNTIME_WEIGHTS), list(RUNTIME_WEIGHTS.values())

@@ -13,6 +13,8 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
 from tests.chaos.plan import MODELS, ChaosPlan, runtime_faults
 
 _PICTURE_BYTES = 1500
+_MEMORY_PIXELS = 2048 * 2048
+_VERSIONS = ("1.8.0", "1.10.1")
 # After these, nothing but a restart helps; a cluster sees it by its probes after a while.
 _NEEDS_RESTART = (SdWebuiFault.CRASH, SdWebuiFault.DEAF, SdWebuiFault.DEVICE_LOST)
 
@@ -52,6 +54,8 @@ class UnreliableRuntime:
             switch_seconds=plan.latency_seconds / 2,
             plain_bytes=_PICTURE_BYTES,
             fault_for=fault_for,
+            version=_VERSIONS[number % len(_VERSIONS)],
+            memory_pixels=_MEMORY_PIXELS,
         )
 
     async def keep(self) -> None:

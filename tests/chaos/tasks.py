@@ -37,7 +37,9 @@ class Bad(StrEnum):
     STEPS = "steps"
     WIDTH = "width"
     OVERRIDE = "override"
-    MEMORY = "memory"  # more than the device has
+    LEAK = "leak"  # an option of the wrong type, which stays behind on a server that was never told of it
+    MEMORY = "memory"  # the device has too little, whatever is asked for
+    SIZE = "size"  # more than the device has
 
 
 _MOVED_EVERY = 50
@@ -127,9 +129,9 @@ def _task(number: int, fate: Fate, chance: random.Random, plan: ChaosPlan) -> Pl
     elif fate is Fate.GOOD and chance.random() < plan.link_rate:
         link = chance.choice([Link.QUICK, Link.DRIPPING])
     if fate is Fate.REFUSED:
-        _spoil(content, chance.choice([Bad.STEPS, Bad.WIDTH, Bad.OVERRIDE]))
+        _spoil(content, chance.choice([Bad.STEPS, Bad.WIDTH, Bad.OVERRIDE, Bad.LEAK]))
     if fate is Fate.POISON:
-        _spoil(content, Bad.MEMORY)
+        _spoil(content, chance.choice([Bad.MEMORY, Bad.SIZE]))
     return PlannedTask(
         task_id=f"task-{number}",
         submission_id=f"{chance.getrandbits(128):032x}",
@@ -151,8 +153,12 @@ def _spoil(content: dict[str, Any], bad: Bad) -> None:
             content["width"] = 0
         case Bad.OVERRIDE:
             content["override_settings"] = {"no_such_option": 1}
+        case Bad.LEAK:
+            content["override_settings"] = {"eta_noise_seed_delta": "x"}
         case Bad.MEMORY:
             content["prompt"] = POISON_PROMPT
+        case Bad.SIZE:
+            content["width"] = content["height"] = 4096
 
 
 def _with(task: PlannedTask, **changes: Any) -> PlannedTask:

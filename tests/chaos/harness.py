@@ -40,6 +40,7 @@ from tests.chaos.tasks import PlannedTask, Submission, applications, planned_tas
 _OUTAGES = (AwsFault.UNAVAILABLE, AwsFault.REFUSED, AwsFault.THROTTLED, AwsFault.DENIED, AwsFault.EXPIRED)
 _SERVICES = ("sqs", "sns", "s3", "dynamodb", "all")
 _AT_ONCE = 8
+_APPLICATIONS_AT_ONCE = 32  # they wait for the front door, and for themselves
 # How much longer than its lease a task may wait, which was read before its twin ended.
 _PATIENCE_IN_LEASES = 3.0
 
@@ -107,7 +108,11 @@ class _Run:
                 agents.append(AgentProcess(number, environment, self._folder, self._report.counts))
             keeping = [asyncio.create_task(agent.keep()) for agent in agents]
             try:
-                async with _background(self._kill(agents)), _background(self._break_aws()):
+                async with (
+                    _background(self._kill(agents)),
+                    _background(self._break_aws()),
+                    _background(self._report_progress()),
+                ):
                     await self._submit_all(await stack.enter_async_context(self._front_door()))
                     await self._until_all_is_told()
             finally:
@@ -136,7 +141,7 @@ class _Run:
 
     async def _submit_all(self, door: Applications) -> None:
         """Send every task its way, some at a time."""
-        slots = asyncio.Semaphore(_AT_ONCE)
+        slots, applying = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_APPLICATIONS_AT_ONCE)
         contents = {task.submission_id: self._content(task) for task in self._tasks}
 
         async def publish(task: PlannedTask) -> None:
@@ -144,7 +149,7 @@ class _Run:
                 await self._plane.submit(task, contents[task.submission_id])
 
         async def apply(tasks: list[PlannedTask]) -> None:
-            async with slots:
+            async with applying:
                 await door.run(tasks, contents)
 
         past_the_door = [publish(task) for task in self._tasks if not task.by_door]
@@ -169,16 +174,24 @@ class _Run:
     async def _until_all_is_told(self) -> None:
         """Wait until every task was told and nothing is left in the queue, or the deadline has come."""
         deadline = time.monotonic() + self._plan.deadline_seconds
-        told_at = 0.0
         while time.monotonic() < deadline:
-            left = sum((await self._plane.left()).values())
-            waiting = {terminal_id(one.id) for one in self._submissions if one.accepted} - self._told
-            if not waiting and not left:
+            if not self._waiting and not await self._left():
                 return
-            if time.monotonic() - told_at > 10:
-                told_at = time.monotonic()
-                self._tell(f"{len(waiting)} of {len(self._tasks)} not told yet, {left} in the queue")
             await asyncio.sleep(0.2)
+
+    @property
+    def _waiting(self) -> set[str]:
+        """What has to be told, and was not yet."""
+        return {terminal_id(one.id) for one in self._submissions if one.accepted} - self._told
+
+    async def _left(self) -> int:
+        return sum((await self._plane.left()).values())
+
+    async def _report_progress(self) -> None:
+        while True:
+            await asyncio.sleep(10)
+            sent, waiting, left = len(self._submissions), len(self._waiting), await self._left()
+            self._tell(f"{sent} submissions of {len(self._tasks)} tasks, {waiting} not told yet, {left} in the queue")
 
     async def _kill(self, agents: list[AgentProcess]) -> None:
         chance = self._plan.stream("kills")

@@ -20,6 +20,7 @@ from darkroom.errors import (
     GenerationFailed,
     GenerationInterrupted,
     GenerationTimeout,
+    MemoryExceeded,
     RuntimeFailure,
     RuntimeUnavailable,
 )
@@ -36,6 +37,7 @@ from darkroom.runtimes.comfyui.watch import PromptWatch
 from darkroom.runtimes.comfyui.workflow import read_workflow, salted, with_uploads
 from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.http import RuntimeHttp
+from darkroom.runtimes.memory import Memory
 from darkroom.runtimes.protocol import (
     Generation,
     GenerationRequest,
@@ -76,6 +78,7 @@ class _Payload:
 class _Run:
     """A task in `run`. `prompt_id` changes when a workflow is run again; `previous` is the end of the one in front."""
 
+    memory: Memory
     previous: asyncio.Event | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_interrupted: bool = False
@@ -163,7 +166,7 @@ class ComfyUi(Runtime):
     async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""
         seconds = prepared.request.timeout_seconds
-        run = self._runs[prepared] = _Run()
+        run = self._runs[prepared] = _Run(prepared.request.memory)
         try:
             # The limit is set when the server turns to the task: what it waits for others does not count.
             async with asyncio.timeout(None) as limit:
@@ -177,6 +180,9 @@ class ComfyUi(Runtime):
             raise
         except RuntimeUnavailable:
             self._lost_touch = True
+            raise
+        except MemoryExceeded:  # in the middle of it
+            await self._stop(run.prompt_id)
             raise
         except GenerationFailed as failure:
             if any(text in str(failure) for text in _DEVICE_FAULTS):
@@ -231,7 +237,7 @@ class ComfyUi(Runtime):
     async def _run_once(
         self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
     ) -> tuple[FinishedJob, PromptWatch]:
-        watch = PromptWatch(payload.workflow, report, self._clock)
+        watch = PromptWatch(payload.workflow, report, self._clock, run.memory)
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
         if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet

@@ -26,6 +26,7 @@ from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, 
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
 from darkroom.runtimes.memory import Memory, Unbounded
+from darkroom.runtimes.names import OwnThreadsResolver
 from darkroom.runtimes.protocol import InputFile
 from darkroom.runtimes.unpacking import unpacked
 from darkroom.settings import LinkSettings
@@ -79,7 +80,7 @@ class LinkFetcher:
         self._settings = settings
         self._open_s3 = open_s3
         self._judge = judge
-        self._resolver = resolver
+        self._resolver = resolver or OwnThreadsResolver()
         self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
@@ -126,6 +127,7 @@ class LinkFetcher:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        await self._resolver.close()
 
     async def _read_bucket(self, link: BucketLink, terms: _Terms) -> bytes:
         if link.bucket not in self._settings.buckets:

@@ -132,6 +132,18 @@ class ComfyUiServer:
         body = msgspec.json.encode({"prompt_id": prompt_id})
         await self._http.post("interrupt", body, timeout_seconds=QUICK_SECONDS)
 
+    async def free(self) -> None:
+        """Have all models unloaded, and the memory that was kept for them given back, before the next job."""
+        body = msgspec.json.encode({"unload_models": True, "free_memory": True})
+        await self._http.post("free", body, timeout_seconds=QUICK_SECONDS)
+
+    async def remembers(self, prompt_id: str) -> bool:
+        """Whether the server knows the job, or has ended any since it started."""
+        if any(job.prompt_id == prompt_id for job in await self.read_queue()):
+            return True
+        answer = await self._http.get("history", timeout_seconds=QUICK_SECONDS, max_items="1")
+        return answer.status == 200 and bool(_decode(answer.body, "history"))
+
     async def has_file(self, file: NamedFile) -> bool:
         """Whether a file that a record names is still there."""
         timeout = aiohttp.ClientTimeout(total=QUICK_SECONDS)

@@ -185,6 +185,14 @@ def test_what_is_taken_and_not_done_is_told(client: TestClient, changed: dict[st
         ("txt2img", {"infotext": "x\nSteps: two, Size: 64x64, Seed: 1"}, "infotext: "),
         ("txt2img", {"infotext": "x\nSteps: 2, Size: 64x64, Clip skip: two"}, "infotext: Clip skip"),
         ("txt2img", {"infotext": "x\nSteps: 2, Size: 64x64, Sampler: Nope"}, "Sampler not found"),
+        ("txt2img", {"enable_hr": True, "hr_upscaler": "Latnet"}, "could not find upscaler named Latnet"),
+        ("txt2img", {"enable_hr": True, "hr_upscaler": "ESRGAN_4x"}, "has no weights"),
+        ("extra-single-image", {"image": "x", "upscaler_1": "Nope"}, "could not find upscaler named Nope"),
+        (
+            "extra-single-image",
+            {"image": "x", "upscaler_1": "Lanczos", "upscaler_2": "Nope", "extras_upscaler_2_visibility": 0.5},
+            "could not find upscaler named Nope",
+        ),
         ("img2img", {"latent_mask": "aGVsbG8="}, "latent_mask: is not supported"),
     ],
 )
@@ -196,6 +204,13 @@ def test_what_cannot_be_done_is_refused_by_name(
     assert response.status_code in (404, 422), response.text
     assert said in response.json()["detail"]
     assert "0x7" not in response.text
+
+
+@pytest.mark.parametrize("names", [{"upscaler_1": ""}, {"upscaler_1": None, "upscaler_2": ""}, {"upscaler_2": "Nope"}])
+def test_an_upscaler_without_a_name_is_none(client: TestClient, dog: str, names: dict[str, Any]) -> None:
+    assert pixels({"images": [post(client, "extra-single-image", image=dog, **names)["image"]]}) == pixels(
+        {"images": [dog]}
+    )
 
 
 def test_a_sampler_may_carry_its_schedule_in_its_name(client: TestClient) -> None:

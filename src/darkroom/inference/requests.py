@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from darkroom.inference.limits import (
     MAX_BASE64,
@@ -25,6 +25,8 @@ Picture = Annotated[str, Field(max_length=MAX_BASE64)]
 #: -1 asks for any. Generators take 64 bits, and every one of them counts.
 Seed = Annotated[int, Field(ge=-1, le=MAX_SEED)]
 Part = Annotated[float, Field(ge=0, le=1)]
+#: An empty name is none.
+UpscalerName = Annotated[Text, AfterValidator(lambda name: name.strip() or "None")]
 
 
 class Body(BaseModel):
@@ -138,8 +140,8 @@ class ExtrasBody(Body):
     upscaling_resize_w: int = Field(512, ge=1, le=8192)
     upscaling_resize_h: int = Field(512, ge=1, le=8192)
     upscaling_crop: bool = True
-    upscaler_1: Text = "None"
-    upscaler_2: Text = "None"
+    upscaler_1: UpscalerName = "None"
+    upscaler_2: UpscalerName = "None"
     extras_upscaler_2_visibility: Part = 0
     upscale_first: bool = False
 

@@ -59,13 +59,13 @@ def dog(plain: list[str]) -> str:
     return plain[0]
 
 
-@pytest.mark.parametrize("seed", [0, 2**31, 2**32, 112358132141, 2**53 + 1, 2**63, LARGEST])
+@pytest.mark.parametrize("seed", [-(2**63), -2, 0, 2**31, 2**32, 112358132141, 2**53 + 1, 2**63, LARGEST])
 def test_every_bit_of_a_seed_counts(client: TestClient, seed: int) -> None:
     answer = post(client, "txt2img", **{**SMALL, "seed": seed})
     assert information(answer)["all_seeds"] == [seed]
     assert f"Seed: {seed}," in information(answer)["infotexts"][0]
     # The lower 32 bits alone are another seed.
-    if seed >= 2**32:
+    if not 0 <= seed < 2**32:
         assert pixels(answer) != pixels(post(client, "txt2img", **{**SMALL, "seed": seed % 2**32}))
 
 
@@ -82,7 +82,7 @@ def test_seeds_count_up_over_32_bits(client: TestClient) -> None:
     ("changed", "said"),
     [
         ({"seed": LARGEST + 1}, "seed"),
-        ({"seed": -2}, "seed"),
+        ({"seed": -(2**63) - 1}, "seed"),
         ({"subseed": LARGEST + 1}, "subseed"),
         ({"seed": LARGEST, "n_iter": 2}, "seed: the last of 2 pictures would have a seed of more than 64 bits"),
         ({"subseed": LARGEST, "subseed_strength": 0.1, "batch_size": 3}, "subseed: the last of 3 pictures"),

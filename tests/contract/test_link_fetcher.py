@@ -66,7 +66,7 @@ def judge(address: Address) -> str | None:
     return None if address == PUBLIC_STAND_IN else forbidden_reason(address)
 
 
-async def no_s3(bucket: str, key: str, maximum_bytes: int) -> bytes:
+def no_s3(bucket: str, key: str) -> bytes:
     raise AssertionError("nothing may be read from S3 here")
 
 
@@ -105,7 +105,18 @@ async def site() -> AsyncIterator[Site]:
 @asynccontextmanager
 async def fetcher(**options: Any) -> AsyncIterator[LinkFetcher]:
     settings = {"timeout_seconds": 5.0, "maximum_bytes": 100_000, **options.pop("settings", {})}
-    made = LinkFetcher(LinkSettings(**settings), options.pop("read_s3", no_s3), **{"judge": judge, **options})
+    read_s3 = options.pop("read_s3", no_s3)
+
+    @asynccontextmanager
+    async def open_s3(bucket: str, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        data: bytes = read_s3(bucket, key)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        yield len(data), chunks()
+
+    made = LinkFetcher(LinkSettings(**settings), open_s3, **{"judge": judge, **options})
     try:
         yield made
     finally:
@@ -433,7 +444,7 @@ async def test_a_link_is_what_it_is_now(site: Site) -> None:
     site.answers["/changing"] = lambda _: web.Response(body=bodies[len(site.hits) - 1])
     stored = [png(10), png(11)]
 
-    async def read(bucket: str, key: str, maximum_bytes: int) -> bytes:
+    def read(bucket: str, key: str) -> bytes:
         return stored.pop(0)
 
     async with fetcher(settings={"buckets": ("mine",)}, read_s3=read) as links:
@@ -443,7 +454,7 @@ async def test_a_link_is_what_it_is_now(site: Site) -> None:
     assert site.hits == ["/changing"] * 2
 
 
-async def read_picture(bucket: str, key: str, maximum_bytes: int) -> bytes:
+def read_picture(bucket: str, key: str) -> bytes:
     return png()
 
 
@@ -468,7 +479,7 @@ async def test_an_object_in_another_bucket_is_refused_unread() -> None:
     ],
 )
 async def test_faults_of_s3_name_the_link(error: Exception, kind: type[LinkFailure]) -> None:
-    async def fail(bucket: str, key: str, maximum_bytes: int) -> bytes:
+    def fail(bucket: str, key: str) -> bytes:
         raise error
 
     async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:
@@ -478,7 +489,7 @@ async def test_faults_of_s3_name_the_link(error: Exception, kind: type[LinkFailu
 
 
 async def test_an_outage_of_s3_is_no_links_fault() -> None:
-    async def fail(bucket: str, key: str, maximum_bytes: int) -> bytes:
+    def fail(bucket: str, key: str) -> bytes:
         raise AwsUnavailable("ExpiredToken")
 
     async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:

@@ -5,6 +5,7 @@ Key names are the guide's. Everything checked here concerns one key; what concer
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, Instan
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
+from darkroom.policy.scaling import queue_length
 from darkroom.policy.sdwebui_fields import ContentLimits
 from darkroom.tasks.task import TaskKind
 
@@ -143,6 +145,25 @@ class RequestLimits(ConfigModel):
         return ContentLimits(**self.model_dump())
 
 
+class WorkOff(ConfigModel):
+    """How soon waiting tasks are to be done, in place of how many of them there are for each pod."""
+
+    within_seconds: Annotated[int, Field(ge=1)] = Field(
+        description="once pods run, do what waits within so many seconds; pods are as few as can"
+    )
+    task_seconds: Annotated[float, Field(gt=0)] = Field(description="how long a usual task takes, in seconds")
+    burst: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None,
+        description="the most tasks at once for which this must hold; not set: as many as maxReplicaCount allows",
+    )
+
+    def scaling_values(self) -> dict[str, int]:
+        """The same as the chart's values below `runtime.scaling`."""
+        length = queue_length(self.within_seconds, self.task_seconds)
+        values = {"queueLength": length}
+        return values if self.burst is None else {**values, "maxReplicaCount": math.ceil(self.burst / length)}
+
+
 class RuntimeConfig(ConfigModel):
     """One Stable Diffusion runtime: its queue, its pods and its nodes."""
 
@@ -164,6 +185,9 @@ class RuntimeConfig(ConfigModel):
         default=None, description="run on the nodes of this pool of nodePools; not set: on nodes of its own"
     )
     limits: RequestLimits = RequestLimits()
+    work_off: WorkOff | None = Field(
+        default=None, description="how soon waiting tasks are to be done; not set: a pod for each task (queueLength)"
+    )
     chart_repository: Annotated[str, Field(pattern=r"^((oci|https?)://.+)?$")] | None = Field(
         default=None, description="where a Helm chart of your own lies; Darkroom's chart travels with the deployment"
     )
@@ -208,6 +232,13 @@ class RuntimeConfig(ConfigModel):
         for key in path:
             section = section.get(key) if isinstance(section, dict) else None
         return section
+
+    def scaling_value(self, key: str, default: int) -> int:
+        """What is said below `runtime.scaling` in the chart's values, by workOff or in `extraValues`."""
+        if self.work_off is not None and key in (values := self.work_off.scaling_values()):
+            return values[key]
+        found = self.extra_value("runtime", "scaling", key)
+        return found if isinstance(found, int) else default
 
     def spec(self) -> RuntimeSpec:
         """The runtime as the front door knows it."""

@@ -34,6 +34,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         yield from _unfit_for_type(path, runtime)
         yield from _half_a_chart(path, runtime)
         yield from _unfit_scaling(path, runtime)
+        yield from _unfit_work_off(path, runtime)
         if not runtime.get("nodePool"):
             snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
             yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
@@ -79,6 +80,23 @@ def _unfit_scaling(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]
     if isinstance(least, int) and isinstance(most, int) and least > most:
         at = (*path, "extraValues", "runtime", "scaling", "minReplicaCount")
         yield ConfigFault(at, f"is {least}, more than maxReplicaCount, {most}")
+
+
+def _unfit_work_off(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    wanted = runtime.get("workOff")
+    if not isinstance(wanted, dict):
+        return
+    within, task = wanted.get("withinSeconds"), wanted.get("taskSeconds")
+    if isinstance(within, int) and isinstance(task, int | float) and task > within:
+        reason = f"is {within}, less than one task takes: taskSeconds is {task:g}"
+        yield ConfigFault((*path, "workOff", "withinSeconds"), reason)
+    section: Any = runtime
+    for key in ("extraValues", "runtime", "scaling"):
+        section = section.get(key) if isinstance(section, dict) else None
+    for said, here in (("queueLength", "withinSeconds"), ("maxReplicaCount", "burst")):
+        if isinstance(section, dict) and said in section and here in wanted:
+            reason = f"and workOff.{here} say the same in two ways: remove one"
+            yield ConfigFault((*path, "extraValues", "runtime", "scaling", said), reason)
 
 
 _REPLICAS = ("minReplicaCount", "maxReplicaCount")

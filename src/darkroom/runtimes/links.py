@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import io
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
@@ -21,17 +23,19 @@ from yarl import URL
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import MediaType, recognise
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.protocol import InputFile
 from darkroom.settings import LinkSettings
 
-ReadS3 = Callable[[str, str, int], Awaitable[bytes]]
-"""Reads an object: bucket, key and the most bytes to accept. Raises an `AwsFailure`."""
+OpenS3 = Callable[[str, str], AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]]
+"""Begins to read an object by bucket and key: its size, and its bytes in chunks. Raises an `AwsFailure`."""
 
 MAXIMUM_LINKS = 32  # in one task
 _PARALLEL = 8  # in one task
 _STALLED_BYTES, _STALLED_SECONDS = 16 * 1024, 10.0
 _MAXIMUM_REDIRECTS = 5
 _CHUNK_BYTES = 64 * 1024
+_STEP_BYTES = 1024 * 1024  # by which memory is asked for where a size is not known
 _ENOUGH_TO_RECOGNISE = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
@@ -54,23 +58,25 @@ class LinkFetcher:
     def __init__(
         self,
         settings: LinkSettings,
-        read_s3: ReadS3,
+        open_s3: OpenS3,
         *,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
         stalled: tuple[int, float] = (_STALLED_BYTES, _STALLED_SECONDS),
     ) -> None:
         self._settings = settings
-        self._read_s3 = read_s3
+        self._open_s3 = open_s3
         self._judge = judge
         self._resolver = resolver
         self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch_all(self, urls: Iterable[str]) -> Mapping[str, InputFile]:
+    async def fetch_all(self, urls: Iterable[str], memory: Memory | None = None) -> Mapping[str, InputFile]:
         """What each of `urls` leads to; all at once, and the first that fails ends it.
 
-        Raises `LinkRefused` or `LinkUnreachable`, and `AwsUnavailable` while S3 is away, which is no link's fault.
+        What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`;
+        `AwsUnavailable` while S3 is away, which is no fault of a link; and `NoRoom`, when all is to be tried again as
+        soon as there is room.
         """
         unique = list(dict.fromkeys(urls))
         if len(unique) > MAXIMUM_LINKS:
@@ -80,7 +86,7 @@ class LinkFetcher:
 
         async def fetch(url: str) -> InputFile:
             async with slots:
-                return await self.fetch(url)
+                return await self.fetch(url, memory)
 
         tasks = [asyncio.create_task(fetch(url)) for url in unique]
         try:
@@ -90,13 +96,15 @@ class LinkFetcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fetch(self, url: str) -> InputFile:
-        """What `url` leads to. Raises `LinkRefused`, `LinkUnreachable` or `AwsUnavailable`."""
-        link = parse_link(url)
+    async def fetch(self, url: str, memory: Memory | None = None) -> InputFile:
+        """What `url` leads to. Raises what `fetch_all` does."""
+        link, memory = parse_link(url), memory or Unbounded()
         limit = self._settings.timeout_seconds
         try:
             async with asyncio.timeout(limit):
-                data = await (self._read_web(link) if isinstance(link, WebLink) else self._read_bucket(link))
+                data = await (
+                    self._read_web(link, memory) if isinstance(link, WebLink) else self._read_bucket(link, memory)
+                )
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
         media_type = _require_picture(url, data)
@@ -108,25 +116,23 @@ class LinkFetcher:
             await self._session.close()
             self._session = None
 
-    async def _read_bucket(self, link: BucketLink) -> bytes:
+    async def _read_bucket(self, link: BucketLink, memory: Memory) -> bytes:
         if link.bucket not in self._settings.buckets:
             allowed = ", ".join(self._settings.buckets) or "none"
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
-            data = await self._read_s3(link.bucket, link.key, self._settings.maximum_bytes)
+            async with self._open_s3(link.bucket, link.key) as (size, chunks):
+                return await self._read_body(link.url, size, chunks, memory)
         except (AwsDenied, AwsRefused) as error:
             raise LinkRefused(link.url, str(error)) from None
         except AwsUnexplained as error:
             raise LinkUnreachable(link.url, str(error)) from None
-        if len(data) > self._settings.maximum_bytes:
-            raise self._too_large(link.url)
-        return data
 
-    async def _read_web(self, link: WebLink) -> bytes:
+    async def _read_web(self, link: WebLink, memory: Memory) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""
         url = link.url
         for _ in range(_MAXIMUM_REDIRECTS + 1):
-            answer = await self._request(link.url, url)
+            answer = await self._request(link.url, url, memory)
             if isinstance(answer, bytes):
                 return answer
             target = parse_link(answer)
@@ -135,7 +141,7 @@ class LinkFetcher:
             url = target.url
         raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
 
-    async def _request(self, link: str, url: str) -> bytes | str:
+    async def _request(self, link: str, url: str, memory: Memory) -> bytes | str:
         """The data at `url`, or where it redirects to. `link` is what the user wrote, for errors."""
         refusals: list[str] = []
         _refusals.set(refusals)
@@ -148,7 +154,8 @@ class LinkFetcher:
                     own_fault = response.status >= 500 or response.status in _WORTH_ANOTHER_TRY
                     reason = f"its server answered {response.status} {response.reason}{where}"
                     raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
-                return await self._read_body(link, response)
+                chunks = response.content.iter_chunked(_CHUNK_BYTES)
+                return await self._read_body(link, response.content_length, chunks, memory, response.content_type)
         except aiohttp.InvalidURL as error:
             raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
         except aiohttp.ClientSSLError as error:
@@ -160,18 +167,28 @@ class LinkFetcher:
                 raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
 
-    async def _read_body(self, link: str, response: aiohttp.ClientResponse) -> bytes:
-        if (response.content_length or 0) > self._settings.maximum_bytes:
+    async def _read_body(
+        self, link: str, size: int | None, chunks: AsyncIterator[bytes], memory: Memory, announced: str = ""
+    ) -> bytes:
+        """All of `chunks`, whose size may be known beforehand; `announced` is what the server calls it."""
+        if (size or 0) > self._settings.maximum_bytes:
             raise self._too_large(link)
-        data, is_recognised = bytearray(), False
-        async for chunk in self._flowing(link, response.content.iter_chunked(_CHUNK_BYTES)):
-            data += chunk
-            if len(data) > self._settings.maximum_bytes:
+        taken = size or 0
+        memory.take(taken)
+        # What grows in a buffer of this kind is not copied when it is taken out.
+        data, is_recognised = io.BytesIO(), False
+        async for chunk in self._flowing(link, chunks):
+            length = data.tell() + len(chunk)
+            if length > self._settings.maximum_bytes:
                 raise self._too_large(link)
-            if not is_recognised and len(data) >= _ENOUGH_TO_RECOGNISE:
-                _require_picture(link, bytes(data[:_CHUNK_BYTES]), response.content_type)
+            if length > taken:
+                memory.take(_STEP_BYTES)
+                taken += _STEP_BYTES
+            data.write(chunk)
+            if not is_recognised and length >= _ENOUGH_TO_RECOGNISE:
+                _require_picture(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), announced)
                 is_recognised = True
-        return bytes(data)
+        return data.getvalue()
 
     async def _flowing(self, link: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """`chunks`, as long as they come at a speed that leads to an end."""

@@ -69,7 +69,7 @@ def _demand(config: DarkroomConfig, runtime: RuntimeConfig, facts: PartitionFact
     values = _section(runtime.extra_values, "runtime")
     scaling = _section(values, "scaling")
     pods = (
-        scaling.get("maxReplicaCount", DEFAULT_MOST_PODS)
+        runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
         if scaling.get("enabled", True)
         else values.get("replicas", DEFAULT_PODS_WITHOUT_SCALING)
     )

@@ -69,6 +69,8 @@ def runtime_values(
         },
         "fastStart": config.fast_start_of(runtime),
     }
+    if runtime.work_off is not None:
+        deployment["runtime"]["scaling"] = runtime.work_off.scaling_values()
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
     proposed = _images(config.mirrors.image_registry, runtime) if config.mirrors.image_registry else {}

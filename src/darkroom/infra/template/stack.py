@@ -17,6 +17,7 @@ from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
 from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.parts.add_ons import AddOns
 from darkroom.infra.template.parts.cluster import Cluster
+from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.karpenter import Karpenter
 from darkroom.infra.template.parts.network import ZONES, ZONES_MOST_ACCOUNTS_HAVE, Network
@@ -81,7 +82,8 @@ class DarkroomStack(Stack):
     def _cluster(self, tasks: TaskPlaneResources, log_retention: logs.RetentionDays) -> None:
         config, options = self._config, self._options
         network = Network(self, "Network", config.network, log_retention)
-        cluster = Cluster(self, "Eks", config, network.vpc, self._facts)
+        cluster_logs = ClusterLogs(self, "ClusterLogs", log_retention, control_plane=True)
+        cluster = Cluster(self, "Eks", config, network.vpc, self._facts, cluster_logs)
         mirrors = config.mirrors
         karpenter = Karpenter(
             self,
@@ -99,10 +101,10 @@ class DarkroomStack(Stack):
             config.model_bucket_arn,
             mirrors.keda_chart or KEDA_REPOSITORY,
             mirrors.image_registry,
-            log_retention,
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
-        namespaces = Namespaces(self, "Namespaces", cluster)
+        # Removing a namespace waits for all that is in it, also for what KEDA has to let go of.
+        namespaces = Namespaces(self, "Namespaces", cluster, add_ons.charts)
         tracing = self._facts.topic_tracing
         identities = {
             runtime.name: Identity(

@@ -64,7 +64,8 @@ class Intake:
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
             submission_id = delivery.submission_id
-            return self._judge(lease, delivery, await self._payload(delivery, memory.payload), memory, received_at)
+            text = await self._payload(delivery, memory.payload)
+            return self._judge(lease, delivery, text, memory, received_at)
         except UnreadableMessage as error:
             return Unreadable(error, submission_id)
         except AwsFailure:

@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
-from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
+from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.names import OwnThreadsResolver
@@ -187,8 +187,8 @@ class LinkFetcher:
                 if compression.lower() not in _COMPRESSIONS:
                     hint = f"; its server compresses it as {compression}, which is not unpacked here"
                 return await self._read_body(link, response.content_length, chunks, terms, hint)
-        except aiohttp.InvalidURL as error:
-            raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
+        except aiohttp.InvalidURL:  # errors of URLs quote them, and what should be a port may be a password
+            raise LinkRefused(link, f"{NO_URL}{where}") from None
         except aiohttp.ClientSSLError as error:
             raise LinkRefused(link, f"its server cannot be trusted: {error}{where}") from None
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
@@ -197,6 +197,8 @@ class LinkFetcher:
             if refusals:
                 raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
+        except ValueError:
+            raise LinkRefused(link, f"{NO_URL}{where}") from None
 
     async def _read_body(
         self, link: str, size: int | None, chunks: AsyncIterator[bytes], terms: _Terms, hint: str = ""
@@ -290,5 +292,5 @@ def _require(url: str, data: bytes, kinds: Kinds, hint: str = "") -> MediaType:
 def _join(link: str, url: str, location: str) -> str:
     try:
         return str(URL(url).join(URL(location)))
-    except ValueError as error:
-        raise LinkRefused(link, f"it redirects to something that is not a URL: {error}") from None
+    except ValueError:
+        raise LinkRefused(link, "it redirects to something that is not a URL") from None

@@ -9,13 +9,25 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.errors import NotFound, TooLarge
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsRefused, InvalidRequest, UnreadableMessage
-from darkroom.policy.admission import Refused, readmit
+from darkroom.errors import AwsFailure, InvalidRequest, UnreadableMessage
+from darkroom.policy.admission import Refused, names_for_objects, readmit
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
-from darkroom.policy.outcomes import Tries
-from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, first_sent_at, unwrap
+from darkroom.policy.outcomes import PAYLOAD_PATIENCE_SECONDS, Tries
+from darkroom.tasks.draft import Draft
+from darkroom.tasks.message import (
+    PREFIX_ATTRIBUTE,
+    SUBMISSION_ATTRIBUTE,
+    TASK_ATTRIBUTE,
+    Delivery,
+    PayloadPointer,
+    decode_message,
+    first_sent_at,
+    open_envelope,
+    unwrap,
+)
 
 # SQS itself takes 1 MiB; only an offloaded payload can be larger, and the API lets 6 MB in.
 MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
@@ -23,11 +35,16 @@ MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A message that is not a task for this agent. `task_id` and `context` are what could be read of it."""
+    """A message that is not a task for this agent, and what could be read of it.
+
+    `objects` are there when id and prefix are known and fit for keys. `submitted_at` is in seconds since 1970.
+    """
 
     error: UnreadableMessage
     submission_id: str
+    submitted_at: float
     task_id: str | None = None
+    objects: TaskObjects | None = None
     context: Any = None
 
 
@@ -45,22 +62,27 @@ class Intake:
         return Tries(received=message.received, maximum_receives=self._maximum_receives)
 
     async def read(self, lease: Lease) -> Job | Unreadable:
-        """Read the message that `lease` holds. Raises `AwsUnavailable` when its payload cannot be fetched just now."""
+        """Read the message that `lease` holds. Raises an `AwsFailure` when its payload cannot be fetched just now."""
         message = lease.message
         received_at = self._clock.monotonic()
+        submitted_at = first_sent_at(message.attributes, message.sent_at)
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
         except UnreadableMessage as error:
-            return Unreadable(error, message.message_id)
+            _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
+            named = Delivery(
+                payload="", submission_id=attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id, attributes=attributes
+            )
+            return self._unreadable(error, named, submitted_at)
         try:
-            text = await self._payload(delivery)
+            text = await self._payload(delivery, submitted_at)
         except UnreadableMessage as error:
-            return Unreadable(error, delivery.submission_id)
+            return self._unreadable(error, delivery, submitted_at)
         draft = decode_message(text)
         task = readmit(draft, self._spec)
         if isinstance(task, Refused):
             reason = UnreadableMessage(f"the message is not a task: {InvalidRequest(task.faults)}")
-            return Unreadable(reason, delivery.submission_id, draft.id, draft.context)
+            return self._unreadable(reason, delivery, submitted_at, draft)
         return Job(
             task=task,
             delivery=delivery,
@@ -68,10 +90,21 @@ class Intake:
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
             tries=self.tries(message),
             received_at=received_at,
-            submitted_at=first_sent_at(message.attributes, message.sent_at),
+            submitted_at=submitted_at,
         )
 
-    async def _payload(self, delivery: Delivery) -> str | bytes:
+    def _unreadable(
+        self, error: UnreadableMessage, delivery: Delivery, submitted_at: float, draft: Draft | None = None
+    ) -> Unreadable:
+        """Say what is known of a message that is no task: from its text where it has one, else from its attributes."""
+        draft = draft or Draft(paths={})
+        task_id = draft.id or delivery.attributes.get(TASK_ATTRIBUTE)
+        names = names_for_objects(task_id, draft.prefix or delivery.attributes.get(PREFIX_ATTRIBUTE))
+        objects = None if names is None else TaskObjects.named(*names, delivery.submission_id, self._bucket.name)
+        context = None if draft.id is None else draft.context
+        return Unreadable(error, delivery.submission_id, submitted_at, task_id, objects, context)
+
+    async def _payload(self, delivery: Delivery, submitted_at: float) -> str | bytes:
         pointer = delivery.payload
         if not isinstance(pointer, PayloadPointer):
             return pointer
@@ -82,5 +115,10 @@ class Intake:
             raise UnreadableMessage(f"the message's payload lies at {where}; only payloads below {allowed} are read")
         try:
             return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
-        except AwsRefused as error:
+        except (NotFound, TooLarge) as error:
             raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error
+        except AwsFailure as error:
+            # Expired credentials, a clock that is wrong, a right that is missing: all of that is mended one day.
+            if self._clock.now() - submitted_at < PAYLOAD_PATIENCE_SECONDS:
+                raise
+            raise UnreadableMessage(f"the message's payload could not be read for a day: {error}") from error

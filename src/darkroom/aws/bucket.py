@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from darkroom.aws.errors import AlreadyExists, NotFound, translated
-from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable
+from darkroom.aws.errors import AlreadyExists, NotFound, TooLarge, translated
+from darkroom.errors import AwsFailure, AwsUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -126,13 +126,13 @@ class Bucket:
         return reply["Metadata"].get(_MARK, "")
 
     async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
-        """Read an object. Raises `NotFound`, and `AwsRefused` for one of more than `maximum_bytes`."""
+        """Read an object. Raises `NotFound`, and `TooLarge` for one of more than `maximum_bytes`."""
         with translated(f"reading s3://{self.name}/{key}"):
             reply = await self._client.get_object(Bucket=self.name, Key=key)
             async with reply["Body"] as body:
                 size = reply["ContentLength"]
                 if maximum_bytes is not None and size > maximum_bytes:
-                    raise AwsRefused(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
+                    raise TooLarge(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
                 return await body.read()
 
     async def find(self, key: str) -> bytes | None:

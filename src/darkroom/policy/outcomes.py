@@ -10,6 +10,8 @@ from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled, Runtim
 MAXIMUM_DELAY_SECONDS = 300
 # An outage ends when it ends: the task that waits for that should not wait much longer.
 MAXIMUM_OUTAGE_DELAY_SECONDS = 10
+# A payload that S3 refuses for a day is not refused in passing, and somebody waits to hear of it.
+PAYLOAD_PATIENCE_SECONDS = 24 * 3600.0
 # One death may be anybody's fault; the same task at the second one is no chance any more.
 MOST_RUNTIME_DEATHS = 2
 

@@ -6,6 +6,7 @@ offloading libraries in place of the text: `["software.amazon.payloadoffloading.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,13 +25,30 @@ RUNTIME_ATTRIBUTE = "runtime"
 CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
 SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
+# Whose task it is, and where its objects lie: known without the text, which may lie elsewhere and not be readable.
+# The caller is an id of its API key, never the key.
+TASK_ATTRIBUTE = "task_id"
+PREFIX_ATTRIBUTE = "prefix"
+CALLER_ATTRIBUTE = "caller"
 # When a copy's original was sent, in seconds since 1970: a task's time in the queue counts from then.
 FIRST_SENT_ATTRIBUTE = "first_sent_at"
 
 MOST_ATTRIBUTES = 10  # Amazon SQS
-_READ_BY_DARKROOM = frozenset(
-    {RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, SIZE_ATTRIBUTE, FIRST_SENT_ATTRIBUTE}
+# Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
+MAXIMUM_MESSAGE_BYTES = 256 * 1024
+# What a copy keeps first: the way to the queue and the payload, who is told, and what is only good to know.
+_READ_BY_DARKROOM = (
+    RUNTIME_ATTRIBUTE,
+    CHECKPOINT_ATTRIBUTE,
+    SUBMISSION_ATTRIBUTE,
+    SIZE_ATTRIBUTE,
+    PREFIX_ATTRIBUTE,
+    TASK_ATTRIBUTE,
+    CALLER_ATTRIBUTE,
+    FIRST_SENT_ATTRIBUTE,
 )
+# What SQS takes in a text: the characters of XML 1.0.
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class PayloadPointer(msgspec.Struct, frozen=True, rename={"bucket": "s3BucketName", "key": "s3Key"}):
@@ -115,13 +133,35 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
     return envelope.message, values, envelope.message_id
 
 
+def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
+    """The attributes that say whose `task` is, for whoever cannot read its text; `caller` is an id of its API key.
+
+    What AWS would not take as an attribute's value is left out: the empty text, and characters that XML 1.0 has not.
+    """
+    identity = {
+        RUNTIME_ATTRIBUTE: task.runtime,
+        TASK_ATTRIBUTE: task.id,
+        PREFIX_ATTRIBUTE: task.prefix,
+        CALLER_ATTRIBUTE: caller or "",
+    }
+    return {name: value for name, value in identity.items() if value and not _NOT_IN_XML.search(value)}
+
+
 def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str]) -> dict[str, str]:
     """The attributes of a copy of a message: `own`, and of the original's as many as SQS takes.
 
     Those that Darkroom reads go first, in case that a publisher has used up all ten.
     """
-    others = sorted((name for name in of_original if name not in own), key=lambda name: name not in _READ_BY_DARKROOM)
-    return {**own, **{name: of_original[name] for name in others[: MOST_ATTRIBUTES - len(own)]}}
+    known = [name for name in _READ_BY_DARKROOM if name in of_original]
+    others = [name for name in (*known, *of_original) if name not in own]
+    kept = list(dict.fromkeys(others))[: MOST_ATTRIBUTES - len(own)]
+    return {**own, **{name: of_original[name] for name in kept}}
+
+
+def attribute_bytes(attributes: Mapping[str, str]) -> int:
+    """What SNS counts for String attributes, with room for the size attribute of an offloaded payload."""
+    room = len(SIZE_ATTRIBUTE) + len("Number") + 10
+    return room + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
 
 
 def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:

@@ -8,12 +8,17 @@ DarkroomError
 ├── LinkFailure              a link in a request could not be turned into a file
 │   ├── LinkRefused          ... because it must not be fetched, or is not what it should be
 │   └── LinkUnreachable      ... because its server did not deliver it; trying again may help
+├── MemoryExceeded           a task needs more memory than the agent may hold for one
 ├── RuntimeFailure           a Stable Diffusion runtime did not deliver
 │   ├── RuntimeUnavailable   it cannot be reached, is starting, or went away
-│   │   └── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
+│   │   ├── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
+│   │   └── RuntimeSick      it failed a known-good request too: no task loses a try to that
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
+│   │   ├── OutOfMemory      its device has not the memory that the task takes
+│   │   └── RequestSuspected   ... which a wrong request causes where the runtime is well; a canary tells
+│   ├── GenerationFailedAgain  it failed in the same way again, though it is well
 │   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
 ├── InferenceFailure         the built-in runtime could not do what it was asked
@@ -21,8 +26,10 @@ DarkroomError
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
 │   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
-│   ├── AwsUnavailable       throttled, timed out, unreachable or a fault of the service
-│   ├── AwsRefused           not allowed, not found, or not valid
+│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service
+│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or a bucket, topic, queue or table is missing
+│   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
+│   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
 ├── ApiFailure               the front door answered a client with an error
 ├── ApiUnreachable           no front door answered a client
@@ -108,6 +115,20 @@ class LinkUnreachable(LinkFailure):
     retryable = True
 
 
+class MemoryExceeded(DarkroomError):
+    """A task needs more memory than the agent may hold for one; waiting would not help."""
+
+    def __init__(self, what: str, size_bytes: int, maximum_bytes: int) -> None:
+        super().__init__(
+            f"{what} would take {_mib(size_bytes)} of the agent's memory or more, and one task may take "
+            f"{_mib(maximum_bytes)}: make the pictures smaller or fewer, or raise DARKROOM_MAX_HELD_BYTES at the agent"
+        )
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**2:.4g} MiB"
+
+
 class RuntimeFailure(DarkroomError):
     """A Stable Diffusion runtime did not deliver."""
 
@@ -120,6 +141,10 @@ class RuntimeUnavailable(RuntimeFailure):
 
 class RuntimeUnreachable(RuntimeUnavailable):
     """No connection could be made, so the runtime was gone before it was sent the task."""
+
+
+class RuntimeSick(RuntimeUnavailable):
+    """It failed a known-good request of the agent's own too, so whatever else it failed was no task's fault."""
 
 
 class GenerationTimeout(RuntimeFailure):
@@ -138,6 +163,18 @@ class GenerationFailed(RuntimeFailure):
     """The runtime reported a fault of its own."""
 
     retryable = True
+
+
+class OutOfMemory(GenerationFailed):
+    """The runtime's device has not enough memory for what the task asks for. Another runtime's may have."""
+
+
+class RequestSuspected(GenerationFailed):
+    """The runtime failed in a way that a wrong request causes where the runtime is well: a canary tells."""
+
+
+class GenerationFailedAgain(RuntimeFailure):
+    """The task failed in the same way again on a runtime that is well: another try would come to the same."""
 
 
 class RuntimeKilled(RuntimeFailure):
@@ -167,17 +204,40 @@ class RuntimeBusy(InferenceFailure):
 
 
 class AwsFailure(DarkroomError):
-    """An AWS service did not do what was asked."""
+    """An AWS service did not do what was asked. `what` names that without its object: "writing to the bucket b"."""
+
+    what = ""
 
 
 class AwsUnavailable(AwsFailure):
-    """Throttled, timed out, unreachable, or a fault of the service."""
+    """Throttled, timed out, unreachable, a conflict, a fault of the service, the clock or the credentials.
+
+    No task can have caused that: it is waited out, and no task loses a try by it.
+    """
 
     retryable = True
 
 
+class AwsDenied(AwsUnavailable):
+    """Not allowed, or the bucket, topic, queue, table or key is not there: somebody has to mend that.
+
+    Of the agent's own resources this is an outage like any other; policies are changed and changed back. A link that
+    may not be read is its request's fault.
+    """
+
+
+class AwsUnexplained(AwsUnavailable):
+    """An answer that Darkroom does not know: it is asked again, for what is unknown is not final.
+
+    A link whose reading ends like that uses up its task's tries, since the link may be the reason.
+    """
+
+
 class AwsRefused(AwsFailure):
-    """Not allowed, not found, or not valid: asking again will not help."""
+    """What was asked for is not valid, or the object is not there: asking the same again cannot help.
+
+    Only what is listed in `darkroom.aws.errors` is that. It is the task's fault, and ends it.
+    """
 
 
 class LeaseLost(AwsFailure):

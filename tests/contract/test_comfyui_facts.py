@@ -505,14 +505,3 @@ async def test_39_a_model_that_was_added_is_there_at_once(adapter: ComfyUi, fake
         await generate(adapter, request)
     fake.checkpoints.append("new.safetensors")
     assert (await generate(adapter, request)).outputs
-
-
-async def test_device_faults_of_several_tasks_mean_that_only_a_restart_helps(
-    adapter: ComfyUi, fake: FakeComfyUi
-) -> None:
-    for number in range(3):
-        assert adapter.fault is None
-        fake.faults.append(ComfyUiFault.NO_MEMORY)
-        with pytest.raises(GenerationFailed):
-            await generate(adapter, pipeline(text_to_image_workflow(seed=number), f"task {number}"))
-    assert adapter.fault is not None

@@ -16,7 +16,18 @@ from darkroom.local.provisioning import SERVICES
 from darkroom.settings import AwsSettings
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults, random_faults
 
-HURTS = [AwsFault.ERROR, AwsFault.UNAVAILABLE, AwsFault.THROTTLED, AwsFault.REFUSED, AwsFault.LATE_ERROR, AwsFault.TORN]
+HURTS = [
+    AwsFault.ERROR,
+    AwsFault.UNAVAILABLE,
+    AwsFault.THROTTLED,
+    AwsFault.REFUSED,
+    AwsFault.LATE_ERROR,
+    AwsFault.TORN,
+    AwsFault.LOST_CALL,
+    AwsFault.EXPIRED,
+    AwsFault.SKEWED,
+    AwsFault.CONFLICT,
+]
 
 
 @pytest.fixture

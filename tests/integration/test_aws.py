@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.errors import AlreadyExists, NotFound
-from darkroom.errors import AwsRefused, AwsUnavailable, LeaseLost
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable, LeaseLost
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
@@ -216,12 +216,16 @@ async def test_only_a_task_that_has_not_ended_can_be_cancelled(plane: Plane) -> 
     assert not ended.cancel_requested
 
 
-async def test_what_is_not_there_is_refused_and_who_does_not_answer_is_unavailable(aws: Aws) -> None:
+async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailable(aws: Aws) -> None:
     missing = aws.queue((await aws.client("sqs").create_queue(QueueName=f"q-{uuid.uuid4().hex}"))["QueueUrl"] + "-no")
-    with pytest.raises(AwsRefused):
+    with pytest.raises(AwsDenied):
         await missing.send("hello")
-    with pytest.raises(AwsRefused):
+    with pytest.raises(AwsDenied):
         await aws.bucket(f"no-such-{uuid.uuid4().hex}").put("key", b"", "text/plain")
+    with pytest.raises(AwsDenied):
+        await aws.topic(f"arn:aws:sns:us-east-1:000000000000:no-such-{uuid.uuid4().hex}").publish("hello", {})
+    with pytest.raises(AwsDenied):
+        await aws.task_table(f"no-such-{uuid.uuid4().hex}").get("t1")
     nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}")
     async with open_aws(nobody, "sqs") as unreachable:
         with pytest.raises(AwsUnavailable):

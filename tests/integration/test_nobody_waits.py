@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from aiohttp import web
 
 from darkroom.agent.agent import Agent
@@ -14,10 +16,18 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.health import Health
 from darkroom.agent.process import open_agent
 from darkroom.settings import AgentSettings
+from darkroom.tasks.task import TaskKind
 from darkroom.testing.fake_sdwebui import FakeSdWebui
-from darkroom.testing.loopback import json_response
+from darkroom.testing.loopback import LoopbackServer, json_response
+from darkroom.testing.pictures import plain
 from tests.integration.conftest import Plane
 from tests.integration.test_agent import notified, settings_for, submit, task_for, until
+
+
+@pytest.fixture
+async def runtime() -> AsyncIterator[FakeSdWebui]:
+    async with FakeSdWebui(plain_bytes=1500) as fake:
+        yield fake
 
 
 class SilentSdWebui(FakeSdWebui):
@@ -25,6 +35,25 @@ class SilentSdWebui(FakeSdWebui):
 
     async def _progress(self, request: web.Request) -> web.Response:
         return json_response({"progress": 0.0, "eta_relative": 0.0, "state": {"job_count": 0}})
+
+
+class DrippingSite(LoopbackServer):
+    """A web server whose pictures come byte by byte, and never to an end. `opened` counts those that were asked for."""
+
+    opened = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/{name:.*}", self._drip)]
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        self.opened += 1
+        response = web.StreamResponse(headers={"Content-Length": "1000000"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for byte in plain(100_000):
+                await response.write(bytes((byte,)))
+                await asyncio.sleep(0.1)
+        return response
 
 
 @asynccontextmanager
@@ -82,3 +111,23 @@ async def test_a_queue_that_answers_at_once_is_not_asked_without_a_pause(plane: 
             await asyncio.sleep(2.0)
             seen = len(looks)
     assert 0 < seen < 60  # some four polls a second, a few looks at the clock for each
+
+
+@pytest.mark.parametrize("dripping", [1, 4])
+async def test_a_dripping_link_delays_its_own_task_only(dripping: int, plane: Plane, runtime: FakeSdWebui) -> None:
+    runtime.latency_seconds = 0.2
+    async with DrippingSite() as site, working(settings_for(plane, runtime.url, sweep_seconds=None)):
+        await submit(plane, task_for(plane, "warm"))
+        await notified(plane)
+        for number in range(dripping):
+            content = {"init_images": [f"{site.url}/{number}.png"]}
+            await submit(plane, task_for(plane, f"slow-{number}", kind=TaskKind.IMAGE_TO_IMAGE, content=content))
+        await until(lambda: site.opened >= 1)
+        began, busy = time.monotonic(), runtime.busy_seconds
+        for number in range(10):
+            await submit(plane, task_for(plane, f"plain-{number}"))
+        ended = await notified(plane, 10)
+        seconds, busy = time.monotonic() - began, runtime.busy_seconds - busy
+    assert {end.id for end, _ in ended} == {f"plain-{number}" for number in range(10)}
+    # Every slow one is waited for once, for a moment.
+    assert seconds - busy < 2.0 + 1.5 * dripping

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from dataclasses import dataclass
 from typing import Any
 
+from darkroom.agent.budget import Holding, JobMemory, MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.errors import NotFound, TooLarge
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsFailure, InvalidRequest, UnreadableMessage
+from darkroom.errors import AwsFailure, AwsUnavailable, InvalidRequest, UnreadableMessage
+from darkroom.logs import logger
 from darkroom.policy.admission import Refused, names_for_objects, readmit
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
@@ -19,18 +23,23 @@ from darkroom.policy.outcomes import PAYLOAD_PATIENCE_SECONDS, Tries
 from darkroom.tasks.draft import Draft
 from darkroom.tasks.message import (
     PREFIX_ATTRIBUTE,
-    SUBMISSION_ATTRIBUTE,
+    SIZE_ATTRIBUTE,
     TASK_ATTRIBUTE,
     Delivery,
     PayloadPointer,
     decode_message,
     first_sent_at,
     open_envelope,
+    submission_id_of,
     unwrap,
 )
 
+# A request takes its size twice: as the values that were read, and as the body that is written for the runtime.
+_VALUES = 2
 # SQS itself takes 1 MiB; only an offloaded payload can be larger, and the API lets 6 MB in.
 MAXIMUM_PAYLOAD_BYTES = 16 * 1024 * 1024
+# Amazon S3 delivers that in a second or two; what takes longer is begun anew, here or elsewhere.
+_PAYLOAD_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -61,25 +70,39 @@ class Intake:
         """How often this message was tried, and may be."""
         return Tries(received=message.received, maximum_receives=self._maximum_receives)
 
-    async def read(self, lease: Lease) -> Job | Unreadable:
-        """Read the message that `lease` holds. Raises an `AwsFailure` when its payload cannot be fetched just now."""
+    async def read(self, lease: Lease, memory: JobMemory | None = None) -> Job | Unreadable:
+        """Read the message that `lease` holds, into `memory`; where none is given, nobody counts.
+
+        Raises an `AwsFailure` when its payload cannot be fetched just now.
+        """
+        memory = memory or MemoryBudget(sys.maxsize).for_job()
         message = lease.message
-        received_at = self._clock.monotonic()
+        # What is known of it before anything of its text is.
+        _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
+        submission_id = submission_id_of(attributes, fallback_id, message.message_id)
+        delivery = Delivery(payload="", submission_id=submission_id, attributes=attributes)
         submitted_at = first_sent_at(message.attributes, message.sent_at)
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
-        except UnreadableMessage as error:
-            _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
-            named = Delivery(
-                payload="", submission_id=attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id, attributes=attributes
-            )
-            return self._unreadable(error, named, submitted_at)
-        try:
-            text = await self._payload(delivery, submitted_at)
+            payload = await self._payload(delivery, submitted_at, memory.payload)
+            return self._judge(lease, delivery, payload, memory, submitted_at)
         except UnreadableMessage as error:
             return self._unreadable(error, delivery, submitted_at)
+        except AwsFailure:
+            raise
+        except Exception as error:
+            # Raised on, it would be raised at every receive, until SQS sets the message aside in silence.
+            logger.exception("a fault in Darkroom: the message %s cannot be read", message.message_id)
+            reason = f"the message cannot be read, by a fault in Darkroom: {type(error).__name__}: {error}"
+            return self._unreadable(UnreadableMessage(reason), delivery, submitted_at)
+
+    def _judge(
+        self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory, submitted_at: float
+    ) -> Job | Unreadable:
         draft = decode_message(text)
         task = readmit(draft, self._spec)
+        memory.payload.resize(_VALUES * len(text))
+        del text
         if isinstance(task, Refused):
             reason = UnreadableMessage(f"the message is not a task: {InvalidRequest(task.faults)}")
             return self._unreadable(reason, delivery, submitted_at, draft)
@@ -88,8 +111,9 @@ class Intake:
             delivery=delivery,
             lease=lease,
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
-            tries=self.tries(message),
-            received_at=received_at,
+            tries=self.tries(lease.message),
+            memory=memory,
+            received_at=self._clock.monotonic(),
             submitted_at=submitted_at,
         )
 
@@ -104,7 +128,7 @@ class Intake:
         context = None if draft.id is None else draft.context
         return Unreadable(error, delivery.submission_id, submitted_at, task_id, objects, context)
 
-    async def _payload(self, delivery: Delivery, submitted_at: float) -> str | bytes:
+    async def _payload(self, delivery: Delivery, submitted_at: float, memory: Holding) -> str | bytes:
         pointer = delivery.payload
         if not isinstance(pointer, PayloadPointer):
             return pointer
@@ -113,8 +137,13 @@ class Intake:
             where = f"s3://{pointer.bucket}/{pointer.key}"
             allowed = f"s3://{self._bucket.name}/{RESERVED_PREFIX}"
             raise UnreadableMessage(f"the message's payload lies at {where}; only payloads below {allowed} are read")
+        # The text, what is read from it, and what is written for the runtime: each is about as large.
+        await memory.wait_for(min((_VALUES + 1) * _announced_bytes(delivery), memory.maximum_bytes))
         try:
-            return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+            async with asyncio.timeout(_PAYLOAD_SECONDS):
+                return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
+        except TimeoutError:
+            raise AwsUnavailable(f"the message's payload did not come within {_PAYLOAD_SECONDS:g} s") from None
         except (NotFound, TooLarge) as error:
             raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error
         except AwsFailure as error:
@@ -122,3 +151,10 @@ class Intake:
             if self._clock.now() - submitted_at < PAYLOAD_PATIENCE_SECONDS:
                 raise
             raise UnreadableMessage(f"the message's payload could not be read for a day: {error}") from error
+
+
+def _announced_bytes(delivery: Delivery) -> int:
+    """How large the publisher says that the payload is; the most that one may be where that is no sensible number."""
+    told = delivery.attributes.get(SIZE_ATTRIBUTE, "")
+    size = int(told) if told.isascii() and told.isdigit() and len(told) < 12 else MAXIMUM_PAYLOAD_BYTES
+    return min(size, MAXIMUM_PAYLOAD_BYTES)

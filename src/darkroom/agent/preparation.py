@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from darkroom.agent.clock import Clock
@@ -14,7 +15,8 @@ from darkroom.errors import AwsFailure
 from darkroom.policy.ends import Ended
 from darkroom.policy.links import find_links
 from darkroom.runtimes.links import LinkFetcher
-from darkroom.runtimes.protocol import GenerationRequest, Prepared, Runtime
+from darkroom.runtimes.memory import NoRoom
+from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
 
@@ -70,7 +72,7 @@ class Preparation:
         too_late = self._judge_waiting(job)
         # What has waited too long needs no links.
         wanted = find_links(job.task.content) if too_late is None else ()
-        links = asyncio.create_task(self._links.fetch_all(wanted))
+        links = asyncio.create_task(self._fetch(job, wanted))
         try:
             # Of every message, not only of those that were received before: a message may have been published twice.
             done, cancelled = await asyncio.gather(self.find_end(job), self.is_cancelled(job))
@@ -91,8 +93,18 @@ class Preparation:
             content=job.task.content,
             files=files,
             timeout_seconds=min(job.task.timeout_seconds or self._limits.default_seconds, self._limits.maximum_seconds),
+            memory=job.memory.answer,
         )
         return await self._runtime.prepare(request)
+
+    async def _fetch(self, job: Job, links: Iterable[str]) -> Mapping[str, InputFile]:
+        """What the links lead to. Where memory is short, begin anew when there is room, holding none meanwhile."""
+        memory, links = job.memory.inputs, list(links)
+        while True:
+            try:
+                return await self._links.fetch_all(links, memory)
+            except NoRoom as short:
+                await memory.wait_for_about(short.needed_bytes)
 
     def _judge_waiting(self, job: Job) -> NotToBeRun | None:
         """Whether the task has waited too long."""

@@ -21,6 +21,7 @@ from darkroom.agent.ends import Ends
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
+from darkroom.agent.outages import Outages
 from darkroom.agent.pictures import Pictures
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
@@ -28,12 +29,11 @@ from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
+from darkroom.errors import AwsFailure, DarkroomError
 from darkroom.logs import log
 from darkroom.policy.dead_letters import letter_attributes
 from darkroom.policy.ends import Ended
 from darkroom.policy.object_keys import TaskObjects
-from darkroom.policy.outcomes import backoff_seconds
 from darkroom.policy.telling import ended_without_pictures, fitted, record_of, told_error
 from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
@@ -47,9 +47,6 @@ from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
 
-# A finished picture has cost GPU time: a passing fault of AWS is waited out, while the lease is held.
-_STORING_TRIES = 6
-
 
 class Settlement:
     """Ends jobs of one runtime."""
@@ -62,6 +59,7 @@ class Settlement:
         topic: Topic,
         dead_letters: Queue | None,
         table: TaskTable | None,
+        outages: Outages,
         clock: Clock,
         spans: Spans | None = None,
     ) -> None:
@@ -71,6 +69,7 @@ class Settlement:
         self._topic = topic
         self._dead_letters = dead_letters
         self._table = table
+        self._outages = outages
         self._clock = clock
         self._spans = spans or NoSpans()
 
@@ -134,10 +133,14 @@ class Settlement:
         with self._spans.part("notify"):
             told = fitted(ended, job.delivery.submission_id)
             await self._persistently(lambda: self._publish(told, job.delivery.submission_id))
-            await self._record_quietly(self._record_of(job, told))
-            if ended.result is not True:
-                await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
-            await self._persistently(job.lease.acknowledge)
+
+            async def set_aside() -> None:
+                if ended.result is not True:
+                    await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
+                await self._persistently(job.lease.acknowledge)
+
+            # The record and the message do not wait for each other: both follow the notification.
+            await asyncio.gather(self._record_quietly(self._record_of(job, told)), set_aside())
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
@@ -244,14 +247,8 @@ class Settlement:
         return lambda names: msgspec.structs.replace(failed, output_url=names.url(names.output_key))
 
     async def _persistently(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Do something at AWS, waiting out passing faults with a growing, jittered pause."""
-        for attempt in range(1, _STORING_TRIES):
-            try:
-                return await operation()
-            except AwsUnavailable as error:
-                log(logging.WARNING, "aws.retrying", str(error), attempt=attempt)
-                await self._clock.sleep(backoff_seconds(attempt, self._clock.chance()) / 4)
-        return await operation()
+        """Do something at AWS, however long AWS is away: a finished picture has cost GPU time."""
+        return await self._outages.persistently(operation)
 
     def _log_end(self, job: Job, notification: Notification, action: str) -> None:
         fields: dict[str, Any] = dict(job.log_fields)

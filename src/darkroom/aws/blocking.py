@@ -7,7 +7,7 @@ they need. `run` drives such a coroutine without an event loop.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import boto3
@@ -102,5 +102,6 @@ class _AwaitableBody:
     async def __aexit__(self, *_: object) -> None:
         self._body.close()
 
-    async def read(self) -> bytes:
-        return self._body.read()
+    async def iter_chunks(self, chunk_size: int) -> AsyncIterator[bytes]:
+        for chunk in self._body.iter_chunks(chunk_size):
+            yield chunk

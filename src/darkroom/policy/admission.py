@@ -13,6 +13,7 @@ from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, MAXIMUM_KEY_BYTES,
 from darkroom.tasks.draft import Draft
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
 from darkroom.tasks.task import Task
+from darkroom.tasks.v1alpha1 import translate_content
 
 MAXIMUM_ID_LENGTH = 64
 MAXIMUM_PREFIX_LENGTH = 512
@@ -62,9 +63,11 @@ def admit(draft: Draft, catalogue: Catalogue) -> Admitted | Refused:
     if runtime is not None:
         faults.extend(unfit := [*_unfit_kind(draft, runtime)])
         if draft.kind is not None and draft.content is not None and not unfit:
-            for finding in judge_content(draft.kind, draft.content, runtime):
+            named = {fault.path for fault in faults}
+            for finding in judge_content(draft.kind, translate_content(draft.content), runtime):
                 said = Fault(_content_path(draft, finding.path), finding.reason)
-                (faults if finding.is_fault else warnings).append(said)
+                if said.path not in named:
+                    (faults if finding.is_fault else warnings).append(said)
     if faults or runtime is None:
         return Refused(tuple(faults))
     task = _task(draft, runtime.name)

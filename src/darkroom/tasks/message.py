@@ -14,6 +14,7 @@ import msgspec
 
 from darkroom.errors import UnreadableMessage
 from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.json_bounds import MESSAGE_BOUNDS
 from darkroom.tasks.task import Task
 from darkroom.tasks.v1alpha1 import translate_content
 from darkroom.tasks.v1alpha2 import read_task
@@ -36,6 +37,9 @@ FIRST_SENT_ATTRIBUTE = "first_sent_at"
 MOST_ATTRIBUTES = 10  # Amazon SQS
 # Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
 MAXIMUM_MESSAGE_BYTES = 256 * 1024
+_ATTRIBUTE_NAME = re.compile(r"(?!\.|(?i:aws\.|amazon\.))(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
+_ATTRIBUTE_VALUE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+_LONGEST_SUBMISSION_ID = 256
 # What a copy keeps first: the way to the queue and the payload, who is told, and what is only good to know.
 _READ_BY_DARKROOM = (
     RUNTIME_ATTRIBUTE,
@@ -47,8 +51,6 @@ _READ_BY_DARKROOM = (
     CALLER_ATTRIBUTE,
     FIRST_SENT_ATTRIBUTE,
 )
-# What SQS takes in a text: the characters of XML 1.0.
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class PayloadPointer(msgspec.Struct, frozen=True, rename={"bucket": "s3BucketName", "key": "s3Key"}):
@@ -113,9 +115,21 @@ def unwrap(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> Del
     text, attributes, fallback_id = open_envelope(body, attributes, sqs_message_id)
     return Delivery(
         payload=_decode_pointer(text) if text.startswith('["software.amazon.') else text,
-        submission_id=attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id,
+        submission_id=submission_id_of(attributes, fallback_id, sqs_message_id),
         attributes=attributes,
     )
+
+
+def submission_id_of(*attributes_and_ids: Mapping[str, str] | str) -> str:
+    """The first of these that can be a submission's id: what attributes say, or an id. The last is taken anyhow.
+
+    It goes into attributes of other messages, which take neither every character nor any length.
+    """
+    for source in attributes_and_ids:
+        told = source if isinstance(source, str) else source.get(SUBMISSION_ATTRIBUTE, "")
+        if len(told) <= _LONGEST_SUBMISSION_ID and _ATTRIBUTE_VALUE.fullmatch(told):
+            break
+    return told
 
 
 def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> tuple[str, Mapping[str, str], str]:
@@ -125,7 +139,7 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
     """
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return body, attributes, sqs_message_id
     if envelope.type != "Notification":
         return body, attributes, sqs_message_id
@@ -136,7 +150,7 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
 def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
     """The attributes that say whose `task` is, for whoever cannot read its text; `caller` is an id of its API key.
 
-    What AWS would not take as an attribute's value is left out: the empty text, and characters that XML 1.0 has not.
+    What AWS would not take as an attribute's value is left out.
     """
     identity = {
         RUNTIME_ATTRIBUTE: task.runtime,
@@ -144,18 +158,19 @@ def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
         PREFIX_ATTRIBUTE: task.prefix,
         CALLER_ATTRIBUTE: caller or "",
     }
-    return {name: value for name, value in identity.items() if value and not _NOT_IN_XML.search(value)}
+    return {name: value for name, value in identity.items() if _is_attribute(name, value)}
 
 
 def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str]) -> dict[str, str]:
     """The attributes of a copy of a message: `own`, and of the original's as many as SQS takes.
 
-    Those that Darkroom reads go first, in case that a publisher has used up all ten.
+    Those that Darkroom reads go first, in case that a publisher has used up all ten. What came in an envelope may be
+    nothing that SQS takes: such ones are left out, or the copy could not be sent.
     """
-    known = [name for name in _READ_BY_DARKROOM if name in of_original]
-    others = [name for name in (*known, *of_original) if name not in own]
-    kept = list(dict.fromkeys(others))[: MOST_ATTRIBUTES - len(own)]
-    return {**own, **{name: of_original[name] for name in kept}}
+    possible = [name for name, value in of_original.items() if name not in own and _is_attribute(name, value)]
+    known = [name for name in _READ_BY_DARKROOM if name in possible]
+    others = list(dict.fromkeys((*known, *possible)))
+    return {**own, **{name: of_original[name] for name in others[: MOST_ATTRIBUTES - len(own)]}}
 
 
 def attribute_bytes(attributes: Mapping[str, str]) -> int:
@@ -176,17 +191,24 @@ def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
 def decode_message(text: str | bytes) -> Draft:
     """Read the text of a message; what is wrong with it stands in the draft's `faults`."""
     reader = FieldReader()
-    document = reader.document(text, "the message")
+    document = reader.document(text, "the message", MESSAGE_BOUNDS)
     if reader.faults:
         return Draft(paths={}, faults=tuple(reader.faults))
     draft = read_task(reader, document, at="")
     return draft if draft.content is None else msgspec.structs.replace(draft, content=translate_content(draft.content))
 
 
+def _is_attribute(name: str, value: str) -> bool:
+    """Whether SQS takes this as a message attribute."""
+    if name == SIZE_ATTRIBUTE and not value.isascii():  # a number
+        return False
+    return _ATTRIBUTE_VALUE.fullmatch(value) is not None and _ATTRIBUTE_NAME.fullmatch(name) is not None
+
+
 def _decode_pointer(text: str) -> PayloadPointer:
     try:
         class_name, pointer = msgspec.json.decode(text, type=tuple[str, PayloadPointer])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UnreadableMessage(f"the message is an offloading pointer that cannot be read: {error}") from None
     if class_name != POINTER_CLASS:
         raise UnreadableMessage(f"the message is an offloading pointer of the unknown class {class_name!r}")

@@ -7,6 +7,7 @@ import msgspec
 from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
 from darkroom.tasks.task import JsonObject, TaskKind
+from darkroom.tasks.v1alpha1 import check_content
 
 _METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout")
 _TASK = ("metadata", "content")
@@ -40,6 +41,8 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
     """Read `{"metadata", "content"}`, which stands at the path `at` of what the caller sent ("" for a message)."""
     metadata = reader.required(task, "metadata", f"{at}metadata", dict)
     content = reader.required(task, "content", f"{at}content", dict)
+    if content is not None:
+        check_content(reader, content, f"{at}content.")
     if metadata is None:
         return Draft(paths={}, faults=tuple(reader.faults), content=content)
     reader.warn_of_unknown(task, _TASK, at)

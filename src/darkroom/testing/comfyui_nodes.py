@@ -30,6 +30,7 @@ OUTPUT_NODES: dict[str, tuple[str, str, str]] = {
 }
 NODES = frozenset(
     {"CheckpointLoaderSimple", "EmptyLatentImage", "CLIPTextEncode", "KSampler", "VAEDecode", "VAEEncode", "LoadImage"}
+    | {"EmptyImage", "ImageBlur"}
     | OUTPUT_NODES.keys()
 )
 _REQUIRED = {"KSampler": ("model", "positive", "negative", "latent_image"), "VAEDecode": ("samples",)}
@@ -116,6 +117,8 @@ def scene_of(workflow: Workflow, node_id: str) -> Scene:
         values = node["inputs"]
         if node["class_type"] == "EmptyLatentImage":
             facts |= {"width": values["width"], "height": values["height"], "count": values.get("batch_size", 1)}
+        elif node["class_type"] == "EmptyImage":
+            facts |= {"width": values["width"], "height": values["height"], "seed": values["color"]}
         elif node["class_type"] == "KSampler":
             facts |= {"seed": values["seed"], "steps": values["steps"]}
             positive = workflow[str(values["positive"][0])]

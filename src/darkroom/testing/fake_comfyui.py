@@ -16,6 +16,7 @@ import json
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -50,6 +51,8 @@ class FakeComfyUi(LoopbackServer):
         self.submission_gate: asyncio.Event | None = None
         self.arrivals = 0
         self.faults: deque[ComfyUiFault] = deque()
+        # Decides by a job's workflow what it suffers, where `faults` has nothing to say.
+        self.fault_for: Callable[[Workflow], ComfyUiFault | None] | None = None
         self.submitted: list[dict[str, Any]] = []
         self.interrupts: list[str | None] = []
         self.busy_seconds = 0.0
@@ -67,8 +70,7 @@ class FakeComfyUi(LoopbackServer):
         self._numbers = itertools.count()
         self._hidden_until: dict[str, float] = {}
         self._wake = asyncio.Event()
-        self.executor.forget()
-        self.executor.crash_requested = asyncio.Event()
+        self.executor.restart()
 
     def routes(self) -> list[web.RouteDef]:
         """The part of the API that clients use, with and without `/api` in front."""
@@ -175,7 +177,7 @@ class FakeComfyUi(LoopbackServer):
                 self._wake.clear()
                 await self._wake.wait()
             job = self.running = self.pending.pop(0)
-            job.fault = self.faults.popleft() if self.faults else None
+            job.fault = self._fault_of(job)
             if job.fault is ComfyUiFault.VANISH:
                 self.running = None
                 continue
@@ -191,6 +193,11 @@ class FakeComfyUi(LoopbackServer):
             if job.fault is not ComfyUiFault.DEAF and job.client_id is not None:
                 over = {"node": None, "prompt_id": job.prompt_id}
                 await self.sockets.tell(job.client_id, "executing", over)
+
+    def _fault_of(self, job: Job) -> ComfyUiFault | None:
+        if self.faults:
+            return self.faults.popleft()
+        return self.fault_for(job.workflow) if self.fault_for is not None else None
 
     async def _crash_when_asked(self) -> None:
         await self.executor.crash_requested.wait()

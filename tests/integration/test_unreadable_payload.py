@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from typing import Any
@@ -10,19 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from darkroom.agent.agent import Agent
 from darkroom.agent.clock import Clock
-from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.api.exchange import HttpRequest
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
-from darkroom.aws.queue import ReceivedMessage
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
-from darkroom.tasks.notification import Notification, notification_attributes
+from darkroom.tasks.notification import notification_attributes
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
@@ -38,6 +33,7 @@ from tests.integration.test_agent import (
     until_empty,
     working,
 )
+from tests.integration.test_last_try import use_up_tries
 
 CONTEXT = {"order": 17}
 
@@ -117,8 +113,8 @@ async def test_a_payload_that_went_when_its_task_had_ended_contradicts_nothing(p
 
 @pytest.mark.parametrize("fault", [AwsFault.EXPIRED, AwsFault.DENIED, AwsFault.SKEWED], ids=str)
 async def test_a_payload_that_is_refused_for_a_while_is_fetched_when_it_is_not(plane: Plane, fault: AwsFault) -> None:
-    """For longer than the task has tries."""
-    refusals = 8
+    """On its last try, and longer."""
+    refusals = 3
 
     def faults(request: AwsRequest) -> AwsFault | None:
         refused = (request.service, request.operation) == ("s3", "GET") and request.number < refusals
@@ -129,22 +125,14 @@ async def test_a_payload_that_is_refused_for_a_while_is_fetched_when_it_is_not(p
         FakeSdWebui(plain_bytes=1500) as runtime,
     ):
         behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
-        clock = Clock(chance=lambda: 0.0)
-        async with open_agent(settings_for(plane, runtime.url, aws=behind), Health(), clock) as agent:
-            await send_large(plane)
-            ((end, _),) = await run_until(agent, plane)
+        await send_large(plane)
+        await use_up_tries(plane)
+        async with working(settings_for(plane, runtime.url, aws=behind)):
+            ((end, _),) = await notified(plane)
+            await until_empty(plane.queue)
         assert proxy.suffered[fault] == refusals
     assert end.status is Status.COMPLETED
     assert await is_empty(plane.dead_letters)
-
-
-async def run_until(agent: Agent, plane: Plane) -> list[tuple[Notification, ReceivedMessage]]:
-    running = asyncio.create_task(agent.run())
-    try:
-        return await notified(plane)
-    finally:
-        await agent.stop(20.0)
-        await running
 
 
 async def test_a_payload_that_stays_refused_for_a_day_is_given_up_and_told(plane: Plane) -> None:

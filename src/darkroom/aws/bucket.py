@@ -156,6 +156,26 @@ class Bucket:
         except NotFound:
             return None
 
+    async def find_version(self, key: str) -> tuple[bytes, str] | None:
+        """Read a small object and the name of this version of it, for `replace`; None where there is no object."""
+        doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
+        try:
+            with translated(doing, what):
+                reply = await self.client.get_object(Bucket=self.name, Key=key)
+                async with reply["Body"] as body:
+                    return await body.read(), reply["ETag"]
+        except NotFound:
+            return None
+
+    async def replace(self, key: str, body: bytes, content_type: str, version: str | None) -> None:
+        """Write an object in place of this `version` of it; None: where there is none.
+
+        Raises `darkroom.aws.errors.AlreadyExists` or `NotFound` when something else is there.
+        """
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
+            await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return an https URL with which anybody can read the object for `seconds`."""
         with translated(f"signing a URL for s3://{self.name}/{key}"):

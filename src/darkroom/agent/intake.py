@@ -77,48 +77,49 @@ class Intake:
         """
         memory = memory or MemoryBudget(sys.maxsize).for_job()
         message = lease.message
+        received_at = self._clock.monotonic()
         # What is known of it before anything of its text is.
         _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
         submission_id = submission_id_of(attributes, fallback_id, message.message_id)
         delivery = Delivery(payload="", submission_id=submission_id, attributes=attributes)
-        submitted_at = first_sent_at(message.attributes, message.sent_at)
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
-            payload = await self._payload(delivery, submitted_at, memory.payload)
-            return self._judge(lease, delivery, payload, memory, submitted_at)
+            payload = await self._payload(delivery, message, memory.payload)
+            return self._judge(lease, delivery, payload, memory, received_at)
         except UnreadableMessage as error:
-            return self._unreadable(error, delivery, submitted_at)
+            return self._unreadable(error, delivery, message)
         except AwsFailure:
             raise
         except Exception as error:
             # Raised on, it would be raised at every receive, until SQS sets the message aside in silence.
             logger.exception("a fault in Darkroom: the message %s cannot be read", message.message_id)
             reason = f"the message cannot be read, by a fault in Darkroom: {type(error).__name__}: {error}"
-            return self._unreadable(UnreadableMessage(reason), delivery, submitted_at)
+            return self._unreadable(UnreadableMessage(reason), delivery, message)
 
     def _judge(
-        self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory, submitted_at: float
+        self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory, received_at: float
     ) -> Job | Unreadable:
+        message = lease.message
         draft = decode_message(text)
         task = readmit(draft, self._spec)
         memory.payload.resize(_VALUES * len(text))
         del text
         if isinstance(task, Refused):
             reason = UnreadableMessage(f"the message is not a task: {InvalidRequest(task.faults)}")
-            return self._unreadable(reason, delivery, submitted_at, draft)
+            return self._unreadable(reason, delivery, message, draft)
         return Job(
             task=task,
             delivery=delivery,
             lease=lease,
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
-            tries=self.tries(lease.message),
+            tries=self.tries(message),
             memory=memory,
-            received_at=self._clock.monotonic(),
-            submitted_at=submitted_at,
+            received_at=received_at,
+            submitted_at=_submitted_at(message),
         )
 
     def _unreadable(
-        self, error: UnreadableMessage, delivery: Delivery, submitted_at: float, draft: Draft | None = None
+        self, error: UnreadableMessage, delivery: Delivery, message: ReceivedMessage, draft: Draft | None = None
     ) -> Unreadable:
         """Say what is known of a message that is no task: from its text where it has one, else from its attributes."""
         draft = draft or Draft(paths={})
@@ -126,9 +127,9 @@ class Intake:
         names = names_for_objects(task_id, draft.prefix or delivery.attributes.get(PREFIX_ATTRIBUTE))
         objects = None if names is None else TaskObjects.named(*names, delivery.submission_id, self._bucket.name)
         context = None if draft.id is None else draft.context
-        return Unreadable(error, delivery.submission_id, submitted_at, task_id, objects, context)
+        return Unreadable(error, delivery.submission_id, _submitted_at(message), task_id, objects, context)
 
-    async def _payload(self, delivery: Delivery, submitted_at: float, memory: Holding) -> str | bytes:
+    async def _payload(self, delivery: Delivery, message: ReceivedMessage, memory: Holding) -> str | bytes:
         pointer = delivery.payload
         if not isinstance(pointer, PayloadPointer):
             return pointer
@@ -148,9 +149,13 @@ class Intake:
             raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error
         except AwsFailure as error:
             # Expired credentials, a clock that is wrong, a right that is missing: all of that is mended one day.
-            if self._clock.now() - submitted_at < PAYLOAD_PATIENCE_SECONDS:
+            if self._clock.now() - _submitted_at(message) < PAYLOAD_PATIENCE_SECONDS:
                 raise
             raise UnreadableMessage(f"the message's payload could not be read for a day: {error}") from error
+
+
+def _submitted_at(message: ReceivedMessage) -> float:
+    return first_sent_at(message.attributes, message.sent_at)
 
 
 def _announced_bytes(delivery: Delivery) -> int:

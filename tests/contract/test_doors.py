@@ -112,7 +112,13 @@ async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
     }
     (message,) = door.topic.messages
     assert json.loads(message.text) == SAMPLE["task"]
-    assert message.attributes == {"runtime": "sdruntime", "submission_id": "submission-0"}
+    assert message.attributes.pop("caller") == message.group
+    assert message.attributes == {
+        "runtime": "sdruntime",
+        "submission_id": "submission-0",
+        "task_id": "test-t2i",
+        "prefix": "output",
+    }
     assert message.payload_size is None
     assert door.records.records["test-t2i"].status is Status.QUEUED
 

@@ -39,6 +39,10 @@ class PayloadStore(Protocol):
         """Write an object."""
         ...
 
+    async def find(self, key: str) -> bytes | None:
+        """Read an object; None where there is none."""
+        ...
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL with which anybody can read the object for `seconds`."""
         ...

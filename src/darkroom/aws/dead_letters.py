@@ -119,6 +119,7 @@ class HeldLetters:
                 created_at=now,
                 updated_at=now,
                 image_url=[],
+                image_url_omitted=0,
                 output_url=None,
                 error=None,
                 cancel_requested=False,

@@ -28,6 +28,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One notification; its JSON has the guide's field names.
 
     `result` is unset while the task runs; `error` is set when it failed. `image_url` and `output_url` are s3:// URLs.
+    `image_url_omitted` is how many pictures there are where their URLs did not fit; `context_omitted` says that the
+    context did not (see `darkroom.policy.telling`).
     """
 
     id: str
@@ -38,6 +40,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     output_url: str | msgspec.UnsetType = msgspec.UNSET
     context: Any = msgspec.UNSET
     error: NotifiedError | msgspec.UnsetType = msgspec.UNSET
+    image_url_omitted: int | msgspec.UnsetType = msgspec.UNSET
+    context_omitted: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode_notification(notification: Notification) -> str:

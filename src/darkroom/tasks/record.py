@@ -14,7 +14,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands. Times are seconds since 1970 (UTC); URLs are s3:// URLs.
 
     `submission_id` tells apart two submissions under one id: an update from an older one must not touch a newer one's
-    record. `cancel_requested` asks the agent that has the task, or will have it, to stop.
+    record. `cancel_requested` asks the agent that has the task, or will have it, to stop. `image_url_omitted` is how
+    many pictures there are, where their URLs are too many to be kept here.
     """
 
     id: str
@@ -30,3 +31,4 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: NotifiedError | None = None
     context: Any = None
     cancel_requested: bool = False
+    image_url_omitted: int = 0

@@ -53,6 +53,12 @@ class MemoryBucket:
             raise self.failure
         self.objects[key] = body
 
+    async def find(self, key: str) -> bytes | None:
+        """Return an object."""
+        if self.failure is not None:
+            raise self.failure
+        return self.objects.get(key)
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
         return f"https://{self.name}.example/{key}?signature=none&seconds={seconds}"

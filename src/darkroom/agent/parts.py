@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
+from darkroom.agent.copies import Copies
 from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
 from darkroom.agent.intake import Intake
@@ -30,6 +31,7 @@ class AgentParts:
     runtime: Runtime
     settlement: Settlement
     deaths: Deaths
+    copies: Copies
     health: Health
     outages: Outages
     budget: MemoryBudget

@@ -28,13 +28,22 @@ SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
 # When a copy's original was sent, in seconds since 1970: a task's time in the queue counts from then.
 FIRST_SENT_ATTRIBUTE = "first_sent_at"
+# Which copy of a message this is, counted from 1.
+COPY_ATTRIBUTE = "copy_number"
 
 MOST_ATTRIBUTES = 10  # Amazon SQS
 _ATTRIBUTE_NAME = re.compile(r"(?!\.|(?i:aws\.|amazon\.))(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _ATTRIBUTE_VALUE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LONGEST_SUBMISSION_ID = 256
 _READ_BY_DARKROOM = frozenset(
-    {RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, SIZE_ATTRIBUTE, FIRST_SENT_ATTRIBUTE}
+    {
+        RUNTIME_ATTRIBUTE,
+        CHECKPOINT_ATTRIBUTE,
+        SUBMISSION_ATTRIBUTE,
+        SIZE_ATTRIBUTE,
+        FIRST_SENT_ATTRIBUTE,
+        COPY_ATTRIBUTE,
+    }
 )
 
 
@@ -150,6 +159,12 @@ def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
     except (KeyError, ValueError):
         return sent_at
     return told if 0 <= told <= sent_at else sent_at
+
+
+def copy_number(attributes: Mapping[str, str]) -> int:
+    """Which copy of its message one with these attributes is: 0 for the message itself."""
+    told = attributes.get(COPY_ATTRIBUTE, "")
+    return int(told) if re.fullmatch("[1-9][0-9]{0,8}", told) else 0
 
 
 def decode_message(text: str | bytes) -> Draft:

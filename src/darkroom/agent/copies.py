@@ -10,8 +10,8 @@ original, whose receives are nearly used up, would soon tell a failure. So copie
 - *It came.* Written when it is received, so it surely exists, and sees to the end of the submission. An older message
   that finds this is deleted.
 
-So a crash or a lost answer anywhere leaves at least one message, and the newest one ends the submission. Two agents that
-make a copy at once get different numbers: each is only written where there is none.
+So a crash or a lost answer anywhere leaves at least one message, and the newest one ends the submission. Two agents
+that make a copy at once get different numbers: each is only written where there is none.
 """
 
 from __future__ import annotations

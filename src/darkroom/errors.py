@@ -8,12 +8,17 @@ DarkroomError
 ├── LinkFailure              a link in a request could not be turned into a file
 │   ├── LinkRefused          ... because it must not be fetched, or is not what it should be
 │   └── LinkUnreachable      ... because its server did not deliver it; trying again may help
+├── MemoryExceeded           a task needs more memory than the agent may hold for one
 ├── RuntimeFailure           a Stable Diffusion runtime did not deliver
 │   ├── RuntimeUnavailable   it cannot be reached, is starting, or went away
-│   │   └── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
+│   │   ├── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
+│   │   └── RuntimeSick      it failed a known-good request too: no task loses a try to that
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
+│   │   ├── OutOfMemory      its device has not the memory that the task takes
+│   │   └── RequestSuspected   ... which a wrong request causes where the runtime is well; a canary tells
+│   ├── GenerationFailedAgain  it failed in the same way again, though it is well
 │   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
 ├── InferenceFailure         the built-in runtime could not do what it was asked
@@ -42,7 +47,7 @@ from typing import ClassVar
 
 import msgspec
 
-from darkroom.redaction import shown, without_url_secrets
+from darkroom.redaction import shown, without_addresses, without_url_secrets
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -58,7 +63,7 @@ class DarkroomError(Exception):
     retryable: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return without_url_secrets(super().__str__())
+        return without_addresses(without_url_secrets(super().__str__()))
 
     @property
     def type(self) -> str:
@@ -110,6 +115,20 @@ class LinkUnreachable(LinkFailure):
     retryable = True
 
 
+class MemoryExceeded(DarkroomError):
+    """A task needs more memory than the agent may hold for one; waiting would not help."""
+
+    def __init__(self, what: str, size_bytes: int, maximum_bytes: int) -> None:
+        super().__init__(
+            f"{what} would take {_mib(size_bytes)} of the agent's memory or more, and one task may take "
+            f"{_mib(maximum_bytes)}: make the pictures smaller or fewer, or raise DARKROOM_MAX_HELD_BYTES at the agent"
+        )
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**2:.4g} MiB"
+
+
 class RuntimeFailure(DarkroomError):
     """A Stable Diffusion runtime did not deliver."""
 
@@ -122,6 +141,10 @@ class RuntimeUnavailable(RuntimeFailure):
 
 class RuntimeUnreachable(RuntimeUnavailable):
     """No connection could be made, so the runtime was gone before it was sent the task."""
+
+
+class RuntimeSick(RuntimeUnavailable):
+    """It failed a known-good request of the agent's own too, so whatever else it failed was no task's fault."""
 
 
 class GenerationTimeout(RuntimeFailure):
@@ -140,6 +163,18 @@ class GenerationFailed(RuntimeFailure):
     """The runtime reported a fault of its own."""
 
     retryable = True
+
+
+class OutOfMemory(GenerationFailed):
+    """The runtime's device has not enough memory for what the task asks for. Another runtime's may have."""
+
+
+class RequestSuspected(GenerationFailed):
+    """The runtime failed in a way that a wrong request causes where the runtime is well: a canary tells."""
+
+
+class GenerationFailedAgain(RuntimeFailure):
+    """The task failed in the same way again on a runtime that is well: another try would come to the same."""
 
 
 class RuntimeKilled(RuntimeFailure):

@@ -161,7 +161,16 @@ def charts(template: Template) -> dict[str, dict[str, Any]]:
 
 def test_every_runtime_has_nodes_of_a_release_of_their_own(template: Template) -> None:
     found = charts(template)
-    assert set(found) == {"karpenter", "keda", "shared", "sdruntime-nodes", "sdruntime", "anymodel", "workflows"}
+    assert set(found) == {
+        "karpenter",
+        "karpenter-crd",
+        "keda",
+        "shared",
+        "sdruntime-nodes",
+        "sdruntime",
+        "anymodel",
+        "workflows",
+    }
     values = helm_values(found["shared"])
     assert values["runtime"]["enabled"] is False
     assert values["karpenter"]["provisioner"]["instanceType"] == ["g5.xlarge"]
@@ -220,7 +229,7 @@ def test_what_waits_for_what(template: Template, nodes: str, runtimes: list[str]
             ("AWS::IAM::Role", f"Runtime{release}"),
             ("AWS::IAM::Policy", f"Runtime{release}"),
             ("AWS::SQS::Queue", f"TaskPlaneInputQueue{release}"),
-            ("AWS::SNS::Topic", "TaskPlane"),
+            ("AWS::SNS::Topic", "sdNotification"),
             ("AWS::S3::Bucket", "TaskPlane"),
             ("AWS::DynamoDB::Table", "TaskPlane"),
         ):

@@ -14,6 +14,7 @@ from typing import Any
 
 from darkroom.agent.aftermath import Aftermath, AwsAway, ShuttingDown, TooEarly
 from darkroom.agent.device import Device
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.fetching import Fetching
 from darkroom.agent.generating import INTERRUPT_SECONDS, Generating
 from darkroom.agent.job import Job
@@ -56,8 +57,15 @@ class Agent:
             wait_seconds=parts.receive_wait_seconds,
             model_window=parts.model_window,
         )
+        self._diagnosis = Diagnosis(parts.runtime, self._device, parts.health, parts.incidents, parts.clock)
         self._readiness = Readiness(
-            parts.runtime, parts.health, parts.clock, self._stopping, self._fetching.pause, parts.trial_seconds
+            parts.runtime,
+            parts.health,
+            self._diagnosis,
+            parts.clock,
+            self._stopping,
+            self._fetching.pause,
+            parts.trial_seconds,
         )
         self._outages = parts.outages
         self._outages.on_begin = self._give_back_unbegun
@@ -65,7 +73,8 @@ class Agent:
         self._aftermath = Aftermath(parts.settlement, parts.copies, parts.clock, self._stopping)
         self._pipeline = Pipeline(
             parts,
-            Generating(parts, self._device, self._pace, self._stopping),
+            Generating(parts, self._device, self._diagnosis, self._pace, self._stopping),
+            self._diagnosis,
             self._aftermath,
             self._pace,
             self._stopping,
@@ -88,6 +97,7 @@ class Agent:
                         self._receive(message)
             while self._handlers:
                 await asyncio.wait(self._handlers)
+            await self._diagnosis.close()
 
     async def _is_ready(self) -> bool:
         """Wait for the runtime; False where the agent is to stop first, for which no answer of a runtime is waited."""
@@ -125,6 +135,8 @@ class Agent:
         log(logging.INFO, "agent.stopping", "told to stop", held=len(self._pipeline.jobs))
         self._stopping.set()
         self._device.changed.set()
+        for arrival in list(self._pipeline.arrivals):
+            arrival.stop(ShuttingDown("the agent was told to stop"))
         self._stop_unbegun(ShuttingDown("the agent was told to stop"))
         # What is left of the grace is for interrupting the runtime and giving the message back.
         last_part = min(grace_seconds, SECONDS_TO_GIVE_BACK)

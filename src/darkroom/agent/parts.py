@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
-from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
+from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import Preparation
@@ -30,8 +30,8 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
-    deaths: Deaths
     copies: Copies
+    incidents: Incidents
     health: Health
     outages: Outages
     budget: MemoryBudget

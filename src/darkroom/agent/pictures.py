@@ -32,6 +32,8 @@ from darkroom.runtimes.protocol import Output, StreamedBody
 
 # Hashing a megabyte takes about a millisecond, for which nothing else would run.
 _HASHED_ASIDE_BYTES = 1024 * 1024
+# Each takes some memory while it is under way: a part of a large file, the connection's buffers.
+_PARALLEL = 4
 
 # Does something at AWS, and waits out passing faults of it.
 Persistence = Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]]
@@ -43,6 +45,7 @@ class Pictures:
     def __init__(self, bucket: Bucket, persistently: Persistence) -> None:
         self._bucket = bucket
         self._persistently = persistently
+        self._slots = asyncio.Semaphore(_PARALLEL)
 
     async def store(self, job: Job, names: TaskObjects, outputs: Sequence[Output]) -> list[str]:
         """Store `outputs` under `names` or those that follow, and return their URLs, in order.
@@ -58,6 +61,12 @@ class Pictures:
         return [first, *(url for _, url in others)]
 
     async def _store_one(self, job: Job, names: TaskObjects, number: int, output: Output) -> tuple[TaskObjects, str]:
+        async with self._slots:
+            return await self._store_in_turn(job, names, number, output)
+
+    async def _store_in_turn(
+        self, job: Job, names: TaskObjects, number: int, output: Output
+    ) -> tuple[TaskObjects, str]:
         body = output.body
         head = body.head if isinstance(body, StreamedBody) else body
         media_type = recognise(head) or UNKNOWN

@@ -15,9 +15,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from darkroom.agent.aftermath import Aftermath, CancelledByUser
+from darkroom.agent.budget import JobMemory
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.generating import Generating
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job, uncancel
@@ -26,13 +31,28 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun
 from darkroom.agent.spans import Span
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost, RuntimeFailure
 from darkroom.logs import log, logger
+from darkroom.policy.diagnosis import is_suspicious
 from darkroom.runtimes.protocol import Generation, StreamedBody
 
 
+@dataclass(eq=False)
+class Arrival:
+    """A message that is being read. `stop_reason` is set by whoever stops that from outside."""
+
+    activity: asyncio.Task[None] | None
+    stop_reason: DarkroomError | None = None
+
+    def stop(self, reason: DarkroomError) -> None:
+        """End the reading, for `reason`."""
+        if self.stop_reason is None and self.activity is not None:
+            self.stop_reason = reason
+            self.activity.cancel()
+
+
 class Pipeline:
-    """Walks messages to their ends. `jobs` are those on their way.
+    """Walks messages to their ends. `jobs` are those on their way, `arrivals` those that are still to be read.
 
     `has_arrived` is called when a message gets ready no longer: it waits for the device, or has come to an end;
     `start` runs a coroutine beside the others, until the agent's end.
@@ -42,6 +62,7 @@ class Pipeline:
         self,
         parts: AgentParts,
         generating: Generating,
+        diagnosis: Diagnosis,
         aftermath: Aftermath,
         pace: Pace,
         stopping: asyncio.Event,
@@ -52,21 +73,23 @@ class Pipeline:
         self._parts = parts
         self._clock = parts.clock
         self._generating = generating
+        self._diagnosis = diagnosis
         self._aftermath = aftermath
         self._pace = pace
         self._stopping = stopping
         self._has_arrived = has_arrived
         self._start = start
         self.jobs: set[Job] = set()
+        self.arrivals: set[Arrival] = set()
 
     async def handle(self, lease: Lease, received_at: float) -> None:
         """Walk one message from its receipt to its end, within a span of its own."""
-        with self._parts.spans.task(lease.message) as span:
-            await self._walk(lease, received_at, span)
+        with self._parts.spans.task(lease.message) as span, self._parts.budget.for_job() as memory:
+            await self._walk(lease, received_at, span, memory)
 
-    async def _walk(self, lease: Lease, received_at: float, span: Span) -> None:
+    async def _walk(self, lease: Lease, received_at: float, span: Span, memory: JobMemory) -> None:
         try:
-            job = await self._read(lease, span)
+            job = await self._read(lease, span, memory)
             if job is None:
                 return
             job.span = span
@@ -92,7 +115,7 @@ class Pipeline:
                 await self._aftermath.after_stop(job, job.stop_reason)
             finally:
                 self.jobs.discard(job)
-                self._parts.health.runtime_has_fault(self._parts.runtime.fault)
+                self._diagnosis.tell()
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             span.fail(error.type)
@@ -103,15 +126,28 @@ class Pipeline:
             self._has_arrived(lease)
             lease.drop()
 
-    async def _read(self, lease: Lease, span: Span) -> Job | None:
+    async def _read(self, lease: Lease, span: Span, memory: JobMemory) -> Job | None:
         """Read the message; settle one that cannot be read or was tried too often."""
+        arrival = Arrival(asyncio.current_task())
+        self.arrivals.add(arrival)
+        lease.keep(on_lost=arrival.stop)  # its payload may be slow to come, or wait for memory
         try:
-            found = await self._parts.intake.read(lease)
+            found = await self._parts.intake.read(lease, memory)
+        except asyncio.CancelledError:
+            if arrival.stop_reason is None:
+                raise
+            uncancel()
+            log(logging.INFO, "message.given_back", str(arrival.stop_reason), message_id=lease.message.message_id)
+            if not isinstance(arrival.stop_reason, LeaseLost):
+                await self._aftermath.hand_back(lease)
+            return None
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
             span.fail(error.type)
             await self._aftermath.hand_back_for_later(lease)
             return None
+        finally:
+            self.arrivals.discard(arrival)
         if isinstance(found, Unreadable):
             span.fail(found.error.type)
             await self._parts.settlement.bury_unreadable(lease, found)
@@ -167,17 +203,36 @@ class Pipeline:
             return
         job.prepared = ready
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
-        with parts.budget.holding(ready.size_bytes):
-            self._has_arrived(job.lease)
-            result = await self._generating.run(job, ready)
-        with parts.spans.part("collect"):
-            generation = await parts.runtime.collect(result)
-        del result
+        # What the request brought along stands in what was prepared: all of it is counted there, and dropped here.
+        job.task = msgspec.structs.replace(job.task, content={})
+        job.memory.payload.resize(0)
+        job.memory.inputs.resize(ready.size_bytes)
+        del ready
+        try:
+            generation = await self._generate(job)
+        except RuntimeFailure as error:
+            if not is_suspicious(error):
+                raise
+            raise await self._diagnosis.judge(job, error) from error
+        self._diagnosis.task_succeeded()
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
-        with parts.budget.holding(_size(generation)):
-            job.settling = True
-            await parts.settlement.complete(job, generation)
+        job.memory.answer.resize(_size(generation))
+        job.settling = True
+        await parts.settlement.complete(job, generation)
+
+    async def _generate(self, job: Job) -> Generation:
+        """Have the runtime do what was prepared, which is dropped as soon as it has been sent and answered."""
+        prepared = job.prepared
+        if prepared is None:
+            raise AssertionError("the job was prepared")
+        self._has_arrived(job.lease)
+        result = await self._generating.run(job, prepared)
+        job.prepared = None
+        del prepared
+        job.memory.inputs.resize(0)
+        with self._parts.spans.part("collect"):
+            return await self._parts.runtime.collect(result)
 
     def _on_beat(self, job: Job) -> None:
         """See, with every extension of the lease, whether anybody still waits for this."""

@@ -16,8 +16,8 @@ from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
-from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
+from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
@@ -115,17 +115,16 @@ async def open_agent(
                 base_url=settings.base_url,
                 http=http,
                 dynamic_model=settings.dynamic_model,
+                link_inputs=settings.links.inputs,
                 # A pod's name: another agent's must differ, and that of a container that was started anew must not.
                 client_id=f"darkroom-{settings.runtime_name}-{socket.gethostname()}",
             ),
         )
         stack.push_async_callback(runtime.close)
 
-        async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
-            read_from = bucket if name == settings.bucket else aws.bucket(name)
-            return await read_from.get(key, maximum_bytes=maximum_bytes)
-
-        links = LinkFetcher(settings.links, read_s3)
+        links = LinkFetcher(
+            settings.links, lambda name, key: (bucket if name == settings.bucket else aws.bucket(name)).open(key)
+        )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
         settlement = Settlement(
@@ -168,7 +167,7 @@ async def open_agent(
                 runtime=runtime,
                 settlement=settlement,
                 copies=copies,
-                deaths=Deaths(bucket, clock, socket.gethostname()),
+                incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
                 outages=outages,
                 budget=MemoryBudget(settings.maximum_held_bytes),

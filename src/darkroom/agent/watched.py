@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from darkroom.agent.outages import Outages
 from darkroom.aws.bucket import Bucket
@@ -19,10 +20,20 @@ class WatchedBucket(Bucket):
         super().__init__(bucket.client, bucket.name)
         self._outages = outages
 
-    async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
-        """Read an object, as `Bucket.get` does."""
-        read = super().get
-        return await self._outages.once(lambda: read(key, maximum_bytes=maximum_bytes))
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """Begin to read an object, as `Bucket.open` does, and as `get` and `find` do with it."""
+        try:
+            async with super().open(key) as opened:
+                yield opened
+        except AwsUnavailable as error:
+            self._outages.noticed(error, lambda: self._look_at(key))
+            raise
+
+    async def _look_at(self, key: str) -> None:
+        """Begin to read an object, and leave it."""
+        async with super().open(key):
+            pass
 
     async def put_stream_once(
         self, key: str, chunks: Callable[[], AsyncIterator[bytes]], content_type: str, mark: str

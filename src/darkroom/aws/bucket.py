@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, NotFound, translated
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Amazon S3 takes parts of at least 5 MiB (but for the last), and at most 10,000 of them.
 _PART_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 # The name of the metadata that tells our own writes apart.
 _MARK = "darkroom-mark"
 # Amazon S3's public access block, for a bucket that nothing can make public.
@@ -75,9 +77,11 @@ class Bucket:
         second = await anext(parts, None)
         if second is None:
             return await self.put_once(key, first, content_type, mark)
+        parts = _again([first, second], parts)
+        del first, second  # so that they are not held until the last part is written
         try:
             with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
-                await self._put_parts(key, _again(first, second, parts), content_type, mark)
+                await self._put_parts(key, parts, content_type, mark)
         except (AlreadyExists, NotFound):  # the latter of an upload that was completed, and whose answer was lost
             return await self._has_mark(key, mark)
         return True
@@ -127,13 +131,23 @@ class Bucket:
 
     async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
         """Read an object. Raises `NotFound`, and `AwsRefused` for one of more than `maximum_bytes`."""
-        with translated(f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"):
+        async with self.open(key) as (size, chunks):
+            if maximum_bytes is not None and size > maximum_bytes:
+                raise AwsRefused(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
+            # What grows in a buffer of this kind is not copied when it is taken out.
+            buffer = io.BytesIO()
+            async for chunk in chunks:
+                buffer.write(chunk)
+            return buffer.getvalue()
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """Begin to read an object: its size, and its bytes in chunks. Raises `NotFound`."""
+        doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
+        with translated(doing, what):
             reply = await self.client.get_object(Bucket=self.name, Key=key)
-            async with reply["Body"] as body:
-                size = reply["ContentLength"]
-                if maximum_bytes is not None and size > maximum_bytes:
-                    raise AwsRefused(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
-                return await body.read()
+        async with reply["Body"] as body:
+            yield reply["ContentLength"], _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing, what)
 
     async def find(self, key: str) -> bytes | None:
         """Read an object, or return None where there is none."""
@@ -150,21 +164,31 @@ class Bucket:
             )
 
 
+async def _translated_chunks(chunks: AsyncIterator[bytes], doing: str, what: str) -> AsyncIterator[bytes]:
+    with translated(doing, what):
+        async for chunk in chunks:
+            yield chunk
+
+
 async def _parts(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Gather chunks of any size into parts of `_PART_BYTES`; the last may be smaller."""
-    buffer = bytearray()
+    # What grows in a buffer of this kind is not copied when it is taken out.
+    buffer = io.BytesIO()
     async for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= _PART_BYTES:
-            yield bytes(buffer[:_PART_BYTES])
-            del buffer[:_PART_BYTES]
-    if buffer:
-        yield bytes(buffer)
+        rest = memoryview(chunk)
+        while buffer.tell() + len(rest) >= _PART_BYTES:
+            missing = _PART_BYTES - buffer.tell()
+            buffer.write(rest[:missing])
+            part, buffer, rest = buffer.getvalue(), io.BytesIO(), rest[missing:]
+            yield part
+        buffer.write(rest)
+    if buffer.tell():
+        yield buffer.getvalue()
 
 
-async def _again(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _again(taken: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Put back what was taken from the beginning of `rest`."""
-    yield first
-    yield second
+    while taken:
+        yield taken.pop(0)
     async for part in rest:
         yield part

@@ -8,10 +8,14 @@ difference there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import io
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -20,26 +24,38 @@ from yarl import URL
 
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
-from darkroom.policy.media_types import MediaType, recognise
+from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.protocol import InputFile
+from darkroom.runtimes.unpacking import unpacked
 from darkroom.settings import LinkSettings
 
-ReadS3 = Callable[[str, str, int], Awaitable[bytes]]
-"""Reads an object: bucket, key and the most bytes to accept. Raises an `AwsFailure`."""
+OpenS3 = Callable[[str, str], AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]]
+"""Begins to read an object by bucket and key: its size, and its bytes in chunks. Raises an `AwsFailure`."""
 
 MAXIMUM_LINKS = 32  # in one task
 _PARALLEL = 8  # in one task
 _STALLED_BYTES, _STALLED_SECONDS = 16 * 1024, 10.0
 _MAXIMUM_REDIRECTS = 5
 _CHUNK_BYTES = 64 * 1024
+_STEP_BYTES = 1024 * 1024  # by which memory is asked for where a size is not known
 _ENOUGH_TO_RECOGNISE = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
-# Compressed answers are not asked for: what they unpack to could not be bounded while it streams.
-_HEADERS = {"User-Agent": "darkroom", "Accept": "image/*", "Accept-Encoding": "identity"}
+_COMPRESSIONS = frozenset({"identity", "", "gzip", "x-gzip"})
+# Compressed answers are not asked for, but objects may be stored that way.
+_HEADERS = {"User-Agent": "darkroom", "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
 
 # Why the sockets of the fetch in hand were not made.
 _refusals: contextvars.ContextVar[list[str]] = contextvars.ContextVar("_refusals")
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is asked of one fetch."""
+
+    memory: Memory
+    kinds: Kinds
 
 
 class LinkFetcher:
@@ -54,52 +70,55 @@ class LinkFetcher:
     def __init__(
         self,
         settings: LinkSettings,
-        read_s3: ReadS3,
+        open_s3: OpenS3,
         *,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
         stalled: tuple[int, float] = (_STALLED_BYTES, _STALLED_SECONDS),
     ) -> None:
         self._settings = settings
-        self._read_s3 = read_s3
+        self._open_s3 = open_s3
         self._judge = judge
         self._resolver = resolver
         self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch_all(self, urls: Iterable[str]) -> Mapping[str, InputFile]:
-        """What each of `urls` leads to; all at once, and the first that fails ends it.
+    async def fetch_all(self, wanted: Mapping[str, Kinds], memory: Memory | None = None) -> Mapping[str, InputFile]:
+        """What each link leads to, which must be of one of its kinds; all at once, and the first that fails ends it.
 
-        Raises `LinkRefused` or `LinkUnreachable`, and `AwsUnavailable` while S3 is away, which is no link's fault.
+        What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`;
+        `AwsUnavailable` while S3 is away, which is no fault of a link; and `NoRoom`, when all is to be tried again as
+        soon as there is room.
         """
-        unique = list(dict.fromkeys(urls))
-        if len(unique) > MAXIMUM_LINKS:
-            raise LinkRefused(unique[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
+        if len(wanted) > MAXIMUM_LINKS:
+            raise LinkRefused(list(wanted)[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
         # Each task has slots of its own: what hangs in one must not keep another's links waiting.
         slots = asyncio.Semaphore(_PARALLEL)
 
-        async def fetch(url: str) -> InputFile:
+        async def fetch(url: str, kinds: Kinds) -> InputFile:
             async with slots:
-                return await self.fetch(url)
+                return await self.fetch(url, memory, kinds)
 
-        tasks = [asyncio.create_task(fetch(url)) for url in unique]
+        tasks = [asyncio.create_task(fetch(url, kinds)) for url, kinds in wanted.items()]
         try:
-            return dict(zip(unique, await asyncio.gather(*tasks), strict=True))
+            return dict(zip(wanted, await asyncio.gather(*tasks), strict=True))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fetch(self, url: str) -> InputFile:
-        """What `url` leads to. Raises `LinkRefused`, `LinkUnreachable` or `AwsUnavailable`."""
-        link = parse_link(url)
+    async def fetch(self, url: str, memory: Memory | None = None, kinds: Kinds = PICTURES) -> InputFile:
+        """What `url` leads to. Raises what `fetch_all` does."""
+        link, terms = parse_link(url), _Terms(memory or Unbounded(), kinds)
         limit = self._settings.timeout_seconds
         try:
             async with asyncio.timeout(limit):
-                data = await (self._read_web(link) if isinstance(link, WebLink) else self._read_bucket(link))
+                data = await (
+                    self._read_web(link, terms) if isinstance(link, WebLink) else self._read_bucket(link, terms)
+                )
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
-        media_type = _require_picture(url, data)
+        media_type = _require(link.url, data, kinds)
         return InputFile(url, data, media_type.content_type, media_type.extension)
 
     async def close(self) -> None:
@@ -108,47 +127,64 @@ class LinkFetcher:
             await self._session.close()
             self._session = None
 
-    async def _read_bucket(self, link: BucketLink) -> bytes:
+    async def _read_bucket(self, link: BucketLink, terms: _Terms) -> bytes:
         if link.bucket not in self._settings.buckets:
             allowed = ", ".join(self._settings.buckets) or "none"
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
-            data = await self._read_s3(link.bucket, link.key, self._settings.maximum_bytes)
+            return await self._read_first(link, terms)
         except (AwsDenied, AwsRefused) as error:
             raise LinkRefused(link.url, str(error)) from None
         except AwsUnexplained as error:
             raise LinkUnreachable(link.url, str(error)) from None
-        if len(data) > self._settings.maximum_bytes:
-            raise self._too_large(link.url)
-        return data
 
-    async def _read_web(self, link: WebLink) -> bytes:
+    async def _read_first(self, link: BucketLink, terms: _Terms) -> bytes:
+        """The first object that is there; without the right to list, S3 says of others that they must not be read."""
+        *likelier, last = link.keys
+        for key in likelier:
+            with contextlib.suppress(AwsDenied, AwsRefused):
+                return await self._read_object(link, key, terms)
+        return await self._read_object(link, last, terms)
+
+    async def _read_object(self, link: BucketLink, key: str, terms: _Terms) -> bytes:
+        async with self._open_s3(link.bucket, key) as (size, chunks):
+            return await self._read_body(link.url, size, chunks, terms)
+
+    async def _read_web(self, link: WebLink, terms: _Terms) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""
-        url = link.url
+        url = link.target
         for _ in range(_MAXIMUM_REDIRECTS + 1):
-            answer = await self._request(link.url, url)
+            answer = await self._request(link, url, terms)
             if isinstance(answer, bytes):
                 return answer
             target = parse_link(answer)
             if not isinstance(target, WebLink):
                 raise LinkRefused(link.url, f"it redirects to {answer}, which is not a web address")
-            url = target.url
+            url = target.target
         raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
 
-    async def _request(self, link: str, url: str) -> bytes | str:
-        """The data at `url`, or where it redirects to. `link` is what the user wrote, for errors."""
+    async def _request(self, asked: WebLink, url: str, terms: _Terms) -> bytes | str:
+        """The data at `url`, or where it redirects to. `asked` is what the user wrote, for errors."""
+        link = asked.url
         refusals: list[str] = []
         _refusals.set(refusals)
-        where = "" if url == link else f" (redirected to {url})"
+        where = "" if url == asked.target else f" (redirected to {url})"
         try:
-            async with self._open_session().get(url, allow_redirects=False, headers=_HEADERS) as response:
+            # As it is: an address may be signed, letter by letter. A host of another script has to be translated.
+            address = URL(url, encoded=url.isascii())
+            async with self._open_session().get(address, allow_redirects=False, headers=_HEADERS) as response:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     return _join(link, url, response.headers["Location"])
                 if response.status != 200:
                     own_fault = response.status >= 500 or response.status in _WORTH_ANOTHER_TRY
                     reason = f"its server answered {response.status} {response.reason}{where}"
                     raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
-                return await self._read_body(link, response)
+                chunks = response.content.iter_chunked(_CHUNK_BYTES)
+                compression = response.headers.get("Content-Encoding", "identity")
+                hint = f"; its server calls it {response.content_type}"
+                if compression.lower() not in _COMPRESSIONS:
+                    hint = f"; its server compresses it as {compression}, which is not unpacked here"
+                return await self._read_body(link, response.content_length, chunks, terms, hint)
         except aiohttp.InvalidURL as error:
             raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
         except aiohttp.ClientSSLError as error:
@@ -160,18 +196,28 @@ class LinkFetcher:
                 raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
 
-    async def _read_body(self, link: str, response: aiohttp.ClientResponse) -> bytes:
-        if (response.content_length or 0) > self._settings.maximum_bytes:
+    async def _read_body(
+        self, link: str, size: int | None, chunks: AsyncIterator[bytes], terms: _Terms, hint: str = ""
+    ) -> bytes:
+        """All of `chunks`, unpacked, whose size may be known beforehand. `hint` helps where it is no picture."""
+        if (size or 0) > self._settings.maximum_bytes:
             raise self._too_large(link)
-        data, is_recognised = bytearray(), False
-        async for chunk in self._flowing(link, response.content.iter_chunked(_CHUNK_BYTES)):
-            data += chunk
-            if len(data) > self._settings.maximum_bytes:
+        taken = size or 0
+        terms.memory.take(taken)
+        # What grows in a buffer of this kind is not copied when it is taken out.
+        data, is_recognised = io.BytesIO(), False
+        async for chunk in unpacked(link, self._flowing(link, chunks)):
+            length = data.tell() + len(chunk)
+            if length > self._settings.maximum_bytes:
                 raise self._too_large(link)
-            if not is_recognised and len(data) >= _ENOUGH_TO_RECOGNISE:
-                _require_picture(link, bytes(data[:_CHUNK_BYTES]), response.content_type)
+            if length > taken:
+                terms.memory.take(_STEP_BYTES)
+                taken += _STEP_BYTES
+            data.write(chunk)
+            if not is_recognised and length >= _ENOUGH_TO_RECOGNISE:
+                _require(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), terms.kinds, hint)
                 is_recognised = True
-        return bytes(data)
+        return data.getvalue()
 
     async def _flowing(self, link: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """`chunks`, as long as they come at a speed that leads to an end."""
@@ -224,14 +270,19 @@ class LinkFetcher:
         return made
 
 
-def _require_picture(url: str, data: bytes, announced: str = "") -> MediaType:
+def _require(url: str, data: bytes, kinds: Kinds, hint: str = "") -> MediaType:
     """What `data` is by its own bytes; what a server says of it proves nothing."""
     media_type = recognise(data)
-    if media_type is not None and media_type.is_picture:
+    if media_type in UNREADABLE_PICTURES:
+        name = UNREADABLE_PICTURES[media_type]
+        raise LinkRefused(
+            url, f"it holds a picture in the format {name}, which runtimes do not read; send {READABLE_PICTURES}"
+        )
+    if media_type is not None and media_type.kind in kinds:
         return media_type
+    wanted = f"a picture ({READABLE_PICTURES})" if kinds == PICTURES else " or ".join(sorted(kinds))
     what = "nothing" if not data else media_type.content_type if media_type else "something that is not known"
-    hint = f"; its server calls it {announced}" if announced else ""
-    raise LinkRefused(url, f"it must hold a picture (PNG, JPEG, WEBP, GIF …), and holds {what}{hint}")
+    raise LinkRefused(url, f"it must hold {wanted}, and holds {what}{hint}")
 
 
 def _join(link: str, url: str, location: str) -> str:

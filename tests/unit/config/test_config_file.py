@@ -1,5 +1,6 @@
 """The guide's own files are accepted; everything else is refused with the line and what is allowed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,10 @@ modelsRuntime:
 - {name: any, type: sdwebui, dynamicModel: true}
 - {name: own, type: diffusers}
 - {name: flow, type: comfyui}
-- {name: mine, type: painter, taskTypes: [text-to-image]}
+- name: mine
+  type: painter
+  taskTypes: [text-to-image]
+  extraValues: {runtime: {inferenceApi: {image: {repository: example.com/painter}}}}
 """)
     assert config.catalogue_specs()[0] == RuntimeSpec(name="still", type="sdwebui", model="a.safetensors")
     kinds = {spec.name: spec.accepted_kinds for spec in config.catalogue_specs()}
@@ -224,3 +228,32 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(GUIDE)
     assert isinstance(load_config(file), DarkroomConfig)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("workOff: {withinSeconds: 20, taskSeconds: 30}", "withinSeconds is 20, less than one task takes"),
+        ("workOff: {withinSeconds: 60}", "taskSeconds is missing"),
+        (
+            "workOff: {withinSeconds: 60, taskSeconds: 6}, extraValues: {runtime: {scaling: {queueLength: 10}}}",
+            "queueLength and workOff.withinSeconds say the same",
+        ),
+        (
+            "workOff: {withinSeconds: 60, taskSeconds: 6, burst: 9},"
+            " extraValues: {runtime: {scaling: {maxReplicaCount: 10}}}",
+            "maxReplicaCount and workOff.burst say the same",
+        ),
+    ],
+)
+def test_seconds_of_work_that_cannot_be(entry: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(expected)):
+        parse_config(f"modelsRuntime: [{{name: a, type: sdwebui, {entry}}}]")
+
+
+def test_the_guides_numbers_are_taken_as_they_are() -> None:
+    guides = "{queueLength: 10, minReplicaCount: 0, maxReplicaCount: 5, cooldownPeriod: 300, pollingInterval: 1}"
+    runtime = f"{{name: a, type: sdwebui, extraValues: {{runtime: {{scaling: {guides}}}}}}}"
+    (found,) = parse_config(f"modelsRuntime: [{runtime}]").models_runtime
+    assert found.scaling_value("queueLength", 1) == 10
+    assert found.scaling_value("maxReplicaCount", 20) == 5

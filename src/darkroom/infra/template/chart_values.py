@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from darkroom.config.model import DEFAULT_TASK_TIMEOUT_SECONDS, DarkroomConfig, RuntimeConfig
+from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
+from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig, own_nodes_release
 from darkroom.infra.image_names import image_parts
 from darkroom.infra.template.partition import partition_facts
@@ -69,6 +70,8 @@ def runtime_values(
         },
         "fastStart": config.fast_start_of(runtime),
     }
+    if runtime.work_off is not None:
+        deployment["runtime"]["scaling"] = runtime.work_off.scaling_values()
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
     proposed = _images(config.mirrors.image_registry, runtime) if config.mirrors.image_registry else {}

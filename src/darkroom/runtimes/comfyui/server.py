@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -68,10 +70,27 @@ class ComfyUiServer:
         # A server of before 2025 chooses an id of its own.
         return Submitted(str(document.get("prompt_id") or prompt_id), document.get("node_errors"))
 
+    async def read_input_options(self, class_type: str) -> JsonObject:
+        """What the server says of each input of a class of nodes, by name; nothing of a class that it does not have."""
+        answer = await self._http.get(f"object_info/{quote(class_type, safe='')}", timeout_seconds=QUICK_SECONDS)
+        if answer.status != 200:
+            return {}
+        described = _decode(answer.body, "object_info").get(class_type)
+        inputs = described.get("input") if isinstance(described, dict) else None
+        options: JsonObject = {}
+        for group in ("required", "optional"):
+            of_group = inputs.get(group) if isinstance(inputs, dict) else None
+            for name, description in of_group.items() if isinstance(of_group, dict) else ():
+                # A pair: the type, or the values to choose from, and the options, where there are any.
+                if isinstance(description, list) and len(description) > 1 and isinstance(description[1], dict):
+                    options[name] = description[1]
+        return options
+
     async def upload(self, name: str, file: InputFile) -> str:
         """Put a file where `LoadImage` finds it; returns the name to give to the node."""
         form = aiohttp.FormData({"type": "input", "subfolder": _UPLOAD_FOLDER, "overwrite": "true"})
-        form.add_field("image", file.data, filename=name, content_type=file.content_type)
+        # A stream, for aiohttp writes plain bytes in one piece, however large, and the system's buffer takes a copy.
+        form.add_field("image", io.BytesIO(file.data), filename=name, content_type=file.content_type)
         timeout = aiohttp.ClientTimeout(total=_UPLOAD_SECONDS)
         url = self._http.server / "upload/image"
         with translated(self._http.server):
@@ -113,6 +132,18 @@ class ComfyUiServer:
         body = msgspec.json.encode({"prompt_id": prompt_id})
         await self._http.post("interrupt", body, timeout_seconds=QUICK_SECONDS)
 
+    async def free(self) -> None:
+        """Have all models unloaded, and the memory that was kept for them given back, before the next job."""
+        body = msgspec.json.encode({"unload_models": True, "free_memory": True})
+        await self._http.post("free", body, timeout_seconds=QUICK_SECONDS)
+
+    async def remembers(self, prompt_id: str) -> bool:
+        """Whether the server knows the job, or has ended any since it started."""
+        if any(job.prompt_id == prompt_id for job in await self.read_queue()):
+            return True
+        answer = await self._http.get("history", timeout_seconds=QUICK_SECONDS, max_items="1")
+        return answer.status == 200 and bool(_decode(answer.body, "history"))
+
     async def has_file(self, file: NamedFile) -> bool:
         """Whether a file that a record names is still there."""
         timeout = aiohttp.ClientTimeout(total=QUICK_SECONDS)
@@ -121,10 +152,14 @@ class ComfyUiServer:
             async with self._http.session.head(url, timeout=timeout) as response:
                 return response.status != 404
 
-    async def read_file(self, file: NamedFile) -> bytes | StreamedBody:
-        """A file that a record names; a large one only as far as it takes to recognise it."""
+    async def read_file(self, file: NamedFile, may_hold: Callable[[int], bool]) -> bytes | StreamedBody:
+        """A file that a record names; a large one only as far as it takes to recognise it.
+
+        Which one is not too large to hold `may_hold` says, given its size in bytes.
+        """
         async with self._open(file) as response:
-            if (response.content_length or 0) <= _LARGEST_IN_MEMORY:
+            size = response.content_length
+            if size is not None and size <= _LARGEST_IN_MEMORY and may_hold(size):
                 return await response.read()
             head = await response.content.read(HEAD_BYTES)
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from darkroom.errors import GenerationFailed, RuntimeFailure, RuntimeUnavailable
+from darkroom.runtimes.body import FilledBody
 from darkroom.runtimes.http import Answer, RuntimeHttp
+from darkroom.runtimes.memory import Memory
 from darkroom.runtimes.protocol import Prepared, Progress
 from darkroom.runtimes.sdwebui.errors import failure_of
 
@@ -24,6 +26,7 @@ QUICK_SECONDS = 5.0
 _PROGRESS_PATH = "sdapi/v1/progress"
 _INTERRUPT_PATH = "sdapi/v1/interrupt"
 _TIMESTAMP_SECONDS = 2.0
+_NO_JOB_YET = "0"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Job:
         """Return when the server turns to it, as far as that can be known from here."""
         if self.previous is not None:
             await asyncio.wait({self.previous, self.exchange}, return_when=asyncio.FIRST_COMPLETED)
+            if self.previous.done():
+                self.previous = None  # it holds its answer, pictures and all
 
 
 class _ReportedState(msgspec.Struct, frozen=True):
@@ -91,10 +96,10 @@ class Door:
         """Whether none of our requests is at the server."""
         return not self._jobs
 
-    def send(self, prepared: Prepared, path: str, body: bytes) -> Job:
+    def send(self, prepared: Prepared, path: str, body: FilledBody, memory: Memory) -> Job:
         """Post `body`; it takes its place behind what was sent before."""
         waiting = [job.exchange for job in self._jobs.values()]
-        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None))
+        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None, memory=memory))
         job = self._jobs[prepared] = Job(exchange, waiting[-1] if waiting else None)
 
         def forget(exchange: asyncio.Task[Answer]) -> None:
@@ -114,6 +119,10 @@ class Door:
         # Before the first step the server divides the time that has passed by a constant.
         remaining = reported.eta_relative if reported.state.sampling_step > 0 else None
         return Progress(min(1.0, max(0.0, reported.progress)), remaining)
+
+    async def is_new(self) -> bool:
+        """Whether the server has had no job since it started."""
+        return (await self._read_progress()).state.job_timestamp == _NO_JOB_YET
 
     async def was_interrupted_by_others(self, job_timestamp: str) -> bool:
         """Whether somebody else interrupted the last request, if that is the one of `job_timestamp`.

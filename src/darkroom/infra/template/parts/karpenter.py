@@ -17,10 +17,12 @@ from constructs import Construct
 
 from darkroom.infra.template import versions
 from darkroom.infra.template.partition import PartitionFacts
-from darkroom.infra.template.parts.cluster import Cluster
+from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, Cluster
 from darkroom.infra.template.parts.instance_role import instance_role
 
 NAMESPACE = "kube-system"
+# Two, so that one node can go away while the other decides.
+REPLICAS = 2
 SERVICE_ACCOUNT = "karpenter"
 INTERRUPTION_RETENTION_SECONDS = 300
 # What EventBridge tells about instances that are going away: source and detail type.
@@ -47,8 +49,15 @@ class Karpenter(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._cluster = cluster
-        self.node_role = self._node_role(facts)
-        queue = self._interruption_queue()
+        self.node_role = instance_role(self, "NodeRole", facts, ["AmazonSSMManagedInstanceCore"])
+        access = eks.CfnAccessEntry(
+            self,
+            "NodeAccess",
+            cluster_name=cluster.eks.cluster_name,
+            principal_arn=self.node_role.role_arn,
+            type="EC2_LINUX",
+        )
+        queue, rules = self._interruption_queue()
         role = cluster.pod_role(self, "ControllerRole")
         policies = controller_policies(
             partition=Stack.of(self).partition,
@@ -69,6 +78,18 @@ class Karpenter(Construct):
             )
             role.add_managed_policy(policy)
         association = cluster.associate(self, "Identity", NAMESPACE, SERVICE_ACCOUNT, role)
+        # Helm installs what a chart has in crds/ once and never again, so their own chart brings them up to date.
+        definitions = cluster.eks.add_helm_chart(
+            "KarpenterDefinitions",
+            chart="karpenter-crd",
+            repository=f"{chart_repository}-crd",
+            version=versions.KARPENTER,
+            namespace=NAMESPACE,
+            create_namespace=False,
+            release="karpenter-crd",
+            timeout=CHART_TIMEOUT,
+        )
+        definitions.node.add_dependency(*cluster.ready)
         self.chart = cluster.eks.add_helm_chart(
             "Karpenter",
             chart="karpenter",
@@ -78,8 +99,10 @@ class Karpenter(Construct):
             create_namespace=False,
             release="karpenter",
             wait=True,
-            timeout=Duration.minutes(10),
+            timeout=CHART_TIMEOUT,
             values={
+                # Their pods refuse to share a node.
+                "replicas": min(REPLICAS, cluster.component_nodes),
                 "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT},
                 "settings": {
                     "clusterName": cluster.eks.cluster_name,
@@ -91,20 +114,10 @@ class Karpenter(Construct):
                 **({"controller": {"image": {"repository": f"{registry}/karpenter/controller"}}} if registry else {}),
             },
         )
-        self.chart.node.add_dependency(association, *cluster.ready)
+        # All that Karpenter works with, so that it can end the last node when everything is removed.
+        self.chart.node.add_dependency(association, access, queue, *rules, definitions, *cluster.ready)
 
-    def _node_role(self, facts: PartitionFacts) -> iam.Role:
-        role = instance_role(self, "NodeRole", facts, ["AmazonSSMManagedInstanceCore"])
-        eks.CfnAccessEntry(
-            self,
-            "NodeAccess",
-            cluster_name=self._cluster.eks.cluster_name,
-            principal_arn=role.role_arn,
-            type="EC2_LINUX",
-        )
-        return role
-
-    def _interruption_queue(self) -> sqs.Queue:
+    def _interruption_queue(self) -> tuple[sqs.Queue, list[events.Rule]]:
         queue = sqs.Queue(
             self,
             "Interruptions",
@@ -113,10 +126,11 @@ class Karpenter(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
+        rules = []
         for name, (source, detail_type) in INTERRUPTIONS.items():
             pattern = events.EventPattern(source=[source], detail_type=[detail_type])
-            events.Rule(self, name, event_pattern=pattern, targets=[targets.SqsQueue(queue)])
-        return queue
+            rules.append(events.Rule(self, name, event_pattern=pattern, targets=[targets.SqsQueue(queue)]))
+        return queue, rules
 
 
 def controller_policies(

@@ -77,7 +77,7 @@ class NodePools(Construct):
             timeout=_LONGEST_WAIT,
             values=values,
         )
-        release.node.add_dependency(self._karpenter, *needs)
+        release.node.add_dependency(self._karpenter, self._karpenter.chart, *needs)
         self._releases[namespace, name] = release
 
     def of(self, runtime: RuntimeConfig) -> list[Construct]:

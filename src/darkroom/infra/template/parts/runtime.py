@@ -20,9 +20,10 @@ from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 class Namespaces(Construct):
     """Makes each namespace once, however many runtimes are in it; `of` returns what its contents wait for."""
 
-    def __init__(self, scope: Construct, id_: str, cluster: Cluster) -> None:
+    def __init__(self, scope: Construct, id_: str, cluster: Cluster, needs: list[Construct]) -> None:
         super().__init__(scope, id_)
         self._cluster = cluster
+        self._needs = needs
         self._made: dict[str, eks.KubernetesManifest] = {}
 
     def of(self, name: str) -> list[Construct]:
@@ -33,7 +34,7 @@ class Namespaces(Construct):
             manifest = self._cluster.eks.add_manifest(
                 f"Namespace-{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             )
-            manifest.node.add_dependency(*self._cluster.ready)
+            manifest.node.add_dependency(*self._cluster.ready, *self._needs)
             self._made[name] = manifest
         return [self._made[name]]
 

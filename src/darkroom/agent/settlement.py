@@ -127,6 +127,11 @@ class Settlement:
         """Tell once more how the job ended: whoever ended it may have gone before telling."""
         await self._tell(job, notification)
 
+    async def drop(self, job: Job) -> None:
+        """Delete a message of which a newer copy was received: that one sees to the end."""
+        await self._persistently(job.lease.acknowledge)
+        log(logging.INFO, "message.superseded", "a newer copy of the message sees to its task's end", **job.log_fields)
+
     async def dead_letter(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, and move its message to the dead letters with the reason."""
         ended = await self._commit(job.objects, self._failure(job, Status.FAILED, told_error(error)), {})

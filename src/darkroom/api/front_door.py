@@ -56,9 +56,9 @@ class FrontDoor:
         ports, record = self._ports, plan.record
         if plan.payload is not None:
             await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)
-        if ports.records is not None:
-            await ports.records.put(record)
         try:
+            if ports.records is not None:
+                await ports.records.put(record)
             await ports.topic.publish(plan.text, plan.attributes, plan.payload_size, plan.group)
         except AwsFailure:
             if ports.records is not None:
@@ -67,9 +67,12 @@ class FrontDoor:
         return plan.reply
 
     async def _withdraw(self, records: Records, record: TaskRecord) -> None:
-        """Remove the record of a task that was not accepted, or somebody would wait for it."""
+        """Take back the record of a task that was not accepted, or somebody would wait for it.
+
+        The record of an earlier submission under the same id is the task's again.
+        """
         try:
-            await records.delete(record.id, record.submission_id)
+            await records.withdraw(record.id, record.submission_id)
         except AwsFailure as failure:
             log(logging.ERROR, "front_door.withdraw_failed", str(failure), id=record.id)
 

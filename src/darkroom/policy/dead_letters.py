@@ -14,6 +14,7 @@ import msgspec
 
 from darkroom.errors import DarkroomError, Fault, InvalidRequest, UnreadableMessage
 from darkroom.tasks.message import (
+    COPY_ATTRIBUTE,
     FIRST_SENT_ATTRIBUTE,
     PREFIX_ATTRIBUTE,
     SUBMISSION_ATTRIBUTE,
@@ -31,6 +32,7 @@ REASON_ATTRIBUTE = "dead_letter_reason"
 TRIES_ATTRIBUTE = "dead_letter_received"
 TASK_ATTRIBUTE = "dead_letter_task_id"
 _OWN_PREFIX = "dead_letter_"
+_OF_THE_OLD_SUBMISSION = (FIRST_SENT_ATTRIBUTE, COPY_ATTRIBUTE)
 
 MOVED_BY_SQS = "MovedBySqs"
 _MOVED_REASON = "SQS moved it after its last receive; no agent has told of its end yet"
@@ -141,7 +143,7 @@ def redrive(letter: DeadLetter, *, force: bool = False) -> Redelivery:
             f"the letter {letter.id} would only come back: {letter.unreadable} (--force sends it nevertheless)"
         )
     submission_id = hashlib.sha256(f"redrive/{letter.id}".encode()).hexdigest()[:32]
-    others = {name: value for name, value in letter.attributes.items() if name != FIRST_SENT_ATTRIBUTE}
+    others = {name: value for name, value in letter.attributes.items() if name not in _OF_THE_OLD_SUBMISSION}
     if letter.task_id and PREFIX_ATTRIBUTE in others:  # the letter's own attribute has taken the place of this one
         others.setdefault(MESSAGE_TASK_ATTRIBUTE, letter.task_id)
     return Redelivery(

@@ -33,6 +33,8 @@ PREFIX_ATTRIBUTE = "prefix"
 CALLER_ATTRIBUTE = "caller"
 # When a copy's original was sent, in seconds since 1970: a task's time in the queue counts from then.
 FIRST_SENT_ATTRIBUTE = "first_sent_at"
+# Which copy of a message this is, counted from 1.
+COPY_ATTRIBUTE = "copy_number"
 
 MOST_ATTRIBUTES = 10  # Amazon SQS
 # Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
@@ -45,6 +47,7 @@ _READ_BY_DARKROOM = (
     RUNTIME_ATTRIBUTE,
     CHECKPOINT_ATTRIBUTE,
     SUBMISSION_ATTRIBUTE,
+    COPY_ATTRIBUTE,
     SIZE_ATTRIBUTE,
     PREFIX_ATTRIBUTE,
     TASK_ATTRIBUTE,
@@ -186,6 +189,12 @@ def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
     except (KeyError, ValueError):
         return sent_at
     return told if 0 <= told <= sent_at else sent_at
+
+
+def copy_number(attributes: Mapping[str, str]) -> int:
+    """Which copy of its message one with these attributes is: 0 for the message itself."""
+    told = attributes.get(COPY_ATTRIBUTE, "")
+    return int(told) if re.fullmatch("[1-9][0-9]{0,8}", told) else 0
 
 
 def decode_message(text: str | bytes) -> Draft:

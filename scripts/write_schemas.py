@@ -55,9 +55,12 @@ def _rows(schema: dict[str, Any], node: dict[str, Any], at: str) -> Iterator[str
 
 
 def _referenced(schema: dict[str, Any], field: dict[str, Any]) -> dict[str, Any] | None:
-    reference = field.get("$ref", "")
+    optional = [choice["$ref"] for choice in field.get("anyOf", []) if "$ref" in choice]
+    reference = field.get("$ref", *optional[:1] or [""])
     found: dict[str, Any] | None = schema["$defs"].get(reference.removeprefix("#/$defs/"))
-    return found
+    # The chart's own values have their meaning in values.yaml.
+    is_explained = found is not None and all("description" in inner for inner in found.get("properties", {}).values())
+    return found if is_explained or not optional else None
 
 
 def value_rows() -> Iterator[str]:

@@ -8,6 +8,7 @@ DarkroomError
 ├── LinkFailure              a link in a request could not be turned into a file
 │   ├── LinkRefused          ... because it must not be fetched, or is not what it should be
 │   └── LinkUnreachable      ... because its server did not deliver it; trying again may help
+├── MemoryExceeded           a task needs more memory than the agent may hold for one
 ├── RuntimeFailure           a Stable Diffusion runtime did not deliver
 │   ├── RuntimeUnavailable   it cannot be reached, is starting, or went away
 │   │   ├── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
@@ -25,8 +26,10 @@ DarkroomError
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
 │   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
-│   ├── AwsUnavailable       throttled, timed out, unreachable or a fault of the service
-│   ├── AwsRefused           not allowed, not found, or not valid
+│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service or of credentials
+│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or the bucket, topic or queue is missing
+│   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
+│   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
 ├── ApiFailure               the front door answered a client with an error
 ├── ApiUnreachable           no front door answered a client
@@ -44,6 +47,8 @@ from typing import ClassVar
 
 import msgspec
 
+from darkroom.redaction import shown, without_url_secrets
+
 
 class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong with a request: where (`path`, dotted, as the caller wrote it), and why."""
@@ -53,9 +58,12 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class DarkroomError(Exception):
-    """The root of the tree. Its text is written for the person who reads it."""
+    """The root of the tree. Its text is written for the person who reads it; secrets of links in it are not shown."""
 
     retryable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return without_url_secrets(super().__str__())
 
     @property
     def type(self) -> str:
@@ -89,12 +97,12 @@ class MissingExtra(DarkroomError):
 
 
 class LinkFailure(DarkroomError):
-    """A link in a request could not be turned into a file."""
+    """A link in a request could not be turned into a file. `url` is the link without user, query and fragment."""
 
     def __init__(self, url: str, reason: str) -> None:
-        self.url = url
-        self.reason = reason
-        super().__init__(f"the link {url} could not be used: {reason}")
+        self.url = shown(url)
+        self.reason = without_url_secrets(reason)
+        super().__init__(f"the link {self.url} could not be used: {self.reason}")
 
 
 class LinkRefused(LinkFailure):
@@ -105,6 +113,20 @@ class LinkUnreachable(LinkFailure):
     """The link's server did not answer, or answered with a fault of its own."""
 
     retryable = True
+
+
+class MemoryExceeded(DarkroomError):
+    """A task needs more memory than the agent may hold for one; waiting would not help."""
+
+    def __init__(self, what: str, size_bytes: int, maximum_bytes: int) -> None:
+        super().__init__(
+            f"{what} would take {_mib(size_bytes)} of the agent's memory or more, and one task may take "
+            f"{_mib(maximum_bytes)}: make the pictures smaller or fewer, or raise DARKROOM_MAX_HELD_BYTES at the agent"
+        )
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**2:.4g} MiB"
 
 
 class RuntimeFailure(DarkroomError):
@@ -186,13 +208,34 @@ class AwsFailure(DarkroomError):
 
 
 class AwsUnavailable(AwsFailure):
-    """Throttled, timed out, unreachable, or a fault of the service."""
+    """Throttled, timed out, unreachable, a conflict, a fault of the service, the clock or the credentials.
+
+    No task can have caused that: it is waited out, and no task loses a try by it.
+    """
 
     retryable = True
 
 
+class AwsDenied(AwsUnavailable):
+    """Not allowed, or the bucket, topic, queue, table or key is not there: somebody has to mend that.
+
+    Of the agent's own resources this is an outage like any other; policies are changed and changed back. A link that
+    may not be read is its request's fault.
+    """
+
+
+class AwsUnexplained(AwsUnavailable):
+    """An answer that Darkroom does not know: it is asked again, for what is unknown is not final.
+
+    A link whose reading ends like that uses up its task's tries, since the link may be the reason.
+    """
+
+
 class AwsRefused(AwsFailure):
-    """Not allowed, not found, or not valid: asking again will not help."""
+    """What was asked for is not valid, or the object is not there: asking the same again cannot help.
+
+    Only what is listed in `darkroom.aws.errors` is that. It is the task's fault, and ends it.
+    """
 
 
 class LeaseLost(AwsFailure):

@@ -1,4 +1,7 @@
-"""Logs: one JSON object a line, with a stable `action` to search for and the task's id to follow it by."""
+"""Logs: one JSON object a line, with a stable `action` to search for and the task's id to follow it by.
+
+Whatever a line quotes, users, passwords and signatures of URLs are taken out of it here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import msgspec
+
+from darkroom.redaction import without_url_secrets
 
 logger = logging.getLogger("darkroom")
 
@@ -33,7 +38,20 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return msgspec.json.encode({name: _loggable(value) for name, value in line.items()}).decode()
+
+
+def _loggable(value: object) -> object:
+    """What JSON can hold of `value`, without the secrets of links, whoever's text it is."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case list() | tuple():
+            return [_loggable(entry) for entry in value]
+        case dict():
+            return {_loggable(str(name)): _loggable(entry) for name, entry in value.items()}
+    text = without_url_secrets(value if isinstance(value, str) else str(value))
+    return text.encode(errors="replace").decode()
 
 
 def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:

@@ -61,7 +61,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_seconds: float | None = 60.0
     trial_seconds: float = 120.0
     grace_period_seconds: float = 100.0
-    receive_wait_seconds: int = 20
+    receive_wait_seconds: int = 1
     model_window: int = 10
     most_overtakes: int = 8
     maximum_held_bytes: int = 48 * 1024 * 1024
@@ -123,7 +123,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         trial_seconds=read.number("DARKROOM_TRIAL_SECONDS", float, 120.0, at_least=0),
         sweep_seconds=read.number("DARKROOM_SWEEP_SECONDS", float, 60.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
-        receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 20, at_least=0),
+        receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 1, at_least=0),
         model_window=read.number("DARKROOM_MODEL_WINDOW", int, 10, at_least=1),
         most_overtakes=read.number("DARKROOM_MOST_OVERTAKES", int, 8, at_least=0),
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),

@@ -40,7 +40,10 @@ class FrontDoor(BaseHTTPRequestHandler):
             self._send(400, {"message": "The request cannot be accepted as it is.", "errors": [fault]})
         else:
             task_id = body["task"]["metadata"]["id"]
-            self._send(200, {"id_task": task_id, "output_location": f"s3://b/output/{task_id}"})
+            accepted: dict[str, Any] = {"id_task": task_id, "output_location": f"s3://b/output/{task_id}"}
+            if "cfg_scal" in body["task"]["content"]:
+                accepted["warnings"] = [{"path": "task.content.cfg_scal", "reason": "is no field that is known here"}]
+            self._send(200, accepted)
 
     def do_GET(self) -> None:
         if self.path.startswith("/bucket/"):
@@ -126,6 +129,16 @@ def test_json_is_for_scripts(server: Any, tmp_path: Path) -> None:
     result = json.loads(run.stdout)
     assert (result["id"], result["status"], len(result["files"])) == ("mine", "completed", 1)
     assert run.stderr == ""
+
+
+def test_what_the_front_door_warns_of_is_shown(server: Any, tmp_path: Path) -> None:
+    request = json.dumps({"task": {"metadata": {"id": "mine"}, "content": {"cfg_scal": 7}}})
+    run = darkroom("submit", "-", folder=tmp_path, server=server, stdin=request)
+    assert run.returncode == 0, run.stderr
+    assert "Warning: task.content.cfg_scal is no field that is known here" in run.stderr
+    assert "RequestWarning" not in run.stderr
+    run = darkroom("submit", "-", "--json", folder=tmp_path, server=server, stdin=request)
+    assert json.loads(run.stdout)["warnings"][0]["path"] == "task.content.cfg_scal"
 
 
 def test_a_picture_goes_along(server: Any, tmp_path: Path) -> None:

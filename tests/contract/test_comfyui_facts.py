@@ -367,9 +367,9 @@ async def test_04_a_refusal_is_put_into_words_from_the_nodes_errors(
         ({"prompt": None}, "must be a workflow"),
         ({"prompt": [1, 2]}, "must be a workflow"),
         ({"nodes": [], "links": [], "version": 0.4}, r"Save \(API Format\)"),
-        ({"3": "text"}, "node '3' of the workflow has no class_type"),
-        ({"3": {"class_type": "KSampler", "inputs": []}}, "inputs of node '3'"),
-        ({"prompt": text_to_image_workflow(), "extra_data": [1]}, "extra_data must be an object"),
+        ({"3": "text"}, "3: is no node: a node has a class_type"),
+        ({"3": {"class_type": "KSampler", "inputs": []}}, "3.inputs: must be an object"),
+        ({"prompt": text_to_image_workflow(), "extra_data": [1]}, "extra_data: must be an object"),
     ],
 )
 async def test_04_what_the_server_would_answer_with_500_is_refused_before(

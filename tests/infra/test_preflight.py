@@ -48,6 +48,7 @@ class Account:
         for stub in self.stubs.values():
             stub.activate()
         self.stubs["sts"].add_response("get_caller_identity", {"Account": "123456789012"})
+        self._offered: list[dict[str, str]] | None = None
 
     def knows_types(self, *types: dict[str, Any]) -> None:
         wanted = {"Filters": [{"Name": "instance-type", "Values": ["g5.2xlarge", "g5.xlarge"]}]}
@@ -86,11 +87,22 @@ class Account:
     def offers(self, *offered: tuple[str, str]) -> None:
         entries = [{"InstanceType": name, "Location": zone} for name, zone in offered]
         self.stubs["ec2"].add_response("describe_instance_type_offerings", {"InstanceTypeOfferings": entries})
+        self._offered = entries
 
     def offers_all(self) -> None:
         self.offers(("g5.xlarge", "us-west-2a"), ("g5.2xlarge", "us-west-2b"))
 
+    def _has_zones(self) -> None:
+        """The region's zones, and no subnet of the stack's; what is offered where is asked once more."""
+        ec2 = self.stubs["ec2"]
+        if self._offered is not None:
+            ec2.add_response("describe_instance_type_offerings", {"InstanceTypeOfferings": self._offered})
+        zones = [{"ZoneName": f"us-west-2{letter}", "ZoneId": f"usw2-az{letter}"} for letter in "ab"]
+        ec2.add_response("describe_availability_zones", {"AvailabilityZones": zones})
+        ec2.add_response("describe_subnets", {"Subnets": []})
+
     def findings(self, spot: str = "true") -> dict[str, Finding]:
+        self._has_zones()
         found = check(self.cloud, parse_config(CONFIG % spot))
         for stub in self.stubs.values():
             stub.assert_no_pending_responses()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,21 +159,101 @@ def charts(template: Template) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_runtimes_on_a_pool_wait_for_it_and_have_no_nodes_of_their_own(template: Template) -> None:
+def test_every_runtime_has_nodes_of_a_release_of_their_own(template: Template) -> None:
     found = charts(template)
-    assert set(found) == {"karpenter", "keda", "shared", "sdruntime", "anymodel", "workflows"}
-    (pool,) = (name for name, resource in template["Resources"].items() if resource == found["shared"])
+    assert set(found) == {
+        "karpenter",
+        "karpenter-crd",
+        "keda",
+        "shared",
+        "sdruntime-nodes",
+        "sdruntime",
+        "anymodel",
+        "workflows",
+    }
     values = helm_values(found["shared"])
-    assert values["runtime"] == {"enabled": False}
+    assert values["runtime"]["enabled"] is False
     assert values["karpenter"]["provisioner"]["instanceType"] == ["g5.xlarge"]
-    assert found["shared"]["Properties"]["Namespace"] == "default"
-    for name in ("anymodel", "workflows"):
-        assert helm_values(found[name])["karpenter"]["nodePool"] == "shared"
-        assert pool in found[name]["DependsOn"]
-    assert "nodePool" not in helm_values(found["sdruntime"])["karpenter"]
-    assert pool not in found["sdruntime"]["DependsOn"]
-    (karpenter,) = (name for name, resource in template["Resources"].items() if resource == found["karpenter"])
-    assert karpenter in found["shared"]["DependsOn"]
+    places = {name: found[name]["Properties"]["Namespace"] for name in ("shared", "sdruntime-nodes", "sdruntime")}
+    assert places == {"shared": "default", "sdruntime-nodes": "sd", "sdruntime": "sd"}
+    for name, nodes, namespace in (
+        ("anymodel", "shared", "default"),
+        ("workflows", "shared", "default"),
+        ("sdruntime", "sdruntime-nodes", "sd"),
+    ):
+        karpenter = helm_values(found[name])["karpenter"]
+        assert (karpenter["nodePool"], karpenter["nodePoolNamespace"]) == (nodes, namespace)
+
+
+def waits_for(template: Template, name: str) -> set[str]:
+    """Everything that is made before the resource of this logical id, and removed after it."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        resource = template["Resources"][left.pop()]
+        named = set(listed(resource.get("DependsOn", [])))
+        named |= set(re.findall(r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)"', json.dumps(resource)))
+        new = (named & set(template["Resources"])) - found
+        found |= new
+        left.extend(new)
+    return found
+
+
+def logical_id(template: Template, resource: dict[str, Any]) -> str:
+    (name,) = (name for name, candidate in template["Resources"].items() if candidate is resource)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("nodes", "runtimes"), [("shared", ["anymodel", "workflows"]), ("sdruntime-nodes", ["sdruntime"])]
+)
+def test_what_waits_for_what(template: Template, nodes: str, runtimes: list[str]) -> None:
+    """Things are made from the bottom of this list to its top, and removed from its top to its bottom.
+
+    pods ─► nodes (until none is left) ─► what the last task on them needs, and Karpenter, which ends them
+    """
+    found = charts(template)
+    node_release = logical_id(template, found[nodes])
+    assert found[nodes]["Properties"]["Wait"] is True
+    below_nodes = waits_for(template, node_release)
+    assert logical_id(template, found["karpenter"]) in below_nodes
+    for release in runtimes:
+        pods = logical_id(template, found[release])
+        assert node_release in waits_for(template, pods)
+        assert not found[release]["Properties"].get("Wait")  # there may be no pod, or it may need ten minutes
+        assert pods not in below_nodes
+        assert logical_id(template, found["keda"]) in waits_for(template, pods)
+        # While the nodes go, their pods finish: they must still be somebody, and have a queue, a bucket and a table.
+        for kind, part in (
+            ("AWS::EKS::PodIdentityAssociation", f"Runtime{release}"),
+            ("AWS::IAM::Role", f"Runtime{release}"),
+            ("AWS::IAM::Policy", f"Runtime{release}"),
+            ("AWS::SQS::Queue", f"TaskPlaneInputQueue{release}"),
+            ("AWS::SNS::Topic", "sdNotification"),
+            ("AWS::S3::Bucket", "TaskPlane"),
+            ("AWS::DynamoDB::Table", "TaskPlane"),
+        ):
+            needed = {
+                name
+                for name, resource in template["Resources"].items()
+                if resource["Type"] == kind and name.startswith(part)
+            }
+            assert needed, (kind, part)
+            assert needed <= below_nodes, (kind, needed - below_nodes)
+    # Karpenter ends nodes by its permissions, hears of them by its queue, and reaches AWS through the network.
+    for kind in ("AWS::IAM::ManagedPolicy", "AWS::SQS::Queue", "AWS::EKS::PodIdentityAssociation", "AWS::Events::Rule"):
+        needed = {
+            name
+            for name, resource in template["Resources"].items()
+            if resource["Type"] == kind and name.startswith("Karpenter")
+        }
+        assert needed
+        assert needed <= below_nodes, (kind, needed - below_nodes)
+
+
+def test_nothing_waits_for_itself(template: Template) -> None:
+    for name in template["Resources"]:
+        assert name not in waits_for(template, name)
 
 
 def test_the_components_have_the_nodes_that_config_yaml_gives_them(template: Template) -> None:

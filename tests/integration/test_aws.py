@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.errors import AlreadyExists, NotFound
-from darkroom.errors import AwsRefused, AwsUnavailable, LeaseLost
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable, LeaseLost
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
+from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
 from darkroom.testing.free_port import free_port
 from tests.integration.conftest import Plane
 
@@ -74,17 +76,68 @@ async def test_objects_are_written_read_and_written_once(plane: Plane) -> None:
         await bucket.get("a/b.txt", maximum_bytes=2)
 
 
-@pytest.mark.parametrize("size", [0, 10, 8 * 1024 * 1024, 20_000_000], ids=str)
-async def test_a_stream_of_any_size_is_written_whole(plane: Plane, size: int) -> None:
+async def test_what_is_to_be_written_once_replaces_nothing_and_knows_its_own(plane: Plane) -> None:
     bucket = plane.aws.bucket(plane.provisioned.bucket)
-    data = bytes(range(256)) * (size // 256 + 1)
+    assert await bucket.put_once("a.png", b"one", "image/png", "mine")
+    assert await bucket.put_once("a.png", b"one", "image/png", "mine")
+    assert not await bucket.put_once("a.png", b"two", "image/png", "another's")
+    assert await bucket.get("a.png") == b"one"
+    await bucket.put("unmarked.png", b"one", "image/png")
+    assert not await bucket.put_once("unmarked.png", b"two", "image/png", "mine")
+    reply = await plane.aws.client("s3").head_object(Bucket=bucket.name, Key="a.png")
+    assert reply["ContentType"] == "image/png"
 
+
+def stream_of(data: bytes) -> Callable[[], AsyncIterator[bytes]]:
     async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, size, 1_000_003):
-            yield data[start : min(size, start + 1_000_003)]
+        for start in range(0, len(data), 1_000_003):
+            yield data[start : start + 1_000_003]
 
-    await bucket.put_stream("big.bin", chunks(), "application/octet-stream")
-    assert await bucket.get("big.bin") == data[:size]
+    return chunks
+
+
+@pytest.mark.parametrize("size", [0, 10, 8 * 1024 * 1024, 20_000_000], ids=str)
+async def test_a_stream_of_any_size_is_written_whole_and_once(plane: Plane, size: int) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+    data = (bytes(range(256)) * (size // 256 + 1))[:size]
+    assert await bucket.put_stream_once("big.bin", stream_of(data), "application/octet-stream", "mine")
+    assert await bucket.get("big.bin") == data
+    assert await bucket.put_stream_once("big.bin", stream_of(data), "application/octet-stream", "mine")
+    assert not await bucket.put_stream_once("big.bin", stream_of(b"x" * size), "application/octet-stream", "other")
+    assert await bucket.get("big.bin") == data
+
+
+@pytest.mark.parametrize("size", [10, 20_000_000], ids=str)
+async def test_a_stream_that_another_write_overtakes_replaces_nothing(plane: Plane, size: int) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+
+    async def overtaken() -> AsyncIterator[bytes]:
+        async for chunk in stream_of(b"x" * size)():
+            yield chunk
+        await bucket.put("big.bin", b"first", "application/octet-stream")
+
+    assert not await bucket.put_stream_once("big.bin", overtaken, "application/octet-stream", "mine")
+    assert await bucket.get("big.bin") == b"first"
+    left = await plane.aws.client("s3").list_multipart_uploads(Bucket=plane.provisioned.bucket)
+    assert not left.get("Uploads")
+
+
+@pytest.mark.parametrize("fault", [AwsFault.LOST_ANSWER, AwsFault.LATE_ERROR], ids=str)
+async def test_a_stream_whose_last_answer_was_lost_is_written(plane: Plane, fault: AwsFault) -> None:
+    data = b"x" * 20_000_000
+
+    def faults(request: AwsRequest) -> AwsFault | None:
+        # The first POST begins the upload, the second one completes it.
+        completes = (request.service, request.operation, request.number) == ("s3", "POST", 1)
+        return fault if completes else None
+
+    async with FaultProxy(str(plane.settings.endpoint_url), faults=faults) as proxy:
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        async with open_aws(behind, "s3") as aws:
+            bucket = aws.bucket(plane.provisioned.bucket)
+            assert await bucket.put_stream_once("big.bin", stream_of(data), "application/octet-stream", "mine")
+        assert proxy.suffered[fault] == 1
+    assert await plane.aws.bucket(plane.provisioned.bucket).get("big.bin") == data
 
 
 async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
@@ -95,7 +148,7 @@ async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
         raise ConnectionResetError("gone")
 
     with pytest.raises(AwsUnavailable):
-        await bucket.put_stream("broken.bin", chunks(), "application/octet-stream")
+        await bucket.put_stream_once("broken.bin", chunks, "application/octet-stream", "mine")
     assert await bucket.find("broken.bin") is None
     left = await plane.aws.client("s3").list_multipart_uploads(Bucket=plane.provisioned.bucket)
     assert not left.get("Uploads")
@@ -121,6 +174,25 @@ async def test_a_record_goes_from_queued_to_its_end(plane: Plane) -> None:
     assert (found.image_url, found.context) == (ended.image_url, RECORD.context)
 
 
+@pytest.mark.parametrize("end", [status for status in Status if status.is_terminal])
+async def test_a_submission_that_has_ended_does_not_run_again(plane: Plane, end: Status) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    running = msgspec.structs.replace(RECORD, status=Status.RUNNING, updated_at=2000.0)
+    assert await table.advance(running)
+    assert await table.advance(msgspec.structs.replace(running, updated_at=2500.0))
+    ended = msgspec.structs.replace(RECORD, status=end, updated_at=3000.0)
+    assert await table.advance(ended)
+    assert not await table.advance(running)
+    assert await table.get("t1") == ended
+    assert await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))
+    # Another submission's record is no reason to be silent about this one.
+    assert await table.advance(msgspec.structs.replace(running, submission_id="s0"))
+    found = await table.get("t1")
+    assert found is not None
+    assert (found.status, found.submission_id) == (end, "s1")
+
+
 async def test_an_older_submission_does_not_touch_a_newer_ones_record(plane: Plane) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
     await table.put(RECORD)
@@ -144,12 +216,16 @@ async def test_only_a_task_that_has_not_ended_can_be_cancelled(plane: Plane) -> 
     assert not ended.cancel_requested
 
 
-async def test_what_is_not_there_is_refused_and_who_does_not_answer_is_unavailable(aws: Aws) -> None:
+async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailable(aws: Aws) -> None:
     missing = aws.queue((await aws.client("sqs").create_queue(QueueName=f"q-{uuid.uuid4().hex}"))["QueueUrl"] + "-no")
-    with pytest.raises(AwsRefused):
+    with pytest.raises(AwsDenied):
         await missing.send("hello")
-    with pytest.raises(AwsRefused):
+    with pytest.raises(AwsDenied):
         await aws.bucket(f"no-such-{uuid.uuid4().hex}").put("key", b"", "text/plain")
+    with pytest.raises(AwsDenied):
+        await aws.topic(f"arn:aws:sns:us-east-1:000000000000:no-such-{uuid.uuid4().hex}").publish("hello", {})
+    with pytest.raises(AwsDenied):
+        await aws.task_table(f"no-such-{uuid.uuid4().hex}").get("t1")
     nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}")
     async with open_aws(nobody, "sqs") as unreachable:
         with pytest.raises(AwsUnavailable):

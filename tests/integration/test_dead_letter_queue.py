@@ -16,7 +16,7 @@ import pytest
 from darkroom.aws.dead_letters import held_letters
 from darkroom.aws.queue import Queue
 from darkroom.config.runtime_facts import RuntimeFacts
-from darkroom.errors import AwsRefused
+from darkroom.errors import AwsDenied
 from darkroom.local.stack_file import StackFacts, write_stack_file
 from darkroom.policy.dead_letters import redrive
 from darkroom.policy.object_keys import RESERVED_PREFIX
@@ -208,7 +208,7 @@ async def test_a_letter_that_cannot_be_sent_stays_and_its_record_is_put_back(pla
     nowhere = plane.aws.queue(plane.queue.url + "-gone")
     async with held_letters(plane.dead_letters, queue=nowhere, table=table, now=time.time) as held:
         (letter,) = await held.all(10)
-        with pytest.raises(AwsRefused):
+        with pytest.raises(AwsDenied):
             await held.redrive(letter)
     assert await visible(plane.dead_letters) == 1
     assert await table.get("t1") == record

@@ -15,6 +15,7 @@ from darkroom.client import (
     ApiUnreachable,
     AsyncClient,
     Client,
+    RequestWarning,
     Status,
     TaskFailed,
     TaskView,
@@ -88,6 +89,14 @@ def test_a_request_is_sent_as_the_guide_says(call: Any) -> None:
     assert draft.faults == ()
     assert draft.content is not None
     assert draft.content["prompt"] == "a cat"
+
+
+def test_what_the_front_door_warns_of_is_shown(call: Any) -> None:
+    said = [{"path": "task.content.cfg_scal", "reason": "is no field that is known here; did you mean 'cfg_scale'?"}]
+    server = Server(httpx.Response(200, json=ACCEPTED | {"warnings": said}))
+    with pytest.warns(RequestWarning, match="cfg_scal is no field .* did you mean 'cfg_scale'"):
+        accepted = call(server, "submit", text_to_image("a cat", runtime="sdruntime", cfg_scal=7))
+    assert [warning.path for warning in accepted.warnings] == ["task.content.cfg_scal"]
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])

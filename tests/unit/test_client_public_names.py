@@ -18,6 +18,7 @@ NAMES = {
     "NotifiedError",
     "Picture",
     "ProgressListener",
+    "RequestWarning",
     "Status",
     "TaskFailed",
     "TaskKind",

@@ -90,6 +90,18 @@ def test_objects_are_named_as_in_the_guide_and_the_same_each_time() -> None:
     assert objects.stem != TaskObjects.of(TASK, "another", "outputbucket").stem
 
 
+def test_what_follows_on_taken_names_is_the_same_each_time_and_the_submissions_own() -> None:
+    def stems(submission: str) -> list[str]:
+        names, found = TaskObjects.of(TASK, submission, "b"), []
+        for _ in range(50):
+            found.append(names.stem)
+            names = names.next()
+        return found
+
+    assert stems("s1") == stems("s1")
+    assert len({*stems("s1"), *stems("s2")}) > 95
+
+
 def test_no_key_is_longer_than_was_admitted() -> None:
     objects = TaskObjects.of(TASK, "submission", "b")
     longest = objects.picture_key(999_999, "safetensors")

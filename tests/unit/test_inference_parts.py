@@ -17,12 +17,14 @@ from darkroom.errors import InvalidRequest
 from darkroom.inference.engine import Checkpoint, Fill
 from darkroom.inference.inpainting import MaskOptions, ResizeMode, prepare, resize
 from darkroom.inference.options import Options
-from darkroom.inference.pictures import decode_picture, encode_picture, grid_of, opaque, read_infotext
+from darkroom.inference.pictures import encode_picture, grid_of, opaque
 from darkroom.inference.pocket.engine import between, guidance, plain_words
 from darkroom.inference.pocket.pixels import to_picture, to_pixels
-from darkroom.inference.pocket.sampling import SAMPLERS, noise_levels, walk
+from darkroom.inference.pocket.sampling import SAMPLERS, walk
+from darkroom.inference.pocket.schedules import SCHEDULERS, noise_levels
 from darkroom.inference.pocket.synonyms import with_known_names
 from darkroom.inference.pocket.tokens import FIRST_WORD, MAX_WORDS, UNKNOWN_WORD, Tokenizer
+from darkroom.inference.reading import read_notes, receive_picture
 
 MASK = MaskOptions(0, 0, round=True, invert=False, full_resolution=False, padding=0, fill=Fill.ORIGINAL)
 
@@ -64,14 +66,14 @@ def test_a_checkpoint_answers_to_its_names(name: str) -> None:
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200))
 def test_infotext_survives_every_format(file_format: str, text: str) -> None:
     encoded = encode_picture(Image.new("RGB", (8, 8), "red"), file_format, text)
-    assert read_infotext(decode_picture(encoded, "image")) == text
+    assert read_notes(base64.b64encode(encoded).decode(), "image") == (text, {})
 
 
 def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     buffer = io.BytesIO()
     Image.new("1", (5000, 5000)).save(buffer, "PNG")
     with pytest.raises(InvalidRequest, match="5000x5000 pixels"):
-        decode_picture(base64.b64encode(buffer.getvalue()).decode(), "image")
+        receive_picture(base64.b64encode(buffer.getvalue()).decode(), "image")
 
 
 def test_transparency_shows_the_background() -> None:
@@ -177,7 +179,7 @@ def test_any_text_can_be_encoded(text: str) -> None:
     assert tokens.words.min() >= 0
 
 
-@pytest.mark.parametrize("scheduler", ["Uniform", "Karras"])
+@pytest.mark.parametrize("scheduler", [scheduler.label for scheduler in SCHEDULERS])
 @settings(deadline=None)  # a busy machine is no fault
 @given(steps=st.integers(1, 150), strength=st.floats(0.01, 1))
 def test_noise_levels_fall_from_the_strength_to_nothing(scheduler: str, steps: int, strength: float) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from darkroom.policy.admission import Admitted, Refused, admit, readmit
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.policy.links import find_links
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.message import decode_message, encode_message
 from darkroom.tasks.task import Task, TaskKind
@@ -24,7 +25,9 @@ def v2(content: Any = None, **metadata: Any) -> bytes:
     merged = {"id": "t", "runtime": "sdruntime", "tasktype": "text-to-image", "prefix": "output", "context": ""}
     merged |= metadata
     kept = {name: value for name, value in merged.items() if value is not ...}
-    return json.dumps({"task": {"metadata": kept, "content": {} if content is None else content}}).encode()
+    return json.dumps(
+        {"task": {"metadata": kept, "content": {"prompt": "A dog"} if content is None else content}}
+    ).encode()
 
 
 def admitted(draft: Any) -> Admitted:
@@ -45,7 +48,7 @@ def faults(draft: Any, catalogue: Catalogue = CATALOGUE) -> dict[str, str]:
         ("test-t2i", "sdruntime", "text-to-image", {"alwayson_scripts": {}, "prompt": "A dog", "steps": 16}),
         ("test-i2i", "sdruntime", "image-to-image", {"alwayson_scripts": {}, "init_images": [CAT]}),
         ("test-extra", "sdruntime", "extra-single-image", {"upscaler_1": "R-ESRGAN 4x+", "image": CAT}),
-        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "KSampler"}}),
+        ("test-pipeline", "flow", "pipeline", {"3": {"inputs": {}, "class_type": "SaveImage"}}),
     ],
 )
 def test_the_guides_v1alpha2_samples_become_tasks(task_id: str, runtime: str, kind: str, content: Any) -> None:
@@ -204,3 +207,76 @@ def test_a_message_for_another_type_of_runtime_is_refused() -> None:
     decision = readmit(decode_message(encode_message(admitted(v1alpha2.decode_request(v2())).task)), COMFYUI)
     assert isinstance(decision, Refused)
     assert [fault.path for fault in decision.faults] == ["metadata.tasktype"]
+
+
+def test_the_guides_older_singular_is_a_task_type_too() -> None:
+    content = {"imageList": [{"data": CAT, "name": "cat.png"}]}
+    task = admitted(v1alpha2.decode_request(v2(content, tasktype="extra-batch-image"))).task
+    assert task.kind is TaskKind.EXTRA_BATCH_IMAGES
+    assert '"tasktype":"extra-batch-images"' in encode_message(task)
+    text = json.dumps(json.loads(v2(tasktype="extra-batch-image"))["task"])
+    assert decode_message(text).kind is TaskKind.EXTRA_BATCH_IMAGES
+    older = json.loads(v1(task="extra-batch-image", sd_model_checkpoint="x")) | content
+    assert admitted(v1alpha1.decode_request(json.dumps(older))).task.kind is TaskKind.EXTRA_BATCH_IMAGES
+
+
+@pytest.mark.parametrize(
+    ("scripts", "own", "expected"),
+    [
+        ({"sd_vae": "v.pt"}, None, {"sd_vae": "v.pt"}),
+        ({"sd_vae": "v.pt"}, {"eta": 1}, {"sd_vae": "v.pt", "eta": 1}),
+        ({"sd_vae": "v.pt"}, {"sd_vae": "own.pt"}, {"sd_vae": "own.pt"}),
+        ({"sd_vae": "v.pt", "override_settings": {"eta": 1}}, None, {"sd_vae": "v.pt", "eta": 1}),
+        ({"sd_vae": ""}, None, None),
+    ],
+)
+def test_an_older_requests_vae_becomes_a_setting(scripts: Any, own: Any, expected: Any) -> None:
+    content = {"alwayson_scripts": scripts, **({} if own is None else {"override_settings": own})}
+    task = readmit(decode_message(json.dumps(json.loads(v2(content))["task"])), STATIC)
+    assert isinstance(task, Task)
+    assert task.content.get("override_settings") == expected
+    assert task.content["alwayson_scripts"] == {}
+
+
+@pytest.mark.parametrize("name", ["controlnet", "ControlNet"])
+def test_an_older_requests_link_in_a_unit_of_controlnet_becomes_its_image(name: str) -> None:
+    units = [{"image_link": CAT, "model": "canny"}, {"image": "iVBO"}, {"image_link": CAT, "image": None}]
+    content = {"alwayson_scripts": {name: {"args": units}, "other": {"args": [{"image_link": CAT}]}}}
+    task = readmit(decode_message(json.dumps(json.loads(v2(content))["task"])), STATIC)
+    assert isinstance(task, Task)
+    assert task.content["alwayson_scripts"] == {
+        name: {"args": [{"model": "canny", "image": CAT}, {"image": "iVBO"}, {"image": CAT}]},
+        "other": {"args": [{"image_link": CAT}]},
+    }
+    assert CAT in find_links(task.content)
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        ({"alwayson_scripts": {"image_link": 1}}, "alwayson_scripts.image_link"),
+        ({"alwayson_scripts": {"image_link": [CAT]}}, "alwayson_scripts.image_link"),
+        ({"alwayson_scripts": {"sd_vae": 1}}, "alwayson_scripts.sd_vae"),
+        ({"alwayson_scripts": {"override_settings": "x"}}, "alwayson_scripts.override_settings"),
+        ({"alwayson_scripts": {"override_settings": {}}, "override_settings": "x"}, "override_settings"),
+        ({"alwayson_scripts": {"sd_vae": "v"}, "override_settings": [1]}, "override_settings"),
+        (
+            {"alwayson_scripts": {"controlnet": {"args": [{}, {"image_link": 1}]}}},
+            "alwayson_scripts.controlnet.args.1.image_link",
+        ),
+        (
+            {"alwayson_scripts": {"controlnet": {"args": [{"image_link": CAT, "input_image": "x"}]}}},
+            "alwayson_scripts.controlnet.args.0",
+        ),
+    ],
+)
+def test_an_older_requests_fields_of_another_type_are_named_at_both_doors_and_by_the_agent(
+    content: dict[str, Any], path: str
+) -> None:
+    routing = {"task": "text-to-image", "sd_model_checkpoint": "m.safetensors", "id_task": "t"}
+    older = {**content, "alwayson_scripts": {**routing, **content["alwayson_scripts"]}}
+    assert list(faults(v1alpha1.decode_request(json.dumps(older)))) == [path]
+    assert list(faults(v1alpha2.decode_request(v2(content)))) == [f"task.content.{path}"]
+    refused = readmit(decode_message(json.dumps(json.loads(v2(content))["task"])), STATIC)
+    assert isinstance(refused, Refused)
+    assert [fault.path for fault in refused.faults] == [f"content.{path}"]

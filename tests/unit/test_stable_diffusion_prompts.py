@@ -8,7 +8,7 @@ from darkroom.errors import InvalidRequest
 
 pytest.importorskip("tokenizers")
 
-from darkroom.inference.stable_diffusion.prompts import Lora, chunks, take_loras, weighted_parts
+from darkroom.inference.stable_diffusion.prompts import Lora, chunks, take_loras
 from darkroom.inference.stable_diffusion.tokenizer import clip_tokenizer, token_ids
 
 
@@ -18,28 +18,6 @@ def test_the_vocabulary_is_clips() -> None:
     assert token_ids("a photo of a cat") == [320, 1125, 539, 320, 2368]
     assert token_ids("Hello, World!") == [3306, 267, 1002, 256]
     assert token_ids("") == []
-
-
-@pytest.mark.parametrize(
-    ("prompt", "parts"),
-    [
-        ("a cat", [("a cat", 1.0)]),
-        ("a (red:1.3) cat", [("a ", 1.0), ("red", 1.3), (" cat", 1.0)]),
-        ("(cat)", [("cat", 1.1)]),
-        ("((cat))", [("cat", 1.21)]),
-        ("[cat]", [("cat", 1 / 1.1)]),
-        ("(a [b] c:2)", [("a ", 2.0), ("b", 2 / 1.1), (" c", 2.0)]),
-        (r"\(cat\)", [("(", 1.0), ("cat", 1.0), (")", 1.0)]),
-        ("(never closed", [("never closed", 1.1)]),
-        ("closed) never", [("closed", 1.0), (")", 1.0), (" never", 1.0)]),
-        ("ratio 3:2", [("ratio 3", 1.0), (":", 1.0), ("2", 1.0)]),
-        ("", []),
-    ],
-)
-def test_emphasis(prompt: str, parts: list[tuple[str, float]]) -> None:
-    found = weighted_parts(prompt)
-    assert [text for text, _ in found] == [text for text, _ in parts]
-    assert [weight for _, weight in found] == pytest.approx([weight for _, weight in parts])
 
 
 def test_loras_leave_the_prompt() -> None:

@@ -16,7 +16,7 @@ def test_the_client_brings_no_aws_library_and_no_other_room() -> None:
     loaded = _loaded_by("import darkroom.client")
     assert not loaded & {"boto3", "botocore", "aiobotocore", "aiohttp", "fastapi", "typer"}
     rooms = {name.split(".")[1] for name in loaded if name.startswith("darkroom.")}
-    assert rooms == {"client", "tasks", "errors"}
+    assert rooms == {"client", "tasks", "errors", "redaction"}
 
 
 def test_the_lambda_handler_loads_nothing_heavy() -> None:
@@ -35,4 +35,4 @@ def test_the_lambda_handler_loads_nothing_heavy() -> None:
     }
     assert not loaded & heavy
     rooms = {name.split(".")[1] for name in loaded if name.startswith("darkroom.")}
-    assert rooms == {"api", "aws", "errors", "logs", "policy", "settings", "tasks"}
+    assert rooms == {"api", "aws", "errors", "logs", "policy", "redaction", "settings", "tasks"}

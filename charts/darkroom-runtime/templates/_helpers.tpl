@@ -1,6 +1,17 @@
 {{/* Name of the objects: the release's, so that two runtimes never share one. */}}
 {{- define "runtime.fullname" -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 53 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Name of what belongs to no namespace: that of the namespace and the release, so that two never share one. Where the
+two could be told apart no more, by their hash too. Takes a dict of namespace and release. */}}
+{{- define "runtime.clusterName" -}}
+{{- $plain := printf "%s-%s" .namespace .release -}}
+{{- if or (contains "-" .namespace) (gt (len $plain) 50) -}}
+{{- printf "%s-%s" ($plain | trunc 41 | trimSuffix "-") (printf "%s/%s" .namespace .release | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- $plain -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Name of the runtime, as requests give it. */}}
@@ -8,9 +19,42 @@
 {{- .Values.global.runtime | default .Release.Name -}}
 {{- end -}}
 
-{{/* The release whose nodes the pods run on: this one, or the pool that it shares with others. */}}
-{{- define "runtime.nodePool" -}}
-{{- .Values.karpenter.nodePool | default (include "runtime.fullname" .) -}}
+{{/* The nodes that the pods run on, those of this release or of another one; their NodePool's name has -gpu behind it. */}}
+{{- define "runtime.nodes" -}}
+{{- $release := .Values.karpenter.nodePool | default .Release.Name -}}
+{{- $namespace := .Values.karpenter.nodePool | empty | ternary "" .Values.karpenter.nodePoolNamespace | default .Release.Namespace -}}
+{{- include "runtime.clusterName" (dict "namespace" $namespace "release" $release) -}}
+{{- end -}}
+
+{{/* Whether this release makes nodes. */}}
+{{- define "nodes.made" -}}
+{{- if and .Values.karpenter.enabled (not .Values.karpenter.nodePool) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Seconds: for the agent's task and giving it back; for the pod, which ends the runtime too; for the node. */}}
+{{- define "grace.agent" -}}
+{{- add .Values.runtime.queueAgent.taskTimeoutSeconds 10 -}}
+{{- end -}}
+{{- define "grace.pod" -}}
+{{- add .Values.runtime.queueAgent.taskTimeoutSeconds 30 -}}
+{{- end -}}
+{{- define "grace.node" -}}
+{{- $said := .Values.karpenter.provisioner.disruption.terminationGracePeriod -}}
+{{- if $said -}}
+{{- $seconds := 0 -}}
+{{- range regexFindAll "[0-9]+[hms]" $said -1 -}}
+{{- $unit := get (dict "h" 3600 "m" 60 "s" 1) (regexFind "[hms]" .) -}}
+{{- $seconds = add $seconds (mul (regexFind "[0-9]+" . | int) $unit) -}}
+{{- end -}}
+{{- if lt (int $seconds) (int (add .Values.runtime.queueAgent.taskTimeoutSeconds 30)) -}}
+{{- fail (printf "karpenter.provisioner.disruption.terminationGracePeriod, %s, would cut tasks off: runtime.queueAgent.taskTimeoutSeconds is %d, so it must be at least %ds" $said (int .Values.runtime.queueAgent.taskTimeoutSeconds) (int (add .Values.runtime.queueAgent.taskTimeoutSeconds 30))) -}}
+{{- end -}}
+{{- $said -}}
+{{- else -}}
+{{- printf "%ds" (int (add .Values.runtime.queueAgent.taskTimeoutSeconds 90)) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What this release's nodes are there for: one runtime, or whoever names the pool. */}}
@@ -101,24 +145,27 @@ darkroom/runtime-type: {{ .Values.runtime.type | quote }}
 {{- include "runtime.image" (dict "repository" $image.repository "tag" ($image.tag | default .Chart.AppVersion) "digest" $image.digest) -}}
 {{- end -}}
 
-{{/* The number of pods that Helm says: how many there are, where KEDA counts them; at first, how many there have to be. */}}
-{{- define "runtime.replicas" -}}
-{{- if .Values.runtime.scaling.enabled -}}
-{{- $there := lookup "apps/v1" "Deployment" .Release.Namespace (include "runtime.fullname" .) -}}
-{{- if $there -}}
-{{- $there.spec.replicas -}}
-{{- else -}}
-{{- .Values.runtime.scaling.minReplicaCount -}}
-{{- end -}}
-{{- else -}}
-{{- .Values.runtime.replicas -}}
-{{- end -}}
+{{/* The security context of the runtime's container. Whose image it is decides whether it may be root. */}}
+{{- define "runtime.inferenceSecurityContext" -}}
+{{- $own := regexMatch "(^|/)darkroom/(inference|sdwebui|comfyui)@?$" (regexReplaceAll "[:@][^/]*$" (include "runtime.inferenceImage" .) "") -}}
+{{- $user := $own | ternary (dict "runAsNonRoot" true "runAsUser" 10001 "runAsGroup" 10001) dict -}}
+{{- merge (dict) .Values.runtime.inferenceApi.securityContext $user | toYaml -}}
 {{- end -}}
 
 {{/* Neither a volume nor a claim can be changed once it is there, so other ones have another name. */}}
-{{- define "runtime.models" -}}
+{{- define "runtime.modelsHash" -}}
 {{- $source := omit .Values.runtime.persistence "labels" "annotations" -}}
-{{- printf "%s-models-%s" (include "runtime.fullname" .) (list .Values.global.awsRegion $source | toJson | sha256sum | trunc 8) -}}
+{{- list .Values.global.awsRegion $source | toJson | sha256sum | trunc 8 -}}
+{{- end -}}
+
+{{- define "runtime.models" -}}
+{{- printf "%s-models-%s" (include "runtime.fullname" .) (include "runtime.modelsHash" .) -}}
+{{- end -}}
+
+{{/* The volume belongs to no namespace. */}}
+{{- define "runtime.volumeName" -}}
+{{- $place := dict "namespace" .Release.Namespace "release" .Release.Name -}}
+{{- printf "%s-models-%s" (include "runtime.clusterName" $place) (include "runtime.modelsHash" .) -}}
 {{- end -}}
 
 {{/* What the collector does: from the agent to X-Ray, and nothing else. Local mode asks no instance for its metadata. */}}

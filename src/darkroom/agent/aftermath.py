@@ -13,6 +13,7 @@ from darkroom.agent.settlement import Settlement
 from darkroom.errors import DarkroomError, GenerationInterrupted, LeaseLost
 from darkroom.logs import log
 from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, StartOver, decide_on_failure
+from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
 
 
@@ -32,6 +33,14 @@ class CancelledByUser(DarkroomError):
     """A user asked for the task to be stopped."""
 
 
+class EndedElsewhere(DarkroomError):
+    """Another agent has ended the same submission in the meantime, and this is what it notified, or should have."""
+
+    def __init__(self, notification: Notification) -> None:
+        super().__init__(f"the submission has ended elsewhere: {notification.status.value}")
+        self.notification = notification
+
+
 class Aftermath:
     """Ends work that was stopped, or that failed. `stopping` says that the agent was told to stop."""
 
@@ -47,6 +56,9 @@ class Aftermath:
         elif isinstance(reason, CancelledByUser):
             job.settling = True
             await self._settlement.skip(job, NotToBeRun(Status.CANCELLED, str(reason)))
+        elif isinstance(reason, EndedElsewhere):
+            job.settling = True
+            await self._settlement.repeat(job, reason.notification)
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
             job.span.note(outcome="given_back")

@@ -26,6 +26,8 @@ from darkroom.agent.readiness import Readiness
 from darkroom.aws.queue import ReceivedMessage
 from darkroom.logs import log, logger
 
+SECONDS_TO_GIVE_BACK = 2 * INTERRUPT_SECONDS
+
 
 class Agent:
     """One agent beside one runtime. `run` works until `stop` is called."""
@@ -81,7 +83,7 @@ class Agent:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
         async with self._sweeping():
             while not self._stopping.is_set():
-                if not await self._readiness.wait():
+                if not await self._is_ready():
                     break
                 for message in await self._fetching.next_messages():
                     if self._stopping.is_set():
@@ -91,6 +93,18 @@ class Agent:
             while self._handlers:
                 await asyncio.wait(self._handlers)
             await self._diagnosis.close()
+
+    async def _is_ready(self) -> bool:
+        """Wait for the runtime; False where the agent is to stop first, for which no answer of a runtime is waited."""
+        ready = asyncio.create_task(self._readiness.wait(), name="readiness")
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+            return ready.done() and ready.result()
+        finally:
+            ready.cancel()
+            stopped.cancel()
+            await asyncio.gather(ready, stopped, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def _sweeping(self) -> AsyncIterator[None]:
@@ -107,22 +121,29 @@ class Agent:
             await asyncio.gather(sweeping, return_exceptions=True)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Stop receiving; give back what waits; finish what runs if it ends within `grace_seconds`, else give it back.
+        """Stop receiving; give back what waits; finish what runs if it ends in time, else give it back.
+
+        In time is `SECONDS_TO_GIVE_BACK` before the end of `grace_seconds`.
 
         Returns when nothing is held any more.
         """
         log(logging.INFO, "agent.stopping", "told to stop", held=len(self._pipeline.jobs))
         self._stopping.set()
         self._device.changed.set()
+        for arrival in list(self._pipeline.arrivals):
+            arrival.stop(ShuttingDown("the agent was told to stop"))
         for job in list(self._pipeline.jobs):
             if not self._device.is_at_runtime(job) and not job.was_run and not job.settling:
                 job.stop(ShuttingDown("the agent was told to stop"))
+        # What is left of the grace is for interrupting the runtime and giving the message back.
+        last_part = min(grace_seconds, SECONDS_TO_GIVE_BACK)
+        for_the_task = grace_seconds - last_part
         if self._handlers:
-            await asyncio.wait(self._handlers, timeout=max(0.0, grace_seconds - 2 * INTERRUPT_SECONDS))
+            await asyncio.wait(self._handlers, timeout=for_the_task)
         for job in list(self._pipeline.jobs):
-            job.stop(ShuttingDown(f"the agent was told to stop, and the task did not end within {grace_seconds:g} s"))
+            job.stop(ShuttingDown(f"the agent was told to stop, and the task did not end within {for_the_task:g} s"))
         if self._handlers:
-            _, late = await asyncio.wait(self._handlers, timeout=2 * INTERRUPT_SECONDS)
+            _, late = await asyncio.wait(self._handlers, timeout=SECONDS_TO_GIVE_BACK)
             for handler in late:
                 handler.cancel()
 
@@ -135,7 +156,7 @@ class Agent:
     def _receive(self, message: ReceivedMessage) -> None:
         received_at = self._clock.monotonic()
         lease = self._lease(message)
-        self._fetching.arriving.add(lease)
+        self._fetching.arrives(lease)
         self._start(self._pipeline.handle(lease, received_at), f"message {message.message_id}")
 
     def _start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
@@ -154,5 +175,5 @@ class Agent:
 
     def _has_arrived(self, lease: Lease) -> None:
         """Count the message no longer as one that gets ready: it waits for the device, or has come to an end."""
-        self._fetching.arriving.discard(lease)
+        self._fetching.has_arrived(lease)
         self._device.changed.set()

@@ -4,6 +4,9 @@ Just in time: a message that would wait here is left to agents that are idle. Th
 switches models, a window of messages is held, so that those for the loaded model can go first. While more wait in the
 queue, this takes nothing from anybody. Once the queue is found empty, what is held beyond the usual is put back, once:
 whoever is idle takes it, and what comes back here stays.
+
+A message that gets ready counts as held, for it will soon need the device. One that takes much longer than they do (its
+link drips, its payload or an upload hangs) counts no more: the device works for others meanwhile.
 """
 
 from __future__ import annotations
@@ -26,10 +29,16 @@ from darkroom.policy.outcomes import backoff_seconds
 
 _DEPTH_SECONDS = 2.0
 _MOST_AT_ONCE = 10  # SQS
+# How often to look again at what nobody announces: a task that is overdue may yet tell how far it is.
+_LOOK_SECONDS = 1.0
+# An empty answer that comes sooner than this was no long poll: the next one is not asked for at once.
+_SHORTEST_POLL_SECONDS = 0.25
+# So many messages that are slow to get ready are passed by; the next one is waited for, whatever it is.
+_MOST_PASSED_BY = 8
 
 
 class Fetching:
-    """Fetches for one agent. `arriving` holds the leases of messages that are not ready yet.
+    """Fetches for one agent, past messages that take long to get ready: what hinders them hinders only them.
 
     `give_back` is called with jobs that turned out to be here too early; `model_window` is how many messages may be
     held to choose from where the runtime switches models (1: none beyond the usual).
@@ -61,7 +70,15 @@ class Fetching:
         self._model_window = model_window
         self._depth = 0
         self._depth_known_until = 0.0
-        self.arriving: set[Lease] = set()
+        self._arriving: dict[Lease, float] = {}  # and when they were received
+
+    def arrives(self, lease: Lease) -> None:
+        """Count a message as one that gets ready."""
+        self._arriving[lease] = self._clock.monotonic()
+
+    def has_arrived(self, lease: Lease) -> None:
+        """Count it no longer: it is ready, or has come to an end."""
+        self._arriving.pop(lease, None)
 
     async def next_messages(self) -> list[ReceivedMessage]:
         """Wait until something should be fetched, and fetch it; return none when circumstances changed meanwhile.
@@ -75,7 +92,7 @@ class Fetching:
             return []
         await self._look_how_deep()
         await self._return_what_is_too_early()
-        held = self._device.held + len(self.arriving)
+        held = self._device.held + len(self._arriving) - self._passed_by
         missing = self._wanted - held
         if missing > 0 and (self._may_choose or (held == 0 and self._device.is_idle)):
             return await self._receive(missing)
@@ -83,10 +100,30 @@ class Fetching:
         if missing > 0 and (pause := self._pace.seconds_until_fetch(elapsed)) is not None:
             if pause == 0:
                 return await self._receive(missing)
-            await self._first_of(self._device.changed, timeout=pause)
         else:
-            await self._first_of(self._device.changed, timeout=self._pace.seconds_until_overdue(elapsed))
+            pause = self._seconds_until_next_look(elapsed)
+        late_in = self._seconds_until_one_is_late
+        await self._first_of(self._device.changed, timeout=_sooner(pause, late_in))
         return []
+
+    @property
+    def _passed_by(self) -> int:
+        """How many messages are so late in getting ready that others are fetched meanwhile."""
+        late_since = self._clock.monotonic() - self._pace.patience_seconds
+        return min(_MOST_PASSED_BY, sum(since <= late_since for since in self._arriving.values()))
+
+    @property
+    def _seconds_until_one_is_late(self) -> float | None:
+        """None where nothing gets ready but what is late already."""
+        now, patience = self._clock.monotonic(), self._pace.patience_seconds
+        return min((left for since in self._arriving.values() if (left := since + patience - now) > 0), default=None)
+
+    def _seconds_until_next_look(self, elapsed: float) -> float | None:
+        """How long nothing needs to be decided anew, unless something changes; None: for as long as that takes."""
+        if self._device.is_idle:
+            return None
+        until_overdue = self._pace.seconds_until_overdue(elapsed)
+        return _LOOK_SECONDS if until_overdue is None or until_overdue <= 0 else until_overdue
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not beyond the agent's being told to stop."""
@@ -117,16 +154,19 @@ class Fetching:
 
     async def _return_what_is_too_early(self) -> None:
         waiting = self._device.waiting
+        # A message that is given back has used up a receive, so one that has few left stays.
         if self._model_window > 1 and self._depth == 0:
-            surplus = [job for job in waiting[self._pace.wanted_waiting :] if job.tries.received == 1]
+            surplus = [
+                job for job in waiting[self._pace.wanted_waiting :] if job.tries.received == 1 and not job.tries.is_last
+            ]
             if surplus:
                 self._depth_known_until = 0.0  # look at once who takes them
         elif self._pace.is_overdue(self._device.elapsed_seconds) and not self._may_choose:
-            surplus = waiting
+            surplus = [job for job in waiting if not job.tries.is_last]
         else:
             return
-        # A message that is given back has used up a receive, so one that has few left stays.
-        await self._give_back([job for job in surplus if not job.tries.is_last])
+        if surplus:
+            await self._give_back(surplus)
 
     async def _receive(self, missing: int) -> list[ReceivedMessage]:
         """Ask for messages. A poll is never cut off.
@@ -143,8 +183,11 @@ class Fetching:
             await self.pause(pause)
             return []
         self._health.aws_is_fine()
+        seconds = self._clock.monotonic() - asked_at
+        if not messages and seconds < _SHORTEST_POLL_SECONDS:
+            await self.pause(_SHORTEST_POLL_SECONDS - seconds)
         if messages and messages[0].sent_at < asked_on:  # otherwise the answer waited for the message
-            self._pace.observe_asking(self._clock.monotonic() - asked_at)
+            self._pace.observe_asking(seconds)
         return messages
 
     async def _first_of(self, event: asyncio.Event, timeout: float | None = None) -> None:
@@ -155,3 +198,7 @@ class Fetching:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((seconds for seconds in (one, other) if seconds is not None), default=None)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from darkroom.agent.aftermath import EndedElsewhere
 from darkroom.agent.device import Device
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.job import Job, uncancel
@@ -17,6 +18,8 @@ from darkroom.policy.diagnosis import is_suspicious
 from darkroom.policy.incidents import Incident, harmed_its_runtime, tell_story
 from darkroom.runtimes.protocol import Prepared, Progress
 
+# How long the answer that a submission has not ended is good for.
+_FRESH_SECONDS = 1.0
 # How long the runtime may take to hear that it should stop.
 INTERRUPT_SECONDS = 5.0
 
@@ -39,10 +42,14 @@ class Generating:
         Raises what the runtime's adapter raises, and `RuntimeSick` where nothing is sent to it.
         """
         announcing: asyncio.Task[None] | None = None
+        looking: asyncio.Task[None] | None = None
         self._diagnosis.refuse_if_sick()
         try:
             async with self._device.turn(job):
                 self._diagnosis.refuse_if_sick()
+                # It may have waited for long. The device does not wait for the answer: it is hardly ever a yes.
+                if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
+                    looking = asyncio.create_task(self.stop_if_ended(job))
                 log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
@@ -50,8 +57,17 @@ class Generating:
                 with self._parts.spans.part("generate", **_facts(job, prepared)):
                     return await self._run(job, prepared)
         finally:
+            if looking is not None:
+                looking.cancel()
             if announcing is not None:
                 await announcing  # "running" must be told and recorded before the end is, whatever the end
+
+    async def stop_if_ended(self, job: Job) -> None:
+        """Stop the work on a job whose submission has ended elsewhere in the meantime."""
+        with contextlib.suppress(AwsFailure):  # its end is looked for again before anything is stored
+            found = await self._parts.preparation.find_end(job)
+            if found is not None and not job.settling:
+                job.stop(EndedElsewhere(found.notification))
 
     async def _run(self, job: Job, prepared: Prepared) -> object:
         """Have the runtime do the job, which has its turn."""

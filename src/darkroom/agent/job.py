@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from darkroom.agent.budget import JobMemory
 from darkroom.agent.lease import Lease
 from darkroom.agent.spans import NoSpan, Span
 from darkroom.errors import DarkroomError
@@ -20,9 +21,10 @@ class Job:
     """A task that was read from a message, and everything that the agent knows about it.
 
     `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
+    `looked_at` is when an end of the submission was last looked for, by the monotonic clock.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
-    down; from then on only a lost lease stops it.
+    down; from then on only a lost lease stops it. `memory` counts what is held for it.
     """
 
     task: Task
@@ -30,10 +32,12 @@ class Job:
     lease: Lease
     objects: TaskObjects
     tries: Tries
+    memory: JobMemory
     received_at: float
     submitted_at: float
     prepared: Prepared | None = None
     overtaken: int = 0
+    looked_at: float = 0.0
     stop_reason: DarkroomError | None = None
     was_run: bool = False
     settling: bool = False

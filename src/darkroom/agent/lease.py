@@ -35,7 +35,12 @@ class Lease:
         self.ended = False
 
     def keep(self, on_lost: Callable[[LeaseLost], None], on_beat: Callable[[], None] = lambda: None) -> None:
-        """Extend the lease until it ends; call `on_lost` once when that fails, and `on_beat` after every success."""
+        """Extend the lease until it ends; call `on_lost` once when that fails, and `on_beat` after every success.
+
+        Called again, it takes the place of the call before.
+        """
+        if self._keeper is not None:
+            self._keeper.cancel()
         self._keeper = asyncio.create_task(self._extend_for_ever(on_lost, on_beat), name="lease")
 
     async def _extend_for_ever(self, on_lost: Callable[[LeaseLost], None], on_beat: Callable[[], None]) -> None:

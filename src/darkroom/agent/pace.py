@@ -11,6 +11,10 @@ _PATIENCE_SECONDS = 1.0
 _LONGEST_ASKING_SECONDS = 1.0
 _WEIGHT_OF_A_LONGER_POLL = 0.05
 _LONGEST_QUEUE = 10
+# A message that takes so many times as long as others to get ready is late, between these bounds.
+_LATE = 3.0
+_SHORTEST_PATIENCE_SECONDS = 0.3
+_LONGEST_PATIENCE_SECONDS = 2.0
 
 
 class Pace:
@@ -42,8 +46,17 @@ class Pace:
             )
 
     def observe_preparing(self, seconds: float) -> None:
-        """Learn how long a message took from being received to being ready to run."""
-        self._preparing_seconds = _blend(self._preparing_seconds, seconds)
+        """Learn how long a message took from being received to being ready to run.
+
+        One that was late says little of the next one.
+        """
+        self._preparing_seconds = _blend(self._preparing_seconds, min(seconds, self.patience_seconds))
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a message may take to get ready before it is late, and is waited for no longer."""
+        usual = _FIRST_GUESS_OF_LEAD_SECONDS if self._preparing_seconds is None else self._preparing_seconds
+        return min(_LONGEST_PATIENCE_SECONDS, max(_SHORTEST_PATIENCE_SECONDS, _LATE * usual))
 
     @property
     def lead_seconds(self) -> float:

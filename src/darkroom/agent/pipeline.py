@@ -15,9 +15,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from darkroom.agent.aftermath import Aftermath, CancelledByUser
+from darkroom.agent.budget import JobMemory
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.generating import Generating
 from darkroom.agent.intake import Unreadable
@@ -27,15 +31,29 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun
 from darkroom.agent.spans import Span
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, RuntimeFailure
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost, RuntimeFailure
 from darkroom.logs import log, logger
 from darkroom.policy.diagnosis import is_suspicious
 from darkroom.policy.outcomes import outage_seconds
-from darkroom.runtimes.protocol import Generation, Prepared, StreamedBody
+from darkroom.runtimes.protocol import Generation, StreamedBody
+
+
+@dataclass(eq=False)
+class Arrival:
+    """A message that is being read. `stop_reason` is set by whoever stops that from outside."""
+
+    activity: asyncio.Task[None] | None
+    stop_reason: DarkroomError | None = None
+
+    def stop(self, reason: DarkroomError) -> None:
+        """End the reading, for `reason`."""
+        if self.stop_reason is None and self.activity is not None:
+            self.stop_reason = reason
+            self.activity.cancel()
 
 
 class Pipeline:
-    """Walks messages to their ends. `jobs` are those on their way.
+    """Walks messages to their ends. `jobs` are those on their way, `arrivals` those that are still to be read.
 
     `has_arrived` is called when a message gets ready no longer: it waits for the device, or has come to an end;
     `start` runs a coroutine beside the others, until the agent's end.
@@ -63,15 +81,16 @@ class Pipeline:
         self._has_arrived = has_arrived
         self._start = start
         self.jobs: set[Job] = set()
+        self.arrivals: set[Arrival] = set()
 
     async def handle(self, lease: Lease, received_at: float) -> None:
         """Walk one message from its receipt to its end, within a span of its own."""
-        with self._parts.spans.task(lease.message) as span:
-            await self._walk(lease, received_at, span)
+        with self._parts.spans.task(lease.message) as span, self._parts.budget.for_job() as memory:
+            await self._walk(lease, received_at, span, memory)
 
-    async def _walk(self, lease: Lease, received_at: float, span: Span) -> None:
+    async def _walk(self, lease: Lease, received_at: float, span: Span, memory: JobMemory) -> None:
         try:
-            job = await self._read(lease, span)
+            job = await self._read(lease, span, memory)
             if job is None:
                 return
             job.span = span
@@ -80,9 +99,12 @@ class Pipeline:
                 await self._aftermath.hand_back(lease)
                 return
             job.activity = asyncio.current_task()
+            twins = self._twins(job)
             self.jobs.add(job)
             lease.keep(on_lost=job.stop, on_beat=lambda: self._on_beat(job))
             try:
+                if twins:
+                    received_at = await self._wait_for(twins, job)
                 await self._develop(job, received_at)
             except asyncio.CancelledError:
                 if job.stop_reason is None:
@@ -107,21 +129,52 @@ class Pipeline:
             self._has_arrived(lease)
             lease.drop()
 
-    async def _read(self, lease: Lease, span: Span) -> Job | None:
+    async def _read(self, lease: Lease, span: Span, memory: JobMemory) -> Job | None:
         """Read the message; settle one that cannot be read or was tried too often."""
         tries = self._parts.intake.tries(lease.message)
+        arrival = Arrival(asyncio.current_task())
+        self.arrivals.add(arrival)
+        lease.keep(on_lost=arrival.stop)  # its payload may be slow to come, or wait for memory
         try:
-            found = await self._parts.intake.read(lease)
+            found = await self._parts.intake.read(lease, memory)
+        except asyncio.CancelledError:
+            if arrival.stop_reason is None:
+                raise
+            uncancel()
+            log(logging.INFO, "message.given_back", str(arrival.stop_reason), message_id=lease.message.message_id)
+            if not isinstance(arrival.stop_reason, LeaseLost):
+                await self._aftermath.hand_back(lease)
+            return None
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
             span.fail(error.type)
             await self._aftermath.hand_back(lease, outage_seconds(tries.received, self._clock.chance()))
             return None
+        finally:
+            self.arrivals.discard(arrival)
         if isinstance(found, Unreadable):
             span.fail(found.error.type)
             await self._parts.settlement.bury_unreadable(lease, found)
             return None
         return found
+
+    def _twins(self, job: Job) -> set[asyncio.Task[None]]:
+        """The work on other copies of the same submission here, which began before."""
+        submission_id = job.delivery.submission_id
+        return {
+            other.activity
+            for other in self.jobs
+            if other.delivery.submission_id == submission_id and other.activity is not None
+        }
+
+    async def _wait_for(self, twins: set[asyncio.Task[None]], job: Job) -> float:
+        """Let earlier copies of a submission come to their ends first: this one then finds it. Return when that was.
+
+        They would be generated twice otherwise, since the end is not there yet when the later one is prepared.
+        """
+        self._has_arrived(job.lease)  # others need not wait for it
+        await asyncio.wait(twins)
+        return self._clock.monotonic()
 
     async def _develop(self, job: Job, received_at: float) -> None:
         parts = self._parts
@@ -142,8 +195,13 @@ class Pipeline:
             return
         job.prepared = ready
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
+        # What the request brought along stands in what was prepared: all of it is counted there, and dropped here.
+        job.task = msgspec.structs.replace(job.task, content={})
+        job.memory.payload.resize(0)
+        job.memory.inputs.resize(ready.size_bytes)
+        del ready
         try:
-            generation = await self._generate(job, ready)
+            generation = await self._generate(job)
         except RuntimeFailure as error:
             if not is_suspicious(error):
                 raise
@@ -151,21 +209,27 @@ class Pipeline:
         self._diagnosis.task_succeeded()
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
-        with parts.budget.holding(_size(generation)):
-            job.settling = True
-            await parts.settlement.complete(job, generation)
+        job.memory.answer.resize(_size(generation))
+        job.settling = True
+        await parts.settlement.complete(job, generation)
 
-    async def _generate(self, job: Job, ready: Prepared) -> Generation:
-        parts = self._parts
-        with parts.budget.holding(ready.size_bytes):
-            self._has_arrived(job.lease)
-            result = await self._generating.run(job, ready)
-        with parts.spans.part("collect"):
-            return await parts.runtime.collect(result)
+    async def _generate(self, job: Job) -> Generation:
+        """Have the runtime do what was prepared; that is dropped as soon as it is not needed any more."""
+        if job.prepared is None:
+            raise AssertionError("what is generated has been prepared")
+        self._has_arrived(job.lease)
+        try:
+            result = await self._generating.run(job, job.prepared)
+        finally:
+            job.prepared = None
+            job.memory.inputs.resize(0)
+        with self._parts.spans.part("collect"):
+            return await self._parts.runtime.collect(result)
 
     def _on_beat(self, job: Job) -> None:
-        """See, with every extension of the lease, whether the user has cancelled the task."""
+        """See, with every extension of the lease, whether anybody still waits for this."""
         self._start(self._stop_if_cancelled(job), f"cancelled? {job.task.id}")
+        self._start(self._generating.stop_if_ended(job), f"ended? {job.task.id}")
 
     async def _stop_if_cancelled(self, job: Job) -> None:
         if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:

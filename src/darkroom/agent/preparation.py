@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from darkroom.agent.clock import Clock
+from darkroom.agent.ends import Ends
 from darkroom.agent.job import Job
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
+from darkroom.policy.ends import Ended
 from darkroom.policy.links import find_links
 from darkroom.runtimes.links import LinkFetcher
-from darkroom.runtimes.protocol import GenerationRequest, Prepared, Runtime
+from darkroom.runtimes.memory import NoRoom
+from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
 
@@ -31,12 +34,6 @@ class NotToBeRun:
 
     status: Status
     reason: str
-
-
-class RecordedEnd(msgspec.Struct):
-    """The part of an `.out` object that says how the task ended."""
-
-    notification: Notification
 
 
 @dataclass(frozen=True)
@@ -62,25 +59,33 @@ class Preparation:
     ) -> None:
         self._runtime = runtime
         self._links = links
-        self._bucket = bucket
+        self._ends = Ends(bucket)
         self._table = table
         self._limits = limits
         self._clock = clock
 
     async def prepare(self, job: Job) -> Prepared | AlreadyDone | NotToBeRun:
-        """Make `job` ready to run. Raises whatever hinders it."""
-        if job.tries.received > 1:
-            done = await self.find_end(job)
+        """Make `job` ready to run. Raises whatever hinders it.
+
+        Links are fetched while AWS is asked whether the task is still wanted, so that asking takes no time of its own.
+        """
+        too_late = self._judge_waiting(job)
+        # What has waited too long needs no links.
+        wanted = find_links(job.task.content) if too_late is None else ()
+        links = asyncio.create_task(self._fetch(job, wanted))
+        try:
+            # Of every message, not only of those that were received before: a message may have been published twice.
+            done, cancelled = await asyncio.gather(self.find_end(job), self.is_cancelled(job))
             if done is not None:
                 return done
-        waited = self._clock.now() - job.submitted_at
-        if self._limits.expiry_seconds is not None and waited > self._limits.expiry_seconds:
-            return NotToBeRun(
-                Status.EXPIRED, f"waited {waited:.0f} s in the queue; the limit is {self._limits.expiry_seconds:g} s"
-            )
-        if await self.is_cancelled(job):
-            return NotToBeRun(Status.CANCELLED, "cancelled before it began")
-        files = await self._links.fetch_all(find_links(job.task.content))
+            if too_late is not None:
+                return too_late
+            if cancelled:
+                return NotToBeRun(Status.CANCELLED, "cancelled before it began")
+            files = await links
+        finally:
+            links.cancel()
+            await asyncio.gather(links, return_exceptions=True)
         request = GenerationRequest(
             task_id=job.task.id,
             submission_id=job.delivery.submission_id,
@@ -88,13 +93,35 @@ class Preparation:
             content=job.task.content,
             files=files,
             timeout_seconds=min(job.task.timeout_seconds or self._limits.default_seconds, self._limits.maximum_seconds),
+            memory=job.memory.answer,
         )
         return await self._runtime.prepare(request)
 
+    async def _fetch(self, job: Job, links: Iterable[str]) -> Mapping[str, InputFile]:
+        """What the links lead to. Where memory is short, begin anew when there is room, holding none meanwhile."""
+        memory, links = job.memory.inputs, list(links)
+        while True:
+            try:
+                return await self._links.fetch_all(links, memory)
+            except NoRoom as short:
+                await memory.wait_for_about(short.needed_bytes)
+
+    def _judge_waiting(self, job: Job) -> NotToBeRun | None:
+        """Whether the task has waited too long."""
+        limit, waited = self._limits.expiry_seconds, self._clock.now() - job.submitted_at
+        if limit is None or waited <= limit:
+            return None
+        return NotToBeRun(Status.EXPIRED, f"waited {waited:.0f} s in the queue; the limit is {limit:g} s")
+
     async def find_end(self, job: Job) -> AlreadyDone | None:
-        """Look for the record of an end: a task that has one must not end again in another way."""
-        recorded = await self._bucket.find(job.objects.output_key)
-        return None if recorded is None else AlreadyDone(msgspec.json.decode(recorded, type=RecordedEnd).notification)
+        """Look for the record of an end: a submission that has one must not end again in another way.
+
+        Raises an `AwsFailure`.
+        """
+        looked_at = self._clock.monotonic()
+        found = await self._ends.find(job.objects)
+        job.looked_at = looked_at
+        return AlreadyDone(found.notification) if isinstance(found, Ended) else None
 
     async def is_cancelled(self, job: Job) -> bool:
         """Whether a user has asked for this submission to be stopped; when that cannot be known, it has not."""

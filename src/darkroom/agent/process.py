@@ -6,8 +6,9 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
 import aiohttp
 
@@ -24,9 +25,10 @@ from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
-from darkroom.errors import AwsFailure, AwsRefused, MissingExtra
+from darkroom.errors import AwsDenied, AwsUnavailable, MissingExtra
 from darkroom.logs import configure_logs, log
 from darkroom.policy.catalogue import RuntimeSpec
+from darkroom.policy.outcomes import outage_seconds
 from darkroom.runtimes.links import LinkFetcher
 from darkroom.runtimes.protocol import Runtime, RuntimeContext
 from darkroom.runtimes.registry import create_runtime
@@ -35,6 +37,9 @@ from darkroom.settings import AgentSettings, read_agent_settings
 # What SQS itself takes where a queue does not say.
 _DEFAULT_VISIBILITY_SECONDS = 30
 _SERVICES = ("sqs", "sns", "s3")
+_MOST_DENIALS = 3
+
+T = TypeVar("T")
 
 
 def run_agent(environment: Mapping[str, str]) -> None:
@@ -45,20 +50,37 @@ def run_agent(environment: Mapping[str, str]) -> None:
 
 
 async def _run(settings: AgentSettings) -> None:
+    # Before anything else: a container's first process ignores signals that it has no handler for.
+    told, opened = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    log(logging.INFO, "agent.starting", "opens what it works with")
+    working = asyncio.create_task(_work(settings, told, opened))
+    telling = asyncio.create_task(told.wait())
+    await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if not (opened.is_set() or working.done()):
+        working.cancel()  # nothing has been received yet
+        await asyncio.gather(working, return_exceptions=True)
+    else:
+        await working
+    log(logging.INFO, "agent.stopped", "nothing is held any more")
+
+
+async def _work(settings: AgentSettings, told: asyncio.Event, opened: asyncio.Event) -> None:
+    """Open an agent, say so by `opened`, and have it work until `told`."""
     health = Health()
     async with open_agent(settings, health) as agent, _health_server(settings, health):
-        loop = asyncio.get_running_loop()
-        told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
+        opened.set()
         working = asyncio.create_task(agent.run())
         telling = asyncio.create_task(told.wait())
         await asyncio.wait((working, telling), return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
         if working.done():
             await working  # it only ends by itself through a fault
         await agent.stop(settings.grace_period_seconds)
         await working
-        log(logging.INFO, "agent.stopped", "nothing is held any more")
 
 
 @asynccontextmanager
@@ -78,7 +100,7 @@ async def open_agent(
         aws = await stack.enter_async_context(open_aws(settings.aws, *services, trace_header=spans.header))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
-        attributes = await _read_attributes(queue)
+        attributes = await _read_attributes(queue, clock)
         bucket = aws.bucket(settings.bucket)
         table = aws.task_table(settings.task_table) if settings.task_table else None
         runtime = create_runtime(
@@ -93,12 +115,9 @@ async def open_agent(
         )
         stack.push_async_callback(runtime.close)
 
-        async def read_s3(name: str, key: str, maximum_bytes: int) -> bytes:
-            return await aws.bucket(name).get(key, maximum_bytes=maximum_bytes)
-
-        links = LinkFetcher(settings.links, read_s3)
+        links = LinkFetcher(settings.links, lambda name, key: aws.bucket(name).open(key))
         stack.push_async_callback(links.close)
-        dead_letters = await _dead_letters(aws, settings, attributes)
+        dead_letters = await _dead_letters(aws, settings, attributes, clock)
         settlement = Settlement(
             runtime_name=settings.runtime_name,
             bucket=bucket,
@@ -158,25 +177,44 @@ def _spec(settings: AgentSettings, runtime: Runtime) -> RuntimeSpec:
     )
 
 
-async def _read_attributes(queue: Queue) -> QueueAttributes:
+async def _read_attributes(queue: Queue, clock: Clock) -> QueueAttributes:
     try:
-        return await queue.read_attributes()
-    except AwsRefused as error:
+        return await _patiently(queue.read_attributes, clock)
+    except AwsDenied as error:
         # The guide's own policy does not allow it. Then nothing is known of dead letters either.
         log(logging.WARNING, "queue.attributes_refused", str(error), assumed_visibility=_DEFAULT_VISIBILITY_SECONDS)
         return QueueAttributes(visibility_timeout_seconds=_DEFAULT_VISIBILITY_SECONDS, visible=0, in_flight=0)
 
 
-async def _dead_letters(aws: Aws, settings: AgentSettings, attributes: QueueAttributes) -> Queue | None:
+async def _dead_letters(aws: Aws, settings: AgentSettings, attributes: QueueAttributes, clock: Clock) -> Queue | None:
     if settings.dead_letter_queue_url:
         return aws.queue(settings.dead_letter_queue_url)
-    if attributes.dead_letter_arn is None:
+    arn = attributes.dead_letter_arn
+    if arn is None:
         return None
     try:
-        return await aws.queue_of_arn(attributes.dead_letter_arn)
-    except AwsFailure as error:
+        return await _patiently(lambda: aws.queue_of_arn(arn), clock)
+    except AwsDenied as error:
         log(logging.WARNING, "queue.no_dead_letters", str(error))
         return None
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], clock: Clock) -> T:
+    """Ask AWS what the agent goes by for as long as it runs: it must not be guessed because AWS was away.
+
+    Raises `AwsDenied` when it was denied three times, and `AwsRefused`.
+    """
+    attempt = denied = 0
+    while True:
+        try:
+            return await ask()
+        except AwsUnavailable as error:
+            attempt += 1
+            denied += isinstance(error, AwsDenied)
+            if denied == _MOST_DENIALS:
+                raise
+            log(logging.WARNING, "aws.retrying", str(error), attempt=attempt)
+            await clock.sleep(outage_seconds(attempt, clock.chance()))
 
 
 @asynccontextmanager

@@ -1,9 +1,9 @@
 """How a job ends: what is stored, who is told, and what becomes of the message.
 
-The order makes every end final. The pictures are stored first; then the `.out` object, which also holds the
-notification and is only written where there is none: it is the moment at which the task has ended, and whoever comes
-second (another delivery of the same submission, say) tells the first one's end. Then the end is notified, then the
-message is deleted. A crash anywhere leaves the message, and the next delivery goes on from there.
+The order makes every end final. The pictures are stored first (`darkroom.agent.pictures`); then the `.out` object,
+which also holds the notification: it is the moment at which the task has ended, and whoever comes second tells the
+first one's end (`darkroom.agent.ends`). Then the end is notified, then the message is deleted. A crash anywhere leaves
+the message, and the next delivery goes on from there.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from typing import Any, TypeVar
 import msgspec
 
 from darkroom.agent.clock import Clock
+from darkroom.agent.ends import Ends
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
-from darkroom.agent.preparation import NotToBeRun, RecordedEnd
+from darkroom.agent.pictures import Pictures
+from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.aws.bucket import Bucket
-from darkroom.aws.errors import AlreadyExists
 from darkroom.aws.queue import Queue
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
 from darkroom.logs import log
 from darkroom.policy.dead_letters import letter_attributes
-from darkroom.policy.media_types import UNKNOWN, recognise
-from darkroom.policy.object_keys import output_location
+from darkroom.policy.ends import Ended
+from darkroom.policy.object_keys import TaskObjects, output_location
 from darkroom.policy.outcomes import backoff_seconds
-from darkroom.runtimes.protocol import Generation, Output, StreamedBody
+from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
     NotifiedError,
@@ -65,7 +66,9 @@ class Settlement:
         spans: Spans | None = None,
     ) -> None:
         self._runtime_name = runtime_name
-        self._bucket = bucket
+        self._bucket_name = bucket.name
+        self._ends = Ends(bucket)
+        self._pictures = Pictures(bucket, self._persistently)
         self._topic = topic
         self._dead_letters = dead_letters
         self._table = table
@@ -73,44 +76,54 @@ class Settlement:
         self._spans = spans or NoSpans()
 
     async def announce_running(self, job: Job, *, on_topic: bool) -> None:
-        """Say that a job has the device. A fault is logged and no more: the task goes on."""
+        """Say that a job has the device, unless its end was told. A fault is logged and no more: the task goes on."""
         notification = Notification(
             id=job.task.id, status=Status.RUNNING, runtime=self._runtime_name, context=job.task.context
         )
+        # The record is first: it knows of an end that another agent has told in the meantime.
+        is_news = True
         try:
-            if on_topic:
+            is_news = await self._record(job, notification)
+        except AwsFailure as error:
+            log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
+        try:
+            if on_topic and is_news:
                 await self._publish(notification, job.delivery.submission_id)
-            await self._record(job, notification)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
 
     async def complete(self, job: Job, generation: Generation) -> None:
-        """Store the pictures and end the job as completed."""
+        """Store the pictures and end the job as completed, unless it has ended in the meantime."""
         job.span.note(pictures=len(generation.outputs))
         with self._spans.part("outputs"):
-            urls = await asyncio.gather(
-                *(self._store(job, number, output) for number, output in enumerate(generation.outputs, start=1))
-            )
-            notification = Notification(
+            found = await self._persistently(lambda: self._ends.find(job.objects))
+            ended = found.notification if isinstance(found, Ended) else await self._deliver(job, found, generation)
+        await self._tell(job, ended)
+
+    async def _deliver(self, job: Job, names: TaskObjects, generation: Generation) -> Notification:
+        urls = await self._pictures.store(job, names, generation.outputs)
+
+        def completed(names: TaskObjects) -> Notification:
+            return Notification(
                 id=job.task.id,
                 status=Status.COMPLETED,
                 runtime=self._runtime_name,
                 result=True,
-                image_url=list(urls),
-                output_url=job.objects.url(job.objects.output_key),
+                image_url=urls,
+                output_url=names.url(names.output_key),
                 context=job.task.context,
             )
-            ended = await self._commit(job, notification, _with_urls(generation, urls))
-        await self._tell(job, ended)
+
+        return await self._commit(names, completed, _with_urls(generation, urls))
 
     async def fail(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, for good."""
-        await self._end(job, self._failure(job, Status.FAILED, NotifiedError.of(error)), {})
+        await self._end(job, Status.FAILED, NotifiedError.of(error))
 
     async def skip(self, job: Job, reason: NotToBeRun) -> None:
         """End the job as expired or cancelled."""
         told = NotifiedError(type=reason.status.value.capitalize(), message=reason.reason, retryable=True)
-        await self._end(job, self._failure(job, reason.status, told), {})
+        await self._end(job, reason.status, told)
 
     async def repeat(self, job: Job, notification: Notification) -> None:
         """Tell once more how the job ended: whoever ended it may have gone before telling."""
@@ -118,8 +131,7 @@ class Settlement:
 
     async def dead_letter(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, and move its message to the dead letters with the reason."""
-        ended = self._failure(job, Status.FAILED, NotifiedError.of(error))
-        ended = await self._commit(job, ended, {})
+        ended = await self._commit(job.objects, self._failure(job, Status.FAILED, NotifiedError.of(error)), {})
         with self._spans.part("notify"):
             await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
             await self._record_quietly(job, ended)
@@ -152,35 +164,14 @@ class Settlement:
             task_id=unreadable.task_id,
         )
 
-    async def _store(self, job: Job, number: int, output: Output) -> str:
-        body = output.body
-        head = body.head if isinstance(body, StreamedBody) else body
-        media_type = recognise(head) or UNKNOWN
-        key = job.objects.picture_key(number, media_type.extension)
-        if isinstance(body, StreamedBody):
-            # What has streamed by cannot be sent again: a fault here gives the message back.
-            await self._bucket.put_stream(key, body.chunks(), media_type.content_type)
-        else:
-            await self._persistently(lambda: self._bucket.put(key, body, media_type.content_type))
-        return job.objects.url(key)
+    async def _end(self, job: Job, status: Status, error: NotifiedError) -> None:
+        await self._tell(job, await self._commit(job.objects, self._failure(job, status, error), {}))
 
-    async def _end(self, job: Job, notification: Notification, response: JsonObject) -> None:
-        await self._tell(job, await self._commit(job, notification, response))
-
-    async def _commit(self, job: Job, notification: Notification, response: JsonObject) -> Notification:
+    async def _commit(
+        self, names: TaskObjects, end_under: Callable[[TaskObjects], Notification], response: JsonObject
+    ) -> Notification:
         """Write down how the job ended, and return how it really did: somebody may have been first."""
-        key = job.objects.output_key
-        document = msgspec.json.encode({**response, "notification": notification})
-
-        async def write() -> Notification:
-            try:
-                await self._bucket.put(key, document, "application/json", only_if_absent=True)
-            except AlreadyExists:
-                found = msgspec.json.decode(await self._bucket.get(key), type=RecordedEnd)
-                return found.notification
-            return notification
-
-        return await self._persistently(write)
+        return await self._persistently(lambda: self._ends.write(names, response, end_under))
 
     async def _tell(self, job: Job, notification: Notification) -> None:
         with self._spans.part("notify"):
@@ -194,16 +185,17 @@ class Settlement:
             encode_notification(notification), notification_attributes(notification, submission_id)
         )
 
-    async def _record(self, job: Job, notification: Notification) -> None:
+    async def _record(self, job: Job, notification: Notification) -> bool:
+        """Bring the task's record up to date; return whether it had no other end to keep."""
         if self._table is None:
-            return
+            return True
         record = TaskRecord(
             id=job.task.id,
             submission_id=job.delivery.submission_id,
             status=notification.status,
             runtime=self._runtime_name,
             tasktype=job.task.kind,
-            output_location=output_location(self._bucket.name, job.task.prefix, job.task.id),
+            output_location=output_location(self._bucket_name, job.task.prefix, job.task.id),
             created_at=job.submitted_at,
             updated_at=self._clock.now(),
             image_url=notification.image_url or [],
@@ -211,7 +203,7 @@ class Settlement:
             error=notification.error or None,
             context=job.task.context,
         )
-        await self._table.advance(record)
+        return await self._table.advance(record)
 
     async def _record_quietly(self, job: Job, notification: Notification) -> None:
         """Write the record; the notification is out, so a fault here must not bring the message back."""
@@ -233,17 +225,20 @@ class Settlement:
             lambda: dead_letters.send(message.body, attributes, group=message.group, trace_header=message.trace_header)
         )
 
-    def _failure(self, job: Job, status: Status, error: NotifiedError) -> Notification:
-        return Notification(
-            id=job.task.id,
-            status=status,
-            runtime=self._runtime_name,
-            result=False,
-            image_url=[],
-            output_url=job.objects.url(job.objects.output_key),
-            context=job.task.context,
-            error=_bounded(error),
-        )
+    def _failure(self, job: Job, status: Status, error: NotifiedError) -> Callable[[TaskObjects], Notification]:
+        def failed(names: TaskObjects) -> Notification:
+            return Notification(
+                id=job.task.id,
+                status=status,
+                runtime=self._runtime_name,
+                result=False,
+                image_url=[],
+                output_url=names.url(names.output_key),
+                context=job.task.context,
+                error=_bounded(error),
+            )
+
+        return failed
 
     async def _persistently(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Do something at AWS, waiting out passing faults with a growing, jittered pause."""

@@ -20,10 +20,10 @@ from darkroom.agent.lease import Lease
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import Spans
 from darkroom.aws.queue import Queue, ReceivedMessage
-from darkroom.errors import AwsFailure, AwsRefused, GenerationFailed
+from darkroom.errors import AwsDenied, AwsFailure, AwsRefused, GenerationFailed
 from darkroom.logs import log, logger
 from darkroom.policy.dead_letters import is_labelled
-from darkroom.policy.sweeping import Looked, after_look, is_due
+from darkroom.policy.sweeping import LONGEST_PAUSE_SECONDS, Looked, after_look, is_due
 
 _BATCH = 10  # Amazon SQS
 _MOST_AT_ONCE = 100
@@ -58,18 +58,23 @@ class Sweep:
         self._spans = spans
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sweep at once and then about every `pause_seconds`, until told to stop or not allowed to."""
+        """Sweep at once and then about every `pause_seconds`, until told to stop; seldom while it is not allowed."""
         last = Looked()
+        refused = 0
         while not stopping.is_set():
             try:
                 last = await self._look(last, stopping)
-            except AwsRefused as error:
-                log(logging.WARNING, "agent.sweep_refused", f"{error}; what SQS moves to the dead letters is not told")
-                return
+                refused = 0
+            except (AwsDenied, AwsRefused) as error:
+                refused += 1
+                if refused == 1:
+                    text = f"{error}; what SQS moves to the dead letters is not told"
+                    log(logging.WARNING, "agent.sweep_refused", text)
             except AwsFailure as error:
                 log(logging.WARNING, "agent.sweep_failed", str(error))
+            pause = min(max(self._pause_seconds, LONGEST_PAUSE_SECONDS), self._pause_seconds * 2 ** min(refused, 16))
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_seconds * (0.5 + self._clock.chance())):
+                async with asyncio.timeout(pause * (0.5 + self._clock.chance())):
                     await stopping.wait()
 
     async def _look(self, last: Looked, stopping: asyncio.Event) -> Looked:

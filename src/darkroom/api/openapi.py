@@ -153,7 +153,9 @@ def _submission(version: str, request: str, reply: str) -> Operation:
             "summary": "Submit a task",
             "description": "Answered at once; the pictures come later, to `output_location`.",
             "tags": ["tasks"],
-            "responses": _replies(200, "Accepted: the pictures will be here.", reply, 400, 413, 415),
+            "responses": _replies(
+                200, "Accepted: the pictures will be here. `warnings` say what is ignored.", reply, 400, 413, 415
+            ),
             "openapi_extra": {
                 "requestBody": {"required": True, "content": _json(request, samples)},
                 "security": [{"ApiKey": []}],

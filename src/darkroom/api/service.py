@@ -140,12 +140,21 @@ def _accepted(draft: Draft, verdict: Admitted, location: str) -> HttpReply:
         return HttpReply(
             status=200,
             body=v1alpha1.AcceptedReply(
-                id_task=task.id, sd_model_checkpoint=draft.checkpoint, output_location=location
+                id_task=task.id,
+                sd_model_checkpoint=draft.checkpoint,
+                output_location=location,
+                warnings=verdict.warnings,
             ),
         )
     return HttpReply(
         status=200,
-        body=v1alpha2.AcceptedReply(id_task=task.id, id=task.id, runtime=task.runtime, output_location=location),
+        body=v1alpha2.AcceptedReply(
+            id_task=task.id,
+            id=task.id,
+            runtime=task.runtime,
+            output_location=location,
+            warnings=verdict.warnings,
+        ),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from darkroom.aws.errors import NotFound, translated
-from darkroom.errors import AwsRefused
+from darkroom.aws.errors import AlreadyExists, NotFound, translated
+from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 # Amazon S3 takes parts of at least 5 MiB (but for the last), and at most 10,000 of them.
 _PART_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+# The name of the metadata that tells our own writes apart.
+_MARK = "darkroom-mark"
 # Amazon S3's public access block, for a bucket that nothing can make public.
 NEVER_PUBLIC = {
     "BlockPublicAcls": True,
@@ -36,32 +41,71 @@ class Bucket:
         with translated(f"writing s3://{self.name}/{key}"):
             await self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
-    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> None:
-        """Write an object of any size from `chunks`, holding one part of 8 MiB at a time.
+    async def put_once(self, key: str, body: bytes, content_type: str, mark: str) -> bool:
+        """Write an object where there is none. Return whether the object that is there now has this `mark`.
 
-        A body of one part is written at once. When anything fails, the parts written so far are discarded.
+        The mark is kept with the object. It tells a write of our own, whose answer was lost and which was therefore
+        sent again, from somebody else's: give the same one to writes of which it does not matter which came first.
         """
-        parts = _parts(chunks)
+        try:
+            with translated(f"writing s3://{self.name}/{key}"):
+                await self._client.put_object(
+                    Bucket=self.name,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    IfNoneMatch="*",
+                    Metadata={_MARK: mark},
+                )
+        except AlreadyExists:
+            return await self._has_mark(key, mark)
+        return True
+
+    async def put_stream_once(
+        self, key: str, chunks: Callable[[], AsyncIterator[bytes]], content_type: str, mark: str
+    ) -> bool:
+        """Do what `put_once` does with an object of any size, holding one part of 8 MiB at a time.
+
+        `chunks` is only called when there is no such object yet. A body of one part is written at once. When anything
+        fails, the parts written so far are discarded.
+        """
+        found = await self._find_mark(key)
+        if found is not None:
+            return found == mark
+        parts = _parts(chunks())
         first = await anext(parts, b"")
         second = await anext(parts, None)
         if second is None:
-            await self.put(key, first, content_type)
-            return
-        with translated(f"writing s3://{self.name}/{key}"):
-            upload = await self._client.create_multipart_upload(Bucket=self.name, Key=key, ContentType=content_type)
-            upload_id = upload["UploadId"]
-            try:
-                completed: list[CompletedPartTypeDef] = []
-                for part in (first, second):
-                    completed.append(await self._put_part(key, upload_id, len(completed) + 1, part))
-                async for part in parts:
-                    completed.append(await self._put_part(key, upload_id, len(completed) + 1, part))
-                await self._client.complete_multipart_upload(
-                    Bucket=self.name, Key=key, UploadId=upload_id, MultipartUpload={"Parts": completed}
-                )
-            except BaseException:
+            return await self.put_once(key, first, content_type, mark)
+        parts = _again([first, second], parts)
+        del first, second  # so that they are not held until the last part is written
+        try:
+            with translated(f"writing s3://{self.name}/{key}"):
+                await self._put_parts(key, parts, content_type, mark)
+        except (AlreadyExists, NotFound):  # the latter of an upload that was completed, and whose answer was lost
+            return await self._has_mark(key, mark)
+        return True
+
+    async def _put_parts(self, key: str, parts: AsyncIterator[bytes], content_type: str, mark: str) -> None:
+        upload = await self._client.create_multipart_upload(
+            Bucket=self.name, Key=key, ContentType=content_type, Metadata={_MARK: mark}
+        )
+        upload_id = upload["UploadId"]
+        try:
+            completed: list[CompletedPartTypeDef] = []
+            async for part in parts:
+                completed.append(await self._put_part(key, upload_id, len(completed) + 1, part))
+            await self._client.complete_multipart_upload(
+                Bucket=self.name,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": completed},
+                IfNoneMatch="*",
+            )
+        except BaseException:
+            with suppress(AwsFailure), translated(f"discarding the parts of s3://{self.name}/{key}"):
                 await self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
-                raise
+            raise
 
     async def _put_part(self, key: str, upload_id: str, number: int, part: bytes) -> CompletedPartTypeDef:
         reply = await self._client.upload_part(
@@ -69,15 +113,41 @@ class Bucket:
         )
         return {"PartNumber": number, "ETag": reply["ETag"]}
 
+    async def _has_mark(self, key: str, mark: str) -> bool:
+        found = await self._find_mark(key)
+        if found is None:
+            # Somebody else's write was under way, and came to nothing.
+            raise AwsUnavailable(f"writing s3://{self.name}/{key}: there was an object, and now there is none")
+        return found == mark
+
+    async def _find_mark(self, key: str) -> str | None:
+        """The mark of an object, empty where it has none; None where there is no object."""
+        try:
+            with translated(f"looking at s3://{self.name}/{key}"):
+                reply = await self._client.head_object(Bucket=self.name, Key=key)
+        except NotFound:
+            return None
+        return reply["Metadata"].get(_MARK, "")
+
     async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
         """Read an object. Raises `NotFound`, and `AwsRefused` for one of more than `maximum_bytes`."""
-        with translated(f"reading s3://{self.name}/{key}"):
+        async with self.open(key) as (size, chunks):
+            if maximum_bytes is not None and size > maximum_bytes:
+                raise AwsRefused(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
+            # What grows in a buffer of this kind is not copied when it is taken out.
+            buffer = io.BytesIO()
+            async for chunk in chunks:
+                buffer.write(chunk)
+            return buffer.getvalue()
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """Begin to read an object: its size, and its bytes in chunks. Raises `NotFound`."""
+        doing = f"reading s3://{self.name}/{key}"
+        with translated(doing):
             reply = await self._client.get_object(Bucket=self.name, Key=key)
-            async with reply["Body"] as body:
-                size = reply["ContentLength"]
-                if maximum_bytes is not None and size > maximum_bytes:
-                    raise AwsRefused(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
-                return await body.read()
+        async with reply["Body"] as body:
+            yield reply["ContentLength"], _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing)
 
     async def find(self, key: str) -> bytes | None:
         """Read an object, or return None where there is none."""
@@ -94,13 +164,31 @@ class Bucket:
             )
 
 
+async def _translated_chunks(chunks: AsyncIterator[bytes], doing: str) -> AsyncIterator[bytes]:
+    with translated(doing):
+        async for chunk in chunks:
+            yield chunk
+
+
 async def _parts(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Gather chunks of any size into parts of `_PART_BYTES`; the last may be smaller."""
-    buffer = bytearray()
+    # What grows in a buffer of this kind is not copied when it is taken out.
+    buffer = io.BytesIO()
     async for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= _PART_BYTES:
-            yield bytes(buffer[:_PART_BYTES])
-            del buffer[:_PART_BYTES]
-    if buffer:
-        yield bytes(buffer)
+        rest = memoryview(chunk)
+        while buffer.tell() + len(rest) >= _PART_BYTES:
+            missing = _PART_BYTES - buffer.tell()
+            buffer.write(rest[:missing])
+            part, buffer, rest = buffer.getvalue(), io.BytesIO(), rest[missing:]
+            yield part
+        buffer.write(rest)
+    if buffer.tell():
+        yield buffer.getvalue()
+
+
+async def _again(taken: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Put back what was taken from the beginning of `rest`."""
+    while taken:
+        yield taken.pop(0)
+    async for part in rest:
+        yield part

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import KEY_ATTRIBUTE, item_key, item_to_record, record_to_item
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 
+_UNFINISHED = tuple(status for status in Status if not status.is_terminal)
 # What the first writer of a record knows best, and nobody after it changes.
 _KEPT = ("created_at", "context")
 
@@ -68,11 +70,12 @@ class TaskTable:
             return await self.get(task_id)
         return item_to_record(reply["Attributes"])
 
-    async def advance(self, record: TaskRecord) -> None:
+    async def advance(self, record: TaskRecord) -> bool:
         """Bring the record of a submission up to date with `record`; one of a newer submission stays as it is.
 
-        A task that was published past the front door has no record yet: it gets one. What the first writer knows best
-        is kept where it is set.
+        A submission that has ended does not run again: such a record stays too, and only then is False returned. A task
+        that was published past the front door has no record yet: it gets one. What the first writer knows best is kept
+        where it is set.
         """
         item = record_to_item(record)
         del item[KEY_ATTRIBUTE]
@@ -80,15 +83,23 @@ class TaskTable:
         assignments = [
             f"#{name} = if_not_exists(#{name}, :{name})" if name in _KEPT else f"#{name} = :{name}" for name in item
         ]
+        values = {f":{name}": value for name, value in item.items()}
+        ours = "submission_id = :submission_id"
+        if not record.status.is_terminal:
+            unfinished = {f":unfinished_{status}": {"S": status.value} for status in _UNFINISHED}
+            values |= unfinished
+            ours = f"({ours} AND #status IN ({', '.join(unfinished)}))"
         try:
             with translated(f"updating the record of task {record.id}"):
                 await self._client.update_item(
                     TableName=self.name,
                     Key=item_key(record.id),
                     UpdateExpression="SET " + ", ".join(assignments),
-                    ConditionExpression="attribute_not_exists(id) OR submission_id = :submission_id",
+                    ConditionExpression=f"attribute_not_exists(id) OR {ours}",
                     ExpressionAttributeNames={f"#{name}": name for name in item},
-                    ExpressionAttributeValues={f":{name}": value for name, value in item.items()},
+                    ExpressionAttributeValues=values,
                 )
         except AlreadyExists:
-            pass
+            found = None if record.status.is_terminal else await self.get(record.id)
+            return found is None or found.submission_id != record.submission_id
+        return True

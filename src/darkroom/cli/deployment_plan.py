@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.burst_costs import BURST, BurstEstimate, burst_estimates
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.costs import AS_OF, fixed_costs
 from darkroom.infra.picture_costs import PICTURE_BYTES, PICTURES, SECONDS_PER_PICTURE, gpu_costs, service_costs
@@ -25,6 +26,8 @@ def show_plan(console: Console, config: DarkroomConfig, steps: Sequence[Step], f
     console.print(plan)
     console.print(_fixed(config))
     console.print(_by_use(config))
+    for estimate in burst_estimates(config):
+        console.print(_burst(estimate))
     checks = Table("check", "", "what to do", title="Checks")
     for finding in findings:
         verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
@@ -58,4 +61,16 @@ def _by_use(config: DarkroomConfig) -> Table:
     for cost in services:
         costs.add_row(cost.what, f"{cost.usd:.2f}")
     costs.add_row("[bold]all but the GPUs[/]", f"[bold]{sum(cost.usd or 0.0 for cost in services):.2f}[/]")
+    return costs
+
+
+def _burst(estimate: BurstEstimate) -> Table:
+    title = f"{estimate.runtime}: {BURST} tasks of {estimate.task_seconds:g} s at once, nothing warm (expected)"
+    costs = Table("tasks for each pod (queueLength)", "nodes", "the last one ends after", "USD", title=escape(title))
+    for choice in estimate.choices:
+        length = (
+            f"[bold]{choice.queue_length}, as config.yaml has it[/]" if choice.is_chosen else f"{choice.queue_length}"
+        )
+        usd = "unknown" if choice.usd is None else f"{choice.usd:.2f}"
+        costs.add_row(length, f"{choice.found.pods}", f"{choice.found.last_ends:.0f} s", usd)
     return costs

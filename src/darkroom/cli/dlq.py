@@ -28,7 +28,8 @@ from darkroom.cli.dead_letter_queue import (
 )
 from darkroom.errors import Fault, InvalidRequest, UnreadableMessage
 from darkroom.policy.dead_letters import DeadLetter, is_named, select
-from darkroom.policy.display import displayed, without_url_secrets
+from darkroom.policy.display import displayed
+from darkroom.redaction import without_url_secrets
 
 _SERVICES = ("sqs", "dynamodb")
 # How many letters are looked through for the ones that are named.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from darkroom.cli.address import (
 )
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.pictures import save_pictures
-from darkroom.client import Client, Status, TaskRequest, TaskView, image_to_image, text_to_image
+from darkroom.client import Client, RequestWarning, Status, TaskRequest, TaskView, image_to_image, text_to_image
 from darkroom.client.core import why_it_failed
 from darkroom.errors import Fault, InvalidRequest, TaskFailed
 
@@ -103,10 +104,17 @@ def submit(
     body = _read_request(request, address, runtime, picture, options)
     console = Console(stderr=True, soft_wrap=True, quiet=as_json)
     with Client(address.endpoint, address.api_key) as client:
-        accepted = client.submit(body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RequestWarning)  # they are shown below, where people look
+            accepted = client.submit(body)
+        for warning in accepted.warnings:
+            console.print(f"[yellow]Warning:[/] {escape(warning.path)} {escape(warning.reason)}")
         console.print(f"Accepted as [bold]{escape(accepted.id)}[/]; its place is {escape(accepted.output_location)}")
         if not wait:
-            _print_result(as_json, {"id": accepted.id, "output_location": accepted.output_location}, [])
+            said = {"id": accepted.id, "output_location": accepted.output_location}
+            if accepted.warnings:
+                said["warnings"] = msgspec.to_builtins(accepted.warnings)
+            _print_result(as_json, said, [])
             return
         view = _wait(client, accepted.id, timeout, console)
         paths = []

@@ -5,7 +5,7 @@
 ...     pictures = client.generate(text_to_image("a cat on a sofa", runtime="sdruntime"))
 """
 
-from darkroom.client.core import Accepted, Picture, ProgressListener
+from darkroom.client.core import Accepted, Picture, ProgressListener, RequestWarning
 from darkroom.client.http import AsyncClient, Client
 from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
 from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, TaskFailed, WaitTimeout
@@ -25,6 +25,7 @@ __all__ = [
     "NotifiedError",
     "Picture",
     "ProgressListener",
+    "RequestWarning",
     "Status",
     "TaskFailed",
     "TaskKind",

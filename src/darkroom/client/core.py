@@ -5,6 +5,7 @@ The two clients drive these generators, one blocking and one not, and share ever
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from darkroom.client.requests import TaskRequest
-from darkroom.errors import ApiFailure, ApiUnreachable, TaskFailed, WaitTimeout
+from darkroom.errors import ApiFailure, ApiUnreachable, Fault, TaskFailed, WaitTimeout
 from darkroom.tasks.replies import ErrorReply, TaskView
 from darkroom.tasks.task import JsonObject, Status
 
@@ -55,10 +56,18 @@ ProgressListener = Callable[[TaskView], None]
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, rename={"id": "id_task"}):
-    """The task was accepted: its pictures will lie at `output_location`."""
+    """The task was accepted: its pictures will lie at `output_location`.
+
+    `warnings` say what of the request is ignored, or taken for something else than was written.
+    """
 
     id: str
     output_location: str
+    warnings: tuple[Fault, ...] = ()
+
+
+class RequestWarning(UserWarning):
+    """The front door has accepted a request that will not be done quite as it is written."""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -84,7 +93,10 @@ class Core:
         response = yield from self._exchange(
             Send(method="POST", url=f"{self._endpoint}/{version}", body=msgspec.json.encode(body))
         )
-        return self._decode(response, Accepted)
+        accepted = self._decode(response, Accepted)
+        for warning in accepted.warnings:
+            warnings.warn(RequestWarning(f"{warning.path} {warning.reason}"), stacklevel=2)
+        return accepted
 
     def status(self, task_id: str, *, links: bool = False, delay_seconds: float = 0.0) -> Flow[TaskView]:
         """Ask where a task stands."""

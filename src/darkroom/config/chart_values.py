@@ -15,6 +15,7 @@ DEPLOYMENT_OWNED = (
     ("global",),
     ("fastStart",),
     ("karpenter", "nodePool"),
+    ("karpenter", "nodePoolNamespace"),
     ("karpenter", "nodeTemplate", "iamRole"),
     ("karpenter", "nodeTemplate", "subnetIds"),
     ("runtime", "enabled"),
@@ -102,7 +103,7 @@ class Disruption(ChartModel):
 
     consolidate_after: Duration | None = None
     expire_after: Duration | None = None
-    termination_grace_period: Duration | None = None
+    termination_grace_period: Annotated[str, Field(pattern=r"^([0-9]+(s|m|h))*$")] | None = None
     budgets: list[dict[str, Any]] | None = None
 
 
@@ -113,6 +114,7 @@ class Provisioner(ChartModel):
     annotations: Labels | None = None
     capacity_type: CapacityType | None = None
     instance_type: list[str] | None = None
+    gpus_per_node: list[Annotated[int, Field(ge=1, le=16)]] | None = None
     extra_requirements: list[dict[str, Any]] | None = None
     extra_taints: list[dict[str, Any]] | None = None
     resource_limits: ResourceAmounts | None = None
@@ -139,7 +141,9 @@ class NodeTemplate(ChartModel):
 class Karpenter(ChartModel):
     """The runtime's nodes: its own, or those of a pool that it shares."""
 
+    enabled: bool | None = None
     node_pool: str | None = None
+    node_pool_namespace: str | None = None
     provisioner: Provisioner | None = None
     node_template: NodeTemplate | None = None
 
@@ -204,8 +208,7 @@ class QueueAgent(ChartModel):
     task_table: str | None = None
     input_buckets: list[str] | None = None
     notify_when_running: bool | None = None
-    task_timeout_seconds: Annotated[int, Field(ge=1)] | None = None
-    grace_period_seconds: Seconds | None = None
+    task_timeout_seconds: Annotated[int, Field(ge=1, le=36000)] | None = None
     resources: Resources | None = None
     security_context: dict[str, Any] | None = None
     xray: Xray | None = None
@@ -259,7 +262,8 @@ class Runtime(ChartModel):
     annotations: Labels | None = None
     service_account_name: str | None = None
     replicas: Annotated[int, Field(ge=0)] | None = None
-    termination_grace_period_seconds: Seconds | None = None
+    node_selector: Labels | None = None
+    tolerations: list[dict[str, Any]] | None = None
     scaling: Scaling | None = None
     inference_api: InferenceApi | None = None
     queue_agent: QueueAgent | None = None

@@ -5,6 +5,7 @@ Key names are the guide's. Everything checked here concerns one key; what concer
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,6 +14,8 @@ from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, Instan
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
+from darkroom.policy.scaling import queue_length
+from darkroom.policy.sdwebui_fields import ContentLimits
 from darkroom.tasks.task import TaskKind
 
 # What Amazon CloudWatch Logs can keep, in days.
@@ -24,6 +27,8 @@ STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 DEFAULT_COMPONENT_NODES = 2
+# The chart's own; a test holds the two together.
+DEFAULT_TASK_TIMEOUT_SECONDS = 300
 KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
 
 
@@ -74,17 +79,20 @@ class Network(ConfigModel):
         default="10.0.0.0/16", description="addresses of the new VPC; a /16 holds three public and three private /19"
     )
     nat_gateways: Annotated[int, Field(ge=1, le=3)] = Field(
-        default=3, description="3 as in the guide, one for each zone; 1 costs a third and depends on one zone"
+        default=3, description="3 as in the guide, at most one for each zone; 1 costs a third and depends on one zone"
     )
     availability_zones: list[AvailabilityZone] | None = Field(
-        default=None, min_length=3, max_length=3, description="three zones of the region; not set: its first three"
+        default=None,
+        min_length=2,
+        max_length=3,
+        description="two or three zones of the region; not set: chosen among those that EKS takes and that have GPUs",
     )
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = Field(
         default=None,
         description="use this VPC instead of making one; privateSubnetIds and availabilityZones go with it",
     )
     private_subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]] | None = Field(
-        default=None, min_length=3, max_length=3, description="its private subnets, one in each of availabilityZones"
+        default=None, min_length=2, max_length=3, description="its private subnets, one in each of availabilityZones"
     )
 
 
@@ -116,6 +124,46 @@ class Mirrors(ConfigModel):
     )
 
 
+class RequestLimits(ConfigModel):
+    """How much one request may ask of a runtime; more is refused at the front door."""
+
+    max_steps: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=ContentLimits().max_steps, description="sampling steps that a request may ask for"
+    )
+    max_side: Annotated[int, Field(ge=64, le=16_384)] = Field(
+        default=ContentLimits().max_side, description="pixels that a picture's side may have before it is enlarged"
+    )
+    max_batch_size: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=ContentLimits().max_batch_size, description="pictures at once (batch_size)"
+    )
+    max_rounds: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=ContentLimits().max_rounds, description="rounds of pictures (n_iter)"
+    )
+
+    def content_limits(self) -> ContentLimits:
+        """The same, as the front door knows them."""
+        return ContentLimits(**self.model_dump())
+
+
+class WorkOff(ConfigModel):
+    """How soon waiting tasks are to be done, in place of how many of them there are for each pod."""
+
+    within_seconds: Annotated[int, Field(ge=1)] = Field(
+        description="once pods run, do what waits within so many seconds; pods are as few as can"
+    )
+    task_seconds: Annotated[float, Field(gt=0)] = Field(description="how long a usual task takes, in seconds")
+    burst: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None,
+        description="the most tasks at once for which this must hold; not set: as many as maxReplicaCount allows",
+    )
+
+    def scaling_values(self) -> dict[str, int]:
+        """The same as the chart's values below `runtime.scaling`."""
+        length = queue_length(self.within_seconds, self.task_seconds)
+        values = {"queueLength": length}
+        return values if self.burst is None else {**values, "maxReplicaCount": math.ceil(self.burst / length)}
+
+
 class RuntimeConfig(ConfigModel):
     """One Stable Diffusion runtime: its queue, its pods and its nodes."""
 
@@ -136,6 +184,10 @@ class RuntimeConfig(ConfigModel):
     node_pool: ReleaseName | None = Field(
         default=None, description="run on the nodes of this pool of nodePools; not set: on nodes of its own"
     )
+    limits: RequestLimits = RequestLimits()
+    work_off: WorkOff | None = Field(
+        default=None, description="how soon waiting tasks are to be done; not set: a pod for each task (queueLength)"
+    )
     chart_repository: Annotated[str, Field(pattern=r"^((oci|https?)://.+)?$")] | None = Field(
         default=None, description="where a Helm chart of your own lies; Darkroom's chart travels with the deployment"
     )
@@ -155,10 +207,38 @@ class RuntimeConfig(ConfigModel):
     @property
     def snapshot_id(self) -> str | None:
         """The EBS snapshot with cached images that the node's data volume is made from."""
+        found = self.extra_value("karpenter", "nodeTemplate", "dataVolume", "snapshotID")
+        return found if isinstance(found, str) and found else None
+
+    @property
+    def uses_karpenter(self) -> bool:
+        """Whether Karpenter makes the nodes of this runtime; where not, they are there already."""
+        return self.extra_value("karpenter", "enabled") is not False
+
+    @property
+    def makes_its_nodes(self) -> bool:
+        """Whether nodes and pods are one release: a chart of the user's own need not know of any other way."""
+        return bool(self.chart_repository) and not self.node_pool and self.uses_karpenter
+
+    @property
+    def task_timeout_seconds(self) -> int:
+        """How long a generation may take, where its request does not say."""
+        found = self.extra_value("runtime", "queueAgent", "taskTimeoutSeconds")
+        return found if isinstance(found, int) else DEFAULT_TASK_TIMEOUT_SECONDS
+
+    def extra_value(self, *path: str) -> Any:
+        """What `extraValues` says at this path; None where it says nothing."""
         section: Any = self.extra_values
-        for key in ("karpenter", "nodeTemplate", "dataVolume", "snapshotID"):
+        for key in path:
             section = section.get(key) if isinstance(section, dict) else None
-        return section if isinstance(section, str) and section else None
+        return section
+
+    def scaling_value(self, key: str, default: int) -> int:
+        """What is said below `runtime.scaling` in the chart's values, by workOff or in `extraValues`."""
+        if self.work_off is not None and key in (values := self.work_off.scaling_values()):
+            return values[key]
+        found = self.extra_value("runtime", "scaling", key)
+        return found if isinstance(found, int) else default
 
     def spec(self) -> RuntimeSpec:
         """The runtime as the front door knows it."""
@@ -168,6 +248,7 @@ class RuntimeConfig(ConfigModel):
             model=None if self.adapter == "comfyui" else self.model_filename,
             dynamic=self.dynamic_model,
             kinds=SDWEBUI_KINDS if self.type == DIFFUSERS else frozenset(self.task_types),
+            limits=self.limits.content_limits(),
         )
 
 

@@ -29,6 +29,11 @@ REQUIREMENTS = {
 }
 
 
+def own_nodes_release(runtime: str) -> str:
+    """The Helm release of the nodes of a runtime without a pool; it lies in the runtime's namespace."""
+    return f"{runtime}-nodes"
+
+
 class Taint(ConfigModel):
     """A taint of the nodes, which the pods of the pool's runtimes bear."""
 
@@ -48,7 +53,9 @@ class NodePoolConfig(ConfigModel):
         default=None, min_length=1, description="families of types, such as g5 and g6, in place of instanceTypes"
     )
     gpus_per_node: list[Annotated[int, Field(ge=1, le=16)]] | None = Field(
-        default=None, min_length=1, description="how many GPUs a node may have, such as 1 and 4; not set: any number"
+        default=None,
+        min_length=1,
+        description="how many GPUs a node may have, such as 1 and 4; not set: 1, or what instanceTypes say",
     )
     capacity_type: CapacityType | None = Field(
         default=None, description="onDemand and spot, each true or false; not set: the chart's"

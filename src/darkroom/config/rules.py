@@ -34,6 +34,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         yield from _unfit_for_type(path, runtime)
         yield from _half_a_chart(path, runtime)
         yield from _unfit_scaling(path, runtime)
+        yield from _unfit_work_off(path, runtime)
         if not runtime.get("nodePool"):
             snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
             yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
@@ -41,6 +42,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))
     if region is not None:
+        yield from _unfit_zones(values.get("network"), region)
         yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)
         inputs = values.get("inputBucketArns")
         for index, arn in enumerate(inputs if isinstance(inputs, list) else []):
@@ -80,6 +82,23 @@ def _unfit_scaling(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]
         yield ConfigFault(at, f"is {least}, more than maxReplicaCount, {most}")
 
 
+def _unfit_work_off(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    wanted = runtime.get("workOff")
+    if not isinstance(wanted, dict):
+        return
+    within, task = wanted.get("withinSeconds"), wanted.get("taskSeconds")
+    if isinstance(within, int) and isinstance(task, int | float) and task > within:
+        reason = f"is {within}, less than one task takes: taskSeconds is {task:g}"
+        yield ConfigFault((*path, "workOff", "withinSeconds"), reason)
+    section: Any = runtime
+    for key in ("extraValues", "runtime", "scaling"):
+        section = section.get(key) if isinstance(section, dict) else None
+    for said, here in (("queueLength", "withinSeconds"), ("maxReplicaCount", "burst")):
+        if isinstance(section, dict) and said in section and here in wanted:
+            reason = f"and workOff.{here} say the same in two ways: remove one"
+            yield ConfigFault((*path, "extraValues", "runtime", "scaling", said), reason)
+
+
 _REPLICAS = ("minReplicaCount", "maxReplicaCount")
 
 
@@ -94,7 +113,11 @@ def _unfit_network(network: Any) -> Iterator[ConfigFault]:
                 )
         for key in ("privateSubnetIds", "availabilityZones"):
             if not network.get(key):
-                yield ConfigFault(("network", "vpcId"), f"needs {key} too: three, in the same order")
+                yield ConfigFault(("network", "vpcId"), f"needs {key} too: as many, in the same order")
+        subnets, zones = network.get("privateSubnetIds"), network.get("availabilityZones")
+        if isinstance(subnets, list) and isinstance(zones, list) and len(subnets) != len(zones):
+            reason = f"has {len(subnets)}, and availabilityZones {len(zones)}: one in each, in the same order"
+            yield ConfigFault(("network", "privateSubnetIds"), reason)
     elif network.get("privateSubnetIds"):
         yield ConfigFault(("network", "privateSubnetIds"), "needs vpcId too")
     cidr = network.get("cidr")
@@ -107,6 +130,13 @@ def _unfit_network(network: Any) -> Iterator[ConfigFault]:
             if not LARGEST_PREFIX <= prefix <= SMALLEST_PREFIX:
                 reason = f"must be between /{LARGEST_PREFIX} and /{SMALLEST_PREFIX}, not /{prefix}"
                 yield ConfigFault(("network", "cidr"), reason)
+
+
+def _unfit_zones(network: Any, region: str) -> Iterator[ConfigFault]:
+    zones = network.get("availabilityZones") if isinstance(network, dict) else None
+    for index, zone in enumerate(zones if isinstance(zones, list) else []):
+        if isinstance(zone, str) and zone[:-1] != region:
+            yield ConfigFault(("network", "availabilityZones", index), f"{zone} is not a zone of the region {region}")
 
 
 def _unfit_components(components: Any) -> Iterator[ConfigFault]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from darkroom.inference import problems
+from darkroom.inference.answers import Answer, Written
+from darkroom.inference.base64_text import encode_base64
 from darkroom.inference.catalogue import router as catalogue
-from darkroom.inference.extras import check, describe
-from darkroom.inference.generating import Made
-from darkroom.inference.pictures import decode_picture, encode_picture, read_infotext
+from darkroom.inference.extras import describe
+from darkroom.inference.infotext_reading import DEFAULTS as INFOTEXT_DEFAULTS
+from darkroom.inference.infotext_reading import read_infotext, with_infotext
+from darkroom.inference.intake import Intake, described, parsed
 from darkroom.inference.requests import (
     ExtraBatchBody,
+    ExtrasBody,
     ExtraSingleBody,
     GenerationBody,
     ImageToImageBody,
@@ -42,6 +46,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(title="Darkroom's built-in runtime", lifespan=lifespan)
     app.state.service = service
+    app.add_middleware(Intake)
     problems.install(app)
     app.include_router(router)
     app.include_router(catalogue)
@@ -54,73 +59,85 @@ def _service(request: Request) -> Service:
     return service
 
 
-@router.post("/txt2img")
-async def text_to_image(request: Request, body: TextToImageBody) -> Response:
+@router.post("/txt2img", openapi_extra=described("txt2img", TextToImageBody))
+async def text_to_image(
+    request: Request, body: Annotated[TextToImageBody, Depends(parsed(TextToImageBody))]
+) -> Response:
     """Make pictures from text."""
     return await _generate(request, "txt2img", body)
 
 
-@router.post("/img2img")
-async def image_to_image(request: Request, body: ImageToImageBody) -> Response:
+@router.post("/img2img", openapi_extra=described("img2img", ImageToImageBody))
+async def image_to_image(
+    request: Request, body: Annotated[ImageToImageBody, Depends(parsed(ImageToImageBody))]
+) -> Response:
     """Make pictures from text and a picture, or redraw the masked part of one."""
     return await _generate(request, "img2img", body)
 
 
 async def _generate(request: Request, kind: str, body: GenerationBody) -> Response:
+    body = with_infotext(body)
     made = await _service(request).generate(kind, body, request.is_disconnected)
     if made is None:
         return Response(status_code=CLIENT_LEFT)
-    return JSONResponse(_response(body, made))
-
-
-def _response(body: GenerationBody, made: Made) -> dict[str, Any]:
-    parameters = body.model_dump()
+    request.state.hold(sum(map(len, made.images)))
+    parameters = body
     if isinstance(body, ImageToImageBody) and not body.include_init_images:
-        parameters["init_images"] = None
-        parameters["mask"] = None
-    return {"images": made.images if body.send_images else [], "parameters": parameters, "info": made.info}
+        parameters = body.model_copy(update={"init_images": None, "mask": None})
+    return Answer(
+        {
+            "images": made.images if body.send_images else [],
+            "parameters": Written(parameters.model_dump_json()),
+            "info": made.info,
+        }
+    )
 
 
-@router.post("/extra-single-image")
-async def extra_single_image(request: Request, body: ExtraSingleBody) -> Response:
+@router.post("/extra-single-image", openapi_extra=described("extra-single-image", ExtraSingleBody))
+async def extra_single_image(
+    request: Request, body: Annotated[ExtraSingleBody, Depends(parsed(ExtraSingleBody))]
+) -> Response:
     """Upscale a picture."""
-    check(body)
-    picture = decode_picture(body.image, "image")
-    results = await _service(request).enlarge("extra-single-image", body, [picture], request.is_disconnected)
+    results = await _enlarge(request, "extra-single-image", body, {"image": body.image})
     if results is None:
         return Response(status_code=CLIENT_LEFT)
-    file_format = _service(request).options().samples_format
-    return JSONResponse({"html_info": describe(body), "image": encode_picture(results[0], file_format)})
+    return Answer({"html_info": describe(body), "image": results[0]})
 
 
-@router.post("/extra-batch-images")
-async def extra_batch_images(request: Request, body: ExtraBatchBody) -> Response:
+@router.post("/extra-batch-images", openapi_extra=described("extra-batch-images", ExtraBatchBody))
+async def extra_batch_images(
+    request: Request, body: Annotated[ExtraBatchBody, Depends(parsed(ExtraBatchBody))]
+) -> Response:
     """Upscale pictures."""
-    check(body)
-    pictures = [decode_picture(item.data, f"imageList.{index}.data") for index, item in enumerate(body.imageList)]
-    results = await _service(request).enlarge("extra-batch-images", body, pictures, request.is_disconnected)
+    texts: dict[str, str | None] = {f"imageList.{index}.data": item.data for index, item in enumerate(body.imageList)}
+    results = await _enlarge(request, "extra-batch-images", body, texts)
     if results is None:
         return Response(status_code=CLIENT_LEFT)
-    file_format = _service(request).options().samples_format
-    images = [encode_picture(result, file_format) for result in results]
-    return JSONResponse({"html_info": describe(body) if images else "<p></p>", "images": images})
+    return Answer({"html_info": describe(body) if results else "<p></p>", "images": results})
 
 
-@router.post("/png-info")
-async def png_info(body: PngInfoBody) -> dict[str, Any]:
-    """The text hidden in a picture."""
-    text = read_infotext(decode_picture(body.image, "image"))
-    return {"info": text, "items": {"parameters": text} if text else {}, "parameters": {}}
+async def _enlarge(request: Request, kind: str, body: ExtrasBody, texts: dict[str, str | None]) -> list[bytes] | None:
+    results = await _service(request).enlarge(kind, body, texts, request.is_disconnected)
+    request.state.hold(sum(map(len, results or ())))
+    return results
+
+
+@router.post("/png-info", openapi_extra=described("png-info", PngInfoBody))
+async def png_info(request: Request, body: Annotated[PngInfoBody, Depends(parsed(PngInfoBody))]) -> dict[str, Any]:
+    """The texts hidden in a picture, and what its infotext says."""
+    text, others = await _service(request).notes(body.image)
+    said = read_infotext(text)
+    missing = {name: value for name, value in INFOTEXT_DEFAULTS.items() if name not in said}
+    return {"info": text, "items": others, "parameters": {**said, **missing}}
 
 
 @router.get("/progress")
 async def progress(request: Request, skip_current_image: bool = Query(False)) -> dict[str, Any]:
     """How far the running job is; `state.job_count` is 0 when the device is idle."""
     service = _service(request)
-    status, preview = service.device.status, service.device.preview
-    picture = None
-    if preview is not None and not skip_current_image and service.options().live_previews_enable:
-        picture = encode_picture(preview())
+    wanted = service.options().live_previews_enable and not skip_current_image
+    preview = await service.preview() if wanted else None
+    status = service.device.status
     return {
         "progress": status.progress,
         "eta_relative": status.seconds_left,
@@ -135,7 +152,7 @@ async def progress(request: Request, skip_current_image: bool = Query(False)) ->
             "sampling_step": status.step,
             "sampling_steps": status.steps,
         },
-        "current_image": picture,
+        "current_image": b"".join(encode_base64(preview)).decode() if preview is not None else None,
         "textinfo": f"{status.waiting} waiting" if status.waiting else None,
     }
 
@@ -156,12 +173,11 @@ async def skip(request: Request) -> None:
 @router.get("/options")
 async def get_options(request: Request) -> dict[str, Any]:
     """The options as they are."""
-    options = _service(request).options()
-    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+    return _service(request).options().shown()
 
 
-@router.post("/options")
-async def set_options(request: Request, values: dict[str, Any] = Body()) -> None:  # noqa: B008 - FastAPI's way
+@router.post("/options", openapi_extra=described("options", dict[str, Any]))
+async def set_options(request: Request, values: Annotated[dict[str, Any], Depends(parsed(dict[str, Any]))]) -> None:
     """Change options, the model among them. Unlike SD Web UI, a model that cannot be loaded is an error."""
     await _service(request).set_options(values)
 
@@ -175,6 +191,12 @@ async def refresh_checkpoints(request: Request) -> None:
 @router.post("/refresh-vae")
 async def refresh_vae(request: Request) -> None:
     """Look for new VAEs."""
+    await _service(request).refresh()
+
+
+@router.post("/refresh-embeddings")
+async def refresh_embeddings(request: Request) -> None:
+    """Look for new textual inversions."""
     await _service(request).refresh()
 
 

@@ -1,4 +1,7 @@
-"""The routes that list what there is: models, samplers, upscalers, memory."""
+"""The routes that list what there is: models, samplers, upscalers, memory.
+
+Those that look into folders are plain functions: FastAPI runs them on a thread, and a slow disk holds nobody up.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from darkroom.inference.always_on import SCRIPTS
 from darkroom.inference.engine import Engine
+from darkroom.inference.limits import MAX_ROUNDS
 from darkroom.inference.service import Service
+from darkroom.inference.upscaling import LATENT_UPSCALERS
 
 router = APIRouter(prefix="/sdapi/v1")
 
@@ -63,7 +69,7 @@ async def schedulers(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/upscalers")
-async def upscalers(request: Request) -> list[dict[str, Any]]:
+def upscalers(request: Request) -> list[dict[str, Any]]:
     """What `upscaler_1` may be; `model_path` is null where weights are missing or not needed."""
     return [
         {
@@ -78,13 +84,13 @@ async def upscalers(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/sd-vae")
-async def sd_vae(request: Request) -> list[dict[str, Any]]:
+def sd_vae(request: Request) -> list[dict[str, Any]]:
     """What the option `sd_vae` may be."""
     return [{"model_name": file.name, "filename": str(file)} for file in _engine(request).files("vae")]
 
 
 @router.get("/loras")
-async def loras(request: Request) -> list[dict[str, Any]]:
+def loras(request: Request) -> list[dict[str, Any]]:
     """What `<lora:name:weight>` in a prompt may name."""
     return [
         {"name": file.stem, "alias": file.stem, "path": str(file), "metadata": {}}
@@ -93,7 +99,7 @@ async def loras(request: Request) -> list[dict[str, Any]]:
 
 
 @router.get("/embeddings")
-async def embeddings(request: Request) -> dict[str, Any]:
+def embeddings(request: Request) -> dict[str, Any]:
     """The textual inversions whose names prompts can use."""
     loaded = {
         file.stem: {"step": None, "sd_checkpoint": None, "sd_checkpoint_name": None, "shape": 0, "vectors": 0}
@@ -103,7 +109,7 @@ async def embeddings(request: Request) -> dict[str, Any]:
 
 
 @router.get("/memory")
-async def memory(request: Request) -> dict[str, Any]:
+def memory(request: Request) -> dict[str, Any]:
     """Bytes of the process's and the accelerator's memory."""
     device = _engine(request).device_memory()
     cuda: dict[str, Any] = {"error": "unavailable"}
@@ -126,23 +132,50 @@ def _ram() -> dict[str, Any]:
 
 
 @router.get("/cmd-flags")
-async def cmd_flags() -> dict[str, Any]:
-    """SD Web UI's clients ask for its command line; this server has none of those flags."""
-    return {}
+async def cmd_flags(request: Request) -> dict[str, Any]:
+    """SD Web UI's command line as far as it can be said of this server: an API without a page, on this address."""
+    host, port = request.scope.get("server") or ("127.0.0.1", None)
+    return {
+        "api": True,
+        "nowebui": True,
+        "api_auth": None,
+        "api_server_stop": False,
+        "listen": host not in ("127.0.0.1", "localhost", "::1"),
+        "server_name": host,
+        "port": port,
+        "max_batch_count": MAX_ROUNDS,
+        "allow_code": False,
+        "share": False,
+    }
 
 
 @router.get("/scripts")
 async def scripts() -> dict[str, Any]:
-    """There are no scripts."""
-    return {"txt2img": [], "img2img": []}
+    """SD Web UI's own scripts that a request may name; what they are asked for is judged with the request."""
+    names = [script.name for script in SCRIPTS]
+    return {"txt2img": names, "img2img": names}
 
 
 @router.get("/script-info")
+async def script_info() -> list[dict[str, Any]]:
+    """Their arguments, with the defaults that may be sent."""
+    return [script.shown(is_image_to_image) for is_image_to_image in (False, True) for script in SCRIPTS]
+
+
+@router.get("/realesrgan-models")
+def realesrgan_models(request: Request) -> list[dict[str, Any]]:
+    """The upscalers of that family whose weights are there."""
+    return [
+        {"name": upscaler.name, "path": str(upscaler.file), "scale": round(upscaler.scale)}
+        for upscaler in _service(request).upscaling.list()
+        if upscaler.folder == "RealESRGAN" and upscaler.file is not None
+    ]
+
+
 @router.get("/hypernetworks")
 @router.get("/face-restorers")
 @router.get("/prompt-styles")
 @router.get("/extensions")
-@router.get("/realesrgan-models")
 async def nothing() -> list[Any]:
     """What SD Web UI lists and this runtime does not have."""
     return []
@@ -151,4 +184,4 @@ async def nothing() -> list[Any]:
 @router.get("/latent-upscale-modes")
 async def latent_upscale_modes() -> list[dict[str, str]]:
     """What `hr_upscaler` may be beside the upscalers."""
-    return [{"name": "Latent"}]
+    return [{"name": name} for name in LATENT_UPSCALERS]

@@ -17,11 +17,15 @@ from PIL.Image import Image
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model that an engine can load. `sha256` is None until it has been computed."""
+    """A model that an engine can load. `sha256` is None until it has been computed.
+
+    Where one model only stands in for this one, `made_by` is the name of the one that makes the pictures.
+    """
 
     name: str
     file: Path
     sha256: str | None = None
+    made_by: str | None = None
 
     @property
     def hash(self) -> str | None:
@@ -174,6 +178,10 @@ class Engine(Protocol):
 
     def generate(self, generation: Generation, watch: Watch) -> list[Image]:
         """Make the pictures, RGB, of the generation's size. Raises `InvalidRequest` and `InferenceFailure`."""
+        ...
+
+    def shortcomings(self, generation: Generation) -> Sequence[str]:
+        """What of a generation this engine will not do: sentences that begin with the field."""
         ...
 
     def device_memory(self) -> Mapping[str, float] | None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import html
+import math
+from collections.abc import Sequence
+from concurrent.futures import Future
 
 from PIL import Image
 
 from darkroom.errors import Fault, InvalidRequest
+from darkroom.inference.codec import Codec
+from darkroom.inference.device import Job
+from darkroom.inference.limits import MAX_REQUEST_PIXELS
+from darkroom.inference.options import Options
+from darkroom.inference.pictures import check_sides, encode_picture
+from darkroom.inference.reading import Received
 from darkroom.inference.requests import ExtrasBody
 from darkroom.inference.upscaling import Upscaling
 
@@ -25,12 +34,68 @@ def check(body: ExtrasBody) -> None:
         raise InvalidRequest(faults)
 
 
+def check_amount(body: ExtrasBody, pictures: Sequence[Received], file_format: str) -> None:
+    """Raises `InvalidRequest` when the results are too large, for memory or for the format that they are written in."""
+    together = 0
+    for picture in pictures:
+        width, height, crop = _size(body, picture.size) if body.upscaler_1 != "None" else (*picture.size, None)
+        if width * height > MAX_REQUEST_PIXELS:
+            raise InvalidRequest(
+                [
+                    Fault(
+                        "upscaling_resize",
+                        f"{picture.path} would have {width}x{height} pixels, more than {MAX_REQUEST_PIXELS}; ask for "
+                        "less",
+                    )
+                ]
+            )
+        size = (crop[2] - crop[0], crop[3] - crop[1]) if crop is not None else (width, height)
+        check_sides(*size, file_format, "upscaling_resize")
+        together += math.prod(size)
+    if together > MAX_REQUEST_PIXELS:
+        raise InvalidRequest(
+            [
+                Fault(
+                    "imageList",
+                    f"the results have {together} pixels together, more than {MAX_REQUEST_PIXELS}; ask for less, or "
+                    "send the pictures in several requests",
+                )
+            ]
+        )
+
+
+def enlarge_all(
+    body: ExtrasBody, pictures: Sequence[Received], upscaling: Upscaling, codec: Codec, job: Job, options: Options
+) -> list[Future[bytes]]:
+    """The pictures, upscaled one after another on the device's thread; their files are written meanwhile.
+
+    The next one is decoded while one is enlarged. An interrupted job returns what it has. Raises what
+    `Upscaling.upscale` raises, and `InvalidRequest` for a picture that cannot be decoded.
+    """
+    files = []
+    decoded = [codec.ahead(picture.decode) for picture in pictures[:1]]
+    for number in range(len(pictures)):
+        if not job.begin_round(number, len(pictures)):
+            break
+        picture = decoded.pop().result()
+        decoded = [codec.ahead(after.decode) for after in pictures[number + 1 : number + 2]]
+        files.append(_write(codec, enlarge(body, picture, upscaling), options))
+    return files
+
+
+def _write(codec: Codec, picture: Image.Image, options: Options) -> Future[bytes]:
+    # Named here, so that nothing else holds the picture.
+    return codec.write(
+        math.prod(picture.size), lambda: encode_picture(picture, options.samples_format, quality=options.jpeg_quality)
+    )
+
+
 def enlarge(body: ExtrasBody, picture: Image.Image, upscaling: Upscaling) -> Image.Image:
     """One picture, upscaled. Raises what `Upscaling.upscale` raises."""
     picture = picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGBA" if "A" in picture.mode else "RGB")
     if body.upscaler_1 == "None":
         return picture  # SD Web UI has nothing to do then, whatever size was asked for
-    width, height, crop = _size(body, picture)
+    width, height, crop = _size(body, picture.size)
     result = upscaling.upscale(body.upscaler_1, picture, width, height)
     if body.upscaler_2 != "None" and body.extras_upscaler_2_visibility > 0:
         other = upscaling.upscale(body.upscaler_2, picture, width, height)
@@ -54,14 +119,14 @@ def describe(body: ExtrasBody) -> str:
     return f"<p>{', '.join(parts)}</p>"
 
 
-def _size(body: ExtrasBody, picture: Image.Image) -> tuple[int, int, tuple[int, int, int, int] | None]:
+def _size(body: ExtrasBody, size: tuple[int, int]) -> tuple[int, int, tuple[int, int, int, int] | None]:
     """The size to enlarge to, and what to cut out of that."""
     if body.resize_mode == 0:
         factor = body.upscaling_resize
-        return round(picture.width * factor), round(picture.height * factor), None
-    wide, high = body.upscaling_resize_w / picture.width, body.upscaling_resize_h / picture.height
+        return round(size[0] * factor), round(size[1] * factor), None
+    wide, high = body.upscaling_resize_w / size[0], body.upscaling_resize_h / size[1]
     factor = max(wide, high) if body.upscaling_crop else min(wide, high)
-    width, height = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
+    width, height = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
     if not body.upscaling_crop:
         return width, height, None
     left, upper = (width - body.upscaling_resize_w) // 2, (height - body.upscaling_resize_h) // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,13 @@ def infotext(generation: Generation, index: int, checkpoint: Checkpoint, extra: 
     values: dict[str, Any] = {
         "Steps": generation.steps,
         "Sampler": generation.sampler,
-        **({"Schedule type": generation.scheduler} if generation.scheduler else {}),
+        "Schedule type": generation.scheduler or "Automatic",
         "CFG scale": generation.cfg_scale,
         "Seed": generation.seeds[index],
         "Size": f"{generation.width}x{generation.height}",
         **({"Model hash": checkpoint.hash} if checkpoint.hash else {}),
-        "Model": checkpoint.name,
+        "Model": checkpoint.made_by or checkpoint.name,
+        **({"Stands in for": checkpoint.name} if checkpoint.made_by else {}),
         **extra,
         "Version": VERSION,
     }
@@ -49,8 +50,12 @@ def information(
     started: datetime,
     index_of_first_image: int,
     extra: Mapping[str, Any],
+    warnings: Sequence[str] = (),
 ) -> str:
-    """The `info` of a response: JSON in a string, with SD Web UI's names."""
+    """The `info` of a response: JSON in a string, with SD Web UI's names.
+
+    Where there are `warnings`, what of the request was not done, it has them too; SD Web UI has no such field.
+    """
     first = generations[0]
     together: dict[str, list[Any]] = {"prompts": [], "negative_prompts": [], "seeds": [], "subseeds": []}
     for generation in generations:
@@ -90,6 +95,7 @@ def information(
             "clip_skip": first.clip_skip,
             "is_using_inpainting_conditioning": False,
             "version": VERSION,
+            **({"warnings": list(warnings)} if warnings else {}),
         }
     )
 

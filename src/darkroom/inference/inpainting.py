@@ -98,8 +98,12 @@ def prepare(
 
 
 def _read_mask(mask: Image.Image, options: MaskOptions) -> Image.Image:
-    # A mask drawn on transparency says in its alpha channel where it is white.
-    grey = mask.getchannel("A") if mask.mode == "RGBA" and mask.convert("L").getextrema()[1] == 0 else mask.convert("L")
+    # As in SD Web UI: a mask of which any part is transparent was drawn with a brush on nothing, and its strokes count,
+    # whatever their colour; one without transparency is black and white.
+    grey = mask.convert("L")
+    if mask.has_transparency_data:
+        alpha = mask.convert("RGBA").getchannel("A")
+        grey = alpha if alpha.getextrema()[0] != 255 else grey
     if options.round:
         grey = grey.point(lambda value: 255 if value > 127 else 0)
     if options.invert:

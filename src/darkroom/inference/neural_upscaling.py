@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from darkroom.errors import InferenceFailure, MissingExtra, ModelUnusable
+from darkroom.errors import Fault, InferenceFailure, InvalidRequest, MissingExtra, ModelUnusable
+from darkroom.inference.limits import MAX_ENLARGED_PIXELS
 
 #: Pictures are enlarged in squares of this many pixels, overlapping, so that memory does not grow with the picture.
 TILE = 192
@@ -40,6 +41,16 @@ class SpandrelScaler:
                 raise ModelUnusable(f"the file {weights} holds a network that does not enlarge pictures")
             self._loaded = (weights, model.eval())
         model = self._loaded[1]
+        if picture.width * picture.height * model.scale**2 > MAX_ENLARGED_PIXELS:
+            raise InvalidRequest(
+                [
+                    Fault(
+                        "upscaler_1",
+                        f"{weights.stem} enlarges {model.scale} times, which makes more than {MAX_ENLARGED_PIXELS} "
+                        f"pixels of {picture.width}x{picture.height}; take 'Lanczos', or a smaller picture",
+                    )
+                ]
+            )
         pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)[None]
         try:
             with torch.inference_mode():
@@ -50,23 +61,21 @@ class SpandrelScaler:
                 f"the device has no memory left for the upscaler {weights.stem}: POST /sdapi/v1/unload-checkpoint "
                 "first, or give the runtime a GPU with more memory"
             ) from error
-        values = (result[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().cpu().numpy()
-        return Image.fromarray(values)
+        return Image.fromarray(result.numpy())
 
 
 def _in_tiles(model: Any, pixels: Any, scale: int, torch: Any) -> Any:
-    """The network over overlapping tiles, the inner part of each kept."""
+    """The network over overlapping tiles, the inner part of each kept, as [height, width, 3] of bytes."""
     _, _, height, width = pixels.shape
-    result = torch.zeros(1, 3, height * scale, width * scale)
+    result = torch.zeros(height * scale, width * scale, 3, dtype=torch.uint8)
     for upper in range(0, height, TILE):
         for left in range(0, width, TILE):
             lower, right = min(height, upper + TILE), min(width, left + TILE)
             above, before = max(0, upper - OVERLAP), max(0, left - OVERLAP)
             tile = model(pixels[:, :, above : min(height, lower + OVERLAP), before : min(width, right + OVERLAP)])
             inner_y, inner_x = (upper - above) * scale, (left - before) * scale
-            result[:, :, upper * scale : lower * scale, left * scale : right * scale] = (
-                tile[:, :, inner_y : inner_y + (lower - upper) * scale, inner_x : inner_x + (right - left) * scale]
-                .float()
-                .cpu()
+            inner = tile[0, :, inner_y : inner_y + (lower - upper) * scale, inner_x : inner_x + (right - left) * scale]
+            result[upper * scale : lower * scale, left * scale : right * scale] = (
+                (inner.permute(1, 2, 0).float().clamp(0, 1) * 255).round().byte().cpu()
             )
     return result

@@ -1,48 +1,24 @@
-"""Pictures in and out of JSON: base64, formats, and the text that SD Web UI hides in a picture."""
+"""Pictures that go out: formats, and the text that SD Web UI hides in a picture."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import math
 
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, PngImagePlugin
+from PIL.ExifTags import IFD
 
 from darkroom.errors import Fault, InvalidRequest
+from darkroom.inference.limits import LONGEST_SIDES, MAX_EXIF
 
-MAX_PIXELS = 4096 * 4096
 FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
 
-_EXIF_OFFSET = 0x8769
 _USER_COMMENT = 0x9286
-
-
-def decode_picture(text: str | None, path: str) -> Image.Image:
-    """A picture from base64, with or without a `data:` prefix. Transparency stays.
-
-    Raises `InvalidRequest`, naming `path`, for anything that is not a picture of at most `MAX_PIXELS` pixels.
-    """
-    if not text:
-        raise InvalidRequest([Fault(path, "Invalid encoded image: it is empty; send the picture's bytes as base64")])
-    if text.startswith(("http://", "https://")):
-        raise InvalidRequest([Fault(path, "links are not fetched here; send the picture's bytes as base64")])
-    encoded = text.split(",", 1)[1] if text.startswith("data:") and "," in text else text
-    try:
-        picture = Image.open(io.BytesIO(base64.b64decode(encoded, validate=True)))
-        if math.prod(picture.size) > MAX_PIXELS:
-            raise InvalidRequest(
-                [Fault(path, f"the picture has {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}")]
-            )
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InvalidRequest([Fault(path, f"Invalid encoded image: {error}")]) from error
 
 
 def opaque(picture: Image.Image, background: str = "#ffffff") -> Image.Image:
     """As RGB; what is transparent shows `background`."""
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+    if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         below = Image.new("RGBA", rgba.size, background)
         return Image.alpha_composite(below, rgba).convert("RGB")
@@ -51,10 +27,11 @@ def opaque(picture: Image.Image, background: str = "#ffffff") -> Image.Image:
 
 def encode_picture(
     picture: Image.Image, file_format: str = "png", infotext: str | None = None, quality: int = 80
-) -> str:
-    """A picture as base64, its infotext where SD Web UI's readers look: PNG's `parameters`, else EXIF's comment.
+) -> bytes:
+    """A picture as a file, its infotext where SD Web UI's readers look: PNG's `parameters`, else EXIF's comment.
 
-    `file_format` is a key of `FORMATS`; the caller has checked it.
+    `file_format` is a key of `FORMATS`; the caller has checked it. A text that is too long for the format is shortened,
+    see `fitting`.
     """
     buffer = io.BytesIO()
     kind = FORMATS[file_format]
@@ -64,24 +41,47 @@ def encode_picture(
             notes.add_text("parameters", infotext)
         picture.save(buffer, kind, pnginfo=notes)
     else:
-        exif = Image.Exif()
-        if infotext is not None:
-            exif.get_ifd(_EXIF_OFFSET)[_USER_COMMENT] = b"UNICODE\0" + infotext.encode("utf-16-be")
+        exif = b"" if infotext is None else _exif(fitting(infotext, file_format)[0])
         if picture.mode not in ("RGB", "L"):
             picture = opaque(picture) if kind == "JPEG" else picture.convert("RGBA")
         picture.save(buffer, kind, quality=quality, exif=exif)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
 
 
-def read_infotext(picture: Image.Image) -> str:
-    """What `encode_picture` wrote into a picture; empty where there is nothing."""
-    written = picture.info.get("parameters")
-    if isinstance(written, str):
-        return written
-    comment = picture.getexif().get_ifd(_EXIF_OFFSET).get(_USER_COMMENT, b"")
-    if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
-        return comment[8:].decode("utf-16-be", errors="replace")
-    return ""
+def fitting(infotext: str, file_format: str) -> tuple[str, bool]:
+    """An infotext as the format can hold it, and whether it was shortened for that.
+
+    JPEG has room for 64 KiB. Of a text that is longer the prompts lose their ends: the last line, with what is needed
+    to make the picture again, stays.
+    """
+    if FORMATS[file_format] != "JPEG" or len(_exif(infotext)) <= MAX_EXIF:
+        return infotext, False
+    prompts, _, values = infotext.rpartition("\n")
+    room = MAX_EXIF - len(_exif("")) - 64
+    for count in (len(prompts) * room // len(_exif(infotext)) - len(values), 0):
+        shorter = f"{prompts[: max(0, count)]}…\n{values}"
+        if len(_exif(shorter)) <= MAX_EXIF:
+            return shorter, True
+    return "", True
+
+
+def holding(file_format: str, width: int, height: int) -> str:
+    """The format, or `png` for a size that it cannot hold."""
+    return file_format if max(width, height) <= LONGEST_SIDES.get(file_format, max(width, height)) else "png"
+
+
+def check_sides(width: int, height: int, file_format: str, path: str) -> None:
+    """Raises `InvalidRequest`, naming `path`, for a size that the format cannot hold."""
+    if holding(file_format, width, height) != file_format:
+        raise InvalidRequest(
+            [
+                Fault(
+                    path,
+                    f"{width}x{height} is larger than {file_format} can hold ({LONGEST_SIDES[file_format]} a side); "
+                    "set the option samples_format to png, or ask for less",
+                )
+            ]
+        )
 
 
 def grid_of(pictures: list[Image.Image]) -> Image.Image:
@@ -93,3 +93,13 @@ def grid_of(pictures: list[Image.Image]) -> Image.Image:
     for index, picture in enumerate(pictures):
         grid.paste(picture, (index % columns * width, index // columns * height))
     return grid
+
+
+def _exif(infotext: str) -> bytes:
+    exif = Image.Exif()
+    # Plain text takes half the room, and every reader knows it.
+    plain = infotext.isascii() and 2 * len(infotext) > MAX_EXIF - 256
+    exif.get_ifd(IFD.Exif)[_USER_COMMENT] = (
+        b"ASCII\0\0\0" + infotext.encode("ascii") if plain else b"UNICODE\0" + infotext.encode("utf-16-be")
+    )
+    return exif.tobytes()

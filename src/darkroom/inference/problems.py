@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,9 +24,18 @@ STATUS: tuple[tuple[type[DarkroomError], int], ...] = (
 )
 
 
+#: What libraries say of their own objects, which tells nobody anything.
+_INNARDS = re.compile(r"\s*Traceback \(most recent call last\).*|\s+(?:object\s+)?at 0x[0-9a-fA-F]+", re.DOTALL)
+_LONGEST_TEXT = 4000
+
+
 def problem(status: int, error: str, detail: str, errors: str = "") -> JSONResponse:
     """SD Web UI's own shape."""
-    return JSONResponse({"error": error, "detail": detail, "body": "", "errors": errors}, status)
+    return JSONResponse({"error": error, "detail": _readable(detail), "body": "", "errors": _readable(errors)}, status)
+
+
+def _readable(text: str) -> str:
+    return _INNARDS.sub("", text[: 2 * _LONGEST_TEXT])[:_LONGEST_TEXT]
 
 
 def install(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""The bodies that SD Web UI's API takes, with its field names and defaults (its OpenAPI document, version 1.8.0).
+"""The bodies that SD Web UI's API takes, with its field names and defaults (its OpenAPI document, version 1.10.1).
 
 Bounds are ours: SD Web UI tries whatever it is asked, and fails in the middle.
 """
@@ -7,28 +7,37 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MAX_SIDE = 2048
-MAX_STEPS = 150
-MAX_BATCH = 16
-MAX_ROUNDS = 16
-MAX_TEXT = 20_000
-#: A 4096 x 4096 picture with alpha, uncompressed, fits; larger ones are refused before they are decoded.
-MAX_BASE64 = 96 * 1024 * 1024
-MAX_LIST = 64
+from darkroom.inference.limits import (
+    MAX_BASE64,
+    MAX_BATCH,
+    MAX_LIST,
+    MAX_ROUNDS,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_STEPS,
+    MAX_TEXT,
+)
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Picture = Annotated[str, Field(max_length=MAX_BASE64)]
-#: SD Web UI seeds its generators with 32 bits, and adds up to a batch's size to them.
-Seed = Annotated[int, Field(ge=-1, le=2**53)]
+#: -1 asks for any. Generators take 64 bits, and every one of them counts.
+Seed = Annotated[int, Field(ge=-1, le=MAX_SEED)]
 Part = Annotated[float, Field(ge=0, le=1)]
 
 
 class Body(BaseModel):
-    """Unknown fields are ignored and numbers may stand for text, as SD Web UI has it."""
+    """Unknown fields are ignored and numbers may stand for text, as SD Web UI has it. A null is a field left out."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        return (
+            {name: value for name, value in values.items() if value is not None} if isinstance(values, dict) else values
+        )
 
 
 class GenerationBody(Body):
@@ -91,6 +100,7 @@ class TextToImageBody(GenerationBody):
     hr_resize_y: int = Field(0, ge=0, le=MAX_SIDE)
     hr_checkpoint_name: Text | None = None
     hr_sampler_name: Text | None = None
+    hr_scheduler: Text | None = None
     hr_prompt: Text = ""
     hr_negative_prompt: Text = ""
 

@@ -14,13 +14,18 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from darkroom.errors import DarkroomError
+from darkroom.inference import extras
+from darkroom.inference.checking import check, check_amount, find_checkpoint
+from darkroom.inference.codec import Codec
 from darkroom.inference.device import Device, Job
+from darkroom.inference.drawing import Drawn, Made, draw
 from darkroom.inference.engine import Engine
-from darkroom.inference.extras import enlarge
-from darkroom.inference.generating import Drawn, Made, check, draw, encode, find_checkpoint, plan
 from darkroom.inference.metrics import Metrics
 from darkroom.inference.options import Options
-from darkroom.inference.requests import ExtrasBody, GenerationBody
+from darkroom.inference.pictures import encode_picture
+from darkroom.inference.planning import plan
+from darkroom.inference.reading import Pictures, read_notes, receive_picture, receive_pictures
+from darkroom.inference.requests import ExtrasBody, GenerationBody, ImageToImageBody
 from darkroom.inference.upscaling import Upscaling
 from darkroom.logs import log
 
@@ -58,6 +63,8 @@ class Service:
         self.upscaling = upscaling
         self.metrics = Metrics()
         self.device = Device(clocks.now, clocks.monotonic, max_waiting)
+        self.codec = Codec()
+        self._preview: tuple[Callable[[], Image.Image], asyncio.Future[bytes]] | None = None
         self._clocks = clocks
         self._chance = chance if chance is not None else random.Random()  # noqa: S311 - seeds are no secrets
         self._options = Options()
@@ -79,24 +86,56 @@ class Service:
         self._started = True
 
     def close(self) -> None:
-        """Stop what runs and end the device's thread."""
+        """Stop what runs and end the threads."""
         self.device.close()
+        self.codec.close()
 
     async def generate(self, kind: str, body: GenerationBody, gone: Gone) -> Made | None:
         """Text or image to image. None when the client has left meanwhile."""
         check(body, self.engine)  # what is wrong anyway is said at once, not after the wait for the device
-        drawn = await self._measured(kind, lambda job: self._generate(body, job), gone, lambda made: len(made.pictures))
-        if drawn is None:
-            return None
-        return await asyncio.to_thread(encode, drawn)  # the device is free already
+        pictures = await self.codec.read(lambda: _pictures(body))
+        check_amount(body, pictures)
+        drawn = await self._measured(
+            kind, lambda job: self._generate(body, pictures, job), gone, lambda made: len(made.files)
+        )
+        return await drawn.written() if drawn is not None else None  # the device is free already
 
     async def enlarge(
-        self, kind: str, body: ExtrasBody, pictures: list[Image.Image], gone: Gone
-    ) -> list[Image.Image] | None:
-        """Upscaling. None when the client has left meanwhile."""
-        return await self._measured(
-            kind, lambda job: [enlarge(body, picture, self.upscaling) for picture in pictures], gone, len
+        self, kind: str, body: ExtrasBody, texts: dict[str, str | None], gone: Gone
+    ) -> list[bytes] | None:
+        """Upscaling of pictures in base64, by their paths. Returns files; None when the client has left meanwhile."""
+        extras.check(body)
+        options = self.options()
+        pictures = await self.codec.read(lambda: receive_pictures(texts))
+        extras.check_amount(body, pictures, options.samples_format)
+        files = await self._measured(
+            kind,
+            lambda job: extras.enlarge_all(body, pictures, self.upscaling, self.codec, job, options),
+            gone,
+            len,
         )
+        return [await asyncio.wrap_future(file) for file in files] if files is not None else None
+
+    async def notes(self, text: str | None) -> tuple[str, dict[str, Any]]:
+        """The infotext and the other texts in a picture in base64. Raises `InvalidRequest`."""
+        return await self.codec.read(lambda: read_notes(text, "image"))
+
+    async def preview(self) -> bytes | None:
+        """A picture of the running job's latest step; None when there is none.
+
+        However many ask, one is made at a time, and each once.
+        """
+        make = self.device.preview
+        if make is None:
+            return None
+        if self._preview is None or (self._preview[0] is not make and self._preview[1].done()):
+            made = asyncio.ensure_future(self.codec.read(lambda: encode_picture(make())))
+            self._preview = (make, made)
+        try:
+            return await asyncio.shield(self._preview[1])
+        except Exception as error:  # a model that is just leaving the device; the next step has another
+            log(logging.WARNING, "runtime.preview_failed", f"no preview could be made: {error}")
+            return None
 
     def options(self) -> Options:
         """The options as they are now."""
@@ -125,9 +164,9 @@ class Service:
         """Bring the last model back onto the device."""
         await self.device.run("reload", lambda job: self._ensure_loaded())
 
-    def _generate(self, body: GenerationBody, job: Job) -> Drawn:
+    def _generate(self, body: GenerationBody, pictures: Pictures, job: Job) -> Drawn:
         # Read on the device's thread, so that it sees the models and options that the jobs before it left.
-        planned = plan(body, self.engine, self._options, self._chance)
+        planned = plan(body, pictures, self.engine, self._options, self._chance)
         self._ensure_loaded()
         before = self.engine.loaded()
         try:
@@ -135,7 +174,7 @@ class Service:
                 self.engine.load(find_checkpoint(self.engine, planned.checkpoint))
             if planned.options.sd_vae != self._options.sd_vae:
                 self.engine.use_vae(planned.options.sd_vae)
-            return draw(planned, self.engine, self.upscaling, job, self._clocks.now)
+            return draw(planned, self.engine, self.upscaling, self.codec, job, self._clocks.now)
         finally:
             if body.override_settings_restore_afterwards:
                 if planned.options.sd_vae != self._options.sd_vae:
@@ -185,3 +224,10 @@ class Service:
         if result is not None:
             self.metrics.pictures.labels(kind).inc(pictures(result))
         return result
+
+
+def _pictures(body: GenerationBody) -> Pictures:
+    if not isinstance(body, ImageToImageBody):
+        return Pictures()
+    inits = receive_pictures({f"init_images.{index}": text for index, text in enumerate(body.init_images or ())})
+    return Pictures(inits, receive_picture(body.mask, "mask") if body.mask else None)

@@ -10,10 +10,7 @@ from typing import Protocol
 from PIL import Image
 
 from darkroom.errors import Fault, InvalidRequest, NotFound
-from darkroom.inference.pictures import MAX_PIXELS
-
-#: What comes out may be larger than what may come in, but has to fit in memory.
-MAX_RESULT_PIXELS = 4 * MAX_PIXELS
+from darkroom.inference.limits import MAX_REQUEST_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,15 @@ NEURAL_UPSCALERS = (
     Upscaler("ScuNET PSNR", 4.0, "ScuNET", ("ScuNET PSNR", "scunet_color_real_psnr")),
     Upscaler("SwinIR 4x", 4.0, "SwinIR", ("SwinIR_4x", "003_realSR_BSRGAN_DFOWMFC_s64w8_SwinIR-L_x4_GAN")),
 )
+#: SD Web UI's ways to enlarge between the two passes without leaving the latents.
+LATENT_UPSCALERS = (
+    "Latent",
+    "Latent (antialiased)",
+    "Latent (bicubic)",
+    "Latent (bicubic antialiased)",
+    "Latent (nearest)",
+    "Latent (nearest-exact)",
+)
 #: A request may also use the spelling of the guide's text.
 ALIASES = {"ESRGAN_4X": "ESRGAN_4x"}
 WEIGHTS = (".safetensors", ".pth", ".pt")
@@ -48,7 +54,10 @@ class NeuralScaler(Protocol):
     """Runs an upscaler's network."""
 
     def enlarge(self, picture: Image.Image, weights: Path) -> Image.Image:
-        """An RGB picture, enlarged by whatever factor the weights give. Raises `ModelUnusable`, `MissingExtra`."""
+        """An RGB picture, enlarged by whatever factor the weights give.
+
+        Raises `InvalidRequest` where that makes more than `MAX_ENLARGED_PIXELS`, `ModelUnusable` and `MissingExtra`.
+        """
         ...
 
 
@@ -78,9 +87,9 @@ class Upscaling:
         Raises `NotFound` (an unknown name, or weights that are missing: the text says which file to put where),
         `ModelUnusable` and `InvalidRequest`.
         """
-        if width * height > MAX_RESULT_PIXELS:
+        if width * height > MAX_REQUEST_PIXELS:
             raise InvalidRequest(
-                [Fault("upscaling_resize", f"{width}x{height} is more than {MAX_RESULT_PIXELS} pixels; ask for less")]
+                [Fault("upscaling_resize", f"{width}x{height} is more than {MAX_REQUEST_PIXELS} pixels; ask for less")]
             )
         upscaler = self._find(name)
         size = (max(1, width), max(1, height))

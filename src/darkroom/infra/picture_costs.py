@@ -30,6 +30,7 @@ QUEUE_REQUEST = 0.40e-6
 TABLE_WRITE = 0.625e-6
 TABLE_READ = 0.125e-6
 BUCKET_PUT = 5e-6
+BUCKET_GET = 0.4e-6
 BUCKET_GIB_MONTH = 0.023
 NAT_GATEWAY_GB = 0.045
 
@@ -46,6 +47,7 @@ class CallsPerTask:
     table_writes: int = 3
     table_reads: int = 1
     bucket_puts: int = 2
+    bucket_gets: int = 2
 
 
 CALLS_PER_TASK = CallsPerTask()
@@ -72,7 +74,7 @@ def service_costs() -> list[PictureCost]:
         ("SNS", PICTURES * calls.topic_publishes * TOPIC_PUBLISH),
         ("SQS", PICTURES * calls.queue_requests * QUEUE_REQUEST),
         ("DynamoDB", PICTURES * (calls.table_writes * TABLE_WRITE + calls.table_reads * TABLE_READ)),
-        ("S3 requests", PICTURES * calls.bucket_puts * BUCKET_PUT),
+        ("S3 requests", PICTURES * (calls.bucket_puts * BUCKET_PUT + calls.bucket_gets * BUCKET_GET)),
         ("S3 storage for a month", gibibytes * BUCKET_GIB_MONTH),
         ("messages through NAT gateways", message_gigabytes * NAT_GATEWAY_GB),
     ]

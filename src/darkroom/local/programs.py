@@ -90,8 +90,6 @@ def agent_program(
         "DARKROOM_LINK_ALLOW_PRIVATE": "true",
         "DARKROOM_LINK_BUCKETS": ",".join([plane.bucket, *input_buckets]),
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
-        # A poll that is under way is waited for, so this too bounds how long a stop takes.
-        "DARKROOM_RECEIVE_WAIT_SECONDS": "2",
         "DARKROOM_HEALTH_PORT": str(health_port),
     }
     return Program(

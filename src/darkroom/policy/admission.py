@@ -8,10 +8,12 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.policy.content import judge_content
 from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, MAXIMUM_KEY_BYTES, RESERVED_PREFIX
 from darkroom.tasks.draft import Draft
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
 from darkroom.tasks.task import Task
+from darkroom.tasks.v1alpha1 import translate_content
 
 MAXIMUM_ID_LENGTH = 64
 MAXIMUM_PREFIX_LENGTH = 512
@@ -21,11 +23,15 @@ MAXIMUM_TIMEOUT_SECONDS = 3600.0
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """The request is a task, to be published with this one message attribute, which decides its queue."""
+    """The request is a task, to be published with this one message attribute, which decides its queue.
+
+    `warnings` say what of it will be ignored, or taken for something else.
+    """
 
     task: Task
     attribute: str
     value: str
+    warnings: tuple[Fault, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -53,14 +59,21 @@ def admit(draft: Draft, catalogue: Catalogue) -> Admitted | Refused:
                     f"no runtime serves {draft.checkpoint!r}, and none loads models on demand; there are: {known}",
                 )
             )
+    warnings = list(draft.warnings)
     if runtime is not None:
-        faults.extend(_unfit_kind(draft, runtime))
+        faults.extend(unfit := [*_unfit_kind(draft, runtime)])
+        if draft.kind is not None and draft.content is not None and not unfit:
+            named = {fault.path for fault in faults}
+            for finding in judge_content(draft.kind, translate_content(draft.content), runtime):
+                said = Fault(_content_path(draft, finding.path), finding.reason)
+                if said.path not in named:
+                    (faults if finding.is_fault else warnings).append(said)
     if faults or runtime is None:
         return Refused(tuple(faults))
     task = _task(draft, runtime.name)
     if draft.checkpoint is not None and not runtime.dynamic:
-        return Admitted(task, CHECKPOINT_ATTRIBUTE, draft.checkpoint)
-    return Admitted(task, RUNTIME_ATTRIBUTE, runtime.name)
+        return Admitted(task, CHECKPOINT_ATTRIBUTE, draft.checkpoint, tuple(warnings))
+    return Admitted(task, RUNTIME_ATTRIBUTE, runtime.name, tuple(warnings))
 
 
 def readmit(draft: Draft, runtime: RuntimeSpec) -> Task | Refused:
@@ -71,6 +84,14 @@ def readmit(draft: Draft, runtime: RuntimeSpec) -> Task | Refused:
     """
     faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft), *_unfit_kind(draft, runtime)]
     return Refused(tuple(faults)) if faults else _task(draft, runtime.name)
+
+
+def _content_path(draft: Draft, path: str) -> str:
+    """Where the caller wrote what stands at `path` of the content."""
+    name, _, rest = path.partition(".")
+    if (own := draft.paths.get(f"content.{name}")) is not None:
+        return f"{own}.{rest}" if rest and rest != "0" else own
+    return ".".join(part for part in (draft.paths.get("content", "content"), path) if part)
 
 
 def _task(draft: Draft, runtime_name: str) -> Task:

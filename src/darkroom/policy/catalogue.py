@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from darkroom.errors import SettingsError
+from darkroom.policy.sdwebui_fields import ContentLimits
 from darkroom.tasks.task import TaskKind
 
 # The type of Darkroom's own runtime, which speaks the SD Web UI API.
@@ -27,7 +28,8 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One runtime as the front door knows it.
 
     `model` is the file name of the checkpoint that a static runtime has loaded; `dynamic` says that it loads whichever
-    checkpoint a request names. `kinds` is only needed for a `type` that Darkroom does not know.
+    checkpoint a request names. `kinds` is only needed for a `type` that Darkroom does not know. `limits` is how much
+    one request may ask of it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     model: str | None = None
     dynamic: bool = False
     kinds: frozenset[TaskKind] = frozenset()
+    limits: ContentLimits = ContentLimits()
 
     @property
     def accepted_kinds(self) -> frozenset[TaskKind]:

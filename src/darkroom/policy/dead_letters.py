@@ -19,6 +19,7 @@ from darkroom.tasks.message import (
     copied_attributes,
     decode_message,
     open_envelope,
+    submission_id_of,
     unwrap,
 )
 
@@ -34,6 +35,7 @@ _MOVED_REASON = "SQS moved it after its last receive; no agent has told of its e
 _SHORTEST_PREFIX = 4
 _LONGEST_REASON = 1024
 _LONGEST_ID = 256
+_LONGEST_COUNT = 9  # in digits
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,10 +116,10 @@ def read_dead_letter(
         id=message_id,
         type=died_as,
         reason=reason,
-        tries=int(tries) if tries.isdecimal() else None,
+        tries=int(tries) if tries.isdecimal() and len(tries) <= _LONGEST_COUNT else None,
         sent_at=sent_at,
         task_id=task_id or attributes.get(TASK_ATTRIBUTE),
-        submission_id=own.get(SUBMISSION_ATTRIBUTE) or fallback_id,
+        submission_id=submission_id_of(own, fallback_id, message_id),
         text=text,
         attributes={name: value for name, value in own.items() if not name.startswith(_OWN_PREFIX)},
         unreadable=fault,

@@ -7,17 +7,16 @@ from typing import Any
 
 import msgspec
 
+from darkroom.redaction import HIDDEN, without_url_secrets
+from darkroom.tasks.json_text import BadJson, read_json
+
 _LONGEST_TEXT = 300
-_HIDDEN = "(hidden)"
 # Names of fields that hold secrets: whole words, so that `tokens_per_prompt` or `keyframes` are shown.
 _SECRET_NAME = re.compile(
     r"(^|[_\-.])(api[_\-]?key|access[_\-]?key|secret|password|passwd|token|authorization|credential|credentials|"
     r"cookie|signature)$",
     re.IGNORECASE,
 )
-# The user of a URL, and its query, where presigned links carry their signature.
-_URL_USER = re.compile(r"(\b[a-z][a-z0-9+.\-]*://)[^\s/?#@\"']+@", re.IGNORECASE)
-_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.\-]*://[^\s?\"'<>]*)\?[^\s\"'<>]+", re.IGNORECASE)
 
 
 def displayed(text: str, maximum_characters: int) -> str:
@@ -27,8 +26,8 @@ def displayed(text: str, maximum_characters: int) -> str:
     not JSON is shown as it is, but for its URLs.
     """
     try:
-        document = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        document = read_json(text)
+    except BadJson:
         shown = without_url_secrets(text)
     else:
         shown = msgspec.json.format(msgspec.json.encode(_tidy(document))).decode()
@@ -37,19 +36,14 @@ def displayed(text: str, maximum_characters: int) -> str:
     return f"{shown[:maximum_characters]}\n... ({len(shown) - maximum_characters} more characters)"
 
 
-def without_url_secrets(text: str) -> str:
-    """Return `text` with the user and the query of every URL in it hidden."""
-    return _URL_QUERY.sub(rf"\1?{_HIDDEN}", _URL_USER.sub(r"\1", text))
-
-
 def _tidy(value: Any) -> Any:
     match value:
         case dict():
-            return {name: _HIDDEN if _is_secret(name, entry) else _tidy(entry) for name, entry in value.items()}
+            return {name: HIDDEN if _is_secret(name, entry) else _tidy(entry) for name, entry in value.items()}
         case list():
             return [_tidy(entry) for entry in value]
         case str():
-            visible = without_url_secrets(value[: 4 * _LONGEST_TEXT])
+            visible = without_url_secrets(value)
             if len(value) <= _LONGEST_TEXT:
                 return visible
             return f"{visible[:_LONGEST_TEXT]}... ({len(value)} characters)"

@@ -1,7 +1,12 @@
 """The names of the objects that a task leaves in the output bucket.
 
 `{prefix}/{id}/{id}-{xxxx}-{n}.{extension}` for the pictures and `{prefix}/{id}/{id}-{xxxx}.out` for the runtime's
-return, as in the guide. `xxxx` is derived from the submission, so doing a task twice writes the same objects.
+return, as in the guide. `xxxx` is derived from the submission, so doing a task twice looks at the same names.
+
+Four characters are too few to be one submission's alone: of 1,500 submissions under one id and prefix, two have the
+same ones more often than not. So each submission has a sequence of them, derived one by one, and where a name is
+another's it takes the next. What is anybody's is never written over, so a name that is another's stays another's, and
+whoever walks the sequence later finds the same (`darkroom.policy.ends`).
 """
 
 from __future__ import annotations
@@ -21,16 +26,30 @@ _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class TaskObjects(msgspec.Struct, frozen=True):
-    """The objects of one submission: where they lie, and what they are called."""
+    """The objects of one submission: where they lie, and what they are called.
+
+    `turn` counts the names that were found to be another's, from 0.
+    """
 
     bucket: str
     folder: str
-    stem: str
+    task_id: str
+    submission_id: str
+    turn: int = 0
 
     @classmethod
     def of(cls, task: Task, submission_id: str, bucket: str) -> TaskObjects:
-        """The objects of `task`, submitted as `submission_id`, in `bucket`."""
-        return cls(bucket=bucket, folder=f"{task.prefix}/{task.id}", stem=f"{task.id}-{_token(submission_id)}")
+        """The objects of `task`, submitted as `submission_id`, in `bucket`, by their first names."""
+        return cls(bucket=bucket, folder=f"{task.prefix}/{task.id}", task_id=task.id, submission_id=submission_id)
+
+    def next(self) -> TaskObjects:
+        """The same objects under the names that follow, because one of these is another's."""
+        return msgspec.structs.replace(self, turn=self.turn + 1)
+
+    @property
+    def stem(self) -> str:
+        """What the names of all of them begin with."""
+        return f"{self.task_id}-{_token(self.submission_id, self.turn)}"
 
     def picture_key(self, number: int, extension: str) -> str:
         """The key of picture `number`, counted from 1; `extension` has no dot."""
@@ -51,8 +70,9 @@ def output_location(bucket: str, prefix: str, task_id: str) -> str:
     return f"s3://{bucket}/{prefix}/{task_id}"
 
 
-def _token(submission_id: str) -> str:
-    number = int.from_bytes(hashlib.sha256(submission_id.encode()).digest()[:8], "big")
+def _token(submission_id: str, turn: int) -> str:
+    text = f"{submission_id}/{turn}" if turn else submission_id
+    number = int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8], "big")
     characters = []
     for _ in range(4):
         number, digit = divmod(number, len(_BASE_36))

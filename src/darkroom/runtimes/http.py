@@ -11,9 +11,12 @@ import aiohttp
 from yarl import URL
 
 from darkroom.errors import RuntimeUnavailable, RuntimeUnreachable
+from darkroom.runtimes.body import FilledBody
+from darkroom.runtimes.memory import Memory
 
 _CONNECT_SECONDS = 10.0
 _LONGEST_REASON = 600
+_WITHOUT_ASKING_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,21 +53,65 @@ class RuntimeHttp:
         """GET `path`. Raises `RuntimeUnavailable`."""
         return await self._request("GET", path, None, timeout_seconds, query)
 
-    async def post(self, path: str, body: bytes | None, *, timeout_seconds: float | None) -> Answer:
-        """POST a JSON text; no limit where `timeout_seconds` is None. Raises `RuntimeUnavailable`."""
-        return await self._request("POST", path, body, timeout_seconds, {})
+    async def post(
+        self,
+        path: str,
+        body: bytes | FilledBody | None,
+        *,
+        timeout_seconds: float | None,
+        memory: Memory | None = None,
+    ) -> Answer:
+        """POST a JSON text; no limit where `timeout_seconds` is None. Raises `RuntimeUnavailable`.
+
+        Where the answer may be large, `memory` is asked for it, and for the pictures that stand in it as base64: this
+        raises `MemoryExceeded`.
+        """
+        return await self._request("POST", path, body, timeout_seconds, {}, memory)
 
     async def _request(
-        self, method: str, path: str, body: bytes | None, timeout_seconds: float | None, query: dict[str, str]
+        self,
+        method: str,
+        path: str,
+        body: bytes | FilledBody | None,
+        timeout_seconds: float | None,
+        query: dict[str, str],
+        memory: Memory | None = None,
     ) -> Answer:
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS)
         url = self.server.joinpath(path, encoded=True).with_query(query)
         # A stream, for aiohttp writes plain bytes in one piece, however large, and warns that the loop stands still.
-        data = io.BytesIO(body) if body is not None else None
+        data = body.chunks() if isinstance(body, FilledBody) else io.BytesIO(body) if body is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if isinstance(body, FilledBody):
+            headers["Content-Length"] = str(body.sent_bytes)
         with translated(self.server):
             async with self.session.request(method, url, data=data, headers=headers, timeout=timeout) as response:
-                return Answer(response.status, await response.read())
+                if memory is None:
+                    return Answer(response.status, await response.read())
+                return Answer(response.status, await _read(response, memory))
+
+
+async def _read(response: aiohttp.ClientResponse, memory: Memory) -> bytes:
+    """The body, for which memory is reserved before it is read."""
+    reserved = _WITHOUT_ASKING_BYTES
+    if response.content_length is not None and response.content_length > reserved:
+        reserved = response.content_length
+        await memory.wait_for(_with_pictures(reserved))
+    # What grows in a buffer of this kind is not copied when it is taken out.
+    buffer = io.BytesIO()
+    async for chunk in response.content.iter_any():
+        buffer.write(chunk)
+        if buffer.tell() > reserved:  # the server did not say how much would come
+            reserved = max(memory.maximum_bytes * 4 // 7, buffer.tell())
+            await memory.wait_for(_with_pictures(reserved))
+    if buffer.tell() > _WITHOUT_ASKING_BYTES:
+        memory.resize(_with_pictures(buffer.tell()))
+    return buffer.getvalue()
+
+
+def _with_pictures(text_bytes: int) -> int:
+    """A text that is base64 for the greater part, and what it decodes to."""
+    return text_bytes * 7 // 4
 
 
 def shorten(text: str) -> str:

@@ -9,30 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import io
 import ipaddress
 import socket
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from darkroom.errors import AwsFailure, LinkFailure, LinkRefused, LinkUnreachable
+from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import MediaType, recognise
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.protocol import InputFile
 from darkroom.settings import LinkSettings
 
-ReadS3 = Callable[[str, str, int], Awaitable[bytes]]
-"""Reads an object: bucket, key and the most bytes to accept. Raises an `AwsFailure`."""
+OpenS3 = Callable[[str, str], AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]]
+"""Begins to read an object by bucket and key: its size, and its bytes in chunks. Raises an `AwsFailure`."""
 
 MAXIMUM_LINKS = 32  # in one task
-_PARALLEL = 8
+_PARALLEL = 8  # in one task
+_STALLED_BYTES, _STALLED_SECONDS = 16 * 1024, 10.0
 _MAXIMUM_REDIRECTS = 5
 _CHUNK_BYTES = 64 * 1024
+_STEP_BYTES = 1024 * 1024  # by which memory is asked for where a size is not known
 _ENOUGH_TO_RECOGNISE = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
@@ -46,37 +49,46 @@ _refusals: contextvars.ContextVar[list[str]] = contextvars.ContextVar("_refusals
 class LinkFetcher:
     """Turns links into files. `close` gives back its connections.
 
-    `judge` says why an address may not be connected to, or None; `resolver` and `clock` are for tests.
+    Nothing is kept from one task to the next: a link is what it leads to now.
+
+    A server that delivers fewer than `stalled` bytes in so many seconds is given up, long before a link's time is over.
+    `judge` says why an address may not be connected to, or None; `resolver` is for tests.
     """
 
     def __init__(
         self,
         settings: LinkSettings,
-        read_s3: ReadS3,
+        open_s3: OpenS3,
         *,
-        cache_bytes: int = 32 * 1024 * 1024,
-        cache_seconds: float = 300.0,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        stalled: tuple[int, float] = (_STALLED_BYTES, _STALLED_SECONDS),
     ) -> None:
         self._settings = settings
-        self._read_s3 = read_s3
+        self._open_s3 = open_s3
         self._judge = judge
         self._resolver = resolver
-        self._cache = _Cache(cache_bytes, cache_seconds, clock)
-        self._slots = asyncio.Semaphore(_PARALLEL)
+        self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch_all(self, urls: Iterable[str]) -> Mapping[str, InputFile]:
+    async def fetch_all(self, urls: Iterable[str], memory: Memory | None = None) -> Mapping[str, InputFile]:
         """What each of `urls` leads to; all at once, and the first that fails ends it.
 
-        Raises `LinkRefused` or `LinkUnreachable`.
+        What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`;
+        `AwsUnavailable` while S3 is away, which is no fault of a link; and `NoRoom`, when all is to be tried again as
+        soon as there is room.
         """
         unique = list(dict.fromkeys(urls))
         if len(unique) > MAXIMUM_LINKS:
             raise LinkRefused(unique[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
-        tasks = [asyncio.create_task(self.fetch(url)) for url in unique]
+        # Each task has slots of its own: what hangs in one must not keep another's links waiting.
+        slots = asyncio.Semaphore(_PARALLEL)
+
+        async def fetch(url: str) -> InputFile:
+            async with slots:
+                return await self.fetch(url, memory)
+
+        tasks = [asyncio.create_task(fetch(url)) for url in unique]
         try:
             return dict(zip(unique, await asyncio.gather(*tasks), strict=True))
         finally:
@@ -84,22 +96,19 @@ class LinkFetcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fetch(self, url: str) -> InputFile:
-        """What `url` leads to. Raises `LinkRefused` or `LinkUnreachable`."""
-        link = parse_link(url)
-        cached = self._cache.get(url)
-        if cached is not None:
-            return cached
+    async def fetch(self, url: str, memory: Memory | None = None) -> InputFile:
+        """What `url` leads to. Raises what `fetch_all` does."""
+        link, memory = parse_link(url), memory or Unbounded()
         limit = self._settings.timeout_seconds
         try:
-            async with self._slots, asyncio.timeout(limit):
-                data = await (self._read_web(link) if isinstance(link, WebLink) else self._read_bucket(link))
+            async with asyncio.timeout(limit):
+                data = await (
+                    self._read_web(link, memory) if isinstance(link, WebLink) else self._read_bucket(link, memory)
+                )
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
         media_type = _require_picture(url, data)
-        file = InputFile(url, data, media_type.content_type, media_type.extension)
-        self._cache.put(file)
-        return file
+        return InputFile(url, data, media_type.content_type, media_type.extension)
 
     async def close(self) -> None:
         """Give back connections."""
@@ -107,23 +116,23 @@ class LinkFetcher:
             await self._session.close()
             self._session = None
 
-    async def _read_bucket(self, link: BucketLink) -> bytes:
+    async def _read_bucket(self, link: BucketLink, memory: Memory) -> bytes:
         if link.bucket not in self._settings.buckets:
             allowed = ", ".join(self._settings.buckets) or "none"
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
-            data = await self._read_s3(link.bucket, link.key, self._settings.maximum_bytes)
-        except AwsFailure as error:
-            raise (LinkUnreachable if error.retryable else LinkRefused)(link.url, str(error)) from None
-        if len(data) > self._settings.maximum_bytes:
-            raise self._too_large(link.url)
-        return data
+            async with self._open_s3(link.bucket, link.key) as (size, chunks):
+                return await self._read_body(link.url, size, chunks, memory)
+        except (AwsDenied, AwsRefused) as error:
+            raise LinkRefused(link.url, str(error)) from None
+        except AwsUnexplained as error:
+            raise LinkUnreachable(link.url, str(error)) from None
 
-    async def _read_web(self, link: WebLink) -> bytes:
+    async def _read_web(self, link: WebLink, memory: Memory) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""
         url = link.url
         for _ in range(_MAXIMUM_REDIRECTS + 1):
-            answer = await self._request(link.url, url)
+            answer = await self._request(link.url, url, memory)
             if isinstance(answer, bytes):
                 return answer
             target = parse_link(answer)
@@ -132,7 +141,7 @@ class LinkFetcher:
             url = target.url
         raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
 
-    async def _request(self, link: str, url: str) -> bytes | str:
+    async def _request(self, link: str, url: str, memory: Memory) -> bytes | str:
         """The data at `url`, or where it redirects to. `link` is what the user wrote, for errors."""
         refusals: list[str] = []
         _refusals.set(refusals)
@@ -145,7 +154,8 @@ class LinkFetcher:
                     own_fault = response.status >= 500 or response.status in _WORTH_ANOTHER_TRY
                     reason = f"its server answered {response.status} {response.reason}{where}"
                     raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
-                return await self._read_body(link, response)
+                chunks = response.content.iter_chunked(_CHUNK_BYTES)
+                return await self._read_body(link, response.content_length, chunks, memory, response.content_type)
         except aiohttp.InvalidURL as error:
             raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
         except aiohttp.ClientSSLError as error:
@@ -157,18 +167,46 @@ class LinkFetcher:
                 raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
 
-    async def _read_body(self, link: str, response: aiohttp.ClientResponse) -> bytes:
-        if (response.content_length or 0) > self._settings.maximum_bytes:
+    async def _read_body(
+        self, link: str, size: int | None, chunks: AsyncIterator[bytes], memory: Memory, announced: str = ""
+    ) -> bytes:
+        """All of `chunks`, whose size may be known beforehand; `announced` is what the server calls it."""
+        if (size or 0) > self._settings.maximum_bytes:
             raise self._too_large(link)
-        data, is_recognised = bytearray(), False
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            data += chunk
-            if len(data) > self._settings.maximum_bytes:
+        taken = size or 0
+        memory.take(taken)
+        # What grows in a buffer of this kind is not copied when it is taken out.
+        data, is_recognised = io.BytesIO(), False
+        async for chunk in self._flowing(link, chunks):
+            length = data.tell() + len(chunk)
+            if length > self._settings.maximum_bytes:
                 raise self._too_large(link)
-            if not is_recognised and len(data) >= _ENOUGH_TO_RECOGNISE:
-                _require_picture(link, bytes(data[:_CHUNK_BYTES]), response.content_type)
+            if length > taken:
+                memory.take(_STEP_BYTES)
+                taken += _STEP_BYTES
+            data.write(chunk)
+            if not is_recognised and length >= _ENOUGH_TO_RECOGNISE:
+                _require_picture(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), announced)
                 is_recognised = True
-        return bytes(data)
+        return data.getvalue()
+
+    async def _flowing(self, link: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """`chunks`, as long as they come at a speed that leads to an end."""
+        loop, arrived = asyncio.get_running_loop(), 0
+        until = loop.time() + self._stalled_seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    chunk = await anext(chunks, None)
+            except TimeoutError:
+                least, seconds = self._stalled_bytes, self._stalled_seconds
+                raise LinkUnreachable(link, f"its server delivers fewer than {least} bytes in {seconds:g} s") from None
+            if chunk is None:
+                return
+            arrived += len(chunk)
+            if arrived >= self._stalled_bytes:
+                arrived, until = 0, loop.time() + self._stalled_seconds
+            yield chunk
 
     def _too_large(self, link: str) -> LinkFailure:
         return LinkRefused(link, f"it is larger than {self._settings.maximum_bytes} bytes")
@@ -180,6 +218,7 @@ class LinkFetcher:
                 socket_factory=None if self._settings.allow_private else self._make_socket,
                 # What was judged is one connection; a later request is judged again.
                 force_close=True,
+                limit=0,  # links of one task must not wait for those of another
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -200,41 +239,6 @@ class LinkFetcher:
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made
-
-
-class _Cache:
-    """The most recently used files, bounded by their bytes and their age."""
-
-    def __init__(self, maximum_bytes: int, maximum_age: float, clock: Callable[[], float]) -> None:
-        self._maximum_bytes = maximum_bytes
-        self._maximum_age = maximum_age
-        self._clock = clock
-        self._entries: OrderedDict[str, tuple[float, InputFile]] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, url: str) -> InputFile | None:
-        entry = self._entries.get(url)
-        if entry is None:
-            return None
-        if self._clock() - entry[0] > self._maximum_age:
-            self._drop(url)
-            return None
-        self._entries.move_to_end(url)
-        return entry[1]
-
-    def put(self, file: InputFile) -> None:
-        self._drop(file.url)
-        if len(file.data) > self._maximum_bytes // 2:  # one large file would drive out everything else
-            return
-        self._entries[file.url] = (self._clock(), file)
-        self._bytes += len(file.data)
-        while self._bytes > self._maximum_bytes:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, url: str) -> None:
-        entry = self._entries.pop(url, None)
-        if entry is not None:
-            self._bytes -= len(entry[1].data)
 
 
 def _require_picture(url: str, data: bytes, announced: str = "") -> MediaType:

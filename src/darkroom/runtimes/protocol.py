@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from darkroom.errors import RuntimeFailure
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.tasks.task import JsonObject, TaskKind
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ class InputFile:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One task as a runtime sees it. `files` maps every link that the content holds to what it pointed to.
+    """One task as a runtime sees it. `files` maps every link that was fetched for it to what it pointed to.
 
-    `task_id` is the caller's word for it, and good for messages only: two submissions may have the same one.
+    `task_id` is the caller's word for it, and good for messages only: two submissions may have the same one. `memory`
+    is for the runtime's answer: what is large is asked for there before it is read.
     """
 
     task_id: str
@@ -42,6 +44,7 @@ class GenerationRequest:
     timeout_seconds: float
     files: Mapping[str, InputFile] = field(default_factory=dict)
     submission_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    memory: Memory = field(default_factory=Unbounded, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,10 @@ ProgressListener = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class StreamedBody:
-    """A file too large to hold: its first bytes, and all of it (those bytes included), once, in chunks."""
+    """A file too large to hold: its first bytes, and all of it (those bytes included) in chunks.
+
+    `chunks` begins at the file's beginning whenever it is called: a name that was free may turn out to be taken.
+    """
 
     head: bytes
     chunks: Callable[[], AsyncIterator[bytes]]

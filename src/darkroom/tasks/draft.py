@@ -6,26 +6,33 @@ field into a `Draft`, and `darkroom.policy.admission` turns a draft without faul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from darkroom.errors import Fault
+from darkroom.tasks.hints import did_you_mean
+from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
+from darkroom.tasks.json_text import BadJson, read_json
 from darkroom.tasks.task import JsonObject, TaskKind
 
 T = TypeVar("T")
+
+_MOST_WARNINGS = 20
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What could be read of a request; a field that is `None` was missing or wrong, and `faults` says why.
 
-    `paths` maps the names `id`, `runtime`, `kind`, `prefix` and `checkpoint` to where the caller wrote them.
+    `warnings` say what in it is not known, and is ignored. `paths` maps the names `id`, `runtime`, `kind`, `prefix`,
+    `checkpoint` and `content` to where the caller wrote them; `content.x` says that for a field of the content.
     Exactly one of `runtime` (v1alpha2, messages) and `checkpoint` (v1alpha1) says where the task should go.
     """
 
     paths: Mapping[str, str]
     faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
     id: str | None = None
     runtime: str | None = None
     checkpoint: str | None = None
@@ -37,17 +44,25 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldReader:
-    """Reads typed fields out of JSON objects and collects what is wrong instead of raising."""
+    """Reads typed fields out of JSON objects and collects what is wrong, or unknown, instead of raising."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.warnings: list[Fault] = []
 
-    def document(self, body: bytes | str, what: str) -> JsonObject:
+    def warn_of_unknown(self, source: JsonObject, known: Collection[str], at: str) -> None:
+        """Note each field of `source` that nobody reads; `at` is its path with a dot at the end, or empty."""
+        for name in source:
+            if name not in known and len(self.warnings) < _MOST_WARNINGS:
+                reason = f"is no field that is known here, and is ignored{did_you_mean(name, known)}"
+                self.warnings.append(Fault(f"{at}{name}", reason))
+
+    def document(self, body: bytes | str, what: str, bounds: JsonBounds = REQUEST_BOUNDS) -> JsonObject:
         """Parse `body` as a JSON object; on a fault return an empty one."""
         try:
-            decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.faults.append(Fault("", f"{what} is not valid JSON: {error}"))
+            decoded = read_json(body, bounds)
+        except BadJson as error:
+            self.faults.append(Fault("", f"{what} {error}"))
             return {}
         if not isinstance(decoded, dict):
             self.faults.append(Fault("", f"{what} must be a JSON object"))

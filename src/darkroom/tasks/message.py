@@ -6,6 +6,7 @@ offloading libraries in place of the text: `["software.amazon.payloadoffloading.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 
 from darkroom.errors import UnreadableMessage
 from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.json_bounds import MESSAGE_BOUNDS
 from darkroom.tasks.task import Task
 from darkroom.tasks.v1alpha1 import translate_content
 from darkroom.tasks.v1alpha2 import read_task
@@ -28,6 +30,9 @@ SIZE_ATTRIBUTE = "ExtendedPayloadSize"
 FIRST_SENT_ATTRIBUTE = "first_sent_at"
 
 MOST_ATTRIBUTES = 10  # Amazon SQS
+_ATTRIBUTE_NAME = re.compile(r"(?!\.|(?i:aws\.|amazon\.))(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
+_ATTRIBUTE_VALUE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+_LONGEST_SUBMISSION_ID = 256
 _READ_BY_DARKROOM = frozenset(
     {RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, SIZE_ATTRIBUTE, FIRST_SENT_ATTRIBUTE}
 )
@@ -95,9 +100,21 @@ def unwrap(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> Del
     text, attributes, fallback_id = open_envelope(body, attributes, sqs_message_id)
     return Delivery(
         payload=_decode_pointer(text) if text.startswith('["software.amazon.') else text,
-        submission_id=attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id,
+        submission_id=submission_id_of(attributes, fallback_id, sqs_message_id),
         attributes=attributes,
     )
+
+
+def submission_id_of(*attributes_and_ids: Mapping[str, str] | str) -> str:
+    """The first of these that can be a submission's id: what attributes say, or an id. The last is taken anyhow.
+
+    It goes into attributes of other messages, which take neither every character nor any length.
+    """
+    for source in attributes_and_ids:
+        told = source if isinstance(source, str) else source.get(SUBMISSION_ATTRIBUTE, "")
+        if len(told) <= _LONGEST_SUBMISSION_ID and _ATTRIBUTE_VALUE.fullmatch(told):
+            break
+    return told
 
 
 def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str) -> tuple[str, Mapping[str, str], str]:
@@ -107,7 +124,7 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
     """
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return body, attributes, sqs_message_id
     if envelope.type != "Notification":
         return body, attributes, sqs_message_id
@@ -118,9 +135,11 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
 def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str]) -> dict[str, str]:
     """The attributes of a copy of a message: `own`, and of the original's as many as SQS takes.
 
-    Those that Darkroom reads go first, in case that a publisher has used up all ten.
+    Those that Darkroom reads go first, in case that a publisher has used up all ten. What came in an envelope may be
+    nothing that SQS takes: such ones are left out, or the copy could not be sent.
     """
-    others = sorted((name for name in of_original if name not in own), key=lambda name: name not in _READ_BY_DARKROOM)
+    possible = (name for name, value in of_original.items() if name not in own and _is_attribute(name, value))
+    others = sorted(possible, key=lambda name: name not in _READ_BY_DARKROOM)
     return {**own, **{name: of_original[name] for name in others[: MOST_ATTRIBUTES - len(own)]}}
 
 
@@ -136,17 +155,24 @@ def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
 def decode_message(text: str | bytes) -> Draft:
     """Read the text of a message; what is wrong with it stands in the draft's `faults`."""
     reader = FieldReader()
-    document = reader.document(text, "the message")
+    document = reader.document(text, "the message", MESSAGE_BOUNDS)
     if reader.faults:
         return Draft(paths={}, faults=tuple(reader.faults))
     draft = read_task(reader, document, at="")
     return draft if draft.content is None else msgspec.structs.replace(draft, content=translate_content(draft.content))
 
 
+def _is_attribute(name: str, value: str) -> bool:
+    """Whether SQS takes this as a message attribute."""
+    if name == SIZE_ATTRIBUTE and not value.isascii():  # a number
+        return False
+    return _ATTRIBUTE_VALUE.fullmatch(value) is not None and _ATTRIBUTE_NAME.fullmatch(name) is not None
+
+
 def _decode_pointer(text: str) -> PayloadPointer:
     try:
         class_name, pointer = msgspec.json.decode(text, type=tuple[str, PayloadPointer])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UnreadableMessage(f"the message is an offloading pointer that cannot be read: {error}") from None
     if class_name != POINTER_CLASS:
         raise UnreadableMessage(f"the message is an offloading pointer of the unknown class {class_name!r}")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import DarkroomError
-from darkroom.tasks.task import Status
+from darkroom.tasks.task import JsonObject, Status
 
 
 class NotifiedError(msgspec.Struct, frozen=True):
@@ -48,6 +48,29 @@ def encode_notification(notification: Notification) -> str:
 def decode_notification(text: str | bytes) -> Notification:
     """Read a notification. Raises `msgspec.ValidationError` for anything else."""
     return msgspec.json.decode(text, type=Notification)
+
+
+class RecordedEnd(msgspec.Struct, frozen=True):
+    """The part of an `.out` object that says how a task ended.
+
+    `submission_id` says whose end it is; those that were written before there was this field have none.
+    """
+
+    notification: Notification
+    submission_id: str | None = None
+
+
+def encode_end(response: JsonObject, end: RecordedEnd) -> bytes:
+    """The text of an `.out` object: the runtime's full return, and how the task ended."""
+    return msgspec.json.encode({**response, **msgspec.structs.asdict(end)})
+
+
+def decode_end(document: bytes) -> RecordedEnd | None:
+    """Read an `.out` object; None where it holds something else."""
+    try:
+        return msgspec.json.decode(document, type=RecordedEnd)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def notification_attributes(notification: Notification, submission_id: str) -> dict[str, str]:

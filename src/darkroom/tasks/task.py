@@ -19,6 +19,11 @@ class TaskKind(StrEnum):
     EXTRA_BATCH_IMAGES = "extra-batch-images"
     PIPELINE = "pipeline"
 
+    @classmethod
+    def _missing_(cls, value: object) -> TaskKind | None:
+        """The guide's older requests have this one in the singular."""
+        return cls.EXTRA_BATCH_IMAGES if value == "extra-batch-image" else None
+
 
 class Status(StrEnum):
     """Where a task stands. The last four are terminal."""

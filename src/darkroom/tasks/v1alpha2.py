@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import msgspec
 
+from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
 from darkroom.tasks.task import JsonObject, TaskKind
+from darkroom.tasks.v1alpha1 import check_content
+
+_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout")
+_TASK = ("metadata", "content")
 
 
-class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller is told at once. The guide documents `id_task`; its sample code returns `id`: both are here."""
+class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the caller is told at once. The guide documents `id_task`; its sample code returns `id`: both are here.
+
+    `warnings` say what of the request will be ignored, or taken for something else than was written.
+    """
 
     id_task: str
     id: str
     runtime: str
     output_location: str
+    warnings: tuple[Fault, ...] = ()
 
 
 def decode_request(body: bytes | str) -> Draft:
@@ -24,6 +33,7 @@ def decode_request(body: bytes | str) -> Draft:
     task = reader.required(document, "task", "task", dict) or {}
     if "task" not in document or not isinstance(document["task"], dict):
         return Draft(paths={}, faults=tuple(reader.faults))
+    reader.warn_of_unknown(document, ("task",), at="")
     return read_task(reader, task, at="task.")
 
 
@@ -31,14 +41,19 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
     """Read `{"metadata", "content"}`, which stands at the path `at` of what the caller sent ("" for a message)."""
     metadata = reader.required(task, "metadata", f"{at}metadata", dict)
     content = reader.required(task, "content", f"{at}content", dict)
+    if content is not None:
+        check_content(reader, content, f"{at}content.")
     if metadata is None:
         return Draft(paths={}, faults=tuple(reader.faults), content=content)
+    reader.warn_of_unknown(task, _TASK, at)
+    reader.warn_of_unknown(metadata, _METADATA, f"{at}metadata.")
     paths = {
         "id": f"{at}metadata.id",
         "runtime": f"{at}metadata.runtime",
         "kind": f"{at}metadata.tasktype",
         "prefix": f"{at}metadata.prefix",
         "timeout_seconds": f"{at}metadata.timeout",
+        "content": f"{at}content",
     }
     return Draft(
         paths=paths,
@@ -50,4 +65,5 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         timeout_seconds=reader.optional(metadata, "timeout", paths["timeout_seconds"], float),
         content=content,
         faults=tuple(reader.faults),
+        warnings=tuple(reader.warnings),
     )

@@ -24,6 +24,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from darkroom.testing.aws_refusals import refusal
 from darkroom.testing.loopback import LoopbackServer, cut
 
 _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
@@ -31,6 +32,8 @@ _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect", "host"})
 _LONGEST_SILENCE_SECONDS = 60.0
 _LARGE_BYTES = 2**20
+# AWS's libraries give every try of one call the same id.
+_CALL_HEADER = "amz-sdk-invocation-id"
 
 
 class AwsFault(StrEnum):
@@ -45,6 +48,25 @@ class AwsFault(StrEnum):
     LATE_ERROR = "late-error"  # it was done, and 500 is answered
     TORN = "torn"  # the answer breaks off in the middle
     SILENT = "silent"  # no answer, for longer than a client waits
+    LOST_CALL = "lost-call"  # it was done once, and however often the client's library tries, it hears of failure alone
+    DENIED = "denied"  # not allowed, as under a policy that was just changed
+    EXPIRED = "expired"  # the credentials have expired
+    SKEWED = "skewed"  # the client's clock is wrong
+    CONFLICT = "conflict"  # somebody else changes the same thing just now
+
+
+# Nothing was done, and the service says why.
+_ANSWERED = frozenset(
+    {
+        AwsFault.ERROR,
+        AwsFault.UNAVAILABLE,
+        AwsFault.THROTTLED,
+        AwsFault.DENIED,
+        AwsFault.EXPIRED,
+        AwsFault.SKEWED,
+        AwsFault.CONFLICT,
+    }
+)
 
 
 class AwsRequest(msgspec.Struct, frozen=True):
@@ -93,6 +115,7 @@ class FaultProxy(LoopbackServer):
         self.suffered: Counter[AwsFault] = Counter()
         self.requests: Counter[str] = Counter()
         self._target_url = target_url.rstrip("/")
+        self._lost_calls: set[str] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -119,15 +142,18 @@ class FaultProxy(LoopbackServer):
         except ConnectionError:  # the client has gone; it may be killed
             return _cut(request)
         service, operation = _operation(request, body)
+        call = request.headers.get(_CALL_HEADER, "")
+        if call in self._lost_calls:
+            return _cut(request)
         name = f"{service}:{operation}"
         suffering = AwsRequest(service, operation, self.requests[name])
         self.requests[name] += 1
         fault = self.faults(suffering)
         if fault is not None:
             self.suffered[fault] += 1
+        if fault in _ANSWERED:
+            return _failure(service, fault, request)
         match fault:
-            case AwsFault.ERROR | AwsFault.UNAVAILABLE | AwsFault.THROTTLED:
-                return _failure(service, fault)
             case AwsFault.REFUSED:
                 return _cut(request)
             case AwsFault.SILENT:
@@ -135,12 +161,14 @@ class FaultProxy(LoopbackServer):
                 return _cut(request)
             case AwsFault.SLOW:
                 await asyncio.sleep(self.slow_seconds)
+            case AwsFault.LOST_CALL:
+                self._lost_calls.add(call)
         status, headers, answer = await self._forward(request, body)
         match fault:
-            case AwsFault.LOST_ANSWER:
+            case AwsFault.LOST_ANSWER | AwsFault.LOST_CALL:
                 return _cut(request)
             case AwsFault.LATE_ERROR:
-                return _failure(service, AwsFault.ERROR)
+                return _failure(service, AwsFault.ERROR, request)
             case AwsFault.TORN:
                 return await _tear(request, status, headers, answer)
         return web.Response(status=status, headers=headers, body=answer)
@@ -186,23 +214,10 @@ def _operation(request: web.Request, body: bytes) -> tuple[str, str]:
     return service, request.method
 
 
-def _failure(service: str, fault: AwsFault) -> web.Response:
+def _failure(service: str, fault: AwsFault, request: web.Request) -> web.Response:
     """An error in the shape of the service's own protocol: JSON for SQS and DynamoDB, XML for SNS and S3."""
-    match fault:
-        case AwsFault.THROTTLED:
-            status, code = {
-                "s3": (503, "SlowDown"),
-                "sns": (429, "Throttled"),
-                "sqs": (400, "RequestThrottled"),
-                "dynamodb": (400, "ProvisionedThroughputExceededException"),
-            }.get(service, (400, "ThrottlingException"))
-        case AwsFault.UNAVAILABLE:
-            status, code = 503, "ServiceUnavailable"
-        case _:
-            status, code = (
-                500,
-                {"s3": "InternalError", "dynamodb": "InternalServerError"}.get(service, "InternalFailure"),
-            )
+    is_conditional = "If-None-Match" in request.headers or "If-Match" in request.headers
+    status, code = refusal(service, fault.value, is_conditional=is_conditional)
     message = f"the fault proxy answers {fault.value}"
     if service in ("sqs", "dynamodb"):
         document = msgspec.json.encode({"__type": f"com.amazonaws.{service}#{code}", "message": message})

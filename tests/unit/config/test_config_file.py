@@ -1,5 +1,6 @@
 """The guide's own files are accepted; everything else is refused with the line and what is allowed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -145,9 +146,9 @@ def test_comfyui_runtimes_may_repeat_the_model_that_the_guides_script_writes_the
         (SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0, natGateways: 1}", "is for a new VPC"),
         (
             SMALLEST + "\nnetwork: {vpcId: vpc-0123456789abcdef0}",
-            "network.vpcId needs privateSubnetIds too: three, in the same order",
+            "network.vpcId needs privateSubnetIds too: as many, in the same order",
         ),
-        (SMALLEST + "\nnetwork: {availabilityZones: [us-west-2a]}", "must have at least 3"),
+        (SMALLEST + "\nnetwork: {availabilityZones: [us-west-2a]}", "must have at least 2"),
         (
             "modelsRuntime: [{name: a, type: sdwebui, extraValues: {runtime: {scaling: {minReplicaCount: 3, "
             "maxReplicaCount: 2}}}}]",
@@ -224,3 +225,32 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(GUIDE)
     assert isinstance(load_config(file), DarkroomConfig)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("workOff: {withinSeconds: 20, taskSeconds: 30}", "withinSeconds is 20, less than one task takes"),
+        ("workOff: {withinSeconds: 60}", "taskSeconds is missing"),
+        (
+            "workOff: {withinSeconds: 60, taskSeconds: 6}, extraValues: {runtime: {scaling: {queueLength: 10}}}",
+            "queueLength and workOff.withinSeconds say the same",
+        ),
+        (
+            "workOff: {withinSeconds: 60, taskSeconds: 6, burst: 9},"
+            " extraValues: {runtime: {scaling: {maxReplicaCount: 10}}}",
+            "maxReplicaCount and workOff.burst say the same",
+        ),
+    ],
+)
+def test_seconds_of_work_that_cannot_be(entry: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(expected)):
+        parse_config(f"modelsRuntime: [{{name: a, type: sdwebui, {entry}}}]")
+
+
+def test_the_guides_numbers_are_taken_as_they_are() -> None:
+    guides = "{queueLength: 10, minReplicaCount: 0, maxReplicaCount: 5, cooldownPeriod: 300, pollingInterval: 1}"
+    runtime = f"{{name: a, type: sdwebui, extraValues: {{runtime: {{scaling: {guides}}}}}}}"
+    (found,) = parse_config(f"modelsRuntime: [{runtime}]").models_runtime
+    assert found.scaling_value("queueLength", 1) == 10
+    assert found.scaling_value("maxReplicaCount", 20) == 5

@@ -10,7 +10,7 @@ import yaml
 from darkroom.config.loader import parse_config
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
-from darkroom.infra.template.chart_values import node_pool_values, runtime_values
+from darkroom.infra.template.chart_values import node_pool_values, node_values, runtime_values
 
 POOL = """\
 nodePools:
@@ -64,7 +64,7 @@ def values_of_pool(text: str) -> dict[str, Any]:
 
 def test_a_pool_says_what_the_chart_makes_of_it() -> None:
     values = values_of_pool(RUNTIMES + POOL)
-    assert values["runtime"] == {"enabled": False}
+    assert values["runtime"]["enabled"] is False
     assert values["fastStart"] == "soci"
     assert values["karpenter"] == {
         "provisioner": {
@@ -107,12 +107,15 @@ def test_a_runtime_on_a_pool_has_no_nodes_of_its_own_and_bears_the_pools_taints(
     for index in (0, 1):
         assert values_of_runtime(RUNTIMES + POOL, index)["karpenter"] == {
             "nodePool": "shared",
+            "nodePoolNamespace": "default",
             "provisioner": {"extraTaints": [{"key": "pictures", "effect": "NoSchedule"}]},
         }
     alone = values_of_runtime(RUNTIMES + POOL, 2)["karpenter"]
-    assert "nodePool" not in alone
-    assert alone["provisioner"] == {"instanceType": ["g4dn.xlarge"]}
-    assert alone["nodeTemplate"]["iamRole"] == "node-role"
+    assert (alone["nodePool"], alone["nodePoolNamespace"]) == ("alone-nodes", "default")
+    config = parse_config(RUNTIMES + POOL)
+    nodes = node_values(config, config.models_runtime[2], region="us-west-2", node_role_name="node-role")["karpenter"]
+    assert nodes["provisioner"] == {"instanceType": ["g4dn.xlarge"]}
+    assert nodes["nodeTemplate"]["iamRole"] == "node-role"
 
 
 def test_a_runtimes_nodes_are_its_pools() -> None:

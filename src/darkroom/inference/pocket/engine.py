@@ -26,7 +26,9 @@ from darkroom.inference.pocket.network import (
 )
 from darkroom.inference.pocket.pixels import to_picture
 from darkroom.inference.pocket.repaint import Repaint
-from darkroom.inference.pocket.sampling import SAMPLERS, SCHEDULERS, Predict, noise_levels, walk
+from darkroom.inference.pocket.sampling import SAMPLERS, Predict, walk
+from darkroom.inference.pocket.schedules import SCHEDULERS, noise_levels
+from darkroom.inference.pocket.shortcomings import MOST_CFG_SCALE, pocket_shortcomings
 from darkroom.inference.pocket.synonyms import with_known_names
 
 #: Prompts carry marks that mean something to larger models only: weights and the names of LoRAs.
@@ -53,8 +55,9 @@ class PocketEngine:
         """
         self._weights = weights
         self._threads = threads
-        file = weights / (serve_as or GRAPHS["denoiser"])
-        self._checkpoint = Checkpoint(file.stem, file)
+        own = weights / GRAPHS["denoiser"]
+        file = weights / serve_as if serve_as is not None else own
+        self._checkpoint = Checkpoint(file.stem, file, made_by=own.stem if file != own else None)
         self._network: Network | None = None
 
     @property
@@ -97,6 +100,10 @@ class PocketEngine:
         """Only the model's own. Raises `NotFound`."""
         if name not in ("Automatic", "None"):
             raise NotFound(f"VAE {name!r} not found: the engine 'pocket' has only its own; use 'Automatic'")
+
+    def shortcomings(self, generation: Generation) -> Sequence[str]:
+        """See `Engine`."""
+        return pocket_shortcomings(generation)
 
     def device_memory(self) -> Mapping[str, float] | None:
         """No accelerator."""
@@ -168,7 +175,7 @@ class _Guided:
 
 def guidance(cfg_scale: float) -> float:
     """The model's guidance for SD Web UI's scale: 1 is 1, the usual 7 is `BEST_GUIDANCE`, over 20 is 20."""
-    return 1 + (min(cfg_scale, 20.0) - 1) * (BEST_GUIDANCE - 1) / (USUAL_CFG_SCALE - 1)
+    return 1 + (min(cfg_scale, MOST_CFG_SCALE) - 1) * (BEST_GUIDANCE - 1) / (USUAL_CFG_SCALE - 1)
 
 
 def plain_words(prompt: str) -> str:

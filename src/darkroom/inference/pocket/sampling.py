@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from darkroom.inference.engine import Sampler, Scheduler
+from darkroom.inference.engine import Sampler
 from darkroom.inference.pocket.network import Array
 
 Predict = Callable[[Array, float], Array]
@@ -26,11 +26,6 @@ SAMPLERS = (
     Sampler("DDIM", ("ddim",)),
     Sampler("LCM", ("k_lcm",)),
 )
-SCHEDULERS = (Scheduler("uniform", "Uniform"), Scheduler("karras", "Karras"))
-
-#: Karras et al. (2022) space noise levels evenly in sigma ** (1 / 7); sigma is t / (1 - t) here.
-KARRAS_RHO = 7.0
-KARRAS_SIGMAS = (0.03, 80.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +35,6 @@ class Step:
     number: int
     latent: Array
     clean: Array
-
-
-def noise_levels(steps: int, scheduler: str, strength: float = 1.0) -> list[float]:
-    """`steps` + 1 falling noise levels that end at 0. A strength under 1 begins lower, with as many steps fewer."""
-    if scheduler == "Karras":
-        low, high = (sigma ** (1 / KARRAS_RHO) for sigma in KARRAS_SIGMAS)
-        sigmas = [(high + (low - high) * index / max(1, steps - 1)) ** KARRAS_RHO for index in range(steps)]
-        levels = [sigma / (1 + sigma) for sigma in sigmas] + [0.0]
-        levels[0] = 1.0
-    else:
-        levels = [1 - index / steps for index in range(steps)] + [0.0]
-    if strength >= 1:
-        return levels
-    kept = max(1, round(steps * strength))
-    lower = [level for level in levels if level < strength][-kept:]
-    return [strength, *lower]
 
 
 def walk(sampler: str, levels: list[float], latent: Array, predict: Predict, noise: Noise) -> Iterator[Step]:

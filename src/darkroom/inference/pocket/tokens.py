@@ -34,7 +34,16 @@ class Tokens:
 
 def split_words(caption: str) -> list[str]:
     """The caption's words in lower case, without punctuation, at most `MAX_WORDS`."""
-    return _WORD.findall(caption.lower().replace("\u2019", "'").replace("'s", ""))[:MAX_WORDS]
+    return _words(caption)[:MAX_WORDS]
+
+
+def count_words(caption: str) -> int:
+    """How many words a caption has, those beyond `MAX_WORDS` among them."""
+    return len(_words(caption))
+
+
+def _words(caption: str) -> list[str]:
+    return _WORD.findall(caption.lower().replace("\u2019", "'").replace("'s", ""))
 
 
 def trigram_ids(word: str) -> list[int]:

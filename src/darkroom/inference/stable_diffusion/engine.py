@@ -137,6 +137,10 @@ class StableDiffusionEngine:
             self._show(current)
             raise
 
+    def shortcomings(self, generation: Generation) -> Sequence[str]:
+        """None of its own."""
+        return ()
+
     def device_memory(self) -> Mapping[str, float] | None:
         """See `Engine`."""
         if self._device.type != "cuda":

@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from darkroom.errors import Fault, InvalidRequest
+from darkroom.inference.emphasis import weighted_parts
 from darkroom.inference.stable_diffusion.tokenizer import CHUNK, token_ids
 
-#: What one pair of brackets means: round ones strengthen, square ones weaken.
-BRACKET = 1.1
-
 _LORA = re.compile(r"<lora:([^:<>]+)(?::([^<>]*))?>")
-_PIECE = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?\d*\.?\d+)\s*\)|\)|\]|[^\\()\[\]:]+|:|\\")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +40,21 @@ def take_loras(prompt: str) -> tuple[str, tuple[Lora, ...]]:
     return _LORA.sub("", prompt), tuple(found)
 
 
-def weighted_parts(prompt: str) -> list[tuple[str, float]]:
-    r"""A prompt in parts, each with its weight: `a (red:1.3) cat` is a 1, red 1.3, cat 1. Brackets nest.
+class _Words:
+    """Text to tokens, where names of textual inversions stand for theirs."""
 
-    A bracket that is not closed counts to the end; `\(` is a bracket that means itself.
-    """
-    parts: list[tuple[str, float]] = []
-    opened: list[tuple[str, int]] = []
+    def __init__(self, insertions: Mapping[str, tuple[int, ...]]) -> None:
+        self._ids = {name.lower(): ids for name, ids in insertions.items()}
+        names = "|".join(re.escape(name) for name in sorted(insertions, key=len, reverse=True))  # the longest first
+        self._names = re.compile(rf"(?<!\w)({names})(?!\w)", re.IGNORECASE) if names else None
 
-    def multiply(start: int, factor: float) -> None:
-        parts[start:] = [(text, weight * factor) for text, weight in parts[start:]]
-
-    for match in _PIECE.finditer(prompt):
-        piece, number = match.group(0), match.group(1)
-        if piece in ("(", "["):
-            opened.append((piece, len(parts)))
-        elif number is not None and opened and opened[-1][0] == "(":
-            multiply(opened.pop()[1], float(number))
-        elif piece == ")" and opened and opened[-1][0] == "(":
-            multiply(opened.pop()[1], BRACKET)
-        elif piece == "]" and opened and opened[-1][0] == "[":
-            multiply(opened.pop()[1], 1 / BRACKET)
-        else:
-            parts.append((piece[1] if len(piece) == 2 and piece[0] == "\\" else piece, 1.0))
-    for bracket, start in reversed(opened):
-        multiply(start, BRACKET if bracket == "(" else 1 / BRACKET)
-    return [(text, weight) for text, weight in parts if text.strip()]
-
-
-def _tokens(text: str, insertions: Mapping[str, tuple[int, ...]]) -> list[int]:
-    if not insertions:
-        return token_ids(text)
-    longest_first = sorted(insertions, key=len, reverse=True)
-    names = "|".join(re.escape(name) for name in longest_first)
-    by_name = {name.lower(): ids for name, ids in insertions.items()}
-    tokens: list[int] = []
-    for piece in re.split(rf"(?<!\w)({names})(?!\w)", text, flags=re.IGNORECASE):
-        tokens += by_name.get(piece.lower()) or token_ids(piece)
-    return tokens
+    def tokens(self, text: str) -> list[int]:
+        if self._names is None:
+            return token_ids(text)
+        tokens: list[int] = []
+        for piece in self._names.split(text):
+            tokens += self._ids.get(piece.lower()) or token_ids(piece)
+        return tokens
 
 
 def chunks(prompt: str, insertions: Mapping[str, tuple[int, ...]]) -> list[Chunk]:
@@ -90,8 +64,9 @@ def chunks(prompt: str, insertions: Mapping[str, tuple[int, ...]]) -> list[Chunk
     """
     ids: list[int] = []
     weights: list[float] = []
+    words = _Words(insertions)
     for text, weight in weighted_parts(prompt):
-        tokens = _tokens(text, insertions)
+        tokens = words.tokens(text)
         ids += tokens
         weights += [weight] * len(tokens)
     return [

@@ -56,6 +56,11 @@ def matching(demand: GpuDemand, names: Iterable[str]) -> list[str]:
     return [name for name in names if any(fnmatchcase(name, wanted) for wanted in demand.instance_types)]
 
 
+def wanted_types(demands: Iterable[GpuDemand]) -> set[str]:
+    """Every type or pattern that one of the runtimes may ask for."""
+    return {name for demand in demands for name in demand.instance_types}
+
+
 def _demand(config: DarkroomConfig, runtime: RuntimeConfig, facts: PartitionFacts) -> GpuDemand:
     pool = config.pool_of(runtime)
     families = [f"{family}.*" for family in (pool.instance_families if pool else None) or ()]
@@ -64,7 +69,7 @@ def _demand(config: DarkroomConfig, runtime: RuntimeConfig, facts: PartitionFact
     values = _section(runtime.extra_values, "runtime")
     scaling = _section(values, "scaling")
     pods = (
-        scaling.get("maxReplicaCount", DEFAULT_MOST_PODS)
+        runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
         if scaling.get("enabled", True)
         else values.get("replicas", DEFAULT_PODS_WITHOUT_SCALING)
     )
@@ -109,7 +114,7 @@ def check_instance_types(
     cloud: Cloud, demands: Sequence[GpuDemand], known: Mapping[str, InstanceType]
 ) -> Iterator[Finding]:
     """Each runtime needs a type with an NVIDIA GPU, better in two zones than in one. Raises `AwsFailure`."""
-    offered = _offers(cloud, known)
+    offered = offers(cloud, known)
     for demand in demands:
         subject = f"instance types of {demand.runtime}"
         useful = [name for name in matching(demand, known) if known[name].gpus]
@@ -128,10 +133,12 @@ def check_instance_types(
             yield Finding(Verdict.GOOD, f"{subject}: offered in {', '.join(zones)}")
 
 
-def _offers(cloud: Cloud, known: Mapping[str, InstanceType]) -> set[tuple[str, str]]:
-    if not known:
+def offers(cloud: Cloud, known: Iterable[str]) -> set[tuple[str, str]]:
+    """Which of the named types are offered in which zone, as pairs of both. Raises `AwsFailure`."""
+    names = sorted(known)
+    if not names:
         return set()
-    wanted = [{"Name": "instance-type", "Values": sorted(known)}]
+    wanted = [{"Name": "instance-type", "Values": names}]
     with translated("reading which instance types are offered where"):
         pages = (
             cloud.client("ec2")

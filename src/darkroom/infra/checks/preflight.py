@@ -9,13 +9,16 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.checks.gpu_nodes import check_instance_types, gpu_demands, known_types
+from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, gpu_demands, known_types, wanted_types
 from darkroom.infra.checks.image_check import check_image_names, check_registry
 from darkroom.infra.checks.quotas import check_quotas
+from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.costs import PRICED_REGION
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
 from darkroom.infra.template.partition import partition_facts
+
+_ASKED_OF_AWS = ("service quotas", "instance types", "availability zones", "models")
 
 
 def check(cloud: Cloud | None, config: DarkroomConfig) -> list[Finding]:
@@ -41,7 +44,7 @@ def check(cloud: Cloud | None, config: DarkroomConfig) -> list[Finding]:
 
 
 def _unknown(why: str) -> list[Finding]:
-    return [Finding(Verdict.UNKNOWN, name, why) for name in ("service quotas", "instance types", "models")]
+    return [Finding(Verdict.UNKNOWN, name, why) for name in _ASKED_OF_AWS]
 
 
 def _guarded(subject: str, check_it: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -61,17 +64,22 @@ def _tools() -> Iterator[Finding]:
 
 
 def _capacity(cloud: Cloud, config: DarkroomConfig) -> list[Finding]:
-    """Quotas and instance types. What may not be read of the one does not keep the other from being checked."""
+    """Quotas, instance types, zones. What may not be read of the one does not keep the others from being checked."""
     demands = gpu_demands(config, cloud.facts)
+    known: dict[str, InstanceType] = {}
+    unread: AwsFailure | None = None
     try:
-        known = known_types(cloud, (name for demand in demands for name in demand.instance_types))
+        known = known_types(cloud, wanted_types(demands))
     except AwsFailure as error:
-        unknown = Finding(Verdict.UNKNOWN, "instance types", str(error))
-        return [*check_quotas(cloud, config, demands, {}), unknown]
-    return [
-        *check_quotas(cloud, config, demands, known),
-        *_guarded("instance types", lambda: check_instance_types(cloud, demands, known)),
-    ]
+        unread = error
+    findings = list(check_quotas(cloud, config, demands, known))
+    if unread is not None:
+        findings.append(Finding(Verdict.UNKNOWN, "instance types", str(unread)))
+    else:
+        findings += _guarded("instance types", lambda: check_instance_types(cloud, demands, known))
+    if config.network.vpc_id is None:
+        findings += _guarded("availability zones", lambda: check_zones(cloud, config, demands, known))
+    return findings
 
 
 def _models(cloud: Cloud, config: DarkroomConfig) -> Iterator[Finding]:

@@ -23,14 +23,14 @@ def ensure_builder_profile(cloud: Cloud, told: Told) -> str:
     """
     name = f"darkroom-image-cache-{cloud.region}"
     iam = cloud.client("iam")
-    dns_suffix, partition = cloud.facts.dns_suffix, cloud.facts.name
+    partition = cloud.facts.name
     with translated(f"making the role {name} for the instance that pulls the images"):
         made = _unless_there(
             iam.create_role,
             RoleName=name,
             Description="Pulls images for a snapshot: darkroom cache build",
             AssumeRolePolicyDocument=_document(
-                Effect="Allow", Principal={"Service": f"ec2.{dns_suffix}"}, Action="sts:AssumeRole"
+                Effect="Allow", Principal={"Service": cloud.facts.ec2_principal}, Action="sts:AssumeRole"
             ),
         )
         if made:

@@ -22,6 +22,7 @@ from darkroom.errors import DarkroomError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.preflight import check
+from darkroom.infra.checks.zones import settled
 from darkroom.infra.cloud import Cloud, Told, translated
 from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
 from darkroom.infra.snapshots.cached_images import CachedImages, images_to_cache, uses_snapshots, volume_gib
@@ -71,6 +72,8 @@ class Deployment:
         if missing:
             listed = "\n".join(f"  {finding.subject}: {finding.remedy}" for finding in missing)
             raise StackFailure(f"nothing was changed, because something is missing:\n{listed}")
+        config = settled(self._cloud, config, has_stack=self._stack_exists(config))
+        self._told(f"availability zones: {', '.join(config.network.availability_zones or ['the first ones'])}")
         bucket = config.model_bucket
         if bucket is None:
             raise StackFailure("there is no model bucket: set modelBucketArn in config.yaml")

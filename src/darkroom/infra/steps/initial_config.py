@@ -32,7 +32,7 @@ def initial_config(wishes: Wishes, partition: str = "aws", bucket: str | None = 
     if wishes.snapshot:
         karpenter["nodeTemplate"] = {"amiFamily": "Bottlerocket", "dataVolume": {"snapshotID": wishes.snapshot}}
     runtime["extraValues"] = {
-        "runtime": {"scaling": {"minReplicaCount": 0, "maxReplicaCount": 5, "cooldownPeriod": 300}},
+        "runtime": {"scaling": {"minReplicaCount": 0, "maxReplicaCount": 5}},
         "karpenter": karpenter,
     }
     document: dict[str, object] = {"stackName": wishes.stack_name}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import StackFailure
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.steps.leftovers import Leftovers
 from darkroom.infra.steps.obstacles import (
     Obstacle,
     Resources,
@@ -23,6 +24,7 @@ class Removal:
         self._cloud = cloud
         self._config = config
         self._told = told
+        self._leftovers = Leftovers(cloud, config.cloudformation_stack_name, told)
         timing = timing or Timing(cloud.clock, cloud.sleep)
         self._operations = StackOperations(
             cloud.client("cloudformation"), config.cloudformation_stack_name, timing, told
@@ -50,42 +52,23 @@ class Removal:
         if self._operations.status() is not None:
             output_bucket = self._operations.outputs().get("OutputS3Bucket", "").rpartition(":")[2]
             kept += [f"s3://{output_bucket}"] if output_bucket else []
-            with translated("removing the stack"):
-                self._delete()
+        with translated("removing the stack"):
+            self._delete()
         return kept
 
     def _delete(self) -> None:
-        """Remove the stack, and the GPU nodes that Karpenter had no time to end before it went itself."""
+        """Remove the stack, and what others made for its cluster: from whatever state, also where the stack is gone."""
         try:
             self._operations.delete()
         except StackFailure:
-            if not self._end_nodes():
+            if not self._leftovers.remove(is_cluster_gone=self._is_cluster_gone()):
                 raise
-            self._told("nodes that outlived Karpenter kept the stack from going: trying again without them")
+            self._told("what outlived Karpenter kept the stack from going: trying again without it")
             self._operations.delete()
-        self._end_nodes()
+        self._leftovers.remove(is_cluster_gone=True)
 
-    def _end_nodes(self) -> list[str]:
-        """Terminate the instances that Karpenter made for this cluster, and wait until they are gone."""
-        ec2 = self._cloud.client("ec2")
-        pages = ec2.get_paginator("describe_instances").paginate(
-            Filters=[
-                {"Name": f"tag:kubernetes.io/cluster/{self._config.cloudformation_stack_name}", "Values": ["owned"]},
-                {"Name": "tag-key", "Values": ["karpenter.sh/nodepool"]},
-                {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
-            ]
-        )
-        nodes = [
-            instance["InstanceId"]
-            for page in pages
-            for reservation in page["Reservations"]
-            for instance in reservation["Instances"]
-        ]
-        if nodes:
-            ec2.terminate_instances(InstanceIds=nodes)
-            self._told(f"terminating {len(nodes)} nodes: {', '.join(nodes)}")
-            ec2.get_waiter("instance_terminated").wait(InstanceIds=nodes)
-        return nodes
+    def _is_cluster_gone(self) -> bool:
+        return self._operations.status() is None or "AWS::EKS::Cluster" not in self._resources()
 
     def _inline_policies(self) -> frozenset[str]:
         found = self._cloud.client("cloudformation").get_template(StackName=self._config.cloudformation_stack_name)

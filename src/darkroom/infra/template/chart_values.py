@@ -6,13 +6,16 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from darkroom.config.model import DarkroomConfig, RuntimeConfig
-from darkroom.config.node_pool import NodePoolConfig
+from darkroom.config.model import DEFAULT_TASK_TIMEOUT_SECONDS, DarkroomConfig, RuntimeConfig
+from darkroom.config.node_pool import NodePoolConfig, own_nodes_release
 from darkroom.infra.image_names import image_parts
+from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.versions import TRACE_COLLECTOR, darkroom_version
 from darkroom.policy.catalogue import DIFFUSERS
 
 SERVICE_ACCOUNT_SUFFIX = "runtime"
+# Pools' releases are here. In kube-system, a pool could be called like a component.
+NODE_POOL_NAMESPACE = "default"
 # What the chart takes where nobody says another image; a test holds the two together.
 DEFAULT_AGENT_IMAGE = "darkroom/queue-agent"
 SAMPLE_IMAGES = {
@@ -41,7 +44,7 @@ def runtime_values(
     tracing: bool,
     bottlerocket_version: str | None = None,
 ) -> dict[str, Any]:
-    """The values to install the chart with. The order of precedence is the guide's: the deployment's own values win."""
+    """The values to install the pods with. The order of precedence is the guide's: the deployment's own values win."""
     deployment: dict[str, Any] = {
         "global": {"awsRegion": region, "stackName": config.cloudformation_stack_name, "runtime": runtime.name},
         "karpenter": _nodes(config, runtime, node_role_name),
@@ -66,12 +69,32 @@ def runtime_values(
         },
         "fastStart": config.fast_start_of(runtime),
     }
+    if runtime.work_off is not None:
+        deployment["runtime"]["scaling"] = runtime.work_off.scaling_values()
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
-    proposed = {} if runtime.node_pool else _proposed_nodes(bottlerocket_version)
-    if config.mirrors.image_registry:
-        proposed = merge(proposed, _images(config.mirrors.image_registry, runtime))
-    return merge(proposed, runtime.extra_values, deployment)
+    proposed = _images(config.mirrors.image_registry, runtime) if config.mirrors.image_registry else {}
+    if runtime.makes_its_nodes:
+        return merge(proposed, _proposed_nodes(region, bottlerocket_version), runtime.extra_values, deployment)
+    said = {key: value for key, value in runtime.extra_values.items() if key != "karpenter"}
+    return merge(proposed, said, deployment)
+
+
+def node_values(
+    config: DarkroomConfig,
+    runtime: RuntimeConfig,
+    *,
+    region: str,
+    node_role_name: str,
+    bottlerocket_version: str | None = None,
+) -> dict[str, Any]:
+    """The values with which the chart makes the runtime's own nodes, in a release of their own, and no pods."""
+    said = {"karpenter": runtime.extra_values.get("karpenter", {})}
+    return merge(
+        _proposed_nodes(region, bottlerocket_version),
+        said,
+        _nodes_only(config, runtime, [runtime], region, node_role_name),
+    )
 
 
 def node_pool_values(
@@ -83,22 +106,44 @@ def node_pool_values(
     bottlerocket_version: str | None = None,
 ) -> dict[str, Any]:
     """The values with which the chart makes the nodes of a shared pool, and no pods."""
-    deployment = {
+    runtimes = [runtime for runtime in config.models_runtime if runtime.node_pool == pool.name]
+    only = _nodes_only(config, pool, runtimes, region, node_role_name)
+    return merge(_proposed_nodes(region, bottlerocket_version), {"karpenter": pool.chart_values()}, only)
+
+
+def _nodes_only(
+    config: DarkroomConfig,
+    nodes: RuntimeConfig | NodePoolConfig,
+    runtimes: list[RuntimeConfig],
+    region: str,
+    node_role_name: str,
+) -> dict[str, Any]:
+    timeout = max((runtime.task_timeout_seconds for runtime in runtimes), default=DEFAULT_TASK_TIMEOUT_SECONDS)
+    return {
         "global": {"awsRegion": region, "stackName": config.cloudformation_stack_name},
         "karpenter": _own_nodes(config, node_role_name),
-        "runtime": {"enabled": False},
-        "fastStart": config.fast_start_of(pool),
+        # The nodes last as long as their longest tasks.
+        "runtime": {"enabled": False, "queueAgent": {"taskTimeoutSeconds": timeout}},
+        "fastStart": config.fast_start_of(nodes),
     }
-    return merge(_proposed_nodes(bottlerocket_version), {"karpenter": pool.chart_values()}, deployment)
 
 
 def _nodes(config: DarkroomConfig, runtime: RuntimeConfig, node_role_name: str) -> dict[str, Any]:
-    """Which nodes the runtime's pods go to; those of a pool may have taints that they must bear."""
-    pool = config.pool_of(runtime)
-    if pool is None:
+    """Which nodes the runtime's pods go to; those may have taints that they must bear."""
+    if runtime.makes_its_nodes:
         return _own_nodes(config, node_role_name)
-    taints = pool.chart_values().get("provisioner", {}).get("extraTaints", [])
-    return {"nodePool": pool.name, "provisioner": {"extraTaints": taints}}
+    if not runtime.uses_karpenter:
+        return {"enabled": False}
+    taints = config.node_values_of(runtime).get("provisioner", {}).get("extraTaints", [])
+    release, namespace = node_release_of(runtime)
+    return {"nodePool": release, "nodePoolNamespace": namespace, "provisioner": {"extraTaints": taints}}
+
+
+def node_release_of(runtime: RuntimeConfig) -> tuple[str, str]:
+    """Name and namespace of the release that makes the nodes of this runtime."""
+    if runtime.node_pool:
+        return runtime.node_pool, NODE_POOL_NAMESPACE
+    return own_nodes_release(runtime.name), runtime.namespace
 
 
 def _own_nodes(config: DarkroomConfig, node_role_name: str) -> dict[str, Any]:
@@ -108,9 +153,13 @@ def _own_nodes(config: DarkroomConfig, node_role_name: str) -> dict[str, Any]:
     return {"nodeTemplate": template}
 
 
-def _proposed_nodes(bottlerocket_version: str | None) -> dict[str, Any]:
-    """What holds for nodes where the user says nothing else."""
-    return {"karpenter": {"nodeTemplate": {"amiVersion": bottlerocket_version}}} if bottlerocket_version else {}
+def _proposed_nodes(region: str, bottlerocket_version: str | None) -> dict[str, Any]:
+    """What holds for nodes where the user says nothing else: what preflight judges is what is deployed."""
+    types = list(partition_facts(region).default_gpu_instance_types)
+    proposed: dict[str, Any] = {"provisioner": {"instanceType": types}}
+    if bottlerocket_version:
+        proposed["nodeTemplate"] = {"amiVersion": bottlerocket_version}
+    return {"karpenter": proposed}
 
 
 def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:

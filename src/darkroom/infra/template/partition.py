@@ -24,6 +24,11 @@ class PartitionFacts:
     bucket_quota_region: str
     default_gpu_instance_types: tuple[str, ...]
 
+    @property
+    def ec2_principal(self) -> str:
+        """The service that takes a role for an instance. EKS and Karpenter refuse another partition's name of it."""
+        return f"ec2.{self.dns_suffix}"
+
 
 _GLOBAL = PartitionFacts("aws", "amazonaws.com", True, True, True, "us-east-1", ("g6.2xlarge", "g5.2xlarge"))
 _CHINA = PartitionFacts("aws-cn", "amazonaws.com.cn", False, False, False, "cn-north-1", ("g5.xlarge", "g5.2xlarge"))

@@ -17,12 +17,13 @@ from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
 from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.parts.add_ons import AddOns
 from darkroom.infra.template.parts.cluster import Cluster
+from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.karpenter import Karpenter
-from darkroom.infra.template.parts.network import ZONES, Network
+from darkroom.infra.template.parts.network import ZONES, ZONES_MOST_ACCOUNTS_HAVE, Network
 from darkroom.infra.template.parts.node_pools import NodePools
 from darkroom.infra.template.parts.observability import Observability, allow_topic_tracing
-from darkroom.infra.template.parts.runtime import Namespaces, Runtime
+from darkroom.infra.template.parts.runtime import Identity, Namespaces, Runtime
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 
 # Public, unless config.yaml names mirrors.
@@ -52,9 +53,9 @@ class DarkroomStack(Stack):
         self, scope: Construct, id_: str, config: DarkroomConfig, options: StackOptions, **arguments: Any
     ) -> None:
         self._zones = config.network.availability_zones
+        self._options = options
         super().__init__(scope, id_, **arguments)
         self._config = config
-        self._options = options
         self._facts = partition_facts(options.region)
         Tags.of(self).add("stack", config.cloudformation_stack_name)
         log_retention = _RETENTION[config.log_retention_days]
@@ -71,20 +72,25 @@ class DarkroomStack(Stack):
     @property
     @jsii.member(jsii_name="availabilityZones")
     def availability_zones(self) -> list[str]:
-        """The zones: the user's, or the region's first three, which CloudFormation finds out when it deploys."""
-        return list(self._zones or [Fn.select(index, Fn.get_azs()) for index in range(ZONES)])
+        """The zones: those of the configuration, which `darkroom deploy` chooses where the user does not.
+
+        Without an account to look at, they are the region's first ones, which CloudFormation finds out.
+        """
+        count = ZONES_MOST_ACCOUNTS_HAVE.get(self._options.region, ZONES)
+        return list(self._zones or [Fn.select(index, Fn.get_azs()) for index in range(count)])
 
     def _cluster(self, tasks: TaskPlaneResources, log_retention: logs.RetentionDays) -> None:
         config, options = self._config, self._options
         network = Network(self, "Network", config.network, log_retention)
-        cluster = Cluster(self, "Eks", config, network.vpc)
+        cluster_logs = ClusterLogs(self, "ClusterLogs", log_retention, control_plane=True)
+        cluster = Cluster(self, "Eks", config, network.vpc, self._facts, cluster_logs)
         mirrors = config.mirrors
         karpenter = Karpenter(
             self,
             "Karpenter",
             cluster,
             mirrors.karpenter_chart or KARPENTER_REPOSITORY,
-            self._facts.dns_suffix,
+            self._facts,
             mirrors.image_registry,
         )
         add_ons = AddOns(
@@ -95,23 +101,38 @@ class DarkroomStack(Stack):
             config.model_bucket_arn,
             mirrors.keda_chart or KEDA_REPOSITORY,
             mirrors.image_registry,
-            log_retention,
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
-        namespaces = Namespaces(self, "Namespaces", cluster)
-        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, options.bottlerocket_version)
-        for runtime in config.models_runtime:
-            Runtime(
+        # Removing a namespace waits for all that is in it, also for what KEDA has to let go of.
+        namespaces = Namespaces(self, "Namespaces", cluster, add_ons.charts)
+        tracing = self._facts.topic_tracing
+        identities = {
+            runtime.name: Identity(
                 self,
                 f"Runtime-{runtime.name}",
+                config=config,
+                runtime=runtime,
+                cluster=cluster,
+                tasks=tasks,
+                namespace=namespaces.of(runtime.namespace),
+                tracing=tracing,
+            )
+            for runtime in config.models_runtime
+        }
+        needs = {name: identity.needs for name, identity in identities.items()}
+        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, options.bottlerocket_version, needs)
+        for runtime in config.models_runtime:
+            Runtime(
+                identities[runtime.name],
+                "Pods",
                 config=config,
                 runtime=runtime,
                 cluster=cluster,
                 karpenter=karpenter,
                 tasks=tasks,
                 chart=chart,
-                needs=[*add_ons.charts, *namespaces.of(runtime.namespace), *pools.of(runtime)],
-                tracing=self._facts.topic_tracing,
+                needs=[*add_ons.charts, *identities[runtime.name].needs, *pools.of(runtime)],
+                tracing=tracing,
                 bottlerocket_version=options.bottlerocket_version,
             )
         command = f"aws eks update-kubeconfig --name {cluster.eks.cluster_name} --region {self.region}"

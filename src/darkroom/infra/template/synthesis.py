@@ -14,9 +14,9 @@ from darkroom.infra.template.bundle import build_bundle_for_here, build_bundle_f
 
 
 def chart_folder() -> Path:
-    """The Helm chart: in an installed package beside this file, in a checkout under `charts/`."""
+    """The Helm chart: in an installed package below `infra`, in a checkout under `charts/`."""
     here = Path(__file__).resolve()
-    for folder in (here.parent / "chart", here.parents[3] / "charts" / "darkroom-runtime"):
+    for folder in (here.parents[1] / "chart", here.parents[4] / "charts" / "darkroom-runtime"):
         if (folder / "Chart.yaml").is_file():
             return folder
     raise StackFailure("Darkroom's Helm chart is missing from this installation: install darkroom again")

@@ -25,6 +25,7 @@ from darkroom.errors import (
     RuntimeUnavailable,
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui.canary import canary_workflows
 from darkroom.runtimes.comfyui.history import failure_of_record
@@ -32,7 +33,7 @@ from darkroom.runtimes.comfyui.results import FinishedJob, Results
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
 from darkroom.runtimes.comfyui.watch import PromptWatch
-from darkroom.runtimes.comfyui.workflow import Workflow, read_workflow, salted, with_uploads
+from darkroom.runtimes.comfyui.workflow import read_workflow, salted, with_uploads
 from darkroom.runtimes.http import RuntimeHttp
 from darkroom.runtimes.protocol import (
     Generation,
@@ -169,7 +170,7 @@ class ComfyUi(Runtime):
         workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
         encoded = msgspec.json.encode(workflow)
         payload = _Payload(workflow, msgspec.Raw(encoded), extra)
-        return Prepared(replace(request, files={}), payload, size_bytes=len(encoded))
+        return Prepared(replace(request, files={}, content={}), payload, size_bytes=2 * len(encoded))
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from darkroom.runtimes.comfyui.workflow import Workflow
+from darkroom.policy.comfyui_workflow import Workflow
 
 _SIZE = 64
 

@@ -14,7 +14,8 @@ from darkroom.errors import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
-from darkroom.runtimes.comfyui.workflow import Workflow, describe_node
+from darkroom.policy.comfyui_workflow import Workflow
+from darkroom.runtimes.comfyui.workflow import describe_node
 from darkroom.runtimes.http import Answer, shorten
 
 # PyTorch's class and texts, on a GPU and on a CPU; `Allocation on device` is ComfyUI's own.

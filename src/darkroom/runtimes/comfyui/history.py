@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.errors import GenerationFailed, RuntimeFailure
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import failure_of_event
-from darkroom.runtimes.comfyui.workflow import Workflow
 from darkroom.tasks.task import JsonObject
 
 _ENDS = ("execution_error", "execution_interrupted")

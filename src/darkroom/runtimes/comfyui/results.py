@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from darkroom.errors import GenerationFailed
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import describe_node_errors
 from darkroom.runtimes.comfyui.history import NamedFile, cached_nodes, failure_of_record, named_files
 from darkroom.runtimes.comfyui.server import ComfyUiServer
-from darkroom.runtimes.comfyui.workflow import Workflow
 from darkroom.runtimes.protocol import Generation, Output
 from darkroom.tasks.task import JsonObject
 
 _PARALLEL_DOWNLOADS = 4
+# What a job's files take in memory, in all; the others are streamed from the server when they are stored.
+_MOST_IN_MEMORY = 16 * 1024 * 1024
 _BETWEEN_LOOKS_SECONDS = 0.05
 
 
@@ -48,12 +50,20 @@ class Results:
             raise failure
         files = named_files(record)
         slots = asyncio.Semaphore(_PARALLEL_DOWNLOADS)
+        held = 0
+
+        def may_hold(size_bytes: int) -> bool:
+            nonlocal held
+            if held + size_bytes > _MOST_IN_MEMORY:
+                return False
+            held += size_bytes
+            return True
 
         async def read(file: NamedFile) -> Output:
             async with slots:
                 # Where a workflow saves pictures, those that it also previews are not what it was made for.
                 is_preview = file.kind == "temp" and any(other.kind != "temp" for other in files)
-                return Output(await self._server.read_file(file), (*file.path, "url"), is_preview)
+                return Output(await self._server.read_file(file, may_hold), (*file.path, "url"), is_preview)
 
         outputs = list(await asyncio.gather(*(read(file) for file in files)))
         response = {**record, "prompt_id": job.prompt_id}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,10 @@ import aiohttp
 import msgspec
 
 from darkroom.errors import GenerationFailed, RuntimeUnavailable
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.policy.media_types import HEAD_BYTES
 from darkroom.runtimes.comfyui.errors import refusal_of
 from darkroom.runtimes.comfyui.history import NamedFile
-from darkroom.runtimes.comfyui.workflow import Workflow
 from darkroom.runtimes.http import RuntimeHttp, translated
 from darkroom.runtimes.protocol import InputFile, StreamedBody
 from darkroom.tasks.task import JsonObject
@@ -71,7 +72,8 @@ class ComfyUiServer:
     async def upload(self, name: str, file: InputFile) -> str:
         """Put a file where `LoadImage` finds it; returns the name to give to the node."""
         form = aiohttp.FormData({"type": "input", "subfolder": _UPLOAD_FOLDER, "overwrite": "true"})
-        form.add_field("image", file.data, filename=name, content_type=file.content_type)
+        # A stream, for aiohttp writes plain bytes in one piece, however large, and the system's buffer takes a copy.
+        form.add_field("image", io.BytesIO(file.data), filename=name, content_type=file.content_type)
         timeout = aiohttp.ClientTimeout(total=_UPLOAD_SECONDS)
         url = self._http.server / "upload/image"
         with translated(self._http.server):
@@ -133,10 +135,14 @@ class ComfyUiServer:
             async with self._http.session.head(url, timeout=timeout) as response:
                 return response.status != 404
 
-    async def read_file(self, file: NamedFile) -> bytes | StreamedBody:
-        """A file that a record names; a large one only as far as it takes to recognise it."""
+    async def read_file(self, file: NamedFile, may_hold: Callable[[int], bool]) -> bytes | StreamedBody:
+        """A file that a record names; a large one only as far as it takes to recognise it.
+
+        Which one is not too large to hold `may_hold` says, given its size in bytes.
+        """
         async with self._open(file) as response:
-            if (response.content_length or 0) <= _LARGEST_IN_MEMORY:
+            size = response.content_length
+            if size is not None and size <= _LARGEST_IN_MEMORY and may_hold(size):
                 return await response.read()
             head = await response.content.read(HEAD_BYTES)
 

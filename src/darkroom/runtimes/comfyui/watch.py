@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from darkroom.errors import RuntimeFailure
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import failure_of_event
-from darkroom.runtimes.comfyui.workflow import Workflow, describe_node, websocket_nodes
+from darkroom.runtimes.comfyui.workflow import describe_node, websocket_nodes
 from darkroom.runtimes.protocol import Progress, ProgressListener
 
 

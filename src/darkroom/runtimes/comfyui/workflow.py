@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from darkroom.errors import GenerationRefused
+from darkroom.policy import comfyui_workflow
+from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.policy.links import replace_strings
 from darkroom.tasks.task import JsonObject
-
-Workflow = dict[str, dict[str, Any]]
 
 WEBSOCKET_OUTPUT = "SaveImageWebsocket"
 # The server leaves out inputs that a node does not have when it calls the node, and counts them when it compares.
@@ -17,29 +17,15 @@ _SALT_INPUT = "darkroom_run"
 
 
 def read_workflow(content: JsonObject) -> tuple[Workflow, JsonObject]:
-    """The workflow, and what else belongs into the request's `extra_data`.
+    """The workflow, and what else belongs into the request's `extra_data`. Raises `GenerationRefused` for what is none.
 
-    Takes what ComfyUI exports as "API Format", bare or as the `prompt` of a request body. Raises `GenerationRefused`
-    for anything else.
+    The front door judges more of it (`darkroom.policy.comfyui_workflow`); what came past it is left to the server.
     """
-    workflow: Any = content
-    extra: Any = {}
-    if "class_type" not in _object(content.get("prompt")) and "prompt" in content:
-        workflow, extra = content["prompt"], content.get("extra_data") or {}
-    if isinstance(workflow, dict) and isinstance(workflow.get("nodes"), list):
-        raise GenerationRefused(
-            'the content is a workflow as the editor saves it; export it with "Save (API Format)" instead'
-        )
-    if not isinstance(workflow, dict) or not workflow:
-        raise GenerationRefused("the content must be a workflow: an object that maps each node's id to the node")
-    for node_id, node in workflow.items():
-        if not isinstance(node, dict) or not isinstance(node.get("class_type"), str):
-            raise GenerationRefused(f"node {node_id!r} of the workflow has no class_type")
-        if not isinstance(node.get("inputs", {}), dict):
-            raise GenerationRefused(f"the inputs of node {node_id!r} of the workflow must be an object")
-    if not isinstance(extra, dict):
-        raise GenerationRefused("extra_data must be an object")
-    return workflow, extra
+    found = comfyui_workflow.read_workflow(content)
+    if isinstance(found, comfyui_workflow.ReadWorkflow):
+        return found.workflow, found.extra
+    reasons = "; ".join(f"{finding.path}: {finding.reason}" if finding.path else finding.reason for finding in found)
+    raise GenerationRefused(f"the content is no workflow: {reasons}")
 
 
 def with_uploads(workflow: Workflow, names: Mapping[str, str]) -> Workflow:

@@ -19,6 +19,7 @@ from darkroom.errors import (
 )
 from darkroom.policy.catalogue import SDWEBUI_KINDS
 from darkroom.runtimes.base_url import parse_base_url
+from darkroom.runtimes.body import FilledBody
 from darkroom.runtimes.http import Answer, RuntimeHttp
 from darkroom.runtimes.protocol import (
     Generation,
@@ -47,14 +48,14 @@ class _Payload:
     """`model` is the checkpoint that must make the picture; `switch` says that it must be loaded beforehand."""
 
     path: str
-    body: bytes
+    body: FilledBody
     model: Checkpoint | None
     switch: bool
 
 
 @dataclass(frozen=True)
 class _Result:
-    prepared: Prepared
+    model: Checkpoint | None
     body: bytes
 
 
@@ -142,10 +143,10 @@ class SdWebui(Runtime):
         self._care.note_overrides(request.content.get("override_settings"))
         payload = _Payload(PATHS[request.kind], encode_body(request, drop_override=switch), model, switch)
         return Prepared(
-            # The files stand in the body by now: holding them twice would double the memory of a waiting task.
-            request=replace(request, files={}),
+            # All of it stands in the body by now: holding it twice would double the memory of a waiting task.
+            request=replace(request, files={}, content={}),
             payload=payload,
-            size_bytes=len(payload.body),
+            size_bytes=payload.body.held_bytes,
             model=model.name if model is not None and switch else None,
         )
 
@@ -158,7 +159,7 @@ class SdWebui(Runtime):
                 await self._make_way(payload, request.timeout_seconds)
                 if prepared in self._called_off:
                     raise GenerationInterrupted("the generation was interrupted before it began")
-                job = self._door.send(prepared, payload.path, payload.body)
+                job = self._door.send(prepared, payload.path, payload.body, request.memory)
         finally:
             self._entering.discard(prepared)
             self._called_off.discard(prepared)
@@ -174,13 +175,13 @@ class SdWebui(Runtime):
             if not isinstance(failure, GenerationRefused):
                 self._models.loaded = None
             raise failure
-        return _Result(prepared, answer.body)
+        return _Result(payload.model, answer.body)
 
     async def collect(self, result: _Result) -> Generation:
         """Decode the answer, and see that the right model made all the pictures that were asked for."""
         document = decode_answer(result.body)
         information = read_information(document)
-        wanted = result.prepared.payload.model
+        wanted = result.model
         if wanted is not None and information is not None:
             made_by = information.sd_model_name
             if made_by is not None and made_by not in (stem(wanted.filename), wanted.model_name):

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from darkroom.errors import GenerationFailed, RuntimeFailure, RuntimeUnavailable
+from darkroom.runtimes.body import FilledBody
 from darkroom.runtimes.http import Answer, RuntimeHttp
+from darkroom.runtimes.memory import Memory
 from darkroom.runtimes.protocol import Prepared, Progress
 from darkroom.runtimes.sdwebui.errors import failure_of
 
@@ -56,6 +58,8 @@ class Job:
         """Return when the server turns to it, as far as that can be known from here."""
         if self.previous is not None:
             await asyncio.wait({self.previous, self.exchange}, return_when=asyncio.FIRST_COMPLETED)
+            if self.previous.done():
+                self.previous = None  # it holds its answer, pictures and all
 
 
 class _ReportedState(msgspec.Struct, frozen=True):
@@ -92,10 +96,10 @@ class Door:
         """Whether none of our requests is at the server."""
         return not self._jobs
 
-    def send(self, prepared: Prepared, path: str, body: bytes) -> Job:
+    def send(self, prepared: Prepared, path: str, body: FilledBody, memory: Memory) -> Job:
         """Post `body`; it takes its place behind what was sent before."""
         waiting = [job.exchange for job in self._jobs.values()]
-        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None))
+        exchange = asyncio.create_task(self._http.post(path, body, timeout_seconds=None, memory=memory))
         job = self._jobs[prepared] = Job(exchange, waiting[-1] if waiting else None)
 
         def forget(exchange: asyncio.Task[Answer]) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
-import msgspec
-
 from darkroom.errors import GenerationRefused
-from darkroom.policy.links import replace_strings
+from darkroom.runtimes.body import FilledBody, encode_filled
 from darkroom.runtimes.protocol import GenerationRequest
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE
 from darkroom.tasks.task import JsonObject, TaskKind
@@ -51,7 +48,7 @@ def asked_model(request: GenerationRequest) -> AskedModel | None:
     return None
 
 
-def encode_body(request: GenerationRequest, *, drop_override: bool) -> bytes:
+def encode_body(request: GenerationRequest, *, drop_override: bool) -> FilledBody:
     """The body to post: routing keys taken out, links replaced by base64.
 
     `drop_override` takes the checkpoint out of `override_settings`, for a runtime whose model is switched beforehand.
@@ -65,8 +62,7 @@ def encode_body(request: GenerationRequest, *, drop_override: bool) -> bytes:
             content["override_settings"] = {k: value for k, value in overrides.items() if k != CHECKPOINT_ATTRIBUTE}
         # Without its pictures an answer is of no use to anybody here.
         content["send_images"] = True
-    pictures = {url: base64.b64encode(file.data).decode() for url, file in request.files.items()}
-    return msgspec.json.encode(replace_strings(content, pictures) if pictures else content)
+    return encode_filled(content, {url: file.data for url, file in request.files.items()})
 
 
 def _object(content: JsonObject, key: str) -> JsonObject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -15,6 +15,7 @@ from darkroom.tasks.task import JsonObject
 
 # Longer strings in the echoed parameters are pictures that the request brought along.
 _LONGEST_PARAMETER = 20_000
+_LONGEST_DATA_PREFIX = 100
 
 
 class Information(msgspec.Struct, frozen=True):
@@ -27,14 +28,32 @@ class Information(msgspec.Struct, frozen=True):
 
 
 def decode_answer(body: bytes) -> JsonObject:
-    """The answer to a generation. Raises `GenerationFailed` for anything but a JSON object."""
+    """The answer to a generation. Raises `GenerationFailed` for anything but a JSON object.
+
+    Its pictures stay where they stand in `body`, as `msgspec.Raw`: as strings they would take as much memory again.
+    """
     try:
-        document = msgspec.json.decode(body)
+        document = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = shorten(body[:2000].decode(errors="replace"))
         raise GenerationFailed(f"the runtime answered with something other than JSON: {text}") from None
     if not isinstance(document, dict):
         raise GenerationFailed(f"the runtime answered with something other than an object: {shorten(str(document))}")
+    return document
+
+
+def _decode(body: bytes) -> Any:
+    if body[:64].lstrip()[:1] != b"{":
+        return msgspec.json.decode(body)
+    document: JsonObject = {}
+    for key, value in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).items():
+        first = bytes(memoryview(value)[:1])
+        if key == "image" and first == b'"':
+            document[key] = value
+        elif key == "images" and first == b"[":
+            document[key] = msgspec.json.decode(value, type=list[msgspec.Raw])
+        else:
+            document[key] = msgspec.json.decode(value)
     return document
 
 
@@ -86,14 +105,32 @@ def _asked_for(information: Information | None, count: int) -> tuple[int, int]:
 
 
 def _picture(text: Any, path: tuple[str | int, ...]) -> bytes:
+    """The bytes of a picture that stands in the answer as a JSON string."""
+    if isinstance(text, msgspec.Raw):
+        try:
+            return binascii.a2b_base64(_inside(text), strict_mode=True) or _missing(path)
+        except binascii.Error:  # a data URL's beginning is longer than usual, or the text has escapes or line breaks
+            text = msgspec.json.decode(text)
     if isinstance(text, str):
         encoded = text.partition(",")[2] if text.startswith("data:") else text
         try:
-            data = base64.b64decode(encoded, validate=True)
+            data = base64.b64decode("".join(encoded.split()), validate=True)
         except (binascii.Error, ValueError):
             data = b""
         if data:
             return data
+    return _missing(path)
+
+
+def _inside(text: msgspec.Raw) -> memoryview:
+    """What stands between the quotes, behind a data URL's beginning."""
+    view = memoryview(text)
+    begins = bytes(view[1:_LONGEST_DATA_PREFIX])
+    start = begins.find(b",") + 1 if begins.startswith(b"data:") else 0
+    return view[1 + start : -1]
+
+
+def _missing(path: tuple[str | int, ...]) -> NoReturn:
     raise GenerationFailed(f"the runtime's answer holds no picture at {'.'.join(str(part) for part in path)}")
 
 

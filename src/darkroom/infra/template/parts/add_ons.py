@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from darkroom.infra.template import versions
-from darkroom.infra.template.parts.cluster import RUNTIME_TOLERATIONS, Cluster
+from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, RUNTIME_TOLERATIONS, Cluster
 
 KEDA_NAMESPACE = "keda"
 KEDA_OPERATOR = "keda-operator"
 MOUNTPOINT_ADD_ON = "aws-mountpoint-s3-csi-driver"
 OBSERVABILITY_ADD_ON = "amazon-cloudwatch-observability"
-INSIGHTS_LOG_GROUPS = ("application", "dataplane", "host", "performance")
 
 
 class AddOns(Construct):
@@ -33,13 +30,12 @@ class AddOns(Construct):
         model_bucket_arn: str | None,
         keda_repository: str,
         registry: str | None,
-        log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, id_)
         self.charts: list[Construct] = [self._keda(cluster, queues, keda_repository, registry)]
         if model_bucket_arn is not None:
             self.charts.append(self._mountpoint(cluster, model_bucket_arn))
-        self._observability(cluster, log_retention)
+        self._observability(cluster)
 
     def _keda(self, cluster: Cluster, queues: list[sqs.Queue], repository: str, registry: str | None) -> Construct:
         role = cluster.pod_role(self, "KedaRole")
@@ -56,11 +52,11 @@ class AddOns(Construct):
             create_namespace=True,
             release="keda",
             wait=True,
-            timeout=Duration.minutes(10),
+            timeout=CHART_TIMEOUT,
             values={
                 "serviceAccount": {"operator": {"create": True, "name": KEDA_OPERATOR}},
                 # Two, so that one node can go away while the other decides about replicas.
-                "operator": {"replicaCount": 2},
+                "operator": {"replicaCount": min(2, cluster.component_nodes)},
                 **({"global": {"image": {"registry": registry}}} if registry else {}),
             },
         )
@@ -75,17 +71,8 @@ class AddOns(Construct):
         values: dict[str, Any] = {"node": {"tolerateAllTaints": True}}
         return cluster.add_managed_add_on(MOUNTPOINT_ADD_ON, values, "s3-csi-driver-sa", role)
 
-    def _observability(self, cluster: Cluster, log_retention: logs.RetentionDays) -> Construct:
-        """Fluent Bit's logs, Container Insights, and the DCGM exporter's GPU metrics come with one add-on."""
-        for name in INSIGHTS_LOG_GROUPS:
-            # Otherwise the agent would make them itself, and keep everything for ever.
-            logs.LogGroup(
-                self,
-                f"Logs-{name}",
-                log_group_name=f"/aws/containerinsights/{Stack.of(self).stack_name}/{name}",
-                retention=log_retention,
-                removal_policy=RemovalPolicy.DESTROY,
-            )
+    def _observability(self, cluster: Cluster) -> Construct:
+        """Fluent Bit's logs and Container Insights come with one add-on."""
         role = cluster.pod_role(self, "CloudWatchRole")
         role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchAgentServerPolicy"))
         values: dict[str, Any] = {

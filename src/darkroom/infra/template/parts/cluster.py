@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_eks_v2 as eks
 from aws_cdk import aws_iam as iam
@@ -15,6 +15,9 @@ from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
 from constructs import Construct, IDependable
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.partition import PartitionFacts
+from darkroom.infra.template.parts.cluster_logs import ClusterLogs
+from darkroom.infra.template.parts.instance_role import instance_role
 
 # Every node of a runtime carries these, so a daemon that has to run there must bear them.
 RUNTIME_TOLERATIONS = [
@@ -22,12 +25,26 @@ RUNTIME_TOLERATIONS = [
     {"key": "runtime", "operator": "Exists", "effect": "NoSchedule"},
 ]
 COMPONENT_VOLUME_GIB = 50
+# Helm 4 may look at two replicas for ten minutes before it says that they are there; the function that runs Helm ends
+# after fifteen, and a release that it dies over stays "pending".
+CHART_TIMEOUT = Duration.minutes(13)
 
 
 class Cluster(Construct):
-    """`eks` is the cluster; what is installed into it waits for `ready`; `access_role` is for its administrators."""
+    """`eks` is the cluster; what is installed into it waits for `ready`; `access_role` is for its administrators.
 
-    def __init__(self, scope: Construct, id_: str, config: DarkroomConfig, vpc: ec2.IVpc) -> None:
+    `component_nodes`: how many nodes its components have.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        config: DarkroomConfig,
+        vpc: ec2.IVpc,
+        facts: PartitionFacts,
+        logs: ClusterLogs,
+    ) -> None:
         super().__init__(scope, id_)
         stack = Stack.of(self)
         secrets_key = kms.Key(
@@ -59,20 +76,22 @@ class Cluster(Construct):
             cluster_logging=list(eks.ClusterLoggingTypes),
             kubectl_provider_options=eks.KubectlProviderOptions(kubectl_layer=KubectlV35Layer(self, "Kubectl")),
         )
+        self.eks.node.add_dependency(logs)
         self.eks.grant_cluster_admin("Administrators", self.access_role.role_arn)
         networking = [
             self._add_on("vpc-cni", {"enableNetworkPolicy": "true"}),
             self._add_on("kube-proxy"),
             self._add_on("eks-pod-identity-agent"),
         ]
-        nodes = self._nodes(config)
+        self.component_nodes = config.cluster_components.desired_count
+        nodes = self._nodes(config, facts)
         for add_on in networking:
             nodes.node.add_dependency(add_on)
         core_dns = self._add_on("coredns")
         core_dns.node.add_dependency(nodes)
         self.ready: list[IDependable] = [nodes, core_dns]
 
-    def _nodes(self, config: DarkroomConfig) -> eks.Nodegroup:
+    def _nodes(self, config: DarkroomConfig, facts: PartitionFacts) -> eks.Nodegroup:
         components = config.cluster_components
         template = ec2.CfnLaunchTemplate(
             self,
@@ -105,6 +124,7 @@ class Cluster(Construct):
         arm = has_arm_processors(components.instance_type)
         return self.eks.add_nodegroup_capacity(
             "cluster-components",
+            node_role=instance_role(self, "ComponentNodeRole", facts),
             instance_types=[ec2.InstanceType(components.instance_type)],
             ami_type=eks.NodegroupAmiType.AL2023_ARM_64_STANDARD
             if arm
@@ -140,7 +160,8 @@ class Cluster(Construct):
                 eks.CfnAddon.PodIdentityAssociationProperty(service_account=service_account, role_arn=role.role_arn)
             ],
         )
-        add_on.node.add_dependency(*self.ready)
+        # With the role go its policies, which its pods need until they are gone.
+        add_on.node.add_dependency(*self.ready, role)
         return add_on
 
     def pod_role(self, scope: Construct, id_: str) -> iam.Role:
@@ -162,7 +183,7 @@ class Cluster(Construct):
         self, scope: Construct, id_: str, namespace: str, service_account: str, role: iam.Role
     ) -> eks.CfnPodIdentityAssociation:
         """Give pods under this service account the role."""
-        return eks.CfnPodIdentityAssociation(
+        association = eks.CfnPodIdentityAssociation(
             scope,
             id_,
             cluster_name=self.eks.cluster_name,
@@ -170,6 +191,9 @@ class Cluster(Construct):
             service_account=service_account,
             role_arn=role.role_arn,
         )
+        # The role alone would be there in time; its policies would be taken away while pods still work.
+        association.node.add_dependency(role)
+        return association
 
 
 def has_arm_processors(instance_type: str) -> bool:

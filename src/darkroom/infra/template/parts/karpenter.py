@@ -16,9 +16,13 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from darkroom.infra.template import versions
-from darkroom.infra.template.parts.cluster import Cluster
+from darkroom.infra.template.partition import PartitionFacts
+from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, Cluster
+from darkroom.infra.template.parts.instance_role import instance_role
 
 NAMESPACE = "kube-system"
+# Two, so that one node can go away while the other decides.
+REPLICAS = 2
 SERVICE_ACCOUNT = "karpenter"
 INTERRUPTION_RETENTION_SECONDS = 300
 # What EventBridge tells about instances that are going away: source and detail type.
@@ -35,12 +39,25 @@ class Karpenter(Construct):
     """`chart` is the controller; `node_role` is what the nodes that it makes are allowed to do."""
 
     def __init__(
-        self, scope: Construct, id_: str, cluster: Cluster, chart_repository: str, dns_suffix: str, registry: str | None
+        self,
+        scope: Construct,
+        id_: str,
+        cluster: Cluster,
+        chart_repository: str,
+        facts: PartitionFacts,
+        registry: str | None,
     ) -> None:
         super().__init__(scope, id_)
         self._cluster = cluster
-        self.node_role = self._node_role()
-        queue = self._interruption_queue()
+        self.node_role = instance_role(self, "NodeRole", facts, ["AmazonSSMManagedInstanceCore"])
+        access = eks.CfnAccessEntry(
+            self,
+            "NodeAccess",
+            cluster_name=cluster.eks.cluster_name,
+            principal_arn=self.node_role.role_arn,
+            type="EC2_LINUX",
+        )
+        queue, rules = self._interruption_queue()
         role = cluster.pod_role(self, "ControllerRole")
         policies = controller_policies(
             partition=Stack.of(self).partition,
@@ -50,7 +67,7 @@ class Karpenter(Construct):
             cluster_arn=cluster.eks.cluster_arn,
             node_role_arn=self.node_role.role_arn,
             queue_arn=queue.queue_arn,
-            dns_suffix=dns_suffix,
+            ec2_principal=facts.ec2_principal,
         )
         for name, statements in policies.items():
             policy = iam.ManagedPolicy(
@@ -61,6 +78,18 @@ class Karpenter(Construct):
             )
             role.add_managed_policy(policy)
         association = cluster.associate(self, "Identity", NAMESPACE, SERVICE_ACCOUNT, role)
+        # Helm installs what a chart has in crds/ once and never again, so their own chart brings them up to date.
+        definitions = cluster.eks.add_helm_chart(
+            "KarpenterDefinitions",
+            chart="karpenter-crd",
+            repository=f"{chart_repository}-crd",
+            version=versions.KARPENTER,
+            namespace=NAMESPACE,
+            create_namespace=False,
+            release="karpenter-crd",
+            timeout=CHART_TIMEOUT,
+        )
+        definitions.node.add_dependency(*cluster.ready)
         self.chart = cluster.eks.add_helm_chart(
             "Karpenter",
             chart="karpenter",
@@ -70,8 +99,10 @@ class Karpenter(Construct):
             create_namespace=False,
             release="karpenter",
             wait=True,
-            timeout=Duration.minutes(10),
+            timeout=CHART_TIMEOUT,
             values={
+                # Their pods refuse to share a node.
+                "replicas": min(REPLICAS, cluster.component_nodes),
                 "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT},
                 "settings": {
                     "clusterName": cluster.eks.cluster_name,
@@ -83,33 +114,10 @@ class Karpenter(Construct):
                 **({"controller": {"image": {"repository": f"{registry}/karpenter/controller"}}} if registry else {}),
             },
         )
-        self.chart.node.add_dependency(association, *cluster.ready)
+        # All that Karpenter works with, so that it can end the last node when everything is removed.
+        self.chart.node.add_dependency(association, access, queue, *rules, definitions, *cluster.ready)
 
-    def _node_role(self) -> iam.Role:
-        role = iam.Role(
-            self,
-            "NodeRole",
-            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
-            managed_policies=[
-                iam.ManagedPolicy.from_aws_managed_policy_name(name)
-                for name in (
-                    "AmazonEKSWorkerNodePolicy",
-                    "AmazonEKS_CNI_Policy",
-                    "AmazonEC2ContainerRegistryPullOnly",
-                    "AmazonSSMManagedInstanceCore",
-                )
-            ],
-        )
-        eks.CfnAccessEntry(
-            self,
-            "NodeAccess",
-            cluster_name=self._cluster.eks.cluster_name,
-            principal_arn=role.role_arn,
-            type="EC2_LINUX",
-        )
-        return role
-
-    def _interruption_queue(self) -> sqs.Queue:
+    def _interruption_queue(self) -> tuple[sqs.Queue, list[events.Rule]]:
         queue = sqs.Queue(
             self,
             "Interruptions",
@@ -118,10 +126,11 @@ class Karpenter(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
+        rules = []
         for name, (source, detail_type) in INTERRUPTIONS.items():
             pattern = events.EventPattern(source=[source], detail_type=[detail_type])
-            events.Rule(self, name, event_pattern=pattern, targets=[targets.SqsQueue(queue)])
-        return queue
+            rules.append(events.Rule(self, name, event_pattern=pattern, targets=[targets.SqsQueue(queue)]))
+        return queue, rules
 
 
 def controller_policies(
@@ -133,7 +142,7 @@ def controller_policies(
     cluster_arn: str,
     node_role_arn: str,
     queue_arn: str,
-    dns_suffix: str,
+    ec2_principal: str,
 ) -> dict[str, list[dict[str, Any]]]:
     """The statements of the controller's policies, by name, as Karpenter documents them for version 1."""
     ec2 = f"arn:{partition}:ec2:{region}"
@@ -217,7 +226,7 @@ def controller_policies(
                 "Effect": "Allow",
                 "Action": "iam:PassRole",
                 "Resource": node_role_arn,
-                "Condition": {"StringEquals": {"iam:PassedToService": f"ec2.{dns_suffix}"}},
+                "Condition": {"StringEquals": {"iam:PassedToService": ec2_principal}},
             },
             {
                 "Sid": "MakeInstanceProfiles",

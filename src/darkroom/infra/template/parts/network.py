@@ -1,8 +1,8 @@
-"""The network: a VPC over three zones as in the guide, or the user's own."""
+"""The network: a VPC over three zones as in the guide, over two where there are no more, or the user's own."""
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -11,10 +11,12 @@ from constructs import Construct
 from darkroom.config.model import Network as NetworkConfig
 
 ZONES = 3
+# Where there are fewer (https://aws.amazon.com/about-aws/global-infrastructure/regions_az, 2026-11).
+ZONES_MOST_ACCOUNTS_HAVE = {"us-west-1": 2}
 
 
 class Network(Construct):
-    """`vpc` has public and private subnets in three zones, and reaches S3 and DynamoDB without the NAT gateways."""
+    """`vpc` has a public and a private subnet in each of the stack's zones; S3 and DynamoDB need no NAT gateway."""
 
     def __init__(self, scope: Construct, id_: str, config: NetworkConfig, log_retention: logs.RetentionDays) -> None:
         super().__init__(scope, id_)
@@ -27,13 +29,14 @@ class Network(Construct):
                 private_subnet_ids=config.private_subnet_ids,
             )
             return
+        zones = len(Stack.of(self).availability_zones)
         prefix = int(config.cidr.partition("/")[2]) + 3  # eight equal parts, of which three zones use six
         vpc = ec2.Vpc(
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(config.cidr),
-            max_azs=ZONES,
-            nat_gateways=config.nat_gateways,
+            max_azs=zones,
+            nat_gateways=min(config.nat_gateways, zones),
             restrict_default_security_group=False,
             subnet_configuration=[
                 ec2.SubnetConfiguration(

@@ -1,4 +1,4 @@
-"""One runtime in the cluster: its namespace, its identity, and its chart."""
+"""One runtime in the cluster: its namespace, its identity, and its pods' chart."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 class Namespaces(Construct):
     """Makes each namespace once, however many runtimes are in it; `of` returns what its contents wait for."""
 
-    def __init__(self, scope: Construct, id_: str, cluster: Cluster) -> None:
+    def __init__(self, scope: Construct, id_: str, cluster: Cluster, needs: list[Construct]) -> None:
         super().__init__(scope, id_)
         self._cluster = cluster
+        self._needs = needs
         self._made: dict[str, eks.KubernetesManifest] = {}
 
     def of(self, name: str) -> list[Construct]:
@@ -33,13 +34,45 @@ class Namespaces(Construct):
             manifest = self._cluster.eks.add_manifest(
                 f"Namespace-{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             )
-            manifest.node.add_dependency(*self._cluster.ready)
+            manifest.node.add_dependency(*self._cluster.ready, *self._needs)
             self._made[name] = manifest
         return [self._made[name]]
 
 
+class Identity(Construct):
+    """The pods' service account and role. `needs` is what a pod needs to end its task, and so outlives its node."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: DarkroomConfig,
+        runtime: RuntimeConfig,
+        cluster: Cluster,
+        tasks: TaskPlaneResources,
+        namespace: list[Construct],
+        tracing: bool,
+    ) -> None:
+        super().__init__(scope, id_)
+        service_account = cluster.eks.add_manifest(
+            f"ServiceAccount-{runtime.name}",
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": service_account_of(runtime), "namespace": runtime.namespace},
+            },
+        )
+        service_account.node.add_dependency(*cluster.ready, *namespace)
+        role = cluster.pod_role(self, "Role")
+        for statement in agent_statements(config, runtime, tasks, tracing=tracing):
+            role.add_to_policy(statement)
+        association = cluster.associate(self, "Identity", runtime.namespace, service_account_of(runtime), role)
+        self.needs: list[Construct] = [association, role, service_account, tasks]
+
+
 class Runtime(Construct):
-    """The pods' service account and role, and the chart that makes everything else."""
+    """The chart that makes the pods and what scales them."""
 
     def __init__(
         self,
@@ -57,19 +90,6 @@ class Runtime(Construct):
         bottlerocket_version: str | None,
     ) -> None:
         super().__init__(scope, id_)
-        service_account = cluster.eks.add_manifest(
-            f"ServiceAccount-{runtime.name}",
-            {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": service_account_of(runtime), "namespace": runtime.namespace},
-            },
-        )
-        service_account.node.add_dependency(*cluster.ready, *needs)
-        role = cluster.pod_role(self, "Role")
-        for statement in agent_statements(config, runtime, tasks, tracing=tracing):
-            role.add_to_policy(statement)
-        association = cluster.associate(self, "Identity", runtime.namespace, service_account_of(runtime), role)
         values = runtime_values(
             config,
             runtime,
@@ -87,6 +107,7 @@ class Runtime(Construct):
             "release": runtime.name,
             "namespace": runtime.namespace,
             "create_namespace": False,
+            # Pods are not waited for: there may be none, or they need ten minutes for their nodes and models.
             "timeout": Duration.minutes(10),
             "values": values,
         }
@@ -100,7 +121,7 @@ class Runtime(Construct):
         else:
             options["chart_asset"] = chart
         release = cluster.eks.add_helm_chart(f"Runtime-{runtime.name}", **options)
-        release.node.add_dependency(association, service_account, karpenter.chart, *needs)
+        release.node.add_dependency(karpenter.chart, *needs)
 
 
 def agent_statements(

@@ -1,0 +1,33 @@
+"""How much one request, and all of them together, may ask of this process. Each is checked before memory is spent."""
+
+from __future__ import annotations
+
+MIB = 1024 * 1024
+
+MAX_SIDE = 2048
+MAX_STEPS = 150
+MAX_BATCH = 16
+MAX_ROUNDS = 16
+MAX_TEXT = 20_000
+MAX_LIST = 64
+MAX_SEED = 2**64 - 1
+
+#: One picture that comes in: 4096 x 4096.
+MAX_PIXELS = 4096 * 4096
+#: All pictures that come in with one request, and all that go out with its answer: 256 MiB of memory, decoded.
+MAX_REQUEST_PIXELS = 4 * MAX_PIXELS
+#: What an upscaler's network makes before it is brought to the size asked for.
+MAX_ENLARGED_PIXELS = 2 * MAX_REQUEST_PIXELS
+
+#: A 4096 x 4096 picture with alpha fits, uncompressed.
+MAX_BASE64 = 96 * MIB
+MAX_BODY = 128 * MIB
+#: Bodies and answers of all requests that are under way. What is too much is refused with 503: it may be sent later.
+MAX_HELD = 512 * MIB
+#: Values in a body's JSON: a body of nothing but `[],[],…` would take thirty times its size.
+MAX_VALUES = 100_000
+
+#: The longest side that a format can hold.
+LONGEST_SIDES = {"jpg": 65_535, "jpeg": 65_535, "webp": 16_383}
+#: EXIF lies in one segment of a JPEG, and its length in 16 bits.
+MAX_EXIF = 65_533

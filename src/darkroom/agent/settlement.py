@@ -37,6 +37,7 @@ from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
     NotifiedError,
+    bounded_warnings,
     encode_notification,
     notification_attributes,
 )
@@ -112,6 +113,7 @@ class Settlement:
                 image_url=urls,
                 output_url=names.url(names.output_key),
                 context=job.task.context,
+                warnings=bounded_warnings(generation.warnings),
             )
 
         return await self._commit(names, completed, _with_urls(generation, urls))
@@ -201,6 +203,7 @@ class Settlement:
             image_url=notification.image_url or [],
             output_url=notification.output_url or None,
             error=notification.error or None,
+            warnings=list(notification.warnings),
             context=job.task.context,
         )
         return await self._table.advance(record)

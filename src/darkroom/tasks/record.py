@@ -30,3 +30,4 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: NotifiedError | None = None
     context: Any = None
     cancel_requested: bool = False
+    warnings: list[str] = msgspec.field(default_factory=list)

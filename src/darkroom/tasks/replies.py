@@ -46,6 +46,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_url: str | None = None
     context: Any = None
     error: NotifiedError | None = None
+    warnings: list[str] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
     links: Links | None = None
 
@@ -65,6 +66,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             output_url=record.output_url,
             context=record.context,
             error=record.error,
+            warnings=record.warnings,
             cancel_requested=record.cancel_requested,
             links=links,
         )

@@ -33,6 +33,8 @@ from darkroom.testing.sdwebui_answers import (
     validation_error,
 )
 from darkroom.testing.sdwebui_checks import check_figures, check_names, check_options, validate_options
+from darkroom.testing.sdwebui_sampling import SCHEDULERS
+from darkroom.testing.sdwebui_scripts import arrange
 from darkroom.testing.sdwebui_state import SAMPLERS, UPSCALERS, Checkpoint, Checkpoints, Job, default_options
 
 DEFAULT_MODEL = "v1-5-pruned-emaonly.safetensors"
@@ -93,6 +95,8 @@ class FakeSdWebui(LoopbackServer):
         # The keys that the server's configuration file holds: only these are restored after an override.
         self.configured = {"sd_model_checkpoint"}
         self.job = Job()
+        # Upscalers that enlarge with Lanczos in truth; the list of them shows where their weights could be had.
+        self.without_weights: set[str] = set()
         self._conditioned: object = None
         # Encoded once, so that a load test measures its subject and not this server.
         self._plain = base64.b64encode(pictures.plain(plain_bytes)).decode() if plain_bytes is not None else None
@@ -112,6 +116,7 @@ class FakeSdWebui(LoopbackServer):
             web.post(f"{api}/options", self._guarded(self._set_options)),
             web.get(f"{api}/sd-models", self._guarded(self._list_models)),
             web.get(f"{api}/samplers", self._guarded(self._list_samplers)),
+            web.get(f"{api}/schedulers", self._guarded(self._list_schedulers)),
             web.get(f"{api}/upscalers", self._guarded(self._list_upscalers)),
             web.post(f"{api}/refresh-checkpoints", self._guarded(self._refresh)),
             web.get(f"{api}/progress", self._guarded(self._progress)),
@@ -173,11 +178,14 @@ class FakeSdWebui(LoopbackServer):
             rounds, per_round = body.get("n_iter") or 1, body.get("batch_size") or 1
             first_seed = body.get("seed", -1)
             first_seed = random.randrange(2**32) if first_seed in (None, -1) else first_seed  # noqa: S311
-            seeds = [first_seed + offset for offset in range(rounds * per_round)]
+            seeds: list[int | None] = [first_seed + offset for offset in range(rounds * per_round)]
             done = await self._work(
                 "scripts_" + request.path.rpartition("/")[2], rounds, body.get("steps") or 50, fault
             )
             made, stamp = seeds[: max(1, done) * per_round], self.job.timestamp
+            arrangement = arrange(body, first_seed)
+            if arrangement is not None:
+                made = [first_seed + number for number in range(len(arrangement.are_grids))]
             model = self.checkpoints.current
             if self._plain is not None:
                 images = [self._plain] * len(made)
@@ -187,23 +195,36 @@ class FakeSdWebui(LoopbackServer):
         if fault is SdWebuiFault.PARTIAL and len(images) > 1:
             images = images[:-1]
         grids = 0
-        if body.get("save_images") and len(images) > 1 and not body.get("do_not_save_grid"):
+        if arrangement is not None:
+            grids, seeds = arrangement.first, list(arrangement.seeds)
+        elif body.get("save_images") and len(images) > 1 and not body.get("do_not_save_grid"):
             images, grids = [images[0], *images], 1
         name = "some-other-model" if fault is SdWebuiFault.WRONG_MODEL else model.model_name
-        return picture_answer(body, images, seeds, model=name, model_hash=model.sha256[:10], grids=grids, stamp=stamp)
+        return picture_answer(
+            body,
+            images,
+            seeds,
+            version=self.version,
+            model=name,
+            model_hash=model.sha256[:10],
+            grids=grids,
+            stamp=stamp,
+        )
 
     def _paint(
-        self, body: dict[str, Any], seeds: Sequence[int], initial: Sequence[Any] | None, model: Checkpoint
+        self, body: dict[str, Any], seeds: Sequence[int | None], initial: Sequence[Any] | None, model: Checkpoint
     ) -> list[str]:
-        width, height, prompt = body.get("width") or 512, body.get("height") or 512, str(body.get("prompt") or "")
+        # The latent picture has an eighth of the size, and no fractions.
+        width, height = (body.get("width") or 512) // 8 * 8, (body.get("height") or 512) // 8 * 8
+        prompt = str(body.get("prompt") or "")
         file_format = {"jpeg": "jpg"}.get(self.options["samples_format"], self.options["samples_format"])
         images = []
-        for seed in seeds:
+        for seed in (seed or 0 for seed in seeds):
             if initial:
                 picture = pictures.over(initial[0], width, height, seed, prompt)
             else:
                 picture = pictures.paint(width, height, seed, prompt)
-            facts = infotext(body, seed, model.model_name, model.sha256[:10])
+            facts = infotext(body, seed, model.model_name, model.sha256[:10], self.version)
             images.append(base64.b64encode(pictures.encode(picture, file_format, facts)).decode())
         return images
 
@@ -380,8 +401,14 @@ class FakeSdWebui(LoopbackServer):
     async def _list_samplers(self, request: web.Request) -> web.StreamResponse:
         return json_response([{"name": name, "aliases": [], "options": {}} for name in SAMPLERS])
 
+    async def _list_schedulers(self, request: web.Request) -> web.StreamResponse:
+        if self.version.startswith("1.8"):
+            return await self._unknown_route(request)
+        return json_response([{"name": name, "label": label} for name, label in SCHEDULERS.items()])
+
     async def _list_upscalers(self, request: web.Request) -> web.StreamResponse:
-        return json_response([{"name": name, "model_name": None, "scale": 4.0} for name in UPSCALERS])
+        paths = {name: f"https://example.com/{name}.pth" for name in self.without_weights}
+        return json_response([{"name": name, "model_path": paths.get(name), "scale": 4.0} for name in UPSCALERS])
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         async with self._device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from darkroom.testing.sdwebui_answers import server_error
+from darkroom.testing.sdwebui_scripts import SCRIPTS
 from darkroom.testing.sdwebui_state import SAMPLERS, default_options
 
 
@@ -13,8 +14,9 @@ def check_names(body: dict[str, Any], version: str) -> None:
     sampler = body.get("sampler_name") or body.get("sampler_index") or "Euler"
     if sampler not in SAMPLERS and version.startswith("1.8"):
         raise server_error(404, "HTTPException", "Sampler not found")
-    scripts = body.get("alwayson_scripts") or {}
-    for script in [*scripts, *([body["script_name"]] if body.get("script_name") else [])]:
+    name = body.get("script_name")
+    unknown = [*(body.get("alwayson_scripts") or {}), *([name] if name and name.lower() not in SCRIPTS else [])]
+    for script in unknown:
         raise server_error(422, "HTTPException", f"Script '{script}' not found")
 
 

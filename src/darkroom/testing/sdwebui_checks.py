@@ -6,7 +6,7 @@ from typing import Any
 
 from darkroom.testing.sdwebui_answers import server_error
 from darkroom.testing.sdwebui_scripts import SCRIPTS
-from darkroom.testing.sdwebui_state import SAMPLERS, default_options
+from darkroom.testing.sdwebui_state import SAMPLERS, UPSCALERS, default_options
 
 
 def check_names(body: dict[str, Any], version: str) -> None:
@@ -40,6 +40,9 @@ def check_figures(body: dict[str, Any], options: dict[str, Any], memory_pixels: 
         raise server_error(500, "IndexError", errors="list index out of range")
     if isinstance(body.get("seed"), int) and abs(body["seed"]) >= 2**64:
         raise server_error(500, "ValueError", errors="Overflow when unpacking long long")
+    upscaler = body.get("hr_upscaler") if body.get("enable_hr") else None
+    if upscaler not in (None, "Latent", *UPSCALERS):
+        raise server_error(500, "Exception", errors=f"could not find upscaler named {upscaler}")
     if memory_pixels is not None and width * height * body.get("batch_size", 1) > memory_pixels:
         raise server_error(500, "OutOfMemoryError", errors="CUDA out of memory. Tried to allocate 2.00 GiB")
     for name in body.get("override_settings") or {}:

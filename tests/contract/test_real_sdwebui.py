@@ -2,8 +2,8 @@
 
     DARKROOM_TEST_SDWEBUI=localhost:7860 pytest tests/contract/test_real_sdwebui.py
 
-Start it with `--api`. What it is held against was recorded from 1.10.1, with `--nowebui --use-cpu all`. Two tests make it
-sick, for the adapter's remedies to heal it: name none that others use.
+Start it with `--api`. What it is held against was recorded from 1.10.1, with `--nowebui --use-cpu all`. Two tests make
+it sick, for the adapter's remedies to heal it: name none that others use.
 """
 
 from __future__ import annotations

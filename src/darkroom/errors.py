@@ -26,8 +26,8 @@ DarkroomError
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
 │   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
-│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service or of credentials
-│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or the bucket, topic or queue is missing
+│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service
+│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or a bucket, topic, queue or table is missing
 │   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
 │   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
@@ -47,7 +47,7 @@ from typing import ClassVar
 
 import msgspec
 
-from darkroom.redaction import shown, without_url_secrets
+from darkroom.redaction import shown, without_addresses, without_url_secrets
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class DarkroomError(Exception):
     retryable: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return without_url_secrets(super().__str__())
+        return without_addresses(without_url_secrets(super().__str__()))
 
     @property
     def type(self) -> str:
@@ -204,7 +204,9 @@ class RuntimeBusy(InferenceFailure):
 
 
 class AwsFailure(DarkroomError):
-    """An AWS service did not do what was asked."""
+    """An AWS service did not do what was asked. `what` names that without its object: "writing to the bucket b"."""
+
+    what = ""
 
 
 class AwsUnavailable(AwsFailure):

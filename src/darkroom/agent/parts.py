@@ -9,6 +9,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.health import Health
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
+from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import Preparation
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
@@ -30,6 +31,7 @@ class AgentParts:
     settlement: Settlement
     incidents: Incidents
     health: Health
+    outages: Outages
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
     spans: Spans = field(default_factory=NoSpans)

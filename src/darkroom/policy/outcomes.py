@@ -17,6 +17,9 @@ from darkroom.errors import (
 MAXIMUM_DELAY_SECONDS = 300
 # An outage ends when it ends: the task that waits for that should not wait much longer.
 MAXIMUM_OUTAGE_DELAY_SECONDS = 10
+# Whoever holds pictures, or has nothing else to do, may look more often than a message comes by.
+_FIRST_LOOK_SECONDS = 0.5
+_LONGEST_LOOK_SECONDS = 15.0
 
 
 class Acknowledge(msgspec.Struct, frozen=True):
@@ -101,3 +104,9 @@ def backoff_seconds(tries: int, jitter: float) -> int:
 def outage_seconds(tries: int, jitter: float) -> int:
     """How long to wait for AWS or the runtime to be back: the same, but never long."""
     return min(MAXIMUM_OUTAGE_DELAY_SECONDS, backoff_seconds(tries, jitter))
+
+
+def away_seconds(attempts: int, jitter: float) -> float:
+    """How long to wait before what failed `attempts` times at AWS is tried again by whoever holds it."""
+    full: float = min(_LONGEST_LOOK_SECONDS, _FIRST_LOOK_SECONDS * 2 ** min(attempts - 1, 16))
+    return full * (0.5 + 0.5 * jitter)

@@ -234,7 +234,7 @@ def emulated_account(moto: str, ministack: str | None = None) -> Iterator[tuple[
             if self.command != "HEAD":
                 self.wfile.write(answer.content)
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _any  # noqa: N815 - the library's names
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - the library's names
 
     try:
         with serving(Handler) as url:

@@ -21,7 +21,7 @@ from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
 from darkroom.infra.checks.preflight import check
-from darkroom.infra.cloud import Cloud, Told, open_cloud
+from darkroom.infra.cloud import Cloud, Told, check_region, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
 from darkroom.infra.registry import PushTarget
@@ -63,7 +63,10 @@ def deploy(
     stack_name: Annotated[str, typer.Option("--stack-name", "-n", help="Names a new deployment.")] = "sdoneks",
     region: RegionOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-d", help="Say what would be done, what it costs, and what is missing.")
+        bool,
+        typer.Option(
+            "--dry-run", "-d", help="Say what would be done, what it costs, and what is missing; then it ends with 1."
+        ),
     ] = False,
     bucket: BucketOption = None,
     snapshot: Annotated[
@@ -87,6 +90,10 @@ def deploy(
     console = _console()
     if runtime_type not in ("sdwebui", "comfyui", "diffusers"):
         raise SettingsError(f"--runtime-type must be sdwebui, comfyui or diffusers, not {runtime_type!r}")
+    if config != DEFAULT_CONFIG and not config.exists():
+        raise SettingsError(f"{config} is not there: write one with darkroom config init {config}, or mend --config")
+    if region is not None:
+        check_region(region)
     wishes = Wishes(stack_name, runtime_name, runtime_type, bucket, snapshot, image_registry=image_registry)
     try:
         cloud = open_cloud(region, profile, endpoint_url)
@@ -96,12 +103,14 @@ def deploy(
         found = _configuration_without_aws(config, wishes)
         images = tuple(images_to_cache(found, tracing=True))
         sight = Sight(has_file=config.exists(), uses_snapshots=uses_snapshots(found), uncached_images=images)
-        show_plan(console, found, steps(found, config, sight), check(None, found))
+        if not show_plan(console, found, steps(found, config, sight), check(None, found)):
+            raise typer.Exit(1) from None
         return
     deployment = Deployment(cloud, config, wishes, _teller(console), renew=upgrade)
     if dry_run:
         planned, findings = deployment.plan()
-        show_plan(console, deployment.configuration(), planned, findings)
+        if not show_plan(console, deployment.configuration(), planned, findings, cloud.region):
+            raise typer.Exit(1)
         return
     outputs = deployment.run()
     table = Table("output", "value", title="Deployed")
@@ -145,6 +154,7 @@ def synth(
     """Write the CloudFormation template and its files, without an AWS account."""
     from darkroom.infra.template.synthesis import synthesise
 
+    check_region(region)
     assembly = synthesise(load_config(config, region), region=region, out=out, asset_bucket=asset_bucket)
     _console().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
 

@@ -15,9 +15,9 @@ from darkroom.infra.checks.image_check import check_image_names, check_registry
 from darkroom.infra.checks.quotas import check_quotas
 from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.costs import PRICED_REGION
 from darkroom.infra.kubernetes_support import support_fault
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
+from darkroom.infra.prices import PRICED_REGION
 from darkroom.infra.template.partition import partition_facts
 
 _ASKED_OF_AWS = ("service quotas", "instance types", "availability zones", "models")

@@ -45,10 +45,7 @@ class Sight:
 def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
     """What `darkroom deploy` would do, in order."""
     there = "it is there"
-    if sight.has_bucket is None and sight.bucket is None:
-        bucket = "make the bucket for models, if there is none"
-    else:
-        bucket = f"make {sight.bucket}"
+    bucket = "make the bucket for models, if there is none" if sight.bucket is None else f"make {sight.bucket}"
     change = {None: "create or update", True: "update", False: "create"}[sight.has_stack]
     return [
         Step("model bucket", bucket, there if sight.has_bucket else None),

@@ -14,13 +14,13 @@ from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
 from constructs import Construct, IDependable
 
 from darkroom.config.model import ClusterAccess, DarkroomConfig
+from darkroom.infra.costs import COMPONENT_VOLUME_GIB
 from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.instance_role import instance_role
 from darkroom.infra.template.pins import Pins
 from darkroom.infra.template.processors import has_arm_processors
 
-COMPONENT_VOLUME_GIB = 50
 # Helm 4 may look at two replicas for ten minutes before it says that they are there; the function that runs Helm ends
 # after fifteen, and a release that it dies over stays "pending".
 CHART_TIMEOUT = Duration.minutes(13)

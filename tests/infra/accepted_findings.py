@@ -40,6 +40,12 @@ CDK_NAG: dict[tuple[str, str], str] = {
     ("AwsSolutions-SQS3", "Karpenter/Interruptions/*"): "a warning of an interruption is worthless after two minutes",
 }
 
+# Beside a cluster that is there, in addition.
+CDK_NAG_BESIDE: dict[tuple[str, str], str] = {
+    ("AwsSolutions-IAM5*", "There/Role-*/*"): "any object in our own bucket; X-Ray has no resources",
+    ("AwsSolutions-IAM5*", "There/MountpointPolicy/*"): "any model in the model bucket, read-only",
+}
+
 CHECKOV_TEMPLATE: dict[tuple[str, str], str] = {
     ("CKV_AWS_111", "*LogRetention*"): RETENTION,
     ("CKV_AWS_115", "*"): "a reserved concurrency takes from the account's; the usage plan throttles the front door",

@@ -25,6 +25,7 @@ from darkroom.infra.cloud import Cloud, Told, check_region, open_cloud
 from darkroom.infra.commands import BUILDABLE, Images, log_in_with, push_chart, run_program
 from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
 from darkroom.infra.registry import PushTarget
+from darkroom.infra.releases import releases_of
 from darkroom.infra.snapshots.builder_profile import ensure_builder_profile
 from darkroom.infra.snapshots.cached_images import images_to_cache, uses_snapshots
 from darkroom.infra.snapshots.image_cache import DEFAULT_VOLUME_GIB, CacheRequest, ImageCache
@@ -32,6 +33,7 @@ from darkroom.infra.steps.deployment import Deployment
 from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.plan import Sight, steps
 from darkroom.infra.steps.removal import Removal
+from darkroom.infra.steps.stack_operations import StackOperations, Timing
 from darkroom.infra.template.versions import darkroom_version
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -192,6 +194,32 @@ def config_show(file: Annotated[Path, typer.Argument(help="The file to show.")] 
     """Show config.yaml with all its defaults."""
     values = load_config(file).model_dump(by_alias=True, mode="json", exclude_none=True)
     typer.echo(yaml.safe_dump(values, sort_keys=False), nl=False)
+
+
+@config.command("values")
+def config_values(
+    name: Annotated[str, typer.Argument(help="A runtime, or a pool of nodes.")],
+    file: ConfigOption = DEFAULT_CONFIG,
+    nodes: Annotated[
+        bool, typer.Option("--nodes", help="The release of its own nodes, in place of its pods'.")
+    ] = False,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
+) -> None:
+    """Print the values that the chart is installed with, for Argo CD, Flux or helm. The stack has to be deployed."""
+    cloud = open_cloud(region, profile, endpoint_url)
+    found = load_config(file, cloud.region)
+    operations = StackOperations(
+        cloud.client("cloudformation"),
+        found.cloudformation_stack_name,
+        Timing(cloud.clock, cloud.sleep),
+        lambda line: None,
+    )
+    there = releases_of(found, name, operations.outputs(), cloud.region)
+    wanted = [release for release in there if release.brings_nodes == nodes] or there
+    typer.echo(f"# release {wanted[0].name}, namespace {wanted[0].namespace}")
+    typer.echo(yaml.safe_dump(wanted[0].values, sort_keys=False), nl=False)
 
 
 @config.command("schema")

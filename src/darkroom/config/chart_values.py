@@ -21,6 +21,7 @@ DEPLOYMENT_OWNED = (
     ("runtime", "enabled"),
     ("runtime", "type"),
     ("runtime", "serviceAccountName"),
+    ("runtime", "createServiceAccount"),
     ("runtime", "inferenceApi", "modelFilename"),
     ("runtime", "queueAgent", "runtimeType"),
     ("runtime", "queueAgent", "dynamicModel"),
@@ -261,6 +262,7 @@ class Runtime(ChartModel):
     labels: Labels | None = None
     annotations: Labels | None = None
     service_account_name: str | None = None
+    create_service_account: bool | None = None
     replicas: Annotated[int, Field(ge=0)] | None = None
     node_selector: Labels | None = None
     tolerations: list[dict[str, Any]] | None = None

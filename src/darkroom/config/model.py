@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from darkroom.config.keys import AvailabilityZone, Cidr, ConfigModel, DnsLabel, InstanceType, PrincipalArn, ReleaseName
+from darkroom.config.keys import (
+    AvailabilityZone,
+    Cidr,
+    ConfigModel,
+    DnsLabel,
+    InstanceType,
+    PrincipalArn,
+    ReleaseName,
+    RoleName,
+)
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
@@ -97,8 +106,23 @@ class Network(ConfigModel):
 
 
 class ClusterAccess(ConfigModel):
-    """Who reaches the cluster's API, who administers it, and what it says of both."""
+    """A cluster that is there already, or who reaches the one that is made, and what it tells."""
 
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")] | None = Field(
+        default=None, description="an EKS cluster that you have; not set: one is made"
+    )
+    node_role: RoleName | None = Field(
+        default=None, description="with name: the role of the nodes that your Karpenter makes"
+    )
+    keda_role: RoleName | None = Field(
+        default=None, description="with name: the role of your KEDA's operator, which then may look at the queues"
+    )
+    mountpoint_role: RoleName | None = Field(
+        default=None, description="with name: the role of your Mountpoint driver, which then may read the models"
+    )
+    charts: Literal["deployment", "gitops"] = Field(
+        default="deployment", description="with name: who installs the runtimes' charts, `darkroom deploy` or you"
+    )
     public_access_cidrs: list[Cidr] = Field(
         default=["0.0.0.0/0"],
         description="networks that reach the cluster's public endpoint; [] closes it: kubectl works in the VPC only",

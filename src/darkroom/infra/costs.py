@@ -6,7 +6,7 @@ public reports have 20 to 40 USD a month for Container Insights and 5 to 15 for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,34 +76,10 @@ def unpriced(costs: Iterable[Cost]) -> list[str]:
 
 def fixed_costs(config: DarkroomConfig) -> list[Cost]:
     """What is paid each month even without a single picture."""
-    components, runtimes = config.cluster_components, len(config.models_runtime)
-    nodes, price = components.desired_count, COMPONENT_PER_HOUR.get(components.instance_type)
-    costs = [
-        Cost(f"EKS cluster{_becomes_dearer(config)}", EKS_PER_HOUR * HOURS_PER_MONTH),
-        Cost(
-            f"{nodes} x {components.instance_type} for components",
-            None if price is None else price * nodes * HOURS_PER_MONTH,
-        ),
-        Cost(
-            f"{nodes} x {COMPONENT_VOLUME_GIB} GiB disk for components", nodes * COMPONENT_VOLUME_GIB * VOLUME_GIB_MONTH
-        ),
-    ]
-    if config.network.vpc_id is None:
-        count = min(config.network.nat_gateways, len(config.network.availability_zones or "abc"))
-        per_hour = NAT_GATEWAY_PER_HOUR + PUBLIC_ADDRESS_PER_HOUR
-        costs.append(Cost(f"{count} x NAT gateway, each with a public address", per_hour * count * HOURS_PER_MONTH))
-        costs.append(Cost("components' traffic through NAT gateways", COMPONENT_TRAFFIC_GB * NAT_GATEWAY_GB, True))
-    if config.cluster.container_insights:
-        costs.append(Cost(f"Container Insights of {nodes} nodes", nodes * INSIGHTS_PER_NODE, True))
-    gigabytes = sum(CONTROL_PLANE_GB[name] for name in config.cluster.control_plane_logs)
-    if gigabytes:
-        named = ", ".join(config.cluster.control_plane_logs)
-        costs.append(Cost(f"control-plane logs ({named})", gigabytes * LOGS_GB, True))
+    runtimes, metrics = len(config.models_runtime), _alarm_metrics(config)
+    costs = list(_cluster_costs(config)) if config.cluster.name is None else []
     costs += [
-        Cost("logs of the components", COMPONENT_LOGS_GB * LOGS_GB, True),
-        Cost("KMS key of Kubernetes' secrets", KEY_MONTH),
-        Cost(f"{_alarm_metrics(config)} metrics with alarms", _alarm_metrics(config) * ALARM_METRIC_MONTH),
-        Cost("3 metrics counted in logs", 3 * CUSTOM_METRIC_MONTH),
+        Cost(f"{metrics} metrics with alarms", metrics * ALARM_METRIC_MONTH),
         Cost("dashboard", DASHBOARD_MONTH),
         Cost(f"KEDA looking at queues: {runtimes}", runtimes * QUEUE_LOOKS_PER_MONTH * QUEUE_REQUEST),
     ]
@@ -118,6 +94,31 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
     return costs
 
 
+def _cluster_costs(config: DarkroomConfig) -> Iterator[Cost]:
+    """The cluster that is made, its network, and what it says of itself."""
+    components = config.cluster_components
+    nodes, price = components.desired_count, COMPONENT_PER_HOUR.get(components.instance_type)
+    yield Cost(f"EKS cluster{_becomes_dearer(config)}", EKS_PER_HOUR * HOURS_PER_MONTH)
+    paid = None if price is None else price * nodes * HOURS_PER_MONTH
+    yield Cost(f"{nodes} x {components.instance_type} for components", paid)
+    disks = nodes * COMPONENT_VOLUME_GIB * VOLUME_GIB_MONTH
+    yield Cost(f"{nodes} x {COMPONENT_VOLUME_GIB} GiB disk for components", disks)
+    if config.network.vpc_id is None:
+        count = min(config.network.nat_gateways, len(config.network.availability_zones or "abc"))
+        per_hour = NAT_GATEWAY_PER_HOUR + PUBLIC_ADDRESS_PER_HOUR
+        yield Cost(f"{count} x NAT gateway, each with a public address", per_hour * count * HOURS_PER_MONTH)
+        yield Cost("components' traffic through NAT gateways", COMPONENT_TRAFFIC_GB * NAT_GATEWAY_GB, True)
+    if config.cluster.container_insights:
+        yield Cost(f"Container Insights of {nodes} nodes", nodes * INSIGHTS_PER_NODE, True)
+    gigabytes = sum(CONTROL_PLANE_GB[name] for name in config.cluster.control_plane_logs)
+    if gigabytes:
+        named = ", ".join(config.cluster.control_plane_logs)
+        yield Cost(f"control-plane logs ({named})", gigabytes * LOGS_GB, True)
+    yield Cost("logs of the components", COMPONENT_LOGS_GB * LOGS_GB, True)
+    yield Cost("KMS key of Kubernetes' secrets", KEY_MONTH)
+    yield Cost("3 metrics counted in logs", 3 * CUSTOM_METRIC_MONTH)
+
+
 def savings(config: DarkroomConfig) -> list[Saving]:
     """Every key that makes the month cheaper than this configuration has it, the largest first."""
     now = total(fixed_costs(config))
@@ -125,6 +126,19 @@ def savings(config: DarkroomConfig) -> list[Saving]:
     def saved(**changes: Any) -> float:
         return now - total(fixed_costs(config.model_copy(update=changes)))
 
+    found: list[Saving] = []
+    if config.cluster.name is None:
+        found += _cluster_savings(config, saved)
+    for runtime in config.models_runtime:
+        if _least_pods(runtime.extra_values):
+            asleep = [_with_no_pods(other) if other is runtime else other for other in config.models_runtime]
+            price = "the first task waits some minutes for a node"
+            found.append(Saving(f"minReplicaCount: 0 for {runtime.name}", saved(models_runtime=asleep), price))
+    return sorted((saving for saving in found if saving.monthly_usd > 0), key=lambda saving: -saving.monthly_usd)
+
+
+def _cluster_savings(config: DarkroomConfig, saved: Callable[..., float]) -> list[Saving]:
+    """What the cluster that is made could do with less of."""
     found = []
     if config.network.vpc_id is None and config.network.nat_gateways > 1:
         network = config.network.model_copy(update={"nat_gateways": 1})
@@ -147,12 +161,7 @@ def savings(config: DarkroomConfig) -> list[Saving]:
         silent = config.cluster.model_copy(update={"control_plane_logs": []})
         price = "no trace of who did what in the cluster"
         found.append(Saving("cluster.controlPlaneLogs: []", saved(cluster=silent), price))
-    for runtime in config.models_runtime:
-        if _least_pods(runtime.extra_values):
-            asleep = [_with_no_pods(other) if other is runtime else other for other in config.models_runtime]
-            price = "the first task waits some minutes for a node"
-            found.append(Saving(f"minReplicaCount: 0 for {runtime.name}", saved(models_runtime=asleep), price))
-    return sorted((saving for saving in found if saving.monthly_usd > 0), key=lambda saving: -saving.monthly_usd)
+    return found
 
 
 def _with_no_pods(runtime: Any) -> Any:
@@ -168,8 +177,11 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Two for each runtime; the front door's two, deliveries from two topics, three of logs; pods, and nodes by two."""
-    return 2 * len(config.models_runtime) + 7 + (3 if config.cluster.container_insights else 0)
+    """Two for each runtime; the front door's two, deliveries from two topics; three of logs; pods, and nodes by two."""
+    always = 2 * len(config.models_runtime) + 4
+    if config.cluster.name is not None:
+        return always
+    return always + 3 + (3 if config.cluster.container_insights else 0)
 
 
 def _becomes_dearer(config: DarkroomConfig) -> str:

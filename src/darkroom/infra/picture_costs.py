@@ -114,7 +114,7 @@ def gpu_costs(config: DarkroomConfig) -> list[PictureCost]:
             costs.append(PictureCost(f"{demand.runtime}: {', '.join(demand.instance_types)}", None))
     by_the_hour = GPU_NODE_GIB * VOLUME_GIB_MONTH / HOURS_PER_MONTH
     costs.append(PictureCost("disks of GPU nodes", hours * by_the_hour))
-    if config.cluster.container_insights:
+    if config.cluster.container_insights and config.cluster.name is None:
         insights = hours * INSIGHTS_PER_NODE / HOURS_PER_MONTH
         costs.append(PictureCost("Container Insights of GPU nodes", insights))
     return costs

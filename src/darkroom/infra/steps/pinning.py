@@ -61,6 +61,9 @@ def newest(cloud: Cloud, config: DarkroomConfig) -> Pins:
 
         bottlerocket = parameter(f"/aws/service/bottlerocket/aws-k8s-{version}-nvidia/x86_64/latest/image_version")
         image = f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{processor}/standard/recommended"
+        bottlerocket = f"v{bottlerocket.partition('-')[0]}"
+        if config.cluster.name is not None:  # whose add-ons and nodes are others'
+            return Pins(kubernetes=version, bottlerocket=bottlerocket)
         names = [*ADD_ONS, OBSERVABILITY_ADD_ON, *([MOUNTPOINT_ADD_ON] if config.model_bucket_arn else [])]
         add_ons = {}
         for name in names:
@@ -71,7 +74,7 @@ def newest(cloud: Cloud, config: DarkroomConfig) -> Pins:
                 add_ons[name] = chosen["addonVersion"]
         return Pins(
             kubernetes=version,
-            bottlerocket=f"v{bottlerocket.partition('-')[0]}",
+            bottlerocket=bottlerocket,
             node_release=parameter(f"{image}/release_version"),
             add_ons=add_ons,
         )

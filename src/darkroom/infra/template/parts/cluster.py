@@ -18,6 +18,7 @@ from darkroom.infra.costs import COMPONENT_VOLUME_GIB
 from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.instance_role import instance_role
+from darkroom.infra.template.parts.pod_identity import associate, pod_role
 from darkroom.infra.template.pins import Pins
 from darkroom.infra.template.processors import has_arm_processors
 
@@ -173,34 +174,20 @@ class Cluster(Construct):
 
     def pod_role(self, scope: Construct, id_: str) -> iam.Role:
         """A role that EKS Pod Identity hands to pods of this cluster, and to nobody else."""
-        role = iam.Role(
-            scope,
-            id_,
-            assumed_by=iam.ServicePrincipal(
-                "pods.eks.amazonaws.com",
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": Stack.of(self).account},
-                    "ArnEquals": {"aws:SourceArn": self.eks.cluster_arn},
-                },
-            ).with_session_tags(),
-        )
-        return role
+        return pod_role(scope, id_, self.eks.cluster_arn)
 
     def associate(
         self, scope: Construct, id_: str, namespace: str, service_account: str, role: iam.Role
     ) -> eks.CfnPodIdentityAssociation:
         """Give pods under this service account the role."""
-        association = eks.CfnPodIdentityAssociation(
+        return associate(
             scope,
             id_,
             cluster_name=self.eks.cluster_name,
             namespace=namespace,
             service_account=service_account,
-            role_arn=role.role_arn,
+            role=role,
         )
-        # The role alone would be there in time; its policies would be taken away while pods still work.
-        association.node.add_dependency(role)
-        return association
 
 
 def _endpoint(access: ClusterAccess) -> eks.EndpointAccess:

@@ -11,10 +11,14 @@ DarkroomError
 ├── MemoryExceeded           a task needs more memory than the agent may hold for one
 ├── RuntimeFailure           a Stable Diffusion runtime did not deliver
 │   ├── RuntimeUnavailable   it cannot be reached, is starting, or went away
-│   │   └── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
+│   │   ├── RuntimeUnreachable  ... before it was sent anything: no task can have caused that
+│   │   └── RuntimeSick      it failed a known-good request too: no task loses a try to that
 │   ├── GenerationTimeout    it did not finish in time
 │   ├── GenerationInterrupted  somebody stopped it
 │   ├── GenerationFailed     it reported a fault of its own
+│   │   ├── OutOfMemory      its device has not the memory that the task takes
+│   │   └── RequestSuspected   ... which a wrong request causes where the runtime is well; a canary tells
+│   ├── GenerationFailedAgain  it failed in the same way again, though it is well
 │   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
 ├── InferenceFailure         the built-in runtime could not do what it was asked
@@ -22,8 +26,8 @@ DarkroomError
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
 │   └── RuntimeBusy          too many requests wait for the device already
 ├── AwsFailure               an AWS service did not do what was asked
-│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service or of credentials
-│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or the bucket, topic or queue is missing
+│   ├── AwsUnavailable       it may be done later: throttled, unreachable, a fault of the service
+│   │   ├── AwsDenied        ... when somebody has mended it: not allowed, or a bucket, topic, queue or table is missing
 │   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
 │   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
@@ -43,7 +47,7 @@ from typing import ClassVar
 
 import msgspec
 
-from darkroom.redaction import shown, without_url_secrets
+from darkroom.redaction import shown, without_addresses, without_url_secrets
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -59,7 +63,7 @@ class DarkroomError(Exception):
     retryable: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return without_url_secrets(super().__str__())
+        return without_addresses(without_url_secrets(super().__str__()))
 
     @property
     def type(self) -> str:
@@ -139,6 +143,10 @@ class RuntimeUnreachable(RuntimeUnavailable):
     """No connection could be made, so the runtime was gone before it was sent the task."""
 
 
+class RuntimeSick(RuntimeUnavailable):
+    """It failed a known-good request of the agent's own too, so whatever else it failed was no task's fault."""
+
+
 class GenerationTimeout(RuntimeFailure):
     """The runtime did not finish the task within its time limit."""
 
@@ -155,6 +163,18 @@ class GenerationFailed(RuntimeFailure):
     """The runtime reported a fault of its own."""
 
     retryable = True
+
+
+class OutOfMemory(GenerationFailed):
+    """The runtime's device has not enough memory for what the task asks for. Another runtime's may have."""
+
+
+class RequestSuspected(GenerationFailed):
+    """The runtime failed in a way that a wrong request causes where the runtime is well: a canary tells."""
+
+
+class GenerationFailedAgain(RuntimeFailure):
+    """The task failed in the same way again on a runtime that is well: another try would come to the same."""
 
 
 class RuntimeKilled(RuntimeFailure):
@@ -184,7 +204,9 @@ class RuntimeBusy(InferenceFailure):
 
 
 class AwsFailure(DarkroomError):
-    """An AWS service did not do what was asked."""
+    """An AWS service did not do what was asked. `what` names that without its object: "writing to the bucket b"."""
+
+    what = ""
 
 
 class AwsUnavailable(AwsFailure):

@@ -43,7 +43,7 @@ class Fate(StrEnum):
 
     GOOD = "good"  # with its pictures
     REFUSED = "refused"  # as failed, on its first try: the request is bad
-    POISON = "poison"  # as failed after every try, and among the dead letters
+    POISON = "poison"  # as failed, when it has failed in the same way again, and among the dead letters
     UNREADABLE = "unreadable"  # as failed, and among the dead letters, untried
     MOVED = "moved"  # the same: SQS has set it aside by itself, and told nobody
 
@@ -125,8 +125,18 @@ def planned_tasks(plan: ChaosPlan) -> list[PlannedTask]:
     return tasks
 
 
-# A task that takes its runtime down twice is poison, so chance must not do that to a good one.
-LETHAL = (SdWebuiFault.CRASH, SdWebuiFault.CUT, SdWebuiFault.DEAF)
+# A task that takes its runtime down twice, leaves it sick twice or fails twice in the same way is poison, so chance
+# must not do that to a good one.
+LETHAL = (
+    SdWebuiFault.CRASH,
+    SdWebuiFault.CUT,
+    SdWebuiFault.DEAF,
+    SdWebuiFault.DEVICE_LOST,
+    SdWebuiFault.ERROR,
+    SdWebuiFault.GARBAGE,
+    SdWebuiFault.HANG,
+    SdWebuiFault.WRONG_MODEL,
+)
 
 
 def runtime_faults(
@@ -134,7 +144,7 @@ def runtime_faults(
 ) -> Callable[[dict[str, Any]], SdWebuiFault | None]:
     """What the generations of one runtime suffer: poison always, the others at random until it is calm.
 
-    `struck`, which all runtimes of a run share, holds the seeds of the tasks that a runtime has died under.
+    `struck`, which all runtimes of a run share, holds the seeds of the tasks that have had their share of it.
     """
     chance = plan.stream(f"runtime {runtime}")
     kinds, weights = list(RUNTIME_WEIGHTS), list(RUNTIME_WEIGHTS.values())

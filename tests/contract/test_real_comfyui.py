@@ -122,6 +122,20 @@ async def test_a_cached_run_is_the_same_and_its_nodes_can_be_made_to_run_again(a
     assert pixels(first) == pixels(second) == pixels(third)
 
 
+async def test_the_canary_sings_every_time_and_leaves_nothing_in_the_output_folder(adapter: ComfyUi) -> None:
+    for _ in range(3):
+        assert await adapter.canary()
+    (remedy,) = adapter.remedies()
+    assert await remedy.apply()
+    assert await adapter.canary()
+
+
+async def test_a_job_is_remembered(adapter: ComfyUi) -> None:
+    prepared = await adapter.prepare(pipeline(painted()))
+    await adapter.run(prepared, lambda _: None)
+    assert await adapter.lived_on(prepared)
+
+
 async def test_faults_name_the_node(adapter: ComfyUi) -> None:
     with pytest.raises(GenerationFailed, match=r"node 9 \(SaveImage\) failed: .*outside the output folder"):
         await generate(adapter, pipeline(painted(filename_prefix="../../../evil")))

@@ -451,44 +451,6 @@ async def test_a_server_that_loads_its_model_late_on_purpose_is_ready(http: aioh
         await SdWebui(RuntimeContext(fake.url, http), QUICK).check_ready()
 
 
-async def test_repeated_500s_of_several_tasks_mean_that_only_a_restart_helps(
-    adapter: SdWebui, fake: FakeSdWebui
-) -> None:
-    fake.faults.append(SdWebuiFault.DEVICE_LOST)
-    for number in range(3):
-        assert adapter.fault is None
-        with pytest.raises(GenerationFailed, match="Torch not compiled"):
-            await generate(adapter, text_to_image(f"task {number}"))
-    assert adapter.fault is not None
-    assert "3 times in a row" in adapter.fault
-    await fake.crash()
-    with pytest.raises(RuntimeUnavailable):
-        await adapter.check_ready()
-    await fake.start()
-    await adapter.check_ready()
-    assert adapter.fault is None
-    assert (await generate(adapter, text_to_image())).outputs
-
-
-async def test_repeated_500s_of_one_task_are_that_tasks_own_fault(adapter: SdWebui, fake: FakeSdWebui) -> None:
-    for _ in range(5):
-        fake.faults.append(SdWebuiFault.ERROR)
-        with pytest.raises(GenerationFailed):
-            await generate(adapter, text_to_image("poison"))
-    assert adapter.fault is None
-
-
-async def test_a_success_in_between_clears_the_count(adapter: SdWebui, fake: FakeSdWebui) -> None:
-    for number in range(6):
-        if number % 2:
-            await generate(adapter, text_to_image(str(number)))
-            continue
-        fake.faults.append(SdWebuiFault.ERROR)
-        with pytest.raises(GenerationFailed):
-            await generate(adapter, text_to_image(str(number)))
-    assert adapter.fault is None
-
-
 async def test_a_server_that_ignores_the_interrupt_is_given_up(fake: FakeSdWebui, http: aiohttp.ClientSession) -> None:
     impatient = Timings(progress_interval=0.02, interrupt_interval=0.02, interrupt_patience=0.2)
     adapter = SdWebui(RuntimeContext(fake.url, http), impatient)

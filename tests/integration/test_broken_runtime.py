@@ -10,6 +10,9 @@ import pytest
 
 from darkroom.agent.health import Health
 from darkroom.agent.process import open_agent
+from darkroom.policy.failure_streak import FAILURES_IN_A_ROW
+from darkroom.runtimes.protocol import Runtime
+from darkroom.runtimes.sdwebui.adapter import SdWebui
 from darkroom.settings import AgentSettings
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
@@ -64,10 +67,27 @@ async def test_it_gets_no_tasks_until_it_was_restarted(plane: Plane, runtime: Fa
     assert {end.status for end, _ in ends} == {Status.COMPLETED}
 
 
-async def test_one_task_now_and_then_finds_out_that_it_has_recovered(plane: Plane, runtime: FakeSdWebui) -> None:
+async def test_a_canary_now_and_then_finds_out_that_it_has_recovered(plane: Plane, runtime: FakeSdWebui) -> None:
     health = Health()
     async with working(settings_for(plane, runtime.url, trial_seconds=1.0), health):
         await break_it(plane, runtime, health)
+        await until_all_wait(plane)
+        runtime.faults.clear()
+        ends = await notified(plane, TASKS)
+        assert health.live
+    assert {end.status for end, _ in ends} == {Status.COMPLETED}
+
+
+async def test_without_a_canary_tasks_in_a_row_tell_and_a_task_is_the_trial(
+    plane: Plane, runtime: FakeSdWebui, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an adapter of somebody else's that has none."""
+    monkeypatch.setattr(SdWebui, "canary", Runtime.canary)
+    health = Health()
+    async with working(settings_for(plane, runtime.url, trial_seconds=3.0), health):
+        await break_it(plane, runtime, health)
+        asked = len(runtime.requests)
+        assert asked >= FAILURES_IN_A_ROW
         runtime.faults.clear()
         ends = await notified(plane, TASKS)
         assert health.live

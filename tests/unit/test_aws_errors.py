@@ -14,7 +14,7 @@ from darkroom.testing.aws_refusals import refusal
 
 # Of the codes in the library's own descriptions of the services: those that can never be otherwise.
 FINAL = {
-    "s3": {"InvalidObjectState", "InvalidRequest", "TooManyParts", "UnsupportedMediaType", "NoSuchKey"},
+    "s3": {"InvalidObjectState", "InvalidRequest", "TooManyParts", "UnsupportedMediaType", "NoSuchKey", "NoSuchUpload"},
     "sqs": {
         "BatchEntryIdsNotDistinct",
         "BatchRequestTooLong",

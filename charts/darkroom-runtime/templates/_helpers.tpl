@@ -90,7 +90,7 @@ darkroom/runtime-type: {{ .Values.runtime.type | quote }}
 {{- if .digest -}}
 {{ .repository }}@{{ .digest }}
 {{- else -}}
-{{ .repository }}:{{ .tag }}
+{{ .repository }}{{ with .tag }}:{{ . }}{{ end }}
 {{- end -}}
 {{- end -}}
 
@@ -109,7 +109,7 @@ darkroom/runtime-type: {{ .Values.runtime.type | quote }}
 {{- define "runtime.extraEnv" -}}
 {{- if kindIs "map" . -}}
 {{- range $name, $value := . }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ $value | quote }}
 {{- end }}
 {{- else if . }}
@@ -207,4 +207,9 @@ service:
 {{- if and $persistence.enabled $persistence.s3.enabled (not $persistence.existingClaim) (not $persistence.existingVolume) -}}
 true
 {{- end -}}
+{{- end -}}
+
+{{/* A volume as EC2 takes it: throughput is gp3's alone. */}}
+{{- define "nodes.volume" -}}
+{{- eq .volumeType "gp3" | ternary . (omit . "throughput") | toYaml -}}
 {{- end -}}

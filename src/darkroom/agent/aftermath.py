@@ -12,7 +12,7 @@ from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
 from darkroom.errors import DarkroomError, GenerationInterrupted, LeaseLost
 from darkroom.logs import log
-from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, StartOver, decide_on_failure
+from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, StartOver, decide_on_failure, outage_seconds
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
 
@@ -25,6 +25,12 @@ class ShuttingDown(DarkroomError):
 
 class TooEarly(DarkroomError):
     """The task waits here for a device that will not be free soon; another agent may begin it sooner."""
+
+    retryable = True
+
+
+class AwsAway(DarkroomError):
+    """The end of the task could not be stored or told now; another agent may begin it, or this one later."""
 
     retryable = True
 
@@ -62,7 +68,10 @@ class Aftermath:
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
             job.span.note(outcome="given_back")
-            await self.hand_back(job.lease)
+            if isinstance(reason, AwsAway):
+                await self.hand_back_for_later(job.lease)
+            else:
+                await self.hand_back(job.lease)
 
     async def after_failure(self, job: Job, error: DarkroomError) -> None:
         """End a job whose work failed with `error`, or let another try begin. Raises `AwsFailure`."""
@@ -89,7 +98,13 @@ class Aftermath:
 
     async def hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
         """Give back a message for a reason that is not its task's: only its first receive may be used up by that."""
+        if lease.is_acknowledged:
+            return
         if lease.message.received > 1:
             await lease.start_over(delay_seconds)
         else:
             await lease.give_back(delay_seconds)
+
+    async def hand_back_for_later(self, lease: Lease) -> None:
+        """Give back a message that cannot be done while AWS is away: whoever takes it next may find it so as well."""
+        await self.hand_back(lease, outage_seconds(lease.message.received, self._clock.chance()))

@@ -12,8 +12,9 @@ import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
-from darkroom.agent.aftermath import Aftermath, ShuttingDown, TooEarly
+from darkroom.agent.aftermath import Aftermath, AwsAway, ShuttingDown, TooEarly
 from darkroom.agent.device import Device
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.fetching import Fetching
 from darkroom.agent.generating import INTERRUPT_SECONDS, Generating
 from darkroom.agent.job import Job
@@ -23,6 +24,7 @@ from darkroom.agent.parts import AgentParts
 from darkroom.agent.pipeline import Pipeline
 from darkroom.agent.readiness import Readiness
 from darkroom.aws.queue import ReceivedMessage
+from darkroom.errors import DarkroomError
 from darkroom.logs import log, logger
 
 SECONDS_TO_GIVE_BACK = 2 * INTERRUPT_SECONDS
@@ -55,14 +57,24 @@ class Agent:
             wait_seconds=parts.receive_wait_seconds,
             model_window=parts.model_window,
         )
+        self._diagnosis = Diagnosis(parts.runtime, self._device, parts.health, parts.incidents, parts.clock)
         self._readiness = Readiness(
-            parts.runtime, parts.health, parts.clock, self._stopping, self._fetching.pause, parts.trial_seconds
+            parts.runtime,
+            parts.health,
+            self._diagnosis,
+            parts.clock,
+            self._stopping,
+            self._fetching.pause,
+            parts.trial_seconds,
         )
+        self._outages = parts.outages
+        self._outages.on_begin = self._give_back_unbegun
         self._handlers: set[asyncio.Task[None]] = set()
         self._aftermath = Aftermath(parts.settlement, parts.clock, self._stopping)
         self._pipeline = Pipeline(
             parts,
-            Generating(parts, self._device, self._pace, self._stopping),
+            Generating(parts, self._device, self._diagnosis, self._pace, self._stopping),
+            self._diagnosis,
             self._aftermath,
             self._pace,
             self._stopping,
@@ -74,15 +86,18 @@ class Agent:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
         async with self._sweeping():
             while not self._stopping.is_set():
-                if not await self._is_ready():
+                if not await self._is_ready() or not await self._outages.wait(self._stopping):
                     break
                 for message in await self._fetching.next_messages():
                     if self._stopping.is_set():
                         await self._aftermath.hand_back(self._lease(message))
+                    elif self._outages:
+                        await self._aftermath.hand_back_for_later(self._lease(message))
                     else:
                         self._receive(message)
             while self._handlers:
                 await asyncio.wait(self._handlers)
+            await self._diagnosis.close()
 
     async def _is_ready(self) -> bool:
         """Wait for the runtime; False where the agent is to stop first, for which no answer of a runtime is waited."""
@@ -122,9 +137,7 @@ class Agent:
         self._device.changed.set()
         for arrival in list(self._pipeline.arrivals):
             arrival.stop(ShuttingDown("the agent was told to stop"))
-        for job in list(self._pipeline.jobs):
-            if not self._device.is_at_runtime(job) and not job.was_run and not job.settling:
-                job.stop(ShuttingDown("the agent was told to stop"))
+        self._stop_unbegun(ShuttingDown("the agent was told to stop"))
         # What is left of the grace is for interrupting the runtime and giving the message back.
         last_part = min(grace_seconds, SECONDS_TO_GIVE_BACK)
         for_the_task = grace_seconds - last_part
@@ -136,6 +149,15 @@ class Agent:
             _, late = await asyncio.wait(self._handlers, timeout=SECONDS_TO_GIVE_BACK)
             for handler in late:
                 handler.cancel()
+
+    def _give_back_unbegun(self, what: str) -> None:
+        """Leave to other agents what could not be brought to its end here, and keep what has begun."""
+        self._stop_unbegun(AwsAway(f"{what} fails; the task has not begun"))
+
+    def _stop_unbegun(self, reason: DarkroomError) -> None:
+        for job in list(self._pipeline.jobs):
+            if not self._device.is_at_runtime(job) and not job.was_run and not job.settling:
+                job.stop(reason)
 
     async def _give_back_early(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -21,6 +21,8 @@ _DOOR_SECONDS = 0.3
 class Device:
     """Hands out turns. `changed` is set whenever a turn begins or ends or somebody starts or stops waiting.
 
+    `quiet` is set while nothing of ours is at the runtime.
+
     `remaining_seconds` estimates when the running task ends, given for how long it has run (None: not known);
     `loaded_model` says which model needs no switch; `queues` whether one more request may wait at the runtime's door.
     """
@@ -41,9 +43,12 @@ class Device:
         self._most_overtakes = most_overtakes
         self._waiting: list[tuple[Job, asyncio.Future[None]]] = []
         self._at_runtime: list[Job] = []
+        self._holds = 0
         self._head_since = 0.0
         self._door_timer: asyncio.TimerHandle | None = None
         self.changed = asyncio.Event()
+        self.quiet = asyncio.Event()
+        self.quiet.set()
 
     @property
     def waiting(self) -> list[Job]:
@@ -72,6 +77,16 @@ class Device:
     def is_running(self, job: Job) -> bool:
         """Whether the job has the device, as far as can be known from here."""
         return bool(self._at_runtime) and self._at_runtime[0] is job
+
+    def hold(self) -> None:
+        """Hand out no turns until `release` has been called as often; what is at the runtime goes on."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Take back one `hold`."""
+        self._holds -= 1
+        self._call()
+        self.changed.set()
 
     @asynccontextmanager
     async def turn(self, job: Job) -> AsyncIterator[None]:
@@ -104,12 +119,16 @@ class Device:
     def _leave(self, job: Job) -> None:
         was_head = self.is_running(job)
         self._at_runtime.remove(job)
+        if not self._at_runtime:
+            self.quiet.set()
         if was_head:
             self._head_since = self._clock.monotonic()
         self._call()
         self.changed.set()
 
     def _may_be_sent(self) -> bool:
+        if self._holds:
+            return False
         if not self._at_runtime:
             return True
         if not self._queues or len(self._at_runtime) > 1:
@@ -143,6 +162,7 @@ class Device:
         if not self._at_runtime:
             self._head_since = self._clock.monotonic()
         self._at_runtime.append(job)
+        self.quiet.clear()
         self.changed.set()
 
     def _watch_the_door(self) -> None:

@@ -25,7 +25,7 @@ from darkroom.agent.pace import Pace
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
-from darkroom.policy.outcomes import backoff_seconds
+from darkroom.policy.outcomes import away_seconds
 
 _DEPTH_SECONDS = 2.0
 _MOST_AT_ONCE = 10  # SQS
@@ -178,10 +178,12 @@ class Fetching:
             messages = await self._queue.receive(maximum=min(missing, _MOST_AT_ONCE), wait_seconds=self._wait_seconds)
         except AwsFailure as error:
             self._health.aws_failed(str(error))
-            pause = backoff_seconds(self._health.aws_failures, self._clock.chance())
-            log(logging.ERROR, "queue.receive_failed", str(error), pause_seconds=pause)
-            await self.pause(pause)
+            if self._health.aws_failures == 1:  # once: the queue may be away for hours
+                log(logging.ERROR, "queue.receive_failed", f"{error}; it is tried again until it succeeds")
+            await self.pause(away_seconds(self._health.aws_failures, self._clock.chance()))
             return []
+        if self._health.aws_failures:
+            log(logging.INFO, "queue.receives_again", "the queue answers", failures=self._health.aws_failures)
         self._health.aws_is_fine()
         seconds = self._clock.monotonic() - asked_at
         if not messages and seconds < _SHORTEST_POLL_SECONDS:

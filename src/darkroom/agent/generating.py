@@ -7,14 +7,15 @@ import contextlib
 import logging
 
 from darkroom.agent.aftermath import EndedElsewhere
-from darkroom.agent.deaths import tell_story
 from darkroom.agent.device import Device
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.job import Job, uncancel
 from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.errors import AwsFailure, RuntimeFailure, RuntimeKilled, RuntimeUnavailable, RuntimeUnreachable
 from darkroom.logs import log
-from darkroom.policy.outcomes import MOST_RUNTIME_DEATHS
+from darkroom.policy.diagnosis import is_suspicious
+from darkroom.policy.incidents import Incident, harmed_its_runtime, tell_story
 from darkroom.runtimes.protocol import Prepared, Progress
 
 # How long the answer that a submission has not ended is good for.
@@ -26,18 +27,26 @@ INTERRUPT_SECONDS = 5.0
 class Generating:
     """Has the runtime do jobs, each in its turn. `stopping` says that the agent was told to stop."""
 
-    def __init__(self, parts: AgentParts, device: Device, pace: Pace, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, parts: AgentParts, device: Device, diagnosis: Diagnosis, pace: Pace, stopping: asyncio.Event
+    ) -> None:
         self._parts = parts
         self._device = device
+        self._diagnosis = diagnosis
         self._pace = pace
         self._stopping = stopping
 
     async def run(self, job: Job, prepared: Prepared) -> object:
-        """Wait for the job's turn, and return what the runtime answers. Raises what the runtime's adapter raises."""
+        """Wait for the job's turn, and return what the runtime answers.
+
+        Raises what the runtime's adapter raises, and `RuntimeSick` where nothing is sent to it.
+        """
         announcing: asyncio.Task[None] | None = None
         looking: asyncio.Task[None] | None = None
+        self._diagnosis.refuse_if_sick()
         try:
             async with self._device.turn(job):
+                self._diagnosis.refuse_if_sick()
                 # It may have waited for long. The device does not wait for the answer: it is hardly ever a yes.
                 if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
                     looking = asyncio.create_task(self.stop_if_ended(job))
@@ -68,7 +77,11 @@ class Generating:
             self._parts.health.runtime_went_away(str(error))
             innocent = isinstance(error, RuntimeUnreachable)  # it was gone before it was sent this task
             if self._device.is_running(job) and not innocent and not self._stopping.is_set():
-                await self._note_death(job, error)
+                await self._note_death(job, prepared, error)
+            raise
+        except RuntimeFailure as error:
+            if is_suspicious(error):
+                self._diagnosis.suspect(job)  # before the turn ends, so that nobody follows
             raise
         except asyncio.CancelledError:
             await self._interrupt(job, prepared)
@@ -80,22 +93,24 @@ class Generating:
             self._pace.observe_run(self._device.elapsed_seconds)
         return result
 
-    async def _note_death(self, job: Job, error: RuntimeUnavailable) -> None:
+    async def _note_death(self, job: Job, prepared: Prepared, error: RuntimeUnavailable) -> None:
         """Remember that the runtime went away under this task.
 
         Raises `RuntimeKilled` when that is no chance any more.
         """
         with contextlib.suppress(RuntimeFailure):
-            await self._parts.runtime.check_ready()
-            return  # the connection was cut; the runtime lives
+            if await self._parts.runtime.lived_on(prepared):
+                return  # the connection was cut
+        incidents = self._parts.incidents
+        death = Incident(self._parts.clock.now(), str(error), where=incidents.where)
         try:
-            deaths = await self._parts.deaths.note(job, str(error))
+            known = await incidents.note(job, death)
         except AwsFailure as failure:
-            log(logging.WARNING, "task.death_not_noted", str(failure), **job.log_fields)
+            log(logging.WARNING, "task.incident_not_noted", str(failure), **job.log_fields)
             return
-        log(logging.WARNING, "runtime.died", str(error), deaths=len(deaths), **job.log_fields)
-        if len(deaths) >= MOST_RUNTIME_DEATHS:
-            raise RuntimeKilled(tell_story(deaths)) from error
+        log(logging.WARNING, "runtime.died", str(error), incidents=len(known), **job.log_fields)
+        if harmed_its_runtime(known):
+            raise RuntimeKilled(tell_story(known)) from error
 
     def _on_progress(self, job: Job, progress: Progress) -> None:
         if self._device.is_running(job):

@@ -12,6 +12,7 @@ class Health:
         self.runtime_fault: str | None = None
         self.aws_failures = 0
         self.aws_reason = ""
+        self.aws_away: dict[str, str] = {}
 
     def runtime_is_ready(self) -> None:
         """Note that the runtime answered."""
@@ -34,6 +35,14 @@ class Health:
         """Note that the queue answered."""
         self.aws_failures, self.aws_reason = 0, ""
 
+    def aws_went_away(self, what: str, reason: str) -> None:
+        """Note that something that tasks need of AWS is away, by its name and the reason."""
+        self.aws_away[what] = reason
+
+    def aws_came_back(self, what: str) -> None:
+        """Note that it is there again."""
+        self.aws_away.pop(what, None)
+
     @property
     def live(self) -> bool:
         """Whether a restart would not help."""
@@ -42,7 +51,7 @@ class Health:
     @property
     def ready(self) -> bool:
         """Whether tasks are taken now."""
-        return self.live and self.runtime_ready and not self.aws_failures
+        return self.live and self.runtime_ready and not self.aws_failures and not self.aws_away
 
     def report(self) -> dict[str, object]:
         """Return the state as JSON."""
@@ -54,5 +63,5 @@ class Health:
                 "fault": self.runtime_fault,
                 "reason": self.runtime_reason,
             },
-            "aws": {"failures": self.aws_failures, "reason": self.aws_reason},
+            "aws": {"failures": self.aws_failures, "reason": self.aws_reason, "away": self.aws_away},
         }

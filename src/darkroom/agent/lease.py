@@ -33,6 +33,8 @@ class Lease:
         self._expires_at = received_at + visibility_seconds
         self._keeper: asyncio.Task[None] | None = None
         self.ended = False
+        self.is_acknowledged = False
+        self._is_being_acknowledged = False
 
     def keep(self, on_lost: Callable[[LeaseLost], None], on_beat: Callable[[], None] = lambda: None) -> None:
         """Extend the lease until it ends; call `on_lost` once when that fails, and `on_beat` after every success.
@@ -66,12 +68,15 @@ class Lease:
 
     def _lose(self, error: LeaseLost, on_lost: Callable[[LeaseLost], None]) -> None:
         self.ended = True
-        on_lost(error)
+        if not self._is_being_acknowledged:  # otherwise its deletion may have been done, and only the answer be lost
+            on_lost(error)
 
     async def acknowledge(self) -> None:
-        """Delete the message: nobody needs to do it again."""
-        await self._stop_keeping()
+        """Delete the message: nobody needs to do it again. It is held until that has succeeded."""
+        self._is_being_acknowledged = True
         await self._queue.delete(self.message.receipt_handle)
+        self.is_acknowledged = True
+        await self._stop_keeping()
 
     async def give_back(self, delay_seconds: int) -> None:
         """Let another try begin after `delay_seconds`. If AWS cannot be told, the message comes back by itself."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
-from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
+from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
+from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import Preparation
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
@@ -28,8 +29,9 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
-    deaths: Deaths
+    incidents: Incidents
     health: Health
+    outages: Outages
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
     spans: Spans = field(default_factory=NoSpans)

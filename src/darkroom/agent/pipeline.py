@@ -22,6 +22,7 @@ import msgspec
 
 from darkroom.agent.aftermath import Aftermath, CancelledByUser
 from darkroom.agent.budget import JobMemory
+from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.generating import Generating
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job, uncancel
@@ -30,9 +31,9 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import AlreadyDone, NotToBeRun
 from darkroom.agent.spans import Span
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost
+from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, GenerationFailed, LeaseLost, RuntimeFailure
 from darkroom.logs import log, logger
-from darkroom.policy.outcomes import outage_seconds
+from darkroom.policy.diagnosis import is_suspicious
 from darkroom.runtimes.protocol import Generation, StreamedBody
 
 
@@ -61,6 +62,7 @@ class Pipeline:
         self,
         parts: AgentParts,
         generating: Generating,
+        diagnosis: Diagnosis,
         aftermath: Aftermath,
         pace: Pace,
         stopping: asyncio.Event,
@@ -71,6 +73,7 @@ class Pipeline:
         self._parts = parts
         self._clock = parts.clock
         self._generating = generating
+        self._diagnosis = diagnosis
         self._aftermath = aftermath
         self._pace = pace
         self._stopping = stopping
@@ -94,6 +97,9 @@ class Pipeline:
             if self._stopping.is_set():
                 await self._aftermath.hand_back(lease)
                 return
+            if self._parts.outages:  # it began while the message was being read
+                await self._aftermath.hand_back_for_later(lease)
+                return
             job.activity = asyncio.current_task()
             twins = self._twins(job)
             self.jobs.add(job)
@@ -101,33 +107,27 @@ class Pipeline:
             try:
                 if twins:
                     received_at = await self._wait_for(twins, job)
-                await self._develop(job, received_at)
+                await self._end(job, received_at)
             except asyncio.CancelledError:
                 if job.stop_reason is None:
                     raise
                 uncancel()
                 await self._aftermath.after_stop(job, job.stop_reason)
-            except DarkroomError as error:
-                await self._aftermath.after_failure(job, error)
-            except Exception as error:
-                logger.exception("a fault in Darkroom or in the runtime's adapter")
-                await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
             finally:
                 self.jobs.discard(job)
-                self._parts.health.runtime_has_fault(self._parts.runtime.fault)
+                self._diagnosis.tell()
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             span.fail(error.type)
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
             if isinstance(error, AwsUnavailable):
-                await self._aftermath.hand_back(lease, outage_seconds(lease.message.received, self._clock.chance()))
+                await self._aftermath.hand_back_for_later(lease)
         finally:
             self._has_arrived(lease)
             lease.drop()
 
     async def _read(self, lease: Lease, span: Span, memory: JobMemory) -> Job | None:
         """Read the message; settle one that cannot be read or was tried too often."""
-        tries = self._parts.intake.tries(lease.message)
         arrival = Arrival(asyncio.current_task())
         self.arrivals.add(arrival)
         lease.keep(on_lost=arrival.stop)  # its payload may be slow to come, or wait for memory
@@ -144,7 +144,7 @@ class Pipeline:
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
             span.fail(error.type)
-            await self._aftermath.hand_back(lease, outage_seconds(tries.received, self._clock.chance()))
+            await self._aftermath.hand_back_for_later(lease)
             return None
         finally:
             self.arrivals.discard(arrival)
@@ -153,6 +153,16 @@ class Pipeline:
             await self._parts.settlement.bury_unreadable(lease, found)
             return None
         return found
+
+    async def _end(self, job: Job, received_at: float) -> None:
+        """Do the job, and bring it to its end. Whoever stops it may do so during either."""
+        try:
+            await self._develop(job, received_at)
+        except DarkroomError as error:
+            await self._aftermath.after_failure(job, error)
+        except Exception as error:
+            logger.exception("a fault in Darkroom or in the runtime's adapter")
+            await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
 
     def _twins(self, job: Job) -> set[asyncio.Task[None]]:
         """The work on other copies of the same submission here, which began before."""
@@ -195,19 +205,32 @@ class Pipeline:
         job.task = msgspec.structs.replace(job.task, content={})
         job.memory.payload.resize(0)
         job.memory.inputs.resize(ready.size_bytes)
-        self._has_arrived(job.lease)
-        result = await self._generating.run(job, ready)
-        job.prepared = None
         del ready
-        job.memory.inputs.resize(0)
-        with parts.spans.part("collect"):
-            generation = await parts.runtime.collect(result)
-        del result
+        try:
+            generation = await self._generate(job)
+        except RuntimeFailure as error:
+            if not is_suspicious(error):
+                raise
+            raise await self._diagnosis.judge(job, error) from error
+        self._diagnosis.task_succeeded()
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
         job.memory.answer.resize(_size(generation))
         job.settling = True
         await parts.settlement.complete(job, generation)
+
+    async def _generate(self, job: Job) -> Generation:
+        """Have the runtime do what was prepared, which is dropped as soon as it has been sent and answered."""
+        prepared = job.prepared
+        if prepared is None:
+            raise AssertionError("the job was prepared")
+        self._has_arrived(job.lease)
+        result = await self._generating.run(job, prepared)
+        job.prepared = None
+        del prepared
+        job.memory.inputs.resize(0)
+        with self._parts.spans.part("collect"):
+            return await self._parts.runtime.collect(result)
 
     def _on_beat(self, job: Job) -> None:
         """See, with every extension of the lease, whether anybody still waits for this."""

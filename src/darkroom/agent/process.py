@@ -15,14 +15,16 @@ import aiohttp
 from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
-from darkroom.agent.deaths import Deaths
 from darkroom.agent.health import Health
+from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
+from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
+from darkroom.agent.watched import WatchedBucket, WatchedTable
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
 from darkroom.errors import AwsDenied, AwsUnavailable, MissingExtra
@@ -101,21 +103,27 @@ async def open_agent(
         http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue, clock)
-        bucket = aws.bucket(settings.bucket)
+        outages = Outages(health, clock)
+        bucket = WatchedBucket(aws.bucket(settings.bucket), outages)
         table = aws.task_table(settings.task_table) if settings.task_table else None
+        # Whoever only reads does not wait for AWS to come back, but what is away is noticed there too.
+        watched_table = None if table is None else WatchedTable(table, outages)
         runtime = create_runtime(
             settings.runtime_type,
             RuntimeContext(
                 base_url=settings.base_url,
                 http=http,
                 dynamic_model=settings.dynamic_model,
+                link_inputs=settings.links.inputs,
                 # A pod's name: another agent's must differ, and that of a container that was started anew must not.
                 client_id=f"darkroom-{settings.runtime_name}-{socket.gethostname()}",
             ),
         )
         stack.push_async_callback(runtime.close)
 
-        links = LinkFetcher(settings.links, lambda name, key: aws.bucket(name).open(key))
+        links = LinkFetcher(
+            settings.links, lambda name, key: (bucket if name == settings.bucket else aws.bucket(name)).open(key)
+        )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
         settlement = Settlement(
@@ -124,6 +132,7 @@ async def open_agent(
             topic=aws.topic(settings.topic_arn),
             dead_letters=dead_letters,
             table=table,
+            outages=outages,
             clock=clock,
             spans=spans,
         )
@@ -150,11 +159,12 @@ async def open_agent(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
                 intake=intake,
-                preparation=Preparation(runtime, links, bucket, table, limits, clock),
+                preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
-                deaths=Deaths(bucket, clock, socket.gethostname()),
+                incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
+                outages=outages,
                 budget=MemoryBudget(settings.maximum_held_bytes),
                 clock=clock,
                 spans=spans,

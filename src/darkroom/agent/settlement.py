@@ -20,6 +20,7 @@ from darkroom.agent.ends import Ends
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
+from darkroom.agent.outages import Outages
 from darkroom.agent.pictures import Pictures
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
@@ -27,12 +28,11 @@ from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError
+from darkroom.errors import AwsFailure, DarkroomError
 from darkroom.logs import log
 from darkroom.policy.dead_letters import letter_attributes
 from darkroom.policy.ends import Ended
 from darkroom.policy.object_keys import TaskObjects, output_location
-from darkroom.policy.outcomes import backoff_seconds
 from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
@@ -45,8 +45,6 @@ from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
 
-# A finished picture has cost GPU time: a passing fault of AWS is waited out, while the lease is held.
-_STORING_TRIES = 6
 # SNS takes 256 KiB in all; an error's text may be as long as its runtime likes.
 _LONGEST_ERROR_TEXT = 4096
 
@@ -62,6 +60,7 @@ class Settlement:
         topic: Topic,
         dead_letters: Queue | None,
         table: TaskTable | None,
+        outages: Outages,
         clock: Clock,
         spans: Spans | None = None,
     ) -> None:
@@ -72,6 +71,7 @@ class Settlement:
         self._topic = topic
         self._dead_letters = dead_letters
         self._table = table
+        self._outages = outages
         self._clock = clock
         self._spans = spans or NoSpans()
 
@@ -134,10 +134,14 @@ class Settlement:
         ended = await self._commit(job.objects, self._failure(job, Status.FAILED, NotifiedError.of(error)), {})
         with self._spans.part("notify"):
             await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
-            await self._record_quietly(job, ended)
-            if ended.result is not True:
-                await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
-            await self._persistently(job.lease.acknowledge)
+
+            async def set_aside() -> None:
+                if ended.result is not True:
+                    await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
+                await self._persistently(job.lease.acknowledge)
+
+            # The record and the message do not wait for each other: both follow the notification.
+            await asyncio.gather(self._record_quietly(job, ended), set_aside())
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
@@ -241,14 +245,8 @@ class Settlement:
         return failed
 
     async def _persistently(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Do something at AWS, waiting out passing faults with a growing, jittered pause."""
-        for attempt in range(1, _STORING_TRIES):
-            try:
-                return await operation()
-            except AwsUnavailable as error:
-                log(logging.WARNING, "aws.retrying", str(error), attempt=attempt)
-                await self._clock.sleep(backoff_seconds(attempt, self._clock.chance()) / 4)
-        return await operation()
+        """Do something at AWS, however long AWS is away: a finished picture has cost GPU time."""
+        return await self._outages.persistently(operation)
 
     def _log_end(self, job: Job, notification: Notification, action: str) -> None:
         fields: dict[str, Any] = dict(job.log_fields)

@@ -32,14 +32,14 @@ class Bucket:
     """One bucket, through an open client. Every method may raise an `AwsFailure`."""
 
     def __init__(self, client: S3Client, name: str) -> None:
-        self._client = client
+        self.client = client
         self.name = name
 
     async def put(self, key: str, body: bytes, content_type: str, *, only_if_absent: bool = False) -> None:
         """Write an object. With `only_if_absent`, raise `darkroom.aws.errors.AlreadyExists` when there is one."""
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
-        with translated(f"writing s3://{self.name}/{key}"):
-            await self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
+        with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
+            await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
     async def put_once(self, key: str, body: bytes, content_type: str, mark: str) -> bool:
         """Write an object where there is none. Return whether the object that is there now has this `mark`.
@@ -48,8 +48,8 @@ class Bucket:
         sent again, from somebody else's: give the same one to writes of which it does not matter which came first.
         """
         try:
-            with translated(f"writing s3://{self.name}/{key}"):
-                await self._client.put_object(
+            with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
+                await self.client.put_object(
                     Bucket=self.name,
                     Key=key,
                     Body=body,
@@ -80,14 +80,14 @@ class Bucket:
         parts = _again([first, second], parts)
         del first, second  # so that they are not held until the last part is written
         try:
-            with translated(f"writing s3://{self.name}/{key}"):
+            with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
                 await self._put_parts(key, parts, content_type, mark)
         except (AlreadyExists, NotFound):  # the latter of an upload that was completed, and whose answer was lost
             return await self._has_mark(key, mark)
         return True
 
     async def _put_parts(self, key: str, parts: AsyncIterator[bytes], content_type: str, mark: str) -> None:
-        upload = await self._client.create_multipart_upload(
+        upload = await self.client.create_multipart_upload(
             Bucket=self.name, Key=key, ContentType=content_type, Metadata={_MARK: mark}
         )
         upload_id = upload["UploadId"]
@@ -95,7 +95,7 @@ class Bucket:
             completed: list[CompletedPartTypeDef] = []
             async for part in parts:
                 completed.append(await self._put_part(key, upload_id, len(completed) + 1, part))
-            await self._client.complete_multipart_upload(
+            await self.client.complete_multipart_upload(
                 Bucket=self.name,
                 Key=key,
                 UploadId=upload_id,
@@ -104,11 +104,11 @@ class Bucket:
             )
         except BaseException:
             with suppress(AwsFailure), translated(f"discarding the parts of s3://{self.name}/{key}"):
-                await self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
+                await self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
             raise
 
     async def _put_part(self, key: str, upload_id: str, number: int, part: bytes) -> CompletedPartTypeDef:
-        reply = await self._client.upload_part(
+        reply = await self.client.upload_part(
             Bucket=self.name, Key=key, UploadId=upload_id, PartNumber=number, Body=part
         )
         return {"PartNumber": number, "ETag": reply["ETag"]}
@@ -123,8 +123,8 @@ class Bucket:
     async def _find_mark(self, key: str) -> str | None:
         """The mark of an object, empty where it has none; None where there is no object."""
         try:
-            with translated(f"looking at s3://{self.name}/{key}"):
-                reply = await self._client.head_object(Bucket=self.name, Key=key)
+            with translated(f"looking at s3://{self.name}/{key}", f"reading from the bucket {self.name}"):
+                reply = await self.client.head_object(Bucket=self.name, Key=key)
         except NotFound:
             return None
         return reply["Metadata"].get(_MARK, "")
@@ -143,11 +143,11 @@ class Bucket:
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
         """Begin to read an object: its size, and its bytes in chunks. Raises `NotFound`."""
-        doing = f"reading s3://{self.name}/{key}"
-        with translated(doing):
-            reply = await self._client.get_object(Bucket=self.name, Key=key)
+        doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
+        with translated(doing, what):
+            reply = await self.client.get_object(Bucket=self.name, Key=key)
         async with reply["Body"] as body:
-            yield reply["ContentLength"], _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing)
+            yield reply["ContentLength"], _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing, what)
 
     async def find(self, key: str) -> bytes | None:
         """Read an object, or return None where there is none."""
@@ -159,13 +159,13 @@ class Bucket:
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return an https URL with which anybody can read the object for `seconds`."""
         with translated(f"signing a URL for s3://{self.name}/{key}"):
-            return await self._client.generate_presigned_url(
+            return await self.client.generate_presigned_url(
                 "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
             )
 
 
-async def _translated_chunks(chunks: AsyncIterator[bytes], doing: str) -> AsyncIterator[bytes]:
-    with translated(doing):
+async def _translated_chunks(chunks: AsyncIterator[bytes], doing: str, what: str) -> AsyncIterator[bytes]:
+    with translated(doing, what):
         async for chunk in chunks:
             yield chunk
 

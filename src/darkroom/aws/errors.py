@@ -147,7 +147,7 @@ _PASSING_CODES = frozenset(
 _PASSING_STATUSES = frozenset({401, 408, 409, 425, 429})
 _LEASE_CODES = frozenset({"InvalidIdFormat", "MessageNotInflight", "ReceiptHandleIsInvalid"})
 _EXISTS_CODES = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
-_MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
+_MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NoSuchVersion"})
 _SQS_PREFIX = "AWS.SimpleQueueService."
 
 # The library's own errors about what it was given; its others are about credentials, settings and connections.
@@ -171,20 +171,27 @@ class AlreadyExists(AwsRefused):
 
 
 class NotFound(AwsRefused):
-    """There is no such object."""
+    """There is no such object, or no such upload of one."""
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raise AWS's and the connection's errors as `AwsFailure`s; `doing` says what was tried, for the reader."""
+def translated(doing: str, what: str = "") -> Iterator[None]:
+    """Raise AWS's and the connection's errors as `AwsFailure`s; `doing` says what was tried, for the reader.
+
+    `what` is the same for everything that is away together; by default it is `doing`.
+    """
     try:
-        yield
-    except ClientError as error:
-        raise translate(error, doing) from error
-    except _FINAL_ERRORS as error:
-        raise AwsRefused(f"{doing}: {error}") from error
-    except _other_errors() as error:
-        raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+        try:
+            yield
+        except ClientError as error:
+            raise translate(error, doing) from error
+        except _FINAL_ERRORS as error:
+            raise AwsRefused(f"{doing}: {error}") from error
+        except _other_errors() as error:
+            raise AwsUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+    except AwsFailure as failure:
+        failure.what = failure.what or what or doing
+        raise
 
 
 def _other_errors() -> tuple[type[Exception], ...]:

@@ -22,25 +22,25 @@ class TaskTable:
     """One table, through an open client. Every method may raise an `AwsFailure`."""
 
     def __init__(self, client: DynamoDBClient, name: str) -> None:
-        self._client = client
+        self.client = client
         self.name = name
 
     async def put(self, record: TaskRecord) -> None:
         """Write the record of a new submission, over that of an older one under the same id."""
-        with translated(f"writing the record of task {record.id}"):
-            await self._client.put_item(TableName=self.name, Item=record_to_item(record))
+        with translated(f"writing the record of task {record.id}", f"writing to the table {self.name}"):
+            await self.client.put_item(TableName=self.name, Item=record_to_item(record))
 
     async def get(self, task_id: str) -> TaskRecord | None:
         """Read the record of the latest submission under this id."""
-        with translated(f"reading the record of task {task_id}"):
-            reply = await self._client.get_item(TableName=self.name, Key=item_key(task_id), ConsistentRead=True)
+        with translated(f"reading the record of task {task_id}", f"reading from the table {self.name}"):
+            reply = await self.client.get_item(TableName=self.name, Key=item_key(task_id), ConsistentRead=True)
         return item_to_record(reply["Item"]) if "Item" in reply else None
 
     async def delete(self, task_id: str, submission_id: str) -> None:
         """Remove the record of this submission, unless a newer one has taken its place."""
         try:
-            with translated(f"removing the record of task {task_id}"):
-                await self._client.delete_item(
+            with translated(f"removing the record of task {task_id}", f"writing to the table {self.name}"):
+                await self.client.delete_item(
                     TableName=self.name,
                     Key=item_key(task_id),
                     ConditionExpression="submission_id = :mine",
@@ -52,8 +52,8 @@ class TaskTable:
     async def request_cancel(self, task_id: str) -> TaskRecord | None:
         """Ask for a task to be stopped, unless it has ended. Return its record, or None where there is none."""
         try:
-            with translated(f"cancelling task {task_id}"):
-                reply = await self._client.update_item(
+            with translated(f"cancelling task {task_id}", f"writing to the table {self.name}"):
+                reply = await self.client.update_item(
                     TableName=self.name,
                     Key=item_key(task_id),
                     UpdateExpression="SET cancel_requested = :yes",
@@ -90,8 +90,8 @@ class TaskTable:
             values |= unfinished
             ours = f"({ours} AND #status IN ({', '.join(unfinished)}))"
         try:
-            with translated(f"updating the record of task {record.id}"):
-                await self._client.update_item(
+            with translated(f"updating the record of task {record.id}", f"writing to the table {self.name}"):
+                await self.client.update_item(
                     TableName=self.name,
                     Key=item_key(record.id),
                     UpdateExpression="SET " + ", ".join(assignments),

@@ -5,10 +5,32 @@ Every field may be left out: the chart's `values.yaml` has the defaults and says
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field
+
+from darkroom.config.keys import InstanceType
+from darkroom.config.kubernetes_text import (
+    LARGEST,
+    Annotations,
+    ChartModel,
+    Count,
+    Duration,
+    ImageRepository,
+    Labels,
+    ObjectName,
+    Quantity,
+)
+from darkroom.config.node_values import Budget, NodeLabels, NodeTaint, Requirement, Tags, TagSelector, UserData
+from darkroom.config.pod_values import (
+    Behaviour,
+    CountOrPercentage,
+    EgressRule,
+    ExtraEnvironment,
+    Fallback,
+    SecurityContext,
+    Toleration,
+)
 
 # What only the deployment knows; the chart takes it, and config.yaml must not say it.
 DEPLOYMENT_OWNED = (
@@ -33,24 +55,21 @@ DEPLOYMENT_OWNED = (
     ("runtime", "queueAgent", "taskTable"),
 )
 
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")] | Annotated[int, Field(ge=0)]
-Seconds = Annotated[int, Field(ge=0)]
-Duration = Annotated[str, Field(pattern=r"^(Never|([0-9]+(s|m|h))+)$")]
-Labels = dict[str, str]
-# The guide's schema wants a map; its template, a list: both are taken.
-ExtraEnvironment = dict[str, str] | list[dict[str, Any]]
+Seconds = Annotated[int, Field(ge=0, le=LARGEST)]
+# The agent answers probes on the one, and sends its traces to the other.
+TAKEN_PORTS = (8081, 4318)
 
 
-class ChartModel(BaseModel):
-    """Keys are camelCase; other keys are faults."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+def _free_port(port: int) -> int:
+    if port in TAKEN_PORTS:
+        raise ValueError(f"{port} is taken in the pod, by the agent or the trace collector: choose another")
+    return port
 
 
 class Image(ChartModel):
     """A container image. `digest` pins it, and then `tag` is only for people."""
 
-    repository: str | None = None
+    repository: ImageRepository | None = None
     tag: Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$")] | None = None
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] | None = None
 
@@ -58,7 +77,7 @@ class Image(ChartModel):
 class ResourceAmounts(ChartModel):
     """Amounts as Kubernetes counts them."""
 
-    nvidia_gpu: Quantity | None = Field(default=None, alias="nvidia.com/gpu")
+    nvidia_gpu: Count | None = Field(default=None, alias="nvidia.com/gpu")
     cpu: Quantity | None = None
     memory: Quantity | None = None
     ephemeral_storage: Quantity | None = Field(default=None, alias="ephemeral-storage")
@@ -105,19 +124,19 @@ class Disruption(ChartModel):
     consolidate_after: Duration | None = None
     expire_after: Duration | None = None
     termination_grace_period: Annotated[str, Field(pattern=r"^([0-9]+(s|m|h))*$")] | None = None
-    budgets: list[dict[str, Any]] | None = None
+    budgets: Annotated[list[Budget], Field(max_length=50)] | None = None
 
 
 class Provisioner(ChartModel):
     """The NodePool; the guide's name for it is older than Karpenter's."""
 
-    labels: Labels | None = None
-    annotations: Labels | None = None
+    labels: NodeLabels | None = None
+    annotations: Annotations | None = None
     capacity_type: CapacityType | None = None
-    instance_type: list[str] | None = None
+    instance_type: list[InstanceType] | None = None
     gpus_per_node: list[Annotated[int, Field(ge=1, le=16)]] | None = None
-    extra_requirements: list[dict[str, Any]] | None = None
-    extra_taints: list[dict[str, Any]] | None = None
+    extra_requirements: Annotated[list[Requirement], Field(max_length=90)] | None = None
+    extra_taints: list[NodeTaint] | None = None
     resource_limits: ResourceAmounts | None = None
     consolidation: bool | None = None
     disruption: Disruption | None = None
@@ -127,16 +146,16 @@ class NodeTemplate(ChartModel):
     """The EC2NodeClass."""
 
     iam_role: str | None = None
-    security_group_selector: Labels | None = None
-    subnet_selector: Labels | None = None
+    security_group_selector: TagSelector | None = None
+    subnet_selector: TagSelector | None = None
     subnet_ids: list[str] | None = None
-    tags: Labels | None = None
+    tags: Tags | None = None
     ami_family: Literal["Bottlerocket"] | None = None
     ami_version: Annotated[str, Field(pattern=r"^(v[0-9]+\.[0-9]+\.[0-9]+|latest)$")] | None = None
     instance_store_policy: Literal["RAID0", ""] | None = None
     os_volume: Volume | None = None
     data_volume: Volume | None = None
-    user_data: str | None = None
+    user_data: UserData | None = None
 
 
 class Karpenter(ChartModel):
@@ -153,15 +172,15 @@ class Scaling(ChartModel):
     """The ScaledObject. The smallest numbers are those that KEDA takes since 2.20."""
 
     enabled: bool | None = None
-    queue_length: Annotated[int, Field(ge=1)] | None = None
-    activation_queue_length: Annotated[int, Field(ge=0)] | None = None
-    cooldown_period: Annotated[int, Field(ge=1)] | None = None
-    max_replica_count: Annotated[int, Field(ge=1)] | None = None
-    min_replica_count: Annotated[int, Field(ge=0)] | None = None
-    polling_interval: Annotated[int, Field(ge=1)] | None = None
+    queue_length: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    activation_queue_length: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
+    cooldown_period: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    max_replica_count: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    min_replica_count: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
+    polling_interval: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     scale_on_in_flight: bool | None = None
-    extra_hpa_config: dict[str, Any] | None = Field(default=None, alias="extraHPAConfig")
-    fallback: dict[str, Any] | None = None
+    extra_hpa_config: Behaviour | None = Field(default=None, alias="extraHPAConfig")
+    fallback: Fallback | None = None
 
 
 class InferenceApi(ChartModel):
@@ -169,16 +188,16 @@ class InferenceApi(ChartModel):
 
     image: Image | None = None
     model_filename: str | None = None
-    model_mount_path: Annotated[str, Field(pattern=r"^/")] | None = None
+    model_mount_path: Annotated[str, Field(pattern=r"^/[^\s:]+$")] | None = None
     command_arguments: str | None = None
     extra_env: ExtraEnvironment | None = None
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
     resources: Resources | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    readiness_path: str | None = None
-    startup_seconds: Annotated[int, Field(ge=1)] | None = None
+    port: Annotated[int, Field(ge=1, le=65535), AfterValidator(_free_port)] | None = None
+    readiness_path: Annotated[str, Field(pattern=r"^(/[^\s]*)?$")] | None = None
+    startup_seconds: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     fault_seconds: Seconds | None = None
-    security_context: dict[str, Any] | None = None
+    security_context: SecurityContext | None = None
 
 
 class XrayDaemonImage(ChartModel):
@@ -211,7 +230,7 @@ class QueueAgent(ChartModel):
     notify_when_running: bool | None = None
     task_timeout_seconds: Annotated[int, Field(ge=1, le=36000)] | None = None
     resources: Resources | None = None
-    security_context: dict[str, Any] | None = None
+    security_context: SecurityContext | None = None
     xray: Xray | None = None
     # How the guide's own schema spells it.
     xray_in_capitals: Xray | None = Field(default=None, alias="XRay")
@@ -222,7 +241,7 @@ class S3Volume(ChartModel):
 
     enabled: bool | None = None
     model_bucket: str | None = None
-    prefix: str | None = None
+    prefix: Annotated[str, Field(pattern=r"^([^\s/][^\s]*/)?$")] | None = None
     cache_size: Annotated[str, Field(pattern=r"^([0-9]+(Mi|Gi))?$")] | None = None
 
 
@@ -230,12 +249,12 @@ class Persistence(ChartModel):
     """Where models come from."""
 
     enabled: bool | None = None
-    existing_claim: str | None = None
-    existing_volume: str | None = None
+    existing_claim: ObjectName | None = None
+    existing_volume: ObjectName | None = None
     labels: Labels | None = None
-    annotations: Labels | None = None
-    storage_class: str | None = None
-    size: str | None = None
+    annotations: Annotations | None = None
+    storage_class: ObjectName | Literal["-"] | None = None
+    size: Quantity | None = None
     access_modes: list[Literal["ReadOnlyMany", "ReadWriteMany"]] | None = None
     s3: S3Volume | None = None
 
@@ -244,14 +263,14 @@ class NetworkPolicy(ChartModel):
     """Who may speak to the pods, and whom they may speak to."""
 
     enabled: bool | None = None
-    extra_egress: list[dict[str, Any]] | None = None
+    extra_egress: list[EgressRule] | None = None
 
 
 class DisruptionBudget(ChartModel):
     """How many pods may go away at once when nodes are drained."""
 
     enabled: bool | None = None
-    max_unavailable: int | str | None = None
+    max_unavailable: CountOrPercentage | None = None
 
 
 class Runtime(ChartModel):
@@ -260,12 +279,12 @@ class Runtime(ChartModel):
     enabled: bool | None = None
     type: str | None = None
     labels: Labels | None = None
-    annotations: Labels | None = None
+    annotations: Annotations | None = None
     service_account_name: str | None = None
     create_service_account: bool | None = None
-    replicas: Annotated[int, Field(ge=0)] | None = None
+    replicas: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
     node_selector: Labels | None = None
-    tolerations: list[dict[str, Any]] | None = None
+    tolerations: list[Toleration] | None = None
     scaling: Scaling | None = None
     inference_api: InferenceApi | None = None
     queue_agent: QueueAgent | None = None

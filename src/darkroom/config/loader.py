@@ -18,6 +18,9 @@ from darkroom.config.pool_rules import entries
 from darkroom.config.rules import broken_rules
 from darkroom.errors import SettingsError
 
+_GRACE = "runtime.queueAgent.taskTimeoutSeconds sets the grace of agent, pod and nodes"
+REPLACED = {"terminationGracePeriodSeconds": _GRACE, "gracePeriodSeconds": _GRACE}
+
 
 def load_config(path: FilePath, region: str | None = None) -> DarkroomConfig:
     """Read the file at `path`. `region`, where known, is checked against the ARNs in it.
@@ -66,11 +69,20 @@ def _refused(extra: Any, at: Path, model: type[BaseModel], owned: Iterable[tuple
     try:
         model.model_validate(extra)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            yield _translate(details, model, at)
+        yield from _told_once(_translate(details, model, at) for details in error.errors(include_url=False))
     for place in owned:
         if _has(extra, place):
             yield ConfigFault((*at, *place), "is said by the deployment itself: remove it")
+
+
+def _told_once(faults: Iterable[ConfigFault]) -> Iterator[ConfigFault]:
+    """Without what is said of a whole that is a mapping or a list, where something is said of a part of it."""
+    found = list(faults)
+    for fault in found:
+        depth = len(fault.path)
+        is_whole = "must be a mapping" in fault.reason or "must be a valid list" in fault.reason
+        if not is_whole or not any(len(other.path) > depth and other.path[:depth] == fault.path for other in found):
+            yield fault
 
 
 def _has(values: Any, path: tuple[str, ...]) -> bool:
@@ -110,6 +122,8 @@ def _translate(details: ErrorDetails, root: type[BaseModel] = DarkroomConfig, at
             reason = f"must be text, not {value!r}; write it in quotes"
         case "string_too_long":
             reason = f"must be at most {context['max_length']} characters long, and is {len(value)}"
+        case "value_error":
+            reason = str(context["error"])
         case "too_short":
             reason = f"must have at least {context['min_length']}"
         case "model_type" | "dict_type" | "model_attributes_type":
@@ -120,13 +134,16 @@ def _translate(details: ErrorDetails, root: type[BaseModel] = DarkroomConfig, at
 
 
 def _is_union_member(part: str) -> bool:
-    return "[" in part or part.startswith("constrained-") or part in ("str", "int", "none")
+    return "[" in part or part.startswith("constrained-") or part in ("str", "int", "none", "literal")
 
 
 def _unknown_key(path: Path, root: type[BaseModel]) -> str:
     model = _model_at(path[:-1], root)
     known = sorted(field.alias or name for name, field in model.model_fields.items()) if model is not None else []
-    close = difflib.get_close_matches(str(path[-1]), known, n=1)
+    said = str(path[-1])
+    if said in REPLACED:
+        return f"is no key any more: {REPLACED[said]}"
+    close = [key for key in known if key.endswith(f"/{said}")] or difflib.get_close_matches(said, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"is not a key here; {hint}there are: {', '.join(known)}"
 

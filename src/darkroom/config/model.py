@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import (
     AvailabilityZone,
     Cidr,
@@ -36,8 +37,6 @@ STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 DEFAULT_COMPONENT_NODES = 2
-# The chart's own; a test holds the two together.
-DEFAULT_TASK_TIMEOUT_SECONDS = 300
 KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from darkroom.config.chart_values import CapacityType, Duration, Labels, ResourceAmounts
+from darkroom.config.chart_values import CapacityType, ResourceAmounts
 from darkroom.config.keys import AvailabilityZone, ConfigModel, InstanceType, ReleaseName
+from darkroom.config.kubernetes_text import Duration
+from darkroom.config.node_values import NodeLabels, NodeTaint
 
 # Where the chart has what a pool's own keys say. What a key does not say is left to the chart's defaults.
 CHART_PLACES: dict[str, tuple[str, ...]] = {
@@ -32,14 +34,6 @@ REQUIREMENTS = {
 def own_nodes_release(runtime: str) -> str:
     """The Helm release of the nodes of a runtime without a pool; it lies in the runtime's namespace."""
     return f"{runtime}-nodes"
-
-
-class Taint(ConfigModel):
-    """A taint of the nodes, which the pods of the pool's runtimes bear."""
-
-    key: Annotated[str, Field(min_length=1, max_length=253)]
-    value: Annotated[str, Field(max_length=63)] | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
 class NodePoolConfig(ConfigModel):
@@ -78,8 +72,10 @@ class NodePoolConfig(ConfigModel):
     expire_after: Duration | None = Field(
         default=None, description="after how long a node is replaced by a new one; not set: the chart's"
     )
-    labels: Labels = Field(default={}, description="extra labels of the nodes")
-    taints: list[Taint] = Field(default=[], description="extra taints: key, value, effect; the pool's pods bear them")
+    labels: NodeLabels = Field(default={}, description="extra labels of the nodes")
+    taints: list[NodeTaint] = Field(
+        default=[], description="extra taints: key, value, effect; the pool's pods bear them"
+    )
     extra_values: dict[str, Any] = Field(
         default={}, description="what the chart has below `karpenter`, where no key here says it"
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
-from darkroom.config.node_pool import CHART_PLACES
+from darkroom.config.fit_rules import at, task_timeout, unfit_grace, unfit_volumes
+from darkroom.config.node_pool import CHART_PLACES, own_nodes_release
 
 Entry = tuple[Path, dict[str, Any]]
 
@@ -41,6 +42,13 @@ def unfit_fast_start(path: Path, nodes: dict[str, Any], snapshot: Path, fast_sta
         yield ConfigFault((*path, *snapshot), reason)
 
 
+def no_capacity(path: Path, place: tuple[str, ...], nodes: dict[str, Any]) -> Iterator[ConfigFault]:
+    """Nodes that may neither be on demand nor Spot."""
+    capacity = at(nodes, *place)
+    if isinstance(capacity, dict) and capacity.get("onDemand", True) is capacity.get("spot", True) is False:
+        yield ConfigFault((*path, *place), "one of onDemand and spot must be true")
+
+
 def broken_pool_rules(values: dict[str, Any]) -> Iterator[ConfigFault]:
     """Every rule about pools that the plain `values` of config.yaml break."""
     pools, runtimes = entries(values, "nodePools"), entries(values, "modelsRuntime")
@@ -50,16 +58,32 @@ def broken_pool_rules(values: dict[str, Any]) -> Iterator[ConfigFault]:
         yield from _unfit_reference(path, runtime, names)
     runtime_names = {runtime.get("name"): path for path, runtime in runtimes if isinstance(runtime.get("name"), str)}
     used = {runtime.get("nodePool") for _, runtime in runtimes if isinstance(runtime.get("nodePool"), str)}
+    releases = {
+        own_nodes_release(str(name)): path
+        for name, path in runtime_names.items()
+        if runtimes[int(path[1])][1].get("namespace", "default") == "default"
+    }
+    for path, runtime in runtimes:
+        name = runtime.get("name")
+        if isinstance(name, str) and name in releases and runtime.get("namespace", "default") == "default":
+            reason = f"{name!r} is what the nodes of modelsRuntime[{releases[name][1]}] are called: choose another"
+            yield ConfigFault((*path, "name"), reason)
     for path, pool in pools:
         name = pool.get("name")
         if isinstance(name, str) and name in runtime_names:
             index = runtime_names[name][1]
             reason = f"{name!r} is the name of modelsRuntime[{index}], whose own nodes would have it: choose another"
             yield ConfigFault((*path, "name"), reason)
+        elif isinstance(name, str) and name in releases:
+            reason = f"{name!r} is what the nodes of modelsRuntime[{releases[name][1]}] are called: choose another"
+            yield ConfigFault((*path, "name"), reason)
         elif isinstance(name, str) and name not in used and used <= set(names):  # else one of them is misspelt
             reason = f"no runtime is on {name!r}: write nodePool: {name} into a runtime's entry, or remove the pool"
             yield ConfigFault((*path, "name"), reason)
         yield from _unfit_pool(path, pool)
+        timeouts = [task_timeout(runtime) for _, runtime in runtimes if runtime.get("nodePool") == name]
+        place = ("extraValues", "provisioner", "disruption")
+        yield from unfit_grace(path, place, pool, max(timeouts, default=0))
         yield from _unfit_zones(path, pool, values.get("network"))
         yield from unfit_fast_start(path, pool, ("snapshotID",), values.get("fastStart"))
 
@@ -79,9 +103,8 @@ def _unfit_reference(path: Path, runtime: dict[str, Any], names: list[str]) -> I
 def _unfit_pool(path: Path, pool: dict[str, Any]) -> Iterator[ConfigFault]:
     if pool.get("instanceTypes") and pool.get("instanceFamilies"):
         yield ConfigFault((*path, "instanceFamilies"), "and instanceTypes exclude each other: remove one")
-    capacity = pool.get("capacityType")
-    if isinstance(capacity, dict) and capacity.get("onDemand", True) is capacity.get("spot", True) is False:
-        yield ConfigFault((*path, "capacityType"), "one of onDemand and spot must be true")
+    yield from no_capacity(path, ("capacityType",), pool)
+    yield from unfit_volumes(path, ("extraValues", "nodeTemplate"), pool)
     for key, place in CHART_PLACES.items():
         section: Any = pool.get("extraValues")
         for part in place:

@@ -10,6 +10,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
+from darkroom.config.fit_rules import (
+    DEFAULT_MOST_PODS,
+    at,
+    task_timeout,
+    unfit_environment,
+    unfit_grace,
+    unfit_nodes,
+    unfit_resources,
+    unfit_volumes,
+)
 from darkroom.config.keys import ConfigModel
 from darkroom.config.model import (
     DEFAULT_COMPONENT_NODES,
@@ -18,7 +28,7 @@ from darkroom.config.model import (
     ClusterComponents,
     Network,
 )
-from darkroom.config.pool_rules import broken_pool_rules, entries, repeated, unfit_fast_start
+from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
 from darkroom.tasks.task import TaskKind
 
 # Six /19 subnets, as in the guide, need a /16; three zones with a pod network can do with a /20.
@@ -42,6 +52,8 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         yield from _half_a_chart(path, runtime)
         yield from _unfit_scaling(path, runtime)
         yield from _unfit_work_off(path, runtime)
+        if not runtime.get("chartRepository"):
+            yield from _unfit_chart_values(path, runtime, [pool for _, pool in entries(values, "nodePools")])
         if not runtime.get("nodePool"):
             snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
             yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
@@ -88,14 +100,32 @@ def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
         yield ConfigFault((*path, "chartVersion"), "needs chartRepository too; Darkroom's own chart has one version")
 
 
+def _unfit_chart_values(path: Path, runtime: dict[str, Any], pools: list[dict[str, Any]]) -> Iterator[ConfigFault]:
+    yield from _nobodys_image(path, runtime)
+    yield from unfit_environment(path, runtime)
+    yield from unfit_resources(path, runtime)
+    yield from unfit_nodes(path, runtime, pools)
+    place = ("extraValues", "karpenter", "provisioner")
+    yield from no_capacity(path, (*place, "capacityType"), runtime)
+    yield from unfit_grace(path, (*place, "disruption"), runtime, task_timeout(runtime))
+    yield from unfit_volumes(path, ("extraValues", "karpenter", "nodeTemplate"), runtime)
+
+
+def _nobodys_image(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    place = ("extraValues", "runtime", "inferenceApi", "image", "repository")
+    runtime_type = runtime.get("type")
+    if isinstance(runtime_type, str) and runtime_type not in KNOWN_RUNTIME_TYPES and not at(runtime, *place):
+        yield ConfigFault((*path, *place), f"is missing: there is no image for the type {runtime_type!r} but your own")
+
+
 def _unfit_scaling(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
-    section: Any = runtime
-    for key in ("extraValues", "runtime", "scaling"):
-        section = section.get(key) if isinstance(section, dict) else None
-    least, most = (section.get(key) for key in _REPLICAS) if isinstance(section, dict) else (None, None)
+    section = at(runtime, "extraValues", "runtime", "scaling")
+    if not isinstance(section, dict):
+        return
+    least, most = section.get("minReplicaCount"), section.get("maxReplicaCount", DEFAULT_MOST_PODS)
     if isinstance(least, int) and isinstance(most, int) and least > most:
-        at = (*path, "extraValues", "runtime", "scaling", "minReplicaCount")
-        yield ConfigFault(at, f"is {least}, more than maxReplicaCount, {most}")
+        here = (*path, "extraValues", "runtime", "scaling", "minReplicaCount")
+        yield ConfigFault(here, f"is {least}, more than maxReplicaCount, {most}")
 
 
 def _unfit_work_off(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
@@ -106,16 +136,11 @@ def _unfit_work_off(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault
     if isinstance(within, int) and isinstance(task, int | float) and task > within:
         reason = f"is {within}, less than one task takes: taskSeconds is {task:g}"
         yield ConfigFault((*path, "workOff", "withinSeconds"), reason)
-    section: Any = runtime
-    for key in ("extraValues", "runtime", "scaling"):
-        section = section.get(key) if isinstance(section, dict) else None
+    section = at(runtime, "extraValues", "runtime", "scaling")
     for said, here in (("queueLength", "withinSeconds"), ("maxReplicaCount", "burst")):
         if isinstance(section, dict) and said in section and here in wanted:
             reason = f"and workOff.{here} say the same in two ways: remove one"
             yield ConfigFault((*path, "extraValues", "runtime", "scaling", said), reason)
-
-
-_REPLICAS = ("minReplicaCount", "maxReplicaCount")
 
 
 def _unfit_network(network: Any) -> Iterator[ConfigFault]:

@@ -168,6 +168,10 @@ class Device:
         if self._current is not None:
             self._current.skip()
 
+    def forget(self) -> None:
+        """The last job was none of a client's: an idle device says again that it has had none."""
+        self._last = Status()
+
     @property
     def status(self) -> Status:
         """What it does now. Idle, it remembers how the last job ended, as SD Web UI does."""

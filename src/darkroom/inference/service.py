@@ -80,6 +80,7 @@ class Service:
         """Find models and load the first. When there is none, or it is broken, the server runs all the same."""
         try:
             await self.device.run("start", lambda job: self._load_first())
+            self.device.forget()
         except DarkroomError as error:
             log(logging.ERROR, "runtime.first_model_failed", f"no model could be loaded: {error}")
         self._started = True

@@ -22,6 +22,8 @@ MAXIMUM_KEY_BYTES = 1024  # Amazon S3
 LONGEST_SUFFIX_BYTES = 2 + 5 + 7 + 12
 # Offloaded payloads lie in the output bucket too, where no task's prefix may reach.
 RESERVED_PREFIX = "darkroom-payloads/"
+# An empty object, by which an agent finds out whether the bucket can be written to again.
+PROBE_KEY = f"{RESERVED_PREFIX}probe"
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from darkroom.errors import AwsUnavailable, DarkroomError, RuntimeKilled, RuntimeUnreachable
+from darkroom.errors import (
+    AwsUnavailable,
+    DarkroomError,
+    GenerationFailedAgain,
+    RuntimeKilled,
+    RuntimeSick,
+    RuntimeUnreachable,
+)
 
 # SQS allows a message to be hidden for 12 hours; waiting that long helps nobody.
 MAXIMUM_DELAY_SECONDS = 300
 # An outage ends when it ends: the task that waits for that should not wait much longer.
 MAXIMUM_OUTAGE_DELAY_SECONDS = 10
-# One death may be anybody's fault; the same task at the second one is no chance any more.
-MOST_RUNTIME_DEATHS = 2
+# Whoever holds pictures, or has nothing else to do, may look more often than a message comes by.
+_FIRST_LOOK_SECONDS = 0.5
+_LONGEST_LOOK_SECONDS = 15.0
 
 
 class Acknowledge(msgspec.Struct, frozen=True):
@@ -76,11 +84,11 @@ class Tries(msgspec.Struct, frozen=True):
 
 def decide_on_failure(error: DarkroomError, tries: Tries, jitter: float) -> Outcome:
     """What to do with a message whose task failed with `error`; `jitter` is a random number from 0 to 1."""
-    if isinstance(error, RuntimeKilled):
+    if isinstance(error, RuntimeKilled | GenerationFailedAgain):
         return DeadLetter(error)
     if not error.retryable:
         return FailForGood(error)
-    if isinstance(error, AwsUnavailable | RuntimeUnreachable):  # an outage is no task's fault
+    if isinstance(error, AwsUnavailable | RuntimeUnreachable | RuntimeSick):  # an outage is no task's fault
         return StartOver(outage_seconds(tries.received, jitter), str(error))
     if tries.is_last:
         return DeadLetter(error)
@@ -96,3 +104,9 @@ def backoff_seconds(tries: int, jitter: float) -> int:
 def outage_seconds(tries: int, jitter: float) -> int:
     """How long to wait for AWS or the runtime to be back: the same, but never long."""
     return min(MAXIMUM_OUTAGE_DELAY_SECONDS, backoff_seconds(tries, jitter))
+
+
+def away_seconds(attempts: int, jitter: float) -> float:
+    """How long to wait before what failed `attempts` times at AWS is tried again by whoever holds it."""
+    full: float = min(_LONGEST_LOOK_SECONDS, _FIRST_LOOK_SECONDS * 2 ** min(attempts - 1, 16))
+    return full * (0.5 + 0.5 * jitter)

@@ -21,6 +21,7 @@ from darkroom.errors import (
     GenerationInterrupted,
     GenerationRefused,
     GenerationTimeout,
+    RuntimeFailure,
     RuntimeUnavailable,
 )
 from darkroom.policy.media_types import recognise
@@ -167,6 +168,35 @@ class RuntimeContract:
         with pytest.raises(GenerationFailed):
             await generate(harness.runtime, harness.request("one"))
         assert harness.runtime.fault is None
+
+    async def test_a_canary_comes_out_well_on_a_server_that_is_well(self, harness: RuntimeHarness) -> None:
+        for _ in range(2):
+            if not await harness.runtime.canary():
+                pytest.skip("this adapter has no canary")
+        assert (await generate(harness.runtime, harness.request("one"))).outputs
+
+    async def test_a_canary_fails_where_the_server_does(self, harness: RuntimeHarness) -> None:
+        if not await harness.runtime.canary():
+            pytest.skip("this adapter has no canary")
+        harness.fail_next()
+        with pytest.raises(RuntimeFailure):
+            await harness.runtime.canary()
+        assert await harness.runtime.canary()
+
+    async def test_a_runtime_that_was_started_anew_has_not_lived_on(self, harness: RuntimeHarness) -> None:
+        """However quickly it is back: whoever asks only whether it answers takes the death for a cut connection."""
+        prepared = await harness.runtime.prepare(harness.request("one"))
+        harness.crash_next()
+        with pytest.raises(RuntimeUnavailable):
+            await harness.runtime.run(prepared, _ignore)
+        assert not await harness.runtime.lived_on(prepared)
+        if not await self._can_tell(harness):
+            pytest.skip("this adapter cannot tell a new server from the old one")
+        await harness.restart()
+        assert not await harness.runtime.lived_on(prepared)
+
+    async def _can_tell(self, harness: RuntimeHarness) -> bool:
+        return type(harness.runtime).lived_on is not Runtime.lived_on
 
     async def test_a_request_that_takes_too_long_is_interrupted(self, harness: RuntimeHarness) -> None:
         harness.hang_next()

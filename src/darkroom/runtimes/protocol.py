@@ -8,10 +8,13 @@ one and collects the last one, so the device need not wait.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from darkroom.errors import RuntimeFailure
+from darkroom.policy.links import find_links
+from darkroom.policy.media_types import PICTURES, Kinds
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.tasks.task import JsonObject, TaskKind
 
@@ -112,6 +115,18 @@ class Generation:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Remedy:
+    """What may make a sick runtime well without a restart.
+
+    `name` says it in words that complete "is well again after". `apply` returns whether it did anything, so that it is
+    worth looking again.
+    """
+
+    name: str
+    apply: Callable[[], Awaitable[bool]]
+
+
 class Runtime(Protocol):
     """A Stable Diffusion runtime. Every method may raise a `RuntimeFailure`, and nothing else on purpose.
 
@@ -138,7 +153,7 @@ class Runtime(Protocol):
 
     @property
     def fault(self) -> str | None:
-        """Why nothing but a restart of the runtime can help, or None. The agent's health endpoint repeats it."""
+        """Why nothing but a restart can help, where the adapter knows that by itself. The agent's health repeats it."""
         return None
 
     async def progress(self) -> Progress | None:
@@ -148,6 +163,39 @@ class Runtime(Protocol):
     async def check_ready(self) -> None:
         """Return when the runtime could take a task now. Raises `RuntimeUnavailable` otherwise."""
         ...
+
+    async def canary(self) -> bool:
+        """Have the device do a small request of the adapter's own that cannot fail where the runtime is well.
+
+        It must be answered by work and not from a cache, so something in it has never been sent before. The agent
+        calls it while nothing else is at the runtime, after a failure that may be the request's fault or the runtime's.
+        Returns True when it came out well, False where the adapter has no such request; raises `RuntimeFailure` when it
+        failed. To take less than 20 seconds.
+        """
+        await self.check_ready()
+        return False
+
+    def remedies(self) -> Sequence[Remedy]:
+        """What to try when the canary has failed, in this order, each followed by the canary."""
+        return ()
+
+    async def lived_on(self, prepared: Prepared) -> bool:
+        """Whether the runtime still is what `run` was cut off from, and not a new one that has taken its place since.
+
+        Called right after `run` raised `RuntimeUnavailable`.
+        """
+        try:
+            await self.check_ready()
+        except RuntimeFailure:
+            return False
+        return True
+
+    async def wanted_links(self, content: JsonObject) -> Mapping[str, Kinds]:
+        """The links in a task's content that are to be fetched, and the kinds of files that each may lead to.
+
+        Raises `GenerationRefused` for content that cannot be right.
+        """
+        return dict.fromkeys(find_links(content), PICTURES)
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Do all that needs no device. Raises `GenerationRefused` for content that cannot be right."""
@@ -179,13 +227,15 @@ class Runtime(Protocol):
 class RuntimeContext:
     """What an adapter is made from.
 
-    `base_url` is as the user wrote it; `http` is shared and not the adapter's to close.
+    `base_url` is as the user wrote it; `http` is shared and not the adapter's to close. `link_inputs` names inputs
+    whose links are fetched, where the adapter cannot know.
     """
 
     base_url: str
     http: aiohttp.ClientSession
     dynamic_model: bool = False
     client_id: str = "darkroom"
+    link_inputs: tuple[str, ...] = ()
 
 
 RuntimeFactory = Callable[[RuntimeContext], Runtime]

@@ -16,6 +16,8 @@ from darkroom.testing import pictures
 from darkroom.testing.comfyui_nodes import OUTPUT_NODES, Workflow, ancestors, make_files, scene_of, signature
 from darkroom.testing.comfyui_sockets import Sockets
 
+_ON_THE_DEVICE = frozenset({"KSampler", "VAEDecode", "VAEEncode", "CLIPTextEncode", "ImageBlur"})
+
 
 class ComfyUiFault(StrEnum):
     """What the next job suffers."""
@@ -27,6 +29,7 @@ class ComfyUiFault(StrEnum):
     VANISH = "vanish"  # the job is gone, as after a restart or after somebody cleared the queue
     EMPTY_HISTORY = "empty-history"  # history shows nothing for a while after the end
     NO_MEMORY = "no-memory"  # a node runs out of GPU memory
+    DEVICE_LOST = "device-lost"  # whatever uses the device fails, now and until a restart
 
 
 @dataclass
@@ -69,14 +72,21 @@ class Executor:
         self.latency_seconds = 0.0
         self.sends_previews = False
         self.crash_requested = asyncio.Event()
+        self.device_lost = False
         self._sockets = sockets
         self._plain = pictures.plain(plain_bytes) if plain_bytes is not None else None
         self._counters: dict[str, Iterator[int]] = {}
         self._cache: dict[str, dict[str, Any] | None] = {}
 
     def forget(self) -> None:
-        """Empty the cache, as a restart does; the files stay."""
+        """Empty the cache, as a restart does and as a client may ask for; the files stay."""
         self._cache.clear()
+
+    def restart(self) -> None:
+        """What a restart of the server changes."""
+        self.forget()
+        self.crash_requested = asyncio.Event()
+        self.device_lost = False
 
     async def execute(self, job: Job) -> dict[str, Any]:
         """Run the nodes; returns the history entry."""
@@ -127,6 +137,11 @@ class Executor:
         node = job.workflow[name]
         about = {"prompt_id": job.prompt_id, "node": name}
         where = {"node_id": name, "node_type": node["class_type"]}
+        if job.fault is ComfyUiFault.DEVICE_LOST:
+            self.device_lost = True
+        if self.device_lost and node["class_type"] in _ON_THE_DEVICE:
+            message, kind = "CUDA error: device-side assert triggered\n", "torch.AcceleratorError"
+            raise _Stopped("execution_error", {**where, "exception_message": message, "exception_type": kind})
         if name == last_name and job.fault is ComfyUiFault.CRASH:
             self.crash_requested.set()
             await asyncio.sleep(3600)  # until the crash takes this job with it

@@ -30,8 +30,14 @@ OUTPUT_NODES: dict[str, tuple[str, str, str]] = {
 }
 NODES = frozenset(
     {"CheckpointLoaderSimple", "EmptyLatentImage", "CLIPTextEncode", "KSampler", "VAEDecode", "VAEEncode", "LoadImage"}
+    | {"EmptyImage", "ImageBlur"}
     | OUTPUT_NODES.keys()
 )
+# Inputs with a button for uploading, as `object_info` tells of them.
+FILE_INPUTS: dict[str, dict[str, dict[str, bool]]] = {
+    "LoadImage": {"image": {"image_upload": True}},
+    "LoadVideo": {"file": {"video_upload": True}},
+}
 _REQUIRED = {"KSampler": ("model", "positive", "negative", "latent_image"), "VAEDecode": ("samples",)}
 
 
@@ -116,6 +122,8 @@ def scene_of(workflow: Workflow, node_id: str) -> Scene:
         values = node["inputs"]
         if node["class_type"] == "EmptyLatentImage":
             facts |= {"width": values["width"], "height": values["height"], "count": values.get("batch_size", 1)}
+        elif node["class_type"] == "EmptyImage":
+            facts |= {"width": values["width"], "height": values["height"], "seed": values["color"]}
         elif node["class_type"] == "KSampler":
             facts |= {"seed": values["seed"], "steps": values["steps"]}
             positive = workflow[str(values["positive"][0])]

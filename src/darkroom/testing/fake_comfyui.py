@@ -16,12 +16,20 @@ import json
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 from darkroom.testing.comfyui_executor import ComfyUiFault, Executor, Job
-from darkroom.testing.comfyui_nodes import OUTPUT_NODES, Workflow, ancestors, invalid_structure, node_faults
+from darkroom.testing.comfyui_nodes import (
+    FILE_INPUTS,
+    OUTPUT_NODES,
+    Workflow,
+    ancestors,
+    invalid_structure,
+    node_faults,
+)
 from darkroom.testing.comfyui_sockets import Sockets
 from darkroom.testing.loopback import LoopbackServer, argument_parser, json_response, run
 
@@ -50,7 +58,12 @@ class FakeComfyUi(LoopbackServer):
         self.submission_gate: asyncio.Event | None = None
         self.arrivals = 0
         self.faults: deque[ComfyUiFault] = deque()
+        # Decides by a job's workflow what it suffers, where `faults` has nothing to say.
+        self.fault_for: Callable[[Workflow], ComfyUiFault | None] | None = None
         self.submitted: list[dict[str, Any]] = []
+        # What classes of nodes say of their inputs, and which ones somebody asked after.
+        self.file_inputs = dict(FILE_INPUTS)
+        self.described: list[str] = []
         self.interrupts: list[str | None] = []
         self.busy_seconds = 0.0
         self.sockets = Sockets()
@@ -67,8 +80,7 @@ class FakeComfyUi(LoopbackServer):
         self._numbers = itertools.count()
         self._hidden_until: dict[str, float] = {}
         self._wake = asyncio.Event()
-        self.executor.forget()
-        self.executor.crash_requested = asyncio.Event()
+        self.executor.restart()
 
     def routes(self) -> list[web.RouteDef]:
         """The part of the API that clients use, with and without `/api` in front."""
@@ -85,6 +97,7 @@ class FakeComfyUi(LoopbackServer):
             web.post("/upload/image", self._upload),
             web.post("/free", self._free),
             web.get("/system_stats", self._stats),
+            web.get("/object_info/{class}", self._describe),
         ]
         return routes + [web.route(route.method, f"/api{route.path}", route.handler) for route in routes]
 
@@ -175,7 +188,7 @@ class FakeComfyUi(LoopbackServer):
                 self._wake.clear()
                 await self._wake.wait()
             job = self.running = self.pending.pop(0)
-            job.fault = self.faults.popleft() if self.faults else None
+            job.fault = self._fault_of(job)
             if job.fault is ComfyUiFault.VANISH:
                 self.running = None
                 continue
@@ -191,6 +204,11 @@ class FakeComfyUi(LoopbackServer):
             if job.fault is not ComfyUiFault.DEAF and job.client_id is not None:
                 over = {"node": None, "prompt_id": job.prompt_id}
                 await self.sockets.tell(job.client_id, "executing", over)
+
+    def _fault_of(self, job: Job) -> ComfyUiFault | None:
+        if self.faults:
+            return self.faults.popleft()
+        return self.fault_for(job.workflow) if self.fault_for is not None else None
 
     async def _crash_when_asked(self) -> None:
         await self.executor.crash_requested.wait()
@@ -255,6 +273,15 @@ class FakeComfyUi(LoopbackServer):
         if (await request.json()).get("free_memory"):
             self.executor.forget()
         return web.Response()
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        """What the real server says of a class; an empty object of one that it does not have."""
+        name = request.match_info["class"]
+        self.described.append(name)
+        if name not in self.file_inputs:
+            return json_response({})
+        inputs = {key: [["example.png"], options] for key, options in self.file_inputs[name].items()}
+        return json_response({name: {"input": {"required": inputs}, "output": ["IMAGE"], "name": name}})
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
         return json_response({"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": []})

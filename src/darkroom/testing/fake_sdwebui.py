@@ -32,6 +32,7 @@ from darkroom.testing.sdwebui_answers import (
     server_error,
     validation_error,
 )
+from darkroom.testing.sdwebui_checks import check_figures, check_names, check_options, validate_options
 from darkroom.testing.sdwebui_state import SAMPLERS, UPSCALERS, Checkpoint, Checkpoints, Job, default_options
 
 DEFAULT_MODEL = "v1-5-pruned-emaonly.safetensors"
@@ -54,7 +55,8 @@ class SdWebuiFault(StrEnum):
 class FakeSdWebui(LoopbackServer):
     """The server. Dials may be turned at any time; `requests` holds every generation request that it received.
 
-    `fault_for` decides by a generation's request what it suffers, where `faults` has nothing to say.
+    `fault_for` decides by a generation's request what it suffers, where `faults` has nothing to say. `version` is the
+    release that it behaves like, 1.8.0 or 1.10.1; `memory_pixels` is how many pixels its device has memory for.
     """
 
     def __init__(
@@ -69,8 +71,12 @@ class FakeSdWebui(LoopbackServer):
         credentials: tuple[str, str] | None = None,
         plain_bytes: int | None = None,
         fault_for: Callable[[dict[str, Any]], SdWebuiFault | None] | None = None,
+        version: str = "1.8.0",
+        memory_pixels: int | None = None,
     ) -> None:
         super().__init__(port)
+        self.version = version
+        self.memory_pixels = memory_pixels
         self.fault_for = fault_for
         self.latency_seconds = latency_seconds
         self.switch_seconds = switch_seconds
@@ -87,6 +93,7 @@ class FakeSdWebui(LoopbackServer):
         # The keys that the server's configuration file holds: only these are restored after an override.
         self.configured = {"sd_model_checkpoint"}
         self.job = Job()
+        self._conditioned: object = None
         # Encoded once, so that a load test measures its subject and not this server.
         self._plain = base64.b64encode(pictures.plain(plain_bytes)).decode() if plain_bytes is not None else None
         self._device = asyncio.Lock()
@@ -117,7 +124,8 @@ class FakeSdWebui(LoopbackServer):
     async def start(self) -> None:
         """Listen; the model is loaded `startup_seconds` later, and a lost device is back."""
         self._started_at = time.monotonic()
-        self.checkpoints.device_lost = False
+        self.checkpoints.device_lost = self.checkpoints.is_broken = False
+        self._conditioned = None
         self._device, self._interrupted = asyncio.Lock(), asyncio.Event()
         self.job = Job()
         await super().start()
@@ -138,7 +146,7 @@ class FakeSdWebui(LoopbackServer):
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request)
         self.requests.append(body)
-        self._check_names(body)
+        check_names(body, self.version)
         initial = None
         if request.path.endswith("img2img"):
             if body.get("init_images") is None:
@@ -153,8 +161,15 @@ class FakeSdWebui(LoopbackServer):
         await self._wait_for_model()
         async with self._device:
             fault = await self._suffer(request, body)
-            self._check_figures(body)
+            check_figures(body, self.options, self.memory_pixels)
             restore = await self._override(body)
+            try:
+                await self._use_refiner(body)
+                check_options(self.options)
+                self._condition(body)
+            except Answer:
+                await restore()
+                raise
             rounds, per_round = body.get("n_iter") or 1, body.get("batch_size") or 1
             first_seed = body.get("seed", -1)
             first_seed = random.randrange(2**32) if first_seed in (None, -1) else first_seed  # noqa: S311
@@ -239,25 +254,6 @@ class FakeSdWebui(LoopbackServer):
                 images.append(base64.b64encode(await asyncio.to_thread(pictures.encode, larger)).decode())
         return images, f"<p>Postprocess upscale by: {factor}, Postprocess upscaler: {upscaler}</p>"
 
-    def _check_names(self, body: dict[str, Any]) -> None:
-        sampler = body.get("sampler_name") or body.get("sampler_index") or "Euler"
-        if sampler not in SAMPLERS:
-            raise server_error(404, "HTTPException", "Sampler not found")
-        scripts = body.get("alwayson_scripts") or {}
-        for script in [*scripts, *([body["script_name"]] if body.get("script_name") else [])]:
-            raise server_error(422, "HTTPException", f"Script '{script}' not found")
-
-    def _check_figures(self, body: dict[str, Any]) -> None:
-        if body.get("steps") == 0:
-            raise server_error(500, "ZeroDivisionError", errors="integer division or modulo by zero")
-        if 0 in (body.get("width"), body.get("height")):
-            raise server_error(500, "RuntimeError", errors="Kernel size can't be greater than actual input size")
-        if body.get("batch_size") == 0:
-            raise server_error(500, "IndexError", errors="list index out of range")
-        for name in body.get("override_settings") or {}:
-            if name not in self.options:
-                raise server_error(500, "KeyError", errors=f"'{name}'")
-
     async def _suffer(self, request: web.Request, body: dict[str, Any]) -> SdWebuiFault | None:
         """Take the next fault off the dial; those that prevent a generation happen here."""
         fault = self.faults.popleft() if self.faults else self.fault_for(body) if self.fault_for else None
@@ -283,6 +279,7 @@ class FakeSdWebui(LoopbackServer):
         wanted = overrides.pop("sd_model_checkpoint", None)
         before = {name: self.options[name] for name in overrides if name in self.configured}
         self.options.update(overrides)
+        self.configured.update(overrides)  # the next override is restored to this one
         previous = self.checkpoints.current
         checkpoint = self.checkpoints.find(wanted) if wanted is not None else None
         if checkpoint is not None:  # an unknown name changes nothing, silently
@@ -295,11 +292,28 @@ class FakeSdWebui(LoopbackServer):
 
         return restore
 
+    async def _use_refiner(self, body: dict[str, Any]) -> None:
+        name = body.get("refiner_checkpoint")
+        if name is None:
+            return
+        checkpoint = self.checkpoints.find(name)
+        if checkpoint is None:
+            raise server_error(500, "Exception", errors=f"Could not find checkpoint with name {name}")
+        if checkpoint.corrupt:
+            await self._load(checkpoint)
+
+    def _condition(self, body: dict[str, Any]) -> None:
+        """Turn the prompt into numbers; those of the last one are kept, and need no working model."""
+        prompt = body.get("prompt")
+        if self.checkpoints.is_broken and prompt != self._conditioned:
+            raise server_error(500, "AssertionError", errors="Torch not compiled with CUDA enabled")
+        self._conditioned = prompt
+
     async def _load(self, checkpoint: Checkpoint) -> None:
         if checkpoint is self.checkpoints.current:
             return
         if checkpoint.corrupt:
-            self.checkpoints.device_lost = True
+            self.checkpoints.is_broken = True
             raise server_error(500, "SafetensorError", errors="Error while deserializing header: HeaderTooLarge")
         await asyncio.sleep(self.switch_seconds)
         self.checkpoints.load(checkpoint)
@@ -338,6 +352,7 @@ class FakeSdWebui(LoopbackServer):
         await asyncio.sleep(self._seconds_to_model)
 
     async def _get_options(self, request: web.Request) -> web.StreamResponse:
+        validate_options(self.options)
         return json_response({**self.options, "sd_model_checkpoint": None} if self._seconds_to_model else self.options)
 
     async def _set_options(self, request: web.Request) -> web.StreamResponse:

@@ -70,7 +70,7 @@ class Job:
     steps: int = 0
     started_at: float = 0.0
     duration: float = 0.0
-    timestamp: str = "20260101000000"
+    timestamp: str = "0"
     interrupted: bool = False
 
     def progress(self) -> dict[str, Any]:
@@ -99,10 +99,15 @@ class Job:
 
 @dataclass
 class Checkpoints:
-    """The model files, and which of them is loaded. `device_lost` is what a corrupt file leaves behind."""
+    """The model files, and which of them is loaded.
+
+    `is_broken` is what a file leaves behind that cannot be read: prompts that are not cached fail, until another
+    checkpoint is loaded. With `device_lost` everything fails, until a restart.
+    """
 
     files: list[Checkpoint]
     loads: list[str] = field(default_factory=list)
+    is_broken: bool = False
     device_lost: bool = False
 
     def __post_init__(self) -> None:
@@ -120,6 +125,7 @@ class Checkpoints:
     def load(self, checkpoint: Checkpoint) -> None:
         """Make it the current one."""
         checkpoint.loaded_once = True
+        self.is_broken = False
         self.current = checkpoint
         self.loads.append(checkpoint.filename)
 

@@ -200,7 +200,10 @@ modelsRuntime:
 - {name: any, type: sdwebui, dynamicModel: true}
 - {name: own, type: diffusers}
 - {name: flow, type: comfyui}
-- {name: mine, type: painter, taskTypes: [text-to-image]}
+- name: mine
+  type: painter
+  taskTypes: [text-to-image]
+  extraValues: {runtime: {inferenceApi: {image: {repository: example.com/painter}}}}
 """)
     assert config.catalogue_specs()[0] == RuntimeSpec(name="still", type="sdwebui", model="a.safetensors")
     kinds = {spec.name: spec.accepted_kinds for spec in config.catalogue_specs()}

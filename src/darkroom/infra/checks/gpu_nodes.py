@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.cloud import Cloud, translated
 from darkroom.infra.template.partition import PartitionFacts
 
-# The chart's own defaults, for what config.yaml leaves out.
-DEFAULT_MOST_PODS = 20
+# The chart's own default, for what config.yaml leaves out.
 DEFAULT_PODS_WITHOUT_SCALING = 1
 
 

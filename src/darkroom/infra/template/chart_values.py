@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from darkroom.config.model import DEFAULT_TASK_TIMEOUT_SECONDS, DarkroomConfig, RuntimeConfig
+from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
+from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig, own_nodes_release
 from darkroom.infra.image_names import image_parts
 from darkroom.infra.template.partition import partition_facts

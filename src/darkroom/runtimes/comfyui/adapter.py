@@ -9,30 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from darkroom.errors import (
-    GenerationFailed,
     GenerationInterrupted,
+    GenerationRefused,
     GenerationTimeout,
     RuntimeFailure,
     RuntimeUnavailable,
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
 from darkroom.policy.comfyui_workflow import Workflow
+from darkroom.policy.media_types import Kinds
 from darkroom.runtimes.base_url import parse_base_url
+from darkroom.runtimes.comfyui.canary import canary_workflows
 from darkroom.runtimes.comfyui.history import failure_of_record
+from darkroom.runtimes.comfyui.links import find_file_inputs, wanted_of
 from darkroom.runtimes.comfyui.results import FinishedJob, Results
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
 from darkroom.runtimes.comfyui.watch import PromptWatch
 from darkroom.runtimes.comfyui.workflow import read_workflow, salted, with_uploads
-from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.http import RuntimeHttp
 from darkroom.runtimes.protocol import (
     Generation,
@@ -41,14 +44,14 @@ from darkroom.runtimes.protocol import (
     Prepared,
     Progress,
     ProgressListener,
+    Remedy,
     Runtime,
     RuntimeContext,
 )
 from darkroom.tasks.task import JsonObject, TaskKind
 
 _PARALLEL_UPLOADS = 4
-# What a GPU says that only a restart gives back.
-_DEVICE_FAULTS = ("CUDA error", "OutOfMemoryError", "AcceleratorError", "device-side assert")
+_CANARY_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,19 @@ class ComfyUi(Runtime):
         self._timings = timings or Timings()
         http = RuntimeHttp(context.http, parse_base_url(context.base_url))
         self._server = ComfyUiServer(http)
+        self._link_inputs = context.link_inputs
         self._results = Results(self._server, self._timings.record_patience, clock)
         self._client_prefix = f"{context.client_id}-"
         self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
         self._clock = clock
         self._new_id = new_id
-        self._streak = FailureStreak()
         self._runs: dict[Prepared, _Run] = {}
         self._submitting = asyncio.Lock()
         self._last_submitted: asyncio.Event | None = None
         self._abandoned: dict[Prepared, str] = {}  # prompt ids that `run` was cancelled under
         # Jobs of this agent's predecessor may still run.
         self._lost_touch = True
+        self._cut_off = ""  # the prompt id that `run` was cut off from last
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
@@ -118,20 +122,46 @@ class ComfyUi(Runtime):
         """The server has a queue of its own."""
         return True
 
-    @property
-    def fault(self) -> str | None:
-        """Set when task after task fails with a fault of the device."""
-        return self._streak.fault
-
     async def check_ready(self) -> None:
         """The server answers; connect the websocket too, so that the first task need not wait for it."""
         try:
             await self._server.check()
         except RuntimeUnavailable:
-            self._streak.reset()  # it is down, so what comes up again is a new one
             self._lost_touch = True
             raise
         await self._socket.connect()
+
+    async def canary(self) -> bool:
+        """Have a small picture painted, without a model.
+
+        Its colour is new, so that nothing is answered from the cache; the blur is what uses the device.
+        """
+        for workflow in canary_workflows(random.randrange(2**24)):  # noqa: S311 - a colour
+            request = GenerationRequest("canary", TaskKind.PIPELINE, workflow, _CANARY_SECONDS)
+            try:
+                await self.collect(await self.run(await self.prepare(request), lambda _: None))
+            except GenerationRefused:
+                continue  # a server without the node
+            return True
+        return False
+
+    def remedies(self) -> Sequence[Remedy]:
+        """Give back the models' memory, which is all that this server can be told to do."""
+
+        async def free() -> bool:
+            await self._server.free()
+            return True
+
+        return (Remedy("the models were unloaded and their memory was freed", free),)
+
+    async def lived_on(self, prepared: Prepared) -> bool:
+        """Whether the server remembers the job, or any other: queue and history are empty after a restart."""
+        return await super().lived_on(prepared) and await self._server.remembers(self._cut_off)
+
+    async def wanted_links(self, content: JsonObject) -> Mapping[str, Kinds]:
+        """The links in inputs that take files; another URL in a workflow is meant as a URL."""
+        workflow, _ = read_workflow(content)
+        return wanted_of(workflow, await find_file_inputs(workflow, self._server, self._link_inputs))
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Upload what links led to, put the files' names in their place, and write the body."""
@@ -145,7 +175,9 @@ class ComfyUi(Runtime):
                 return await self._server.upload(name, file)
 
         names = await asyncio.gather(*(upload(file) for file in request.files.values()))
-        workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
+        if request.files:
+            inputs = await find_file_inputs(workflow, self._server, self._link_inputs)
+            workflow = with_uploads(workflow, inputs, dict(zip(request.files, names, strict=True)))
         encoded = msgspec.json.encode(workflow)
         payload = _Payload(workflow, msgspec.Raw(encoded), extra)
         return Prepared(replace(request, files={}, content={}), payload, size_bytes=2 * len(encoded))
@@ -166,17 +198,12 @@ class ComfyUi(Runtime):
                 self._abandoned[prepared] = run.prompt_id
             raise
         except RuntimeUnavailable:
-            self._lost_touch = True
-            raise
-        except GenerationFailed as failure:
-            if any(text in str(failure) for text in _DEVICE_FAULTS):
-                self._streak.record_failure(prepared.request.submission_id, str(failure))
+            self._lost_touch, self._cut_off = True, run.prompt_id
             raise
         finally:
             run.ended.set()
             self._socket.leave(run.prompt_id)
             del self._runs[prepared]
-        self._streak.reset()
         return result
 
     async def collect(self, result: FinishedJob) -> Generation:

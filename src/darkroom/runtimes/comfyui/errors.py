@@ -10,6 +10,7 @@ from darkroom.errors import (
     GenerationFailed,
     GenerationInterrupted,
     GenerationRefused,
+    OutOfMemory,
     RuntimeFailure,
     RuntimeUnavailable,
 )
@@ -17,6 +18,15 @@ from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.workflow import describe_node
 from darkroom.runtimes.http import Answer, shorten
 
+# PyTorch's class and texts, on a GPU and on a CPU; `Allocation on device` is ComfyUI's own.
+_MEMORY_TEXTS = (
+    "OutOfMemoryError",
+    "MemoryError",
+    "out of memory",
+    "Allocation on device",
+    "DefaultCPUAllocator",
+    "std::bad_alloc",
+)
 _PROXY_STATUSES = frozenset({502, 503, 504})
 
 
@@ -57,7 +67,8 @@ def failure_of_event(event: str, data: Any, workflow: Workflow) -> RuntimeFailur
     if event == "execution_interrupted":
         return GenerationInterrupted(f"the workflow was interrupted at node {node}")
     kind, message = facts.get("exception_type", "error"), shorten(str(facts.get("exception_message", "")))
-    return GenerationFailed(f"node {node} failed: {kind}: {message}")
+    said = f"node {node} failed: {kind}: {message}"
+    return OutOfMemory(said) if any(text in said for text in _MEMORY_TEXTS) else GenerationFailed(said)
 
 
 def _refusal_reason(document: dict[str, Any], workflow: Workflow) -> str:

@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -69,6 +70,22 @@ class ComfyUiServer:
         # A server of before 2025 chooses an id of its own.
         return Submitted(str(document.get("prompt_id") or prompt_id), document.get("node_errors"))
 
+    async def read_input_options(self, class_type: str) -> JsonObject:
+        """What the server says of each input of a class of nodes, by name; nothing of a class that it does not have."""
+        answer = await self._http.get(f"object_info/{quote(class_type, safe='')}", timeout_seconds=QUICK_SECONDS)
+        if answer.status != 200:
+            return {}
+        described = _decode(answer.body, "object_info").get(class_type)
+        inputs = described.get("input") if isinstance(described, dict) else None
+        options: JsonObject = {}
+        for group in ("required", "optional"):
+            of_group = inputs.get(group) if isinstance(inputs, dict) else None
+            for name, description in of_group.items() if isinstance(of_group, dict) else ():
+                # A pair: the type, or the values to choose from, and the options, where there are any.
+                if isinstance(description, list) and len(description) > 1 and isinstance(description[1], dict):
+                    options[name] = description[1]
+        return options
+
     async def upload(self, name: str, file: InputFile) -> str:
         """Put a file where `LoadImage` finds it; returns the name to give to the node."""
         form = aiohttp.FormData({"type": "input", "subfolder": _UPLOAD_FOLDER, "overwrite": "true"})
@@ -114,6 +131,18 @@ class ComfyUiServer:
         """Interrupt a running job. To be called only while it runs: an old server stops whichever does."""
         body = msgspec.json.encode({"prompt_id": prompt_id})
         await self._http.post("interrupt", body, timeout_seconds=QUICK_SECONDS)
+
+    async def free(self) -> None:
+        """Have all models unloaded, and the memory that was kept for them given back, before the next job."""
+        body = msgspec.json.encode({"unload_models": True, "free_memory": True})
+        await self._http.post("free", body, timeout_seconds=QUICK_SECONDS)
+
+    async def remembers(self, prompt_id: str) -> bool:
+        """Whether the server knows the job, or has ended any since it started."""
+        if any(job.prompt_id == prompt_id for job in await self.read_queue()):
+            return True
+        answer = await self._http.get("history", timeout_seconds=QUICK_SECONDS, max_items="1")
+        return answer.status == 200 and bool(_decode(answer.body, "history"))
 
     async def has_file(self, file: NamedFile) -> bool:
         """Whether a file that a record names is still there."""

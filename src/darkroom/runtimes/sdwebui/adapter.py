@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from darkroom.errors import (
     GenerationFailed,
     GenerationInterrupted,
+    GenerationRefused,
     GenerationTimeout,
     RuntimeFailure,
     RuntimeUnavailable,
@@ -16,7 +20,6 @@ from darkroom.errors import (
 from darkroom.policy.catalogue import SDWEBUI_KINDS
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.body import FilledBody
-from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.http import Answer, RuntimeHttp
 from darkroom.runtimes.protocol import (
     Generation,
@@ -24,9 +27,11 @@ from darkroom.runtimes.protocol import (
     Prepared,
     Progress,
     ProgressListener,
+    Remedy,
     Runtime,
     RuntimeContext,
 )
+from darkroom.runtimes.sdwebui.care import Care
 from darkroom.runtimes.sdwebui.door import QUICK_SECONDS, Door, Job, Timings
 from darkroom.runtimes.sdwebui.errors import failure_of
 from darkroom.runtimes.sdwebui.models import OPTIONS_PATH, Checkpoint, SdWebuiModels, stem
@@ -35,6 +40,7 @@ from darkroom.runtimes.sdwebui.response import decode_answer, read_generation, r
 from darkroom.tasks.task import TaskKind
 
 _FLAGS_PATH = "sdapi/v1/cmd-flags"
+_CANARY_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class SdWebui(Runtime):
         self._door = Door(self._http, self._timings)
         self._models = SdWebuiModels(self._http)
         self._dynamic = context.dynamic_model
-        self._streak = FailureStreak()
+        self._care = Care(self._http, self._models, keeps_its_model=not context.dynamic_model)
         self._sending = asyncio.Lock()
         # Tasks in `run` whose request has not been sent, and those among them that were interrupted.
         self._entering: set[Prepared] = set()
@@ -83,17 +89,12 @@ class SdWebui(Runtime):
         """The checkpoint that is loaded, for a runtime that switches."""
         return self._models.loaded if self._dynamic else None
 
-    @property
-    def fault(self) -> str | None:
-        """Set when tasks fail in a row: after a broken model file every request fails until the server restarts."""
-        return self._streak.fault
-
     async def check_ready(self) -> None:
         """The server answers, and has a model or was told not to load one at the start."""
         try:
             answer = await self._http.get(OPTIONS_PATH, timeout_seconds=QUICK_SECONDS)
         except RuntimeUnavailable:
-            self._streak.reset()  # it is down, so what comes up again is a new one
+            self._care.forget()  # it is down, so what comes up again is a new one
             self._door.lost_touch, self._models.loaded = True, None
             raise
         if answer.status != 200:
@@ -105,14 +106,41 @@ class SdWebui(Runtime):
         current = options.get("sd_model_checkpoint", "")
         if current is None and not await self._loads_late():
             raise RuntimeUnavailable("the runtime has not loaded its model yet")
+        self._care.remember_options(options)
         if self._door.is_idle and isinstance(current, str | None):
             self._models.note_loaded(current)
+
+    async def canary(self) -> bool:
+        """Have a tiny picture made by the model that is loaded.
+
+        Its prompts have never been sent before: a server that is broken still answers those that are in its cache.
+        """
+        await self._care.go_home()
+        words = {name: f"canary {uuid.uuid4().hex}" for name in ("prompt", "negative_prompt")}
+        size = {"width": 64, "height": 64, "steps": 1}
+        content = {**words, **size, "seed": random.randrange(2**31)}  # noqa: S311 - a seed
+        request = GenerationRequest("canary", TaskKind.TEXT_TO_IMAGE, content, _CANARY_SECONDS)
+        result = await self.run(await self.prepare(request), lambda _: None)
+        read_generation(decode_answer(result.body))
+        return True
+
+    def remedies(self) -> Sequence[Remedy]:
+        """The options as they were, and another model: see `darkroom.runtimes.sdwebui.care`."""
+        return (
+            Remedy("options that a request had left behind were set back", self._care.restore_options),
+            Remedy("another model was loaded", self._care.load_another_model),
+        )
+
+    async def lived_on(self, prepared: Prepared) -> bool:
+        """Whether the server remembers a job: one that has just started says that its last job was at 0."""
+        return await super().lived_on(prepared) and not await self._door.is_new()
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Find the model, put pictures in the place of links, and write the body."""
         asked = asked_model(request)
         model = await self._models.find(asked.name, request.timeout_seconds) if asked else None
         switch = self._dynamic and model is not None
+        self._care.note_overrides(request.content.get("override_settings"))
         payload = _Payload(PATHS[request.kind], encode_body(request, drop_override=switch), model, switch)
         return Prepared(
             # All of it stands in the body by now: holding it twice would double the memory of a waiting task.
@@ -144,8 +172,8 @@ class SdWebui(Runtime):
             raise GenerationInterrupted("the generation was interrupted")
         if answer.status != 200:
             failure = failure_of(answer, payload.path)
-            if isinstance(failure, GenerationFailed):
-                self._note_failure(request, failure)
+            if not isinstance(failure, GenerationRefused):
+                self._models.loaded = None
             raise failure
         return _Result(payload.model, answer.body)
 
@@ -165,7 +193,6 @@ class SdWebui(Runtime):
         stamp = information.job_timestamp if information is not None else None
         if stamp is not None and await self._door.was_interrupted_by_others(stamp):
             raise GenerationInterrupted("somebody interrupted the generation, so its picture is not finished")
-        self._streak.reset()
         return generation
 
     async def progress(self) -> Progress | None:
@@ -209,7 +236,7 @@ class SdWebui(Runtime):
                 f"the runtime did not finish within {request.timeout_seconds:g} s and was interrupted"
             )
             if not job.exchange.done():  # it does not even react to an interrupt
-                self._note_failure(request, failure)
+                self._models.loaded = None
                 job.exchange.cancel()
             raise failure from None
         except RuntimeUnavailable:
@@ -229,7 +256,3 @@ class SdWebui(Runtime):
     async def _loads_late(self) -> bool:
         answer = await self._http.get(_FLAGS_PATH, timeout_seconds=QUICK_SECONDS)
         return answer.status != 200 or bool(decode_answer(answer.body).get("skip_load_model_at_start"))
-
-    def _note_failure(self, request: GenerationRequest, failure: RuntimeFailure) -> None:
-        self._streak.record_failure(request.submission_id, str(failure))
-        self._models.loaded = None

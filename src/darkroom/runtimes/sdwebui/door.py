@@ -26,6 +26,7 @@ QUICK_SECONDS = 5.0
 _PROGRESS_PATH = "sdapi/v1/progress"
 _INTERRUPT_PATH = "sdapi/v1/interrupt"
 _TIMESTAMP_SECONDS = 2.0
+_NO_JOB_YET = "0"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,10 @@ class Door:
         # Before the first step the server divides the time that has passed by a constant.
         remaining = reported.eta_relative if reported.state.sampling_step > 0 else None
         return Progress(min(1.0, max(0.0, reported.progress)), remaining)
+
+    async def is_new(self) -> bool:
+        """Whether the server has had no job since it started."""
+        return (await self._read_progress()).state.job_timestamp == _NO_JOB_YET
 
     async def was_interrupted_by_others(self, job_timestamp: str) -> bool:
         """Whether somebody else interrupted the last request, if that is the one of `job_timestamp`.

@@ -72,6 +72,11 @@ class SdWebuiModels:
         known = ", ".join(sorted(checkpoint.name for checkpoint in self._checkpoints)) or "none"
         raise GenerationRefused(f"the runtime has no model {name!r}; it has: {known}")
 
+    async def listed(self) -> list[Checkpoint]:
+        """The checkpoints that the server knows of now."""
+        await self._list(False, _QUICK_SECONDS)
+        return list(self._checkpoints)
+
     def note_loaded(self, title: str | None) -> None:
         """The options named `title` as the current checkpoint."""
         self.loaded = _SHORT_HASH.sub("", title) if title else None
@@ -79,7 +84,7 @@ class SdWebuiModels:
     async def switch_to(self, checkpoint: Checkpoint, timeout_seconds: float) -> None:
         """Load `checkpoint` unless it is loaded. Raises `GenerationFailed` when the server could not."""
         if self.loaded is None:
-            await self._read_loaded()
+            await self.read_loaded(_QUICK_SECONDS)
         if self.loaded == checkpoint.name:
             return
         self.loaded = None
@@ -87,7 +92,7 @@ class SdWebuiModels:
         answer = await self._http.post(OPTIONS_PATH, wanted, timeout_seconds=timeout_seconds)
         if answer.status != 200:
             raise failure_of(answer, OPTIONS_PATH)
-        await self._read_loaded()
+        await self.read_loaded(_QUICK_SECONDS)
         if self.loaded != checkpoint.name:
             raise GenerationFailed(
                 f"the runtime could not load the model {checkpoint.name!r}; it still has {self.loaded!r}"
@@ -100,9 +105,11 @@ class SdWebuiModels:
         answer = await self._http.get(MODELS_PATH, timeout_seconds=_QUICK_SECONDS)
         self._checkpoints = _decode(answer, MODELS_PATH, list[Checkpoint])
 
-    async def _read_loaded(self) -> None:
-        answer = await self._http.get(OPTIONS_PATH, timeout_seconds=_QUICK_SECONDS)
+    async def read_loaded(self, timeout_seconds: float) -> str | None:
+        """Ask the server which checkpoint is loaded, and return its name."""
+        answer = await self._http.get(OPTIONS_PATH, timeout_seconds=timeout_seconds)
         self.note_loaded(_decode(answer, OPTIONS_PATH, _Options).sd_model_checkpoint)
+        return self.loaded
 
 
 def base_name(path: str) -> str:

@@ -1,4 +1,4 @@
-"""When a runtime that keeps failing must be restarted."""
+"""When a runtime that keeps failing must be restarted, where its adapter has no canary to tell."""
 
 from __future__ import annotations
 

@@ -1,0 +1,203 @@
+"""What must hold between a runtime's pods and its nodes, with the chart's defaults for what is not said.
+
+Each of these is taken by the API servers, or by Helm, and then fails or never works: half an hour later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from darkroom.config.document import ConfigFault, Path
+from darkroom.config.kubernetes_text import amount_of
+
+# The chart's own; a test holds the two together.
+DEFAULT_INSTANCE_TYPES = ("g6.2xlarge", "g5.2xlarge")
+DEFAULT_MOST_PODS = 20
+DEFAULT_TASK_TIMEOUT_SECONDS = 300
+DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {
+    "inferenceApi": {
+        "limits": {"nvidia.com/gpu": "1", "memory": "24Gi"},
+        "requests": {"nvidia.com/gpu": "1", "cpu": "2500m", "memory": "6Gi"},
+    },
+    "queueAgent": {"limits": {"memory": "512Mi"}, "requests": {"cpu": "500m", "memory": "512Mi"}},
+}
+POD_GRACE_BEYOND_TASK_SECONDS = 30
+
+GPU = "nvidia.com/gpu"
+_VCPUS = {"xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64, "24xlarge": 96}
+_VCPUS["48xlarge"] = 192
+_GIB_PER_VCPU = {"g4dn": 4, "g5": 4, "g6": 4, "g6e": 8}
+_GPUS = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
+
+# What the chart gives the containers itself. Two of a name are refused when they are applied.
+OWN_ENVIRONMENT = {
+    "inferenceApi": {
+        "MODEL_FOLDER": "modelMountPath",
+        "EXTRA_CMD_ARG": "commandArguments",
+        "SD_MODEL_CHECKPOINT": "modelFilename of the runtime",
+        "DYNAMIC_SD_MODEL": "dynamicModel of the runtime",
+        "API_ONLY": "",
+        "CONFIG_FILE": "",
+    },
+    "queueAgent": {
+        "AWS_DEFAULT_REGION": "",
+        "RUNTIME_NAME": "name of the runtime",
+        "RUNTIME_TYPE": "type of the runtime",
+        "API_BASE_URL": "inferenceApi.port",
+        "SQS_QUEUE_URL": "",
+        "SNS_TOPIC_ARN": "",
+        "S3_BUCKET": "",
+        "DYNAMIC_SD_MODEL": "dynamicModel of the runtime",
+        "EXP_CALLBACK_WHEN_RUNNING": "notifyWhenRunning",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "xray.enabled",
+        "DISABLE_XRAY": "xray.enabled",
+        "DARKROOM_DEAD_LETTER_QUEUE_URL": "",
+        "DARKROOM_LINK_BUCKETS": "inputBucketArns",
+        "DARKROOM_TASK_TABLE": "",
+        "DARKROOM_TASK_TIMEOUT_SECONDS": "taskTimeoutSeconds",
+        "DARKROOM_GRACE_PERIOD_SECONDS": "taskTimeoutSeconds",
+        "DARKROOM_HEALTH_HOST": "",
+        "DARKROOM_HEALTH_PORT": "",
+    },
+}
+
+
+def at(values: Any, *path: str) -> Any:
+    """What stands at this path, or None."""
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+def unfit_environment(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    """Variables in `extraEnv` that the chart sets itself, or that stand there twice."""
+    for container, own in OWN_ENVIRONMENT.items():
+        extra = at(runtime, "extraValues", "runtime", container, "extraEnv")
+        here = (*path, "extraValues", "runtime", container, "extraEnv")
+        if isinstance(extra, dict):
+            named: list[tuple[Path, Any]] = [((*here, name), name) for name in extra]
+        else:
+            listed = extra if isinstance(extra, list) else []
+            named = [((*here, index), at(entry, "name")) for index, entry in enumerate(listed)]
+        seen: set[Any] = set()
+        for place, name in named:
+            if name in own:
+                instead = f"say it with {own[name]}" if own[name] else "remove it"
+                yield ConfigFault(place, f"{name} is set by the deployment itself: {instead}")
+            elif name is not None and name in seen:
+                yield ConfigFault(place, f"{name} stands twice")
+            if isinstance(name, str):
+                seen.add(name)
+
+
+def unfit_resources(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    """Requests above limits, and GPUs whose request is not their limit."""
+    for container in DEFAULT_RESOURCES:
+        here = (*path, "extraValues", "runtime", container, "resources")
+        said = at(runtime, "extraValues", "runtime", container, "resources")
+        if not isinstance(said, dict):
+            continue
+        limits, requests = (_merged(container, said, part) for part in ("limits", "requests"))
+        for resource, request in requests.items():
+            limit = limits.get(resource)
+            part = "requests" if at(said, "requests", resource) is not None else "limits"
+            wanted, most = _amount(request), _amount(limit)
+            if wanted is None or (limit is not None and most is None):
+                continue
+            if resource == GPU and wanted != most:
+                reason = f"must be the same in requests ({request}) and limits ({limit}): GPUs are not shared"
+                yield ConfigFault((*here, part, resource), reason)
+            elif most is not None and wanted > most:
+                reason = f"is {request} in requests, more than {limit} in limits"
+                yield ConfigFault((*here, part, resource), reason)
+
+
+def unfit_nodes(path: Path, runtime: dict[str, Any], pools: Sequence[dict[str, Any]]) -> Iterator[ConfigFault]:
+    """Pods that no node can take, among instance types whose sizes are known."""
+    if at(runtime, "extraValues", "karpenter", "enabled") is False:
+        return
+    pool = next((pool for pool in pools if pool.get("name") == runtime.get("nodePool")), None)
+    if pool is not None and pool.get("instanceFamilies"):
+        return
+    where = ("extraValues", "karpenter", "provisioner", "instanceType")
+    said = at(runtime, *where) if pool is None else pool.get("instanceTypes")
+    types = DEFAULT_INSTANCE_TYPES if said is None else said
+    sizes = [_size_of(name) for name in types] if isinstance(types, list | tuple) else []
+    if not sizes or None in sizes:
+        return
+    needs = _needs(runtime)
+    for (resource, need), index in zip(needs.items(), range(3), strict=True):
+        most = max(size[index] for size in sizes if size is not None)
+        if need > most:
+            place: tuple[str, ...] = ("extraValues", "runtime", "inferenceApi", "resources", "requests", resource)
+            if at(runtime, *place) is None:
+                place = where if pool is None and said is not None else ("name",)
+            amounts = f"{need:g}", f"{most:g}"
+            if resource == "memory":
+                amounts = f"{need / 2**30:.4g}Gi", f"{most / 2**30:g}Gi"
+            reason = f"no node has room: the pod asks for {amounts[0]} of {resource}, and {', '.join(types)} have"
+            yield ConfigFault((*path, *place), f"{reason} {amounts[1]} at most")
+            return
+
+
+def unfit_grace(path: Path, place: tuple[str, ...], nodes: dict[str, Any], timeout: int) -> Iterator[ConfigFault]:
+    """Nodes that would cut tasks off: their grace, at `place` within `nodes`, is shorter than the pod's."""
+    said = at(nodes, *place, "terminationGracePeriod")
+    if not isinstance(said, str) or not re.fullmatch(r"([0-9]+[smh])+", said):
+        return
+    units = {"s": 1, "m": 60, "h": 3600}
+    seconds = sum(int(number) * units[unit] for number, unit in re.findall(r"([0-9]+)([smh])", said))
+    least = timeout + POD_GRACE_BEYOND_TASK_SECONDS
+    if seconds < least:
+        reason = (
+            f"is {said}, which would cut tasks off: taskTimeoutSeconds is {timeout}, so it must be at least {least}s"
+        )
+        yield ConfigFault((*path, *place, "terminationGracePeriod"), reason)
+
+
+def task_timeout(runtime: dict[str, Any]) -> int:
+    """How long a task of this runtime may take."""
+    found = at(runtime, "extraValues", "runtime", "queueAgent", "taskTimeoutSeconds")
+    return found if isinstance(found, int) else DEFAULT_TASK_TIMEOUT_SECONDS
+
+
+def unfit_volumes(path: Path, place: tuple[str, ...], nodes: dict[str, Any]) -> Iterator[ConfigFault]:
+    """EBS volumes that EC2 does not make: throughput is gp3's alone, and needs I/O operations."""
+    for volume in ("osVolume", "dataVolume"):
+        said = at(nodes, *place, volume)
+        if isinstance(said, dict) and said.get("volumeType") in ("io1", "io2") and "throughput" in said:
+            reason = f"is for gp3 alone, not for {said['volumeType']}: remove it"
+            yield ConfigFault((*path, *place, volume, "throughput"), reason)
+
+
+def _merged(container: str, said: dict[str, Any], part: str) -> dict[str, Any]:
+    own = said.get(part)
+    return {**DEFAULT_RESOURCES[container][part], **(own if isinstance(own, dict) else {})}
+
+
+def _needs(runtime: dict[str, Any]) -> dict[str, float]:
+    """What the pod's containers ask for together."""
+    total = {"cpu": 0.0, "memory": 0.0, GPU: 0.0}
+    for container in DEFAULT_RESOURCES:
+        said = at(runtime, "extraValues", "runtime", container, "resources")
+        requests = _merged(container, said if isinstance(said, dict) else {}, "requests")
+        for resource in total:
+            total[resource] += _amount(requests.get(resource)) or 0.0
+    return total
+
+
+def _size_of(instance_type: Any) -> tuple[float, float, float] | None:
+    family, _, size = str(instance_type).partition(".")
+    if family not in _GIB_PER_VCPU or size not in _VCPUS:
+        return None
+    vcpus = _VCPUS[size]
+    return vcpus, vcpus * _GIB_PER_VCPU[family] * 2.0**30, _GPUS.get(size, 1)
+
+
+def _amount(quantity: Any) -> float | None:
+    try:
+        return amount_of(quantity) if isinstance(quantity, str | int) else None
+    except ValueError:
+        return None

@@ -1,0 +1,200 @@
+"""config.yaml, the chart and the API servers agree: whatever the first takes, the others take too.
+
+The judges are Helm itself, and the published schemas of Kubernetes, KEDA and Karpenter (tests/infra/manifests).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues
+from darkroom.config.fit_rules import (
+    DEFAULT_INSTANCE_TYPES,
+    DEFAULT_MOST_PODS,
+    DEFAULT_RESOURCES,
+    OWN_ENVIRONMENT,
+    POD_GRACE_BEYOND_TASK_SECONDS,
+)
+from darkroom.config.loader import parse_config
+from darkroom.errors import SettingsError
+from tests.infra.chart import CHART, Chart, container, kinds, merge, problems_of, values_for
+from tests.infra.chart_matrix import IN_PLACE, VALUES
+from tests.refused_values import REFUSED
+
+JUNK: list[Any] = [
+    -1,
+    0,
+    1,
+    2**31,
+    0.5,
+    True,
+    "",
+    "a b",
+    "\u00e9",
+    "x" * 300,
+    "1",
+    "-",
+    "/",
+    [],
+    {},
+    {"a b": "c"},
+    {"a": ""},
+]
+
+
+def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places of all values of the chart that config.yaml may say, down to lists and maps."""
+    for name, field in model.model_fields.items():
+        here = (*path, field.alias or name)
+        inner = model_in(field.annotation)
+        if any(here[: len(owned)] == owned for owned in DEPLOYMENT_OWNED):
+            continue
+        if inner is not None:
+            yield from leaves(inner, here)
+        else:
+            yield here
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return next((found for part in get_args(annotation) if (found := model_in(part)) is not None), None)
+    return None
+
+
+def config_text(path: tuple[str, ...], value: Any) -> str:
+    values: Any = value
+    for key in reversed(path):
+        values = {key: values}
+    runtime = {"name": "sdruntime", "namespace": "sd", "type": "sdwebui", "extraValues": values}
+    return yaml.safe_dump([runtime], default_flow_style=None)
+
+
+def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Chart, tmp_path: Path) -> None:
+    places = list(leaves(ChartValues))
+    assert len(places) > 100
+    taken: dict[str, list[dict[str, Any]]] = {}
+    not_rendered: dict[str, str] = {}
+    refused = 0
+    for path in places:
+        for junk in JUNK:
+            text = config_text(path, junk)
+            try:
+                parse_config(f"modelsRuntime:\n{text}")
+            except SettingsError:
+                refused += 1
+            else:
+                name = f"{'.'.join(path)}={junk!r}"
+                try:
+                    taken[name] = chart.render(values_for(text))
+                except (AssertionError, yaml.YAMLError) as error:
+                    not_rendered[name] = str(error)
+    assert not_rendered == {}
+    assert refused > 1000
+    assert len(taken) > 200
+    assert problems_of(taken, tmp_path) == []
+
+
+def test_what_the_schemas_see_is_refused_before(chart: Chart, tmp_path: Path) -> None:
+    """The other direction: which of the refused values the schemas see themselves, when nothing looks before."""
+    rendered: dict[str, list[dict[str, Any]]] = {}
+    unseen = {}
+    for number, wrong in enumerate(REFUSED):
+        values: Any = yaml.safe_load(wrong.value) if wrong.key != "karpenter.nodeTemplate.userData" else wrong.value
+        for key in reversed(wrong.key.split(".")):
+            values = {key: values}
+        outcome = chart.run(
+            "template", "sdruntime", str(CHART), "--skip-schema-validation", "--values",
+            chart.values_file(merge(VALUES["sdwebui"], values)),
+        )  # fmt: skip
+        if outcome.returncode == 0:
+            rendered[str(number)] = [part for part in yaml.safe_load_all(outcome.stdout) if part is not None]
+        else:
+            unseen[number] = outcome.stderr
+    seen = {int(problem["name"]) for problem in problems_of(rendered, tmp_path)}
+    expected = {number for number, wrong in enumerate(REFUSED) if wrong.seen}
+    assert expected <= seen | set(unseen), [REFUSED[number] for number in expected - seen - set(unseen)]
+    assert len(seen) >= 15
+
+
+# Each refusal of the templates, and a config.yaml that would run into it; None: only the deployment says the value.
+FAILURES = {
+    "capacityType: one of": "karpenter: {provisioner: {capacityType: {onDemand: false, spot: false}}}",
+    "is more than maxReplicaCount": "runtime: {scaling: {minReplicaCount: 30}}",
+    "would cut tasks off": "karpenter: {provisioner: {disruption: {terminationGracePeriod: 1m}}}",
+    "runtime.inferenceApi.image.repository must be set": "runtime: {}",
+    "karpenter.nodeTemplate.iamRole must be set": None,
+    "runtime.queueAgent.sqsQueueUrl must be set": None,
+    "runtime.queueAgent.snsTopicArn must be set": None,
+    "runtime.queueAgent.s3Bucket must be set": None,
+    "runtime.persistence.s3.modelBucket must be set": None,
+    # `darkroom deploy` finds or builds one.
+    "karpenter.nodeTemplate.dataVolume.snapshotID must be set": None,
+}
+
+
+def test_every_refusal_of_the_chart_has_its_twin() -> None:
+    source = "".join(path.read_text() for path in (CHART / "templates").iterdir())
+    texts = re.findall(r'(?:fail|required) (?:\(printf )?"([^"]+)', source)
+    assert len(texts) == len(FAILURES)
+    for text in texts:
+        (entry,) = (entry for part, entry in FAILURES.items() if part in text)
+        if entry is not None:
+            kind = "painter, taskTypes: [text-to-image]" if entry == "runtime: {}" else "sdwebui"
+            with pytest.raises(SettingsError, match=r"line 1: modelsRuntime\[0\]"):
+                parse_config(f"modelsRuntime: [{{name: a, type: {kind}, extraValues: {{{entry}}}}}]")
+
+
+def test_the_defaults_that_the_rules_go_by_are_the_charts() -> None:
+    chart = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert tuple(chart["karpenter"]["provisioner"]["instanceType"]) == DEFAULT_INSTANCE_TYPES
+    assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
+    for name, resources in DEFAULT_RESOURCES.items():
+        assert chart["runtime"][name]["resources"] == resources
+
+
+def test_the_variables_that_the_chart_sets_are_those_that_nobody_else_may(chart: Chart) -> None:
+    found: dict[str, set[str]] = {"inferenceApi": set(), "queueAgent": set()}
+    for values in VALUES.values():
+        manifests = chart.render(merge(values, {"runtime": {"inferenceApi": {"extraEnv": []}}}))
+        if "Deployment" not in kinds(manifests):
+            continue
+        found["inferenceApi"] |= {entry["name"] for entry in container(manifests, "inference-api")["env"]}
+        for manifest in manifests:
+            if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"].endswith("-agent"):
+                found["queueAgent"] |= set(manifest["data"])
+    found["inferenceApi"] -= {"DARKROOM_COMPILE"}  # which the user may change
+    assert found["inferenceApi"] == set(OWN_ENVIRONMENT["inferenceApi"])
+    assert found["queueAgent"] <= set(OWN_ENVIRONMENT["queueAgent"])
+
+
+def test_no_variable_stands_twice(chart: Chart) -> None:
+    """Server-side apply, as Helm does it, refuses a list with two of a name."""
+    own = IN_PLACE.replace("type: sdwebui", "type: diffusers") % "inferenceApi: {extraEnv: {DARKROOM_COMPILE: auto}}"
+    for values in [*VALUES.values(), values_for(own)]:
+        manifests = chart.render(values)
+        if "Deployment" in kinds(manifests):
+            names = [entry["name"] for entry in container(manifests, "inference-api")["env"]]
+            assert len(names) == len(set(names))
+
+
+def test_the_rules_grace_is_the_pods(chart: Chart) -> None:
+    pod = kinds(chart.render(VALUES["sdwebui"]))["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 300 + POD_GRACE_BEYOND_TASK_SECONDS
+
+
+def test_the_judges_see_something(tmp_path: Path, chart: Chart) -> None:
+    broken = chart.render(VALUES["sdwebui"])
+    kinds(broken)["NodePool"]["spec"]["template"]["spec"]["expireAfter"] = "soon"
+    assert json.dumps(problems_of({"broken": broken}, tmp_path))
+    assert [problem["kind"] for problem in problems_of({"broken": broken}, tmp_path)] == ["karpenter.sh/v1 NodePool"]

@@ -1,0 +1,127 @@
+"""The agent's bucket, topic, queue or table is away, or refuses: nothing is lost, and hardly anything is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from darkroom.agent.agent import Agent
+from darkroom.agent.health import Health
+from darkroom.agent.process import open_agent
+from darkroom.tasks.task import Status
+from darkroom.testing.fake_sdwebui import FakeSdWebui
+from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults
+from tests.integration.conftest import Plane
+from tests.integration.test_agent import is_empty, notified, settings_for, submit, task_for, until, until_empty
+
+TASKS = 10
+OUTAGE_SECONDS = 4.0
+# What runs, and what is being stored, when AWS goes away.
+UNDER_WAY = 2
+
+
+@asynccontextmanager
+async def working(plane: Plane, runtime: FakeSdWebui, proxy: FaultProxy) -> AsyncIterator[tuple[Agent, Health]]:
+    behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+    health = Health()
+    async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+        run = asyncio.create_task(agent.run())
+        try:
+            yield agent, health
+        finally:
+            await agent.stop(20)
+            await asyncio.wait_for(run, 10)
+
+
+@pytest.mark.parametrize("fault", [AwsFault.DENIED, AwsFault.EXPIRED, AwsFault.UNAVAILABLE])
+@pytest.mark.parametrize("service", ["s3", "sns", "sqs", "dynamodb"])
+async def test_an_outage_costs_no_task_and_no_more_than_the_generations_under_way(
+    plane: Plane, service: str, fault: AwsFault, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return fault if request.service == service else None
+
+    async with (
+        FakeSdWebui(plain_bytes=1500, latency_seconds=0.1) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url)) as proxy,
+        working(plane, runtime, proxy) as (_, health),
+    ):
+        for number in range(TASKS):
+            await submit(plane, task_for(plane, f"t{number}"))
+        await until(lambda: len(runtime.requests) >= 2)
+        proxy.faults = outage
+        await until(lambda: not health.ready)
+        begun = len(runtime.requests)
+        assert health.live
+        assert health.report()["ready"] is False
+        await asyncio.sleep(OUTAGE_SECONDS)  # how long it lasts is what is tested
+        assert not health.ready
+        assert len(runtime.requests) <= begun + UNDER_WAY
+        proxy.faults = no_faults
+        ends = await notified(plane, TASKS)
+        await until_empty(plane.queue)
+        assert health.ready
+    assert {end.id for end, _ in ends} == {f"t{number}" for number in range(TASKS)}
+    assert {end.status for end, _ in ends} == {Status.COMPLETED}
+    assert len(runtime.requests) <= TASKS + UNDER_WAY
+    assert await is_empty(plane.dead_letters)
+    lines = [vars(record).get("darkroom_fields", {}).get("action") for record in caplog.records]
+    assert 1 <= lines.count("aws.away") + lines.count("queue.receive_failed") <= 4
+    for number in range(TASKS):
+        record = await plane.aws.task_table(plane.provisioned.table).get(f"t{number}")
+        assert record is not None
+        assert record.status is Status.COMPLETED
+
+
+async def test_pictures_that_cannot_be_told_are_held_and_given_back_when_the_agent_is_stopped(plane: Plane) -> None:
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if request.service == "sns" else None
+
+    async with FakeSdWebui(plain_bytes=1500) as runtime:
+        async with FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy:
+            behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+            health = Health()
+            async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+                run = asyncio.create_task(agent.run())
+                await submit(plane, task_for(plane))
+                await until(lambda: not health.ready and bool(health.aws_away))
+                attributes = await plane.queue.read_attributes()
+                assert (attributes.visible, attributes.in_flight) == (0, 1)
+                await asyncio.sleep(1.5)  # longer than a poll: one that is under way would bring the message back
+                await agent.stop(0)
+                await run
+        attributes = await plane.queue.read_attributes()
+        assert (attributes.visible, attributes.in_flight) == (1, 0)
+        async with FaultProxy(str(plane.settings.endpoint_url)) as proxy, working(plane, runtime, proxy):
+            ((end, _),) = await notified(plane)
+            await until_empty(plane.queue)
+    assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 1)  # the end was stored already
+
+
+async def test_a_message_that_is_long_acknowledged_is_not_begun_anew_for_its_record(plane: Plane) -> None:
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if request.operation == "UpdateItem" else None
+
+    async with (
+        FakeSdWebui(plain_bytes=1500) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy,
+    ):
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        health = Health()
+        async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+            run = asyncio.create_task(agent.run())
+            await submit(plane, task_for(plane))
+            await notified(plane)
+            await until(lambda: bool(health.aws_away))
+            await until_empty(plane.queue)
+            await agent.stop(0)
+            await run
+    assert proxy.requests["sqs:SendMessage"] == 0
+    assert await is_empty(plane.queue)

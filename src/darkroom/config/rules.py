@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from darkroom.config.cluster import DEFAULT_COMPONENT_NODES, ClusterAccess, ClusterComponents, Network
 from darkroom.config.document import ConfigFault, Path
 from darkroom.config.fit_rules import (
     DEFAULT_MOST_PODS,
@@ -21,13 +22,7 @@ from darkroom.config.fit_rules import (
     unfit_volumes,
 )
 from darkroom.config.keys import ConfigModel
-from darkroom.config.model import (
-    DEFAULT_COMPONENT_NODES,
-    KNOWN_RUNTIME_TYPES,
-    ClusterAccess,
-    ClusterComponents,
-    Network,
-)
+from darkroom.config.model import KNOWN_RUNTIME_TYPES
 from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
 from darkroom.tasks.task import TaskKind
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
+from darkroom.infra.checks.add_on_schema import check_add_on_values
 from darkroom.infra.checks.existing_cluster import check_cluster
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, gpu_demands, known_types, wanted_types
@@ -46,7 +47,9 @@ def check(
     findings += check_image_names(config, cloud.facts)
     findings += check_registry(cloud, config)
     findings += _guarded("models", lambda: _models(cloud, config))
-    if config.cluster.name is not None:
+    if config.cluster.name is None:
+        findings += _guarded("add-ons", lambda: check_add_on_values(cloud, config))
+    else:
         findings += _guarded("the cluster", lambda: check_cluster(cloud, config, ask_kubectl))
     return findings
 

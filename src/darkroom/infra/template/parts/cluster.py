@@ -13,7 +13,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
 from constructs import Construct, IDependable
 
-from darkroom.config.model import ClusterAccess, DarkroomConfig
+from darkroom.config.cluster import ClusterAccess
+from darkroom.config.model import DarkroomConfig
 from darkroom.infra.costs import COMPONENT_VOLUME_GIB
 from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs

@@ -116,7 +116,7 @@ def _cluster_costs(config: DarkroomConfig) -> Iterator[Cost]:
         yield Cost(f"control-plane logs ({named})", gigabytes * LOGS_GB, True)
     yield Cost("logs of the components", COMPONENT_LOGS_GB * LOGS_GB, True)
     yield Cost("KMS key of Kubernetes' secrets", KEY_MONTH)
-    yield Cost("3 metrics counted in logs", 3 * CUSTOM_METRIC_MONTH)
+    yield Cost("4 metrics counted in logs", 4 * CUSTOM_METRIC_MONTH)
 
 
 def savings(config: DarkroomConfig) -> list[Saving]:
@@ -177,11 +177,11 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Two for each runtime; the front door's two, deliveries from two topics; three of logs; pods, and nodes by two."""
+    """Two for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by two."""
     always = 2 * len(config.models_runtime) + 4
     if config.cluster.name is not None:
         return always
-    return always + 3 + (3 if config.cluster.container_insights else 0)
+    return always + 4 + (3 if config.cluster.container_insights else 0)
 
 
 def _becomes_dearer(config: DarkroomConfig) -> str:

@@ -32,6 +32,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One notification; its JSON has the guide's field names.
 
     `result` is unset while the task runs; `error` is set when it failed. `image_url` and `output_url` are s3:// URLs.
+    `image_url_omitted` is how many pictures there are where their URLs did not fit; `context_omitted` says that the
+    context did not (see `darkroom.policy.telling`).
     `warnings` say what of the request was done in another way than was asked for, in a task that completed.
     """
 
@@ -43,6 +45,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     output_url: str | msgspec.UnsetType = msgspec.UNSET
     context: Any = msgspec.UNSET
     error: NotifiedError | msgspec.UnsetType = msgspec.UNSET
+    image_url_omitted: int | msgspec.UnsetType = msgspec.UNSET
+    context_omitted: bool | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
 
 

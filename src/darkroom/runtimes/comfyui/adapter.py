@@ -22,6 +22,7 @@ from darkroom.errors import (
     GenerationInterrupted,
     GenerationRefused,
     GenerationTimeout,
+    MemoryExceeded,
     RuntimeFailure,
     RuntimeUnavailable,
 )
@@ -157,7 +158,7 @@ class ComfyUi(Runtime):
     async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""
         seconds = prepared.request.timeout_seconds
-        run = self._runs[prepared] = Run()
+        run = self._runs[prepared] = Run(prepared.request.memory)
         try:
             # The limit is set when the server turns to the task: what it waits for others does not count.
             async with asyncio.timeout(None) as limit:
@@ -171,6 +172,9 @@ class ComfyUi(Runtime):
             raise
         except RuntimeUnavailable:
             self._lost_touch, self._cut_off[prepared] = True, run.prompt_id
+            raise
+        except MemoryExceeded:  # in the middle of it
+            await self._stop(run.prompt_id)
             raise
         finally:
             run.ended.set()
@@ -220,7 +224,7 @@ class ComfyUi(Runtime):
     async def _run_once(
         self, payload: Payload, run: Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
     ) -> tuple[FinishedJob, PromptWatch]:
-        watch = PromptWatch(payload.workflow, report, self._clock)
+        watch = PromptWatch(payload.workflow, report, self._clock, run.memory)
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
         if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet

@@ -10,6 +10,7 @@ import msgspec
 
 from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.watch import PromptWatch
+from darkroom.runtimes.memory import Memory
 from darkroom.tasks.task import JsonObject
 
 
@@ -38,6 +39,7 @@ class Payload:
 class Run:
     """A task in `run`. `prompt_id` changes when a workflow is run again; `previous` is the end of the one in front."""
 
+    memory: Memory
     previous: asyncio.Event | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_interrupted: bool = False

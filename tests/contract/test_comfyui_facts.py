@@ -21,7 +21,7 @@ from darkroom.errors import (
     MemoryExceeded,
     RuntimeUnavailable,
 )
-from darkroom.policy.media_types import APNG, GIF, LATENT, MP4, PNG, WEBM, WEBP, MediaType, recognise
+from darkroom.policy.media_types import APNG, GIF, LATENT, MP4, PNG, WEBM, WEBP, MediaType, named, recognise
 from darkroom.runtimes.comfyui.adapter import ComfyUi, Timings
 from darkroom.runtimes.contract import PATIENCE_SECONDS, generate, wait_until
 from darkroom.runtimes.memory import Unbounded
@@ -587,3 +587,18 @@ async def test_39_a_model_that_was_added_is_there_at_once(adapter: ComfyUi, fake
         await generate(adapter, request)
     fake.checkpoints.append("new.safetensors")
     assert (await generate(adapter, request)).outputs
+
+
+async def test_output_that_is_no_picture_keeps_the_name_of_its_kind(adapter: ComfyUi) -> None:
+    (output,) = (await generate(adapter, pipeline(text_to_image_workflow(output="SaveGLB")))).outputs
+    assert isinstance(output.body, bytes)
+    assert recognise(output.body) is None
+    assert (output.extension, named(output.extension).content_type) == ("glb", "model/gltf-binary")
+
+
+async def test_output_of_no_bytes_is_no_success(adapter: ComfyUi, fake: FakeComfyUi) -> None:
+    fake.executor.writes_nothing = True
+    with pytest.raises(
+        GenerationFailed, match=r"node 9 \(SaveImage, 'Save Image'\) made an empty file: ComfyUI_00001_"
+    ):
+        await generate(adapter, pipeline(text_to_image_workflow()))

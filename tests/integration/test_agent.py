@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -153,6 +154,24 @@ async def test_a_task_is_stored_notified_recorded_and_acknowledged(plane: Plane,
     record = await plane.aws.task_table(plane.provisioned.table).get("t1")
     assert record is not None
     assert (record.status, record.image_url) == (Status.COMPLETED, end.image_url)
+
+
+async def test_what_came_back_otherwise_than_asked_for_is_told_and_recorded(plane: Plane, runtime: FakeSdWebui) -> None:
+    runtime.without_weights = {"ESRGAN_4x"}
+    content = {"image": base64.b64encode(plain(0)).decode(), "upscaler_1": "ESRGAN_4x"}
+    async with working(settings_for(plane, runtime.url)):
+        await submit(plane, task_for(plane, kind=TaskKind.EXTRA_SINGLE_IMAGE, content=content))
+        ((end, _),) = await notified(plane)
+        await until_empty(plane.queue)
+        record = await plane.aws.task_table(plane.provisioned.table).get("t1")
+        await submit(plane, task_for(plane, "t2"))
+        ((other, message),) = await notified(plane)
+    (warning,) = end.warnings
+    assert "weights of the upscaler 'ESRGAN_4x'" in warning
+    assert record is not None
+    assert tuple(record.warnings) == end.warnings
+    assert other.warnings == ()
+    assert "warnings" not in message.body
 
 
 async def test_links_to_the_bucket_become_pictures(plane: Plane, runtime: FakeSdWebui) -> None:

@@ -39,6 +39,7 @@ from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
     NotifiedError,
+    bounded_warnings,
     encode_notification,
     notification_attributes,
 )
@@ -110,6 +111,7 @@ class Settlement:
                 image_url=urls,
                 output_url=names.url(names.output_key),
                 context=job.task.context,
+                warnings=bounded_warnings(generation.warnings),
             )
 
         return await self._commit(names, completed, _with_urls(generation, urls))

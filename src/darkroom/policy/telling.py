@@ -82,6 +82,7 @@ def record_of(
         image_url_omitted=told.image_url_omitted or 0,
         output_url=told.output_url or None,
         error=told.error or None,
+        warnings=list(told.warnings),
         context=None if told.context is msgspec.UNSET else told.context,
     )
 

@@ -32,3 +32,4 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     context: Any = None
     cancel_requested: bool = False
     image_url_omitted: int = 0
+    warnings: list[str] = msgspec.field(default_factory=list)

@@ -51,6 +51,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_url: str | None = None
     context: Any = None
     error: NotifiedError | None = None
+    warnings: list[str] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
     links: Links | None = None
     image_url_omitted: int = 0
@@ -71,6 +72,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             output_url=record.output_url,
             context=record.context,
             error=record.error,
+            warnings=record.warnings,
             cancel_requested=record.cancel_requested,
             links=links,
             image_url_omitted=record.image_url_omitted,

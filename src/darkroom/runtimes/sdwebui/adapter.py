@@ -210,6 +210,7 @@ class SdWebui(Runtime):
         ]
         if information is not None:
             await self._refuse_another_sampler(result.asked, information)
+            warnings.extend(information.spoken_warnings)
             warnings.extend(find_differences(result.asked, information, generation))
         return replace(generation, warnings=tuple(warnings))
 

@@ -26,10 +26,11 @@ from darkroom.inference.neural_upscaling import SpandrelScaler
 from darkroom.inference.pocket.engine import PocketEngine
 from darkroom.inference.service import Service
 from darkroom.inference.upscaling import Upscaling
-from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
+from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness, generate
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
 from darkroom.runtimes.sdwebui.adapter import SdWebui
 from darkroom.runtimes.sdwebui.door import Timings
+from darkroom.runtimes.sdwebui.response import read_information
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 
@@ -167,3 +168,21 @@ class TestSdWebuiOnTheBuiltInRuntime(RuntimeContract):
         await server.stop()
         del server, harness
         gc.collect()  # the engine's memory is onnxruntime's, and Python sees no need to hurry
+
+    async def test_what_the_runtime_did_not_do_reaches_whoever_asked(self, harness: BuiltInHarness) -> None:
+        content = {"prompt": "a (cat:1.4) <lora:style:1>", "width": 64, "height": 64, "steps": 2, "seed": 2**40}
+        request = GenerationRequest("warned", TaskKind.TEXT_TO_IMAGE, content, PATIENCE_SECONDS)
+        generation = await generate(harness.runtime, request)
+        assert len(generation.outputs) == 1
+        assert any(text.startswith("prompt: <lora:style:1> was left out") for text in generation.warnings)
+        assert any(text.startswith("prompt: emphasis") for text in generation.warnings)
+        plain = await generate(harness.runtime, harness.request("plain"))
+        assert plain.warnings == ()
+
+
+@pytest.mark.parametrize("others", [None, "text", 3, {"a": 1}, [1, None, {"b": 2}]])
+def test_another_servers_warnings_may_be_anything(others: Any) -> None:
+    information = read_information({"info": json.dumps({"sd_model_name": "x", "warnings": others})})
+    assert information is not None
+    assert information.sd_model_name == "x"
+    assert information.spoken_warnings == ()

@@ -156,7 +156,7 @@ def test_sd_web_ui_finds_each_folder_of_the_bucket_where_it_looks_for_it(tmp_pat
         "API_ONLY": "true",
     }
     script = ROOT / "images" / "sdwebui" / "start.sh"
-    said = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["/bin/sh", str(script)], env=environment, capture_output=True, text=True, check=True).stdout
     assert "--nowebui" in said
     assert (app / "embeddings").resolve() == bucket / "embeddings"
     assert not (app / "models" / "embeddings").exists()

@@ -24,17 +24,20 @@ from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.preflight import check
 from darkroom.infra.checks.zones import settled
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.commands import Run, run_program
 from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
+from darkroom.infra.releases import releases
 from darkroom.infra.snapshots.cached_images import CachedImages, images_to_cache, uses_snapshots, volume_gib
 from darkroom.infra.snapshots.image_cache import ImageCache
 from darkroom.infra.steps.account_settings import activate_cost_tag, ensure_api_logging
+from darkroom.infra.steps.chart_installation import ChartInstallation
 from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.pinning import Pinning, settle
 from darkroom.infra.steps.plan import Sight, Step, steps
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
 from darkroom.infra.template.assembly import Assembly, publish
 from darkroom.infra.template.pins import Pins, decode_pins
-from darkroom.infra.template.synthesis import synthesise
+from darkroom.infra.template.synthesis import chart_folder, synthesise
 
 Synthesis = Callable[[DarkroomConfig, Pins, Path, str], Assembly]
 
@@ -53,9 +56,11 @@ class Deployment:
         out: Path | None = None,
         timing: Timing | None = None,
         renew: bool = False,
+        run: Run = run_program,
     ) -> None:
         self._cloud = cloud
         self._renew = renew
+        self._run_program = run
         self._file = config_file
         self._wishes = wishes
         self._told = told
@@ -106,6 +111,8 @@ class Deployment:
         except KeyboardInterrupt:
             self._told("interrupted: what CloudFormation has begun goes on by itself; run this again to follow it")
             raise
+        if config.cluster.name is not None and config.cluster.charts == "deployment":
+            self._charts(config).install(releases(config, outputs, self._cloud.region))
         if config.alarms.monthly_spend_usd is not None and self._cloud.facts.budgets:
             activate_cost_tag(self._cloud, self._told)
         self._verify(outputs)
@@ -213,6 +220,10 @@ class Deployment:
         operations = self._operations(config)
         outputs = operations.outputs() if operations.status() is not None else {}
         return settle(self._cloud, config, decode_pins(outputs.get("Versions", "")), renew=self._renew)
+
+    def _charts(self, config: DarkroomConfig) -> ChartInstallation:
+        folder = self._out / "charts"
+        return ChartInstallation(self._cloud, config, chart_folder(), folder, self._run_program, self._told)
 
     def _operations(self, config: DarkroomConfig) -> StackOperations:
         client = self._cloud.client("cloudformation")

@@ -13,7 +13,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_xray as xray
 from constructs import Construct
 
-from darkroom.config.model import Alarms, DarkroomConfig
+from darkroom.config.cluster import Alarms
+from darkroom.config.model import DarkroomConfig
 from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources

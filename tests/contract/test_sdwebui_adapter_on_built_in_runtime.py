@@ -45,9 +45,19 @@ class MisbehavingEngine(PocketEngine):
         self._server = server
         self.latency = 0.0
         self.fault: str | None = None
+        #: How many generations have begun here: a job on the device may still be on its way to the engine.
+        self.begun = 0
+        self.ended = 0
 
     def generate(self, generation: Generation, watch: Watch) -> list[Image.Image]:
         fault, self.fault = self.fault, None
+        self.begun += 1
+        try:
+            return self._generate(fault, generation, watch)
+        finally:
+            self.ended += 1
+
+    def _generate(self, fault: str | None, generation: Generation, watch: Watch) -> list[Image.Image]:
         if fault == "fail":
             raise RuntimeError("a fault of the engine's own")
         if fault == "crash":
@@ -150,7 +160,8 @@ class BuiltInHarness(RuntimeHarness):
         self.server.engine.fault = "crash"
 
     def is_generating(self) -> bool:
-        return bool(self.server.service.device.status.job)
+        # An interrupt before the engine has begun would leave its fault to the next task.
+        return self.server.engine.begun > self.server.engine.ended
 
     async def restart(self) -> None:
         await self.server.start()

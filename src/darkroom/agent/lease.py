@@ -23,6 +23,7 @@ from darkroom.tasks.message import (
     copied_attributes,
     copy_number,
     first_sent_at,
+    fits_a_queue,
     open_envelope,
 )
 
@@ -123,19 +124,27 @@ class Lease:
         # A message without an id of its own goes by SNS's or SQS's, which the copy must bring along.
         _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
         submission_id = attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id
+        number = copy_number(message.attributes)
+        own = {
+            SUBMISSION_ATTRIBUTE: submission_id,
+            FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
+            COPY_ATTRIBUTE: str(number + 1000),  # as long as it can become
+        }
+        if not fits_a_queue(message.body, own):
+            # Noted, a copy that cannot be sent would be waited for.
+            text = "the message is too large for what a copy of it must say; it keeps its receives"
+            log(logging.WARNING, "lease.start_over_failed", text, message_id=message.message_id)
+            await self.give_back(delay_seconds)
+            return
         try:
-            number = await attempt(lambda: copies.make(submission_id, copy_number(message.attributes)))
-            own = {
-                SUBMISSION_ATTRIBUTE: submission_id,
-                FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
-                COPY_ATTRIBUTE: str(number),
-            }
+            number = await attempt(lambda: copies.make(submission_id, number))
+            own[COPY_ATTRIBUTE] = str(number)
             if self._is_lost:
                 return
             await attempt(
                 lambda: (into or self._queue).send(
                     message.body,
-                    copied_attributes(own, message.attributes),
+                    copied_attributes(own, message.attributes, message.body),
                     delay_seconds,
                     group=message.group,
                     trace_header=message.trace_header,

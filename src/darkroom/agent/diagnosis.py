@@ -153,6 +153,9 @@ class Diagnosis:
             except RuntimeFailure as error:
                 log(logging.WARNING, "runtime.remedy_failed", str(error), remedy=remedy.name)
                 continue
+            except Exception:
+                logger.exception("a fault in the runtime's adapter: its remedy %r", remedy.name)
+                continue
             again = await self._ask()
             if isinstance(again, Well):
                 return Healed(remedy.name)

@@ -15,7 +15,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.health import Health
 from darkroom.errors import RuntimeFailure
-from darkroom.logs import log
+from darkroom.logs import log, logger
 from darkroom.runtimes.protocol import Runtime
 
 PAUSE_SECONDS = 0.5
@@ -91,12 +91,21 @@ class Readiness:
         try:
             await self._runtime.check_ready()
         except RuntimeFailure as error:
-            self._health.runtime_went_away(str(error))
-            self._diagnosis.was_away()
-            return True
+            return self._is_away(str(error))
+        except Exception as error:
+            # Raised on, it would end the agent, with all that it holds.
+            reason = f"its adapter has a fault: {type(error).__name__}: {error}"
+            if reason != self._health.runtime_reason:
+                logger.exception("a fault in the runtime's adapter: it cannot tell whether the runtime is ready")
+            return self._is_away(reason)
         self._health.runtime_is_ready()
         self._diagnosis.tell()
         return False
+
+    def _is_away(self, reason: str) -> bool:
+        self._health.runtime_went_away(reason)
+        self._diagnosis.was_away()
+        return True
 
 
 class _Looks:

@@ -150,3 +150,25 @@ async def test_a_queue_that_lets_a_message_be_received_twice_has_a_try_for_whom_
             await until_empty(plane.queue)
     assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 2)
     assert await is_empty(plane.dead_letters)
+
+
+async def test_an_agent_that_may_not_ask_its_queue_holds_its_messages_nevertheless(plane: Plane) -> None:
+    """What it assumes of the visibility timeout is what it asks for, however short the queue's own is."""
+    await plane.aws.client("sqs").set_queue_attributes(QueueUrl=plane.queue.url, Attributes={"VisibilityTimeout": "2"})
+
+    def refusal(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if request.operation == "GetQueueAttributes" else None
+
+    await submit(plane, task_for(plane))
+    async with (
+        FakeSdWebui(plain_bytes=1500, latency_seconds=4.0) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), faults=refusal) as proxy,
+    ):
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        async with working(settings_for(plane, runtime.url, aws=behind)):
+            await until(lambda: len(runtime.requests) == 1)
+            await asyncio.sleep(3)  # for longer than the queue hides a message by itself
+            assert await plane.queue.receive(wait_seconds=0) == []
+            ((end, _),) = await notified(plane)
+            await until_empty(plane.queue)
+    assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 1)

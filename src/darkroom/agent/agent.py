@@ -54,6 +54,7 @@ class Agent:
             clock=parts.clock,
             stopping=self._stopping,
             give_back=self._give_back_early,
+            visibility_seconds=parts.visibility_seconds,
             wait_seconds=parts.receive_wait_seconds,
             model_window=parts.model_window,
         )

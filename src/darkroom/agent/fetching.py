@@ -41,7 +41,8 @@ class Fetching:
     """Fetches for one agent, past messages that take long to get ready: what hinders them hinders only them.
 
     `give_back` is called with jobs that turned out to be here too early; `model_window` is how many messages may be
-    held to choose from where the runtime switches models (1: none beyond the usual).
+    held to choose from where the runtime switches models (1: none beyond the usual). What is received is hidden for
+    `visibility_seconds`, whatever the queue's own time is: the agent may not have been told it, or it was changed.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Fetching:
         clock: Clock,
         stopping: asyncio.Event,
         give_back: Callable[[Sequence[Job]], Awaitable[None]],
+        visibility_seconds: float,
         wait_seconds: int = LONGEST_WAIT_SECONDS,
         model_window: int = 1,
     ) -> None:
@@ -66,6 +68,7 @@ class Fetching:
         self._clock = clock
         self._stopping = stopping
         self._give_back = give_back
+        self._visibility_seconds = visibility_seconds
         self._wait_seconds = wait_seconds
         self._model_window = model_window
         self._depth = 0
@@ -175,7 +178,11 @@ class Fetching:
         """
         asked_at, asked_on = self._clock.monotonic(), self._clock.now()
         try:
-            messages = await self._queue.receive(maximum=min(missing, _MOST_AT_ONCE), wait_seconds=self._wait_seconds)
+            messages = await self._queue.receive(
+                maximum=min(missing, _MOST_AT_ONCE),
+                wait_seconds=self._wait_seconds,
+                visibility_seconds=round(self._visibility_seconds),
+            )
         except AwsFailure as error:
             self._health.aws_failed(str(error))
             if self._health.aws_failures == 1:  # once: the queue may be away for hours

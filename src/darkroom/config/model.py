@@ -5,7 +5,6 @@ Key names are the guide's. Everything checked here concerns one key; what concer
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -14,8 +13,8 @@ from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, InstanceType, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
+from darkroom.config.work_off import WorkOff
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
-from darkroom.policy.scaling import queue_length
 from darkroom.policy.sdwebui_fields import ContentLimits
 from darkroom.tasks.task import TaskKind
 
@@ -104,6 +103,9 @@ class Alarms(ConfigModel):
     queue_age_seconds: Annotated[int, Field(ge=60)] = Field(
         default=1800, description="alarm when the oldest waiting task is older than this"
     )
+    stuck_minutes: Annotated[int, Field(ge=10, le=1440)] = Field(
+        default=30, description="alarm when nodes are up and tasks wait, and nothing was done for so many minutes"
+    )
     monthly_spend_usd: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="AWS Budgets alarm for the stack's tagged cost in a month; none if not set"
     )
@@ -142,25 +144,6 @@ class RequestLimits(ConfigModel):
     def content_limits(self) -> ContentLimits:
         """The same, as the front door knows them."""
         return ContentLimits(**self.model_dump())
-
-
-class WorkOff(ConfigModel):
-    """How soon waiting tasks are to be done, in place of how many of them there are for each pod."""
-
-    within_seconds: Annotated[int, Field(ge=1)] = Field(
-        description="once pods run, do what waits within so many seconds; pods are as few as can"
-    )
-    task_seconds: Annotated[float, Field(gt=0)] = Field(description="how long a usual task takes, in seconds")
-    burst: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None,
-        description="the most tasks at once for which this must hold; not set: as many as maxReplicaCount allows",
-    )
-
-    def scaling_values(self) -> dict[str, int]:
-        """The same as the chart's values below `runtime.scaling`."""
-        length = queue_length(self.within_seconds, self.task_seconds)
-        values = {"queueLength": length}
-        return values if self.burst is None else {**values, "maxReplicaCount": math.ceil(self.burst / length)}
 
 
 class RuntimeConfig(ConfigModel):

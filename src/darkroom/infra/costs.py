@@ -59,9 +59,11 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
         count = config.network.nat_gateways
         per_hour = NAT_GATEWAY_PER_HOUR + PUBLIC_ADDRESS_PER_HOUR
         costs.append(Cost(f"{count} x NAT gateway, each with a public address", per_hour * count * HOURS_PER_MONTH))
-    for runtime, demand in zip(config.models_runtime, gpu_demands(config, partition_facts(PRICED_REGION)), strict=True):
+    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
+    for runtime in config.models_runtime:
         least = runtime.extra_values.get("runtime", {}).get("scaling", {}).get("minReplicaCount", 0)
-        if least:
+        demand = demands.get(runtime.name)
+        if least and demand is not None:
             prices = [GPU_PER_HOUR[name] for name in matching(demand, GPU_PER_HOUR)]
             cheapest = min(prices) * least * HOURS_PER_MONTH if prices else None
             costs.append(Cost(f"{least} GPU node for {runtime.name} that never goes, on demand", cheapest))

@@ -68,5 +68,6 @@ def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
         Step("bootstrap", "make the bucket for the deployment's files"),
         Step("synthesis", "write the CloudFormation template and its files"),
         Step("deploy", f"{change} the stack {config.cloudformation_stack_name}"),
+        Step("nodes", "ask the cluster whether every NodePool, EC2NodeClass and ScaledObject is ready"),
         Step("verification", "ask the front door without a key, and be refused"),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -72,6 +74,7 @@ class Observability(Construct):
                 config.alarms.queue_age_seconds,
                 f"{runtime}: the oldest task waits for more than {config.alarms.queue_age_seconds} seconds",
             )
+            self._stuck(runtime, config)
         self._alarm(
             "FrontDoorErrors",
             self._front_door.function.metric_errors(period=PERIOD),
@@ -85,14 +88,48 @@ class Observability(Construct):
             "the front door answered clients with 5xx",
         )
 
-    def _alarm(self, id_: str, metric: cloudwatch.Metric, threshold: float, description: str) -> None:
+    def _stuck(self, runtime: str, config: DarkroomConfig) -> None:
+        """A runtime that never starts, for its image or its checkpoint, costs GPU nodes for as long as tasks wait."""
+        queue, minutes = self._tasks.queues[runtime], config.alarms.stuck_minutes
+        nodes = cloudwatch.Metric(
+            namespace="ContainerInsights",
+            metric_name="cluster_node_count",
+            dimensions_map={"ClusterName": Stack.of(self).stack_name},
+            statistic="Maximum",
+            period=PERIOD,
+        )
+        stuck = cloudwatch.MathExpression(
+            # Where nobody counts nodes, they count as up: the alarm is for what they cost.
+            expression="IF(FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0"
+            f" AND FILL(nodes, 1000) > {config.cluster_components.desired_count}, 1, 0)",
+            using_metrics={
+                "waiting": queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+                "held": queue.metric_approximate_number_of_messages_not_visible(period=PERIOD, statistic="Maximum"),
+                "done": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
+                "nodes": nodes,
+            },
+            label=f"{runtime}: nothing done while nodes are up",
+            period=PERIOD,
+        )
+        self._alarm(
+            f"Stuck-{runtime}",
+            stuck,
+            0,
+            f"{runtime}: nodes are up and tasks wait, and none was done for {minutes} minutes. Stop the cost with: "
+            f"darkroom pause {runtime} --stack-name {Stack.of(self).stack_name}; then see docs/operate.md",
+            periods=math.ceil(minutes / PERIOD.to_minutes()),
+        )
+
+    def _alarm(
+        self, id_: str, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1
+    ) -> None:
         alarm = cloudwatch.Alarm(
             self,
             id_,
             metric=metric,
             threshold=threshold,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=1,
+            evaluation_periods=periods,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=description,
         )

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Starts SD Web UI as the chart asks: models from a read-only folder, settings from a file, only the API.
 set -eu
-cd /app
+cd "${WEBUI_FOLDER:-/app}"
 # Web UI writes beside its models, so only the folders that the bucket has are taken from there.
 for folder in "$MODEL_FOLDER"/*/; do
     [ -d "$folder" ] || continue
     name=$(basename "$folder")
-    rm -rf "models/$name"
-    ln -s "${folder%/}" "models/$name"
+    # Of all of them, Web UI looks for this one beside models/, and not in it (modules/cmd_args.py, embeddings_dir).
+    if [ "$name" = embeddings ]; then place=embeddings; else place="models/$name"; fi
+    rm -rf "$place"
+    ln -s "${folder%/}" "$place"
 done
 set -- --api --listen --port 8080 --skip-prepare-environment --no-download-sd-model --opt-sdp-attention
 [ "${API_ONLY:-}" = true ] && set -- "$@" --nowebui

@@ -47,7 +47,7 @@ from typing import ClassVar
 
 import msgspec
 
-from darkroom.redaction import shown, without_url_secrets
+from darkroom.redaction import shown, without_addresses, without_url_secrets
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class DarkroomError(Exception):
     retryable: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return without_url_secrets(super().__str__())
+        return without_addresses(without_url_secrets(super().__str__()))
 
     @property
     def type(self) -> str:

@@ -17,6 +17,7 @@ _AUTHORITY = re.compile(r"[^/?#]*")
 _SIGNATURE = re.compile(
     r"\b(X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|Signature|sig)=[^\s&\"'<>]+", re.IGNORECASE
 )
+_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+(?=>)")
 
 
 def without_url_secrets(text: str) -> str:
@@ -24,6 +25,11 @@ def without_url_secrets(text: str) -> str:
     if "://" in text:
         text = _URL.sub(_hide, text)
     return _SIGNATURE.sub(rf"\1={HIDDEN}", text) if "=" in text else text
+
+
+def without_addresses(text: str) -> str:
+    """`text` without where Python's objects lie in memory, as in `<_io.BytesIO object at 0x7f5d3c0a1b20>`."""
+    return _ADDRESS.sub("", text) if " at 0x" in text else text
 
 
 def shown(url: str) -> str:

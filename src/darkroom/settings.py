@@ -28,12 +28,16 @@ class AwsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What links in a request may lead to. `buckets` are the ones that s3:// links may name."""
+    """What links in a request may lead to. `buckets` are the ones that s3:// links may name.
+
+    `inputs` names inputs of nodes (`Class.input`, or `Class` for all) whose links are fetched, besides those known.
+    """
 
     allow_private: bool = False
     buckets: tuple[str, ...] = ()
     maximum_bytes: int = 32 * 1024 * 1024
     timeout_seconds: float = 30.0
+    inputs: tuple[str, ...] = ()
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +109,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
             buckets=tuple(read.names("DARKROOM_LINK_BUCKETS", bucket)),
             maximum_bytes=read.number("DARKROOM_LINK_MAX_BYTES", int, 32 * 1024 * 1024, at_least=1),
             timeout_seconds=read.number("DARKROOM_LINK_TIMEOUT_SECONDS", float, 30.0, at_least=0.1),
+            inputs=tuple(read.names("DARKROOM_LINK_INPUTS")),
         ),
         queue_url=read.text("SQS_QUEUE_URL"),
         topic_arn=read.text("SNS_TOPIC_ARN"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.samples import read_picture
+from darkroom.samples import read_picture, read_sample
 
 VIEW = {
     "id": "test-t2i",
@@ -176,6 +176,40 @@ def test_wrong_usage_is_exit_code_2_and_says_what_to_change(tmp_path: Path, argu
     assert run.returncode == 2
     assert text in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("key", ["pl4nted-k3y\n", "“pl4nted-k3y”", "pl4nted k3y"])
+def test_a_key_that_cannot_be_sent_is_not_shown(server: Any, tmp_path: Path, key: str) -> None:
+    run = darkroom("submit", "a cat", "--runtime", "r", "--api-key", key, folder=tmp_path, server=server)
+    assert run.returncode == 2
+    assert "api_key: " in run.stderr
+    assert "pl4nted" not in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"\xff\xfe{\x00}\x00", "it is encoded as UTF-16"),
+        ('{"a": "é"}'.encode("latin-1"), "it is not encoded as UTF-8"),
+        (b"[]", "it must be a JSON object"),
+        (b"", "it is empty"),
+    ],
+)
+def test_a_file_that_is_no_request_is_named(tmp_path: Path, text: bytes, reason: str) -> None:
+    (tmp_path / "request.json").write_bytes(text)
+    run = darkroom("submit", "request.json", "--endpoint", "http://x", "--api-key", "y", folder=tmp_path)
+    assert run.returncode == 2
+    assert f"request.json does not hold a request: {reason}" in run.stderr.replace("\n", " ")
+
+
+def test_a_file_with_a_byte_order_mark_is_a_request(server: Any, tmp_path: Path) -> None:
+    text = json.dumps(read_sample("v1alpha2-text-to-image"), ensure_ascii=False)
+    (tmp_path / "request.json").write_text(text, encoding="utf-8-sig")
+    run = darkroom("submit", "request.json", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    assert server.bodies[0]["task"]["metadata"]["id"] == "test-t2i"
 
 
 def test_a_request_that_is_refused_is_exit_code_2(server: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from darkroom.errors import (
@@ -486,6 +487,68 @@ async def test_37_links_are_uploaded_and_nodes_get_the_files_names(adapter: Comf
     folder, _, file_name = name.rpartition("/")
     assert fake.executor.files["input", folder, file_name] == data
     assert workflow["12"]["inputs"]["image"] == LINK
+
+
+def node(class_type: str, **inputs: object) -> dict[str, object]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+PAGE = "https://example.com/hook.png"
+
+
+async def test_only_inputs_that_take_files_have_their_links_fetched(adapter: ComfyUi, fake: FakeComfyUi) -> None:
+    """The server says which they are (`image_upload` and the like in `object_info`); elsewhere a URL is a URL."""
+    fake.file_inputs["AcmeLoader"] = {"source": {"image_upload": True}, "address": {}}
+    workflow = {
+        "1": node("LoadImage", image=LINK, upload="image"),
+        "2": node("PostToWebhook", url=PAGE, image=["1", 0]),
+        "3": node("CLIPTextEncode", text=PAGE),
+        "4": node("LoadVideo", file="https://example.com/clip.mp4"),
+        "5": node("AcmeLoader", source="s3://bucket/a b.png", address=PAGE),
+        "6": node("VHS_LoadVideo", video="https://example.com/other.mp4"),
+        "7": node("LoadImage", image="example.png"),
+    }
+    assert await adapter.wanted_links(workflow) == {
+        LINK: {"image"},
+        "https://example.com/clip.mp4": {"image", "video"},
+        "s3://bucket/a b.png": {"image"},
+        "https://example.com/other.mp4": {"image", "video"},
+    }
+    # Only classes that hold links are asked after, each once.
+    assert sorted(fake.described) == sorted(
+        {"LoadImage", "PostToWebhook", "CLIPTextEncode", "LoadVideo", "AcmeLoader", "VHS_LoadVideo"}
+    )
+
+
+async def test_one_url_that_is_a_picture_here_and_a_url_there(adapter: ComfyUi) -> None:
+    workflow = {"1": node("LoadImage", image=LINK), "2": node("PostToWebhook", url=LINK)}
+    files = {LINK: InputFile(LINK, pictures.plain(0), "image/png", "png")}
+    prepared = await adapter.prepare(GenerationRequest("one", TaskKind.PIPELINE, workflow, PATIENCE_SECONDS, files))
+    sent = msgspec.json.decode(prepared.payload.encoded)
+    assert sent["1"]["inputs"]["image"].startswith("darkroom/")
+    assert sent["2"]["inputs"]["url"] == LINK
+
+
+@pytest.mark.parametrize(("said", "fetched"), [(True, {PAGE}), (False, set()), (None, set())])
+async def test_a_node_can_say_what_its_links_are(adapter: ComfyUi, said: bool | None, fetched: set[str]) -> None:
+    meta = {"title": "mine"} if said is None else {"fetch_links": said}
+    assert set(await adapter.wanted_links({"1": {**node("Acme", path=PAGE), "_meta": meta}})) == fetched
+    picture = await adapter.wanted_links({"1": {**node("LoadImage", image=LINK), "_meta": meta}})
+    assert set(picture) == (set() if said is False else {LINK})
+
+
+async def test_what_is_neither_is_refused(adapter: ComfyUi) -> None:
+    with pytest.raises(GenerationRefused, match=r"_meta\.fetch_links of node '1' must be true or false, not 'yes'"):
+        await adapter.wanted_links({"1": {**node("Acme", path=PAGE), "_meta": {"fetch_links": "yes"}}})
+
+
+@pytest.mark.parametrize("listed", ["Acme", "Acme.path"])
+async def test_users_can_list_inputs_that_take_files(fake: FakeComfyUi, listed: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        adapter = ComfyUi(RuntimeContext(fake.url, http, link_inputs=(listed,)))
+        assert set(await adapter.wanted_links({"1": node("Acme", path=PAGE)})) == {PAGE}
+        assert bool(await adapter.wanted_links({"1": node("Acme", other=PAGE)})) is (listed == "Acme")
+        await adapter.close()
 
 
 async def test_38_two_pictures_never_share_a_file_and_one_picture_is_one_file(

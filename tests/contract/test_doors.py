@@ -296,3 +296,19 @@ async def test_the_log_says_what_failed_but_neither_key_nor_payload(
     everything = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("darkroom"))
     assert "secret" not in everything
     assert SAMPLE["task"]["content"]["prompt"] not in everything
+
+
+@pytest.mark.parametrize("encoded", ["x" * 3000, "%FF", "a%00", "a%2Fb"])
+async def test_an_id_that_no_task_can_have_is_the_callers_fault(door: Door, encoded: str) -> None:
+    for method, path in (("GET", f"/v1alpha2/tasks/{encoded}"), ("PUT", f"/v1alpha2/tasks/{encoded}/cancel")):
+        reply = await door.send(method, path, {}, b"")
+        assert (reply.status, reply.body["errors"][0]["path"]) == (400, "id")
+
+
+async def test_context_that_is_nested_too_deep_is_refused(door: Door) -> None:
+    body = json.dumps(SAMPLE).replace('"context": ""', '"context": ' + "[" * 980 + "]" * 980)
+    assert "[" * 980 in body
+    reply = await door.send("POST", "/v1alpha2", JSON, body.encode())
+    assert reply.status == 400
+    assert "nested more than 100 deep" in reply.body["errors"][0]["reason"]
+    assert door.topic.messages == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -128,3 +129,26 @@ async def test_the_openapi_document_describes_every_route_with_the_guides_sample
 def test_the_documented_schemas_hold_for_the_samples(name: str) -> None:
     kind = RequestV1alpha1 if name.startswith("v1alpha1") else RequestV1alpha2
     assert msgspec.convert(read_sample(name), type=kind)
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [("/v1alpha2", "/prod/v1alpha2"), ("/v1alpha1", "/prod/v1alpha1"), ("/v1alpha2/tasks/a", "/prod/v1alpha2/tasks/a")],
+)
+async def test_a_url_without_the_stage_is_told_so(gateway: Gateway, path: str, right: str) -> None:
+    reply = await gateway.http.post(path, json=SAMPLE, headers=KEY)
+    assert reply.status_code == 404
+    assert f"the stage is missing. Use {right}." in reply.json()["message"]
+
+
+async def test_a_compressed_body_is_named(gateway: Gateway) -> None:
+    headers = {**KEY, "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    body = gzip.compress(json.dumps(SAMPLE).encode())
+    reply = await gateway.http.post("/prod/v1alpha2", content=body, headers=headers)
+    assert reply.status_code == 415
+    assert "'gzip'" in reply.json()["message"]
+    reply = await gateway.http.post("/prod/v1alpha2", content=body, headers={**headers, "Content-Encoding": "identity"})
+    assert (reply.status_code, reply.json()["errors"][0]["reason"]) == (
+        400,
+        "the request body is compressed (gzip); send it as it is",
+    )

@@ -21,7 +21,6 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from darkroom.inference.app import create_app
-from darkroom.inference.intake import Intake
 from darkroom.inference.neural_upscaling import SpandrelScaler
 from darkroom.inference.pocket.engine import PocketEngine
 from darkroom.inference.service import Service
@@ -31,8 +30,8 @@ DEADLINE = 20.0
 SMALL = {"prompt": "a dog", "steps": 1, "width": 64, "height": 64, "seed": 1}
 
 
-def runtime(upscaling: Upscaling | None = None) -> FastAPI:
-    return create_app(Service(PocketEngine(threads=1), upscaling or Upscaling(None, SpandrelScaler())))
+def runtime(upscaling: Upscaling | None = None, **limits: int) -> FastAPI:
+    return create_app(Service(PocketEngine(threads=1), upscaling or Upscaling(None, SpandrelScaler())), **limits)
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +244,9 @@ def test_a_body_that_is_too_large_is_refused_by_its_length(client: TestClient) -
 
 
 async def test_bodies_are_counted_together_while_they_come_and_until_they_are_answered() -> None:
-    app = runtime()
+    app = runtime(largest_body=3000, most_held=4000)
     service: Service = app.state.service
     release = threading.Event()
-    bounded = Intake(app, largest=3000, most=4000)
 
     async def pieces(count: int) -> AsyncIterator[bytes]:
         yield json.dumps({**SMALL, "nothing": "x" * count}).encode()
@@ -257,36 +255,42 @@ async def test_bodies_are_counted_together_while_they_come_and_until_they_are_an
         sent = {"content-type": "application/json"}
         return await client.post("/sdapi/v1/txt2img", content=pieces(count), headers=sent)
 
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(bounded)
-        async with httpx.AsyncClient(transport=transport, base_url="http://runtime", timeout=DEADLINE) as client:
-            holding = asyncio.create_task(service.device.run("hold", lambda job: release.wait(DEADLINE)))
-            first = asyncio.create_task(post(client, 2500))
-            async with asyncio.timeout(DEADLINE):
-                while not service.device.status.waiting:  # noqa: ASYNC110 - a thread's doing
-                    await asyncio.sleep(0.005)
-            assert (await post(client, 5000)).status_code == 413
-            refused = await post(client, 2500)
-            assert refused.status_code == 503
-            assert refused.headers["retry-after"] == "5"
-            release.set()
-            assert await holding
-            assert (await first).status_code == 200
-            assert (await post(client, 2500)).status_code == 200
+    async with in_this_loop(app) as client:
+        holding = asyncio.create_task(service.device.run("hold", lambda job: release.wait(DEADLINE)))
+        first = asyncio.create_task(post(client, 2500))
+        async with asyncio.timeout(DEADLINE):
+            while not service.device.status.waiting:  # noqa: ASYNC110 - a thread's doing
+                await asyncio.sleep(0.005)
+        assert (await post(client, 5000)).status_code == 413
+        refused = await post(client, 2500)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "5"
+        release.set()
+        assert await holding
+        assert (await first).status_code == 200
+        assert (await post(client, 2500)).status_code == 200
 
 
-async def test_an_answer_is_written_in_pieces_of_known_length() -> None:
-    app = runtime()
-    body = json.dumps({"image": encoded(Image.effect_noise((1500, 1500), 90)), "upscaler_1": "None"}).encode()
-    messages: list[Any] = []
-
+async def test_an_answer_is_written_in_pieces_of_known_length_and_may_be_larger_than_a_body() -> None:
+    request = {"image": encoded(Image.effect_noise((800, 800), 90)), "upscaler_1": "Lanczos", "upscaling_resize": 2}
+    body = json.dumps(request).encode()
+    app = runtime(largest_body=len(body), most_held=len(body))
     incoming = [{"type": "http.request", "body": body, "more_body": False}]
+    messages: list[Any] = []
+    all_sent = asyncio.Event()
 
     async def receive() -> Any:
-        return incoming.pop() if incoming else await asyncio.get_running_loop().create_future()
+        if incoming:
+            return incoming.pop()
+        await all_sent.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            all_sent.set()
+            for _ in range(10):  # whoever waits for the client to leave learns of it first
+                await asyncio.sleep(0)
 
     scope = {
         "type": "http",
@@ -300,11 +304,11 @@ async def test_an_answer_is_written_in_pieces_of_known_length() -> None:
     async with app.router.lifespan_context(app):
         await app(scope, receive, send)
     pieces = [message.get("body", b"") for message in messages[1:]]
-    assert sum(map(len, pieces)) > 2**21
+    assert sum(map(len, pieces)) > max(2**21, len(body))
     assert max(map(len, pieces)) < 2**20
     assert dict(messages[0]["headers"])[b"content-length"] == str(sum(map(len, pieces))).encode()
     answer = json.loads(b"".join(pieces))
-    assert Image.open(io.BytesIO(base64.b64decode(answer["image"]))).size == (1500, 1500)
+    assert Image.open(io.BytesIO(base64.b64decode(answer["image"]))).size == (1600, 1600)
 
 
 @pytest.mark.parametrize("sign", ["x", "\u00e4", "\u732b"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import io
 import ipaddress
 import socket
@@ -19,6 +20,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from PIL import Image
 
+from darkroom.aws.errors import NotFound
 from darkroom.errors import (
     AwsDenied,
     AwsRefused,
@@ -29,8 +31,10 @@ from darkroom.errors import (
     LinkUnreachable,
 )
 from darkroom.policy.links import Address, forbidden_reason
+from darkroom.policy.media_types import PICTURES, VIDEOS
 from darkroom.redaction import shown
 from darkroom.runtimes.links import MAXIMUM_LINKS, LinkFetcher
+from darkroom.runtimes.memory import Unbounded
 from darkroom.settings import LinkSettings
 
 PUBLIC_STAND_IN = ipaddress.ip_address("127.0.0.1")
@@ -294,7 +298,10 @@ async def test_the_type_comes_from_the_bytes_not_from_the_server(site: Site) -> 
     [
         (lambda _: web.Response(body=b"", content_type="image/png"), "holds nothing"),
         (lambda _: web.Response(text="<html>" + "x" * 100, content_type="image/png"), "not known"),
-        (lambda _: web.Response(text="<svg xmlns='http://www.w3.org/2000/svg'/>"), "not known"),
+        (lambda _: web.Response(text="<svg xmlns='http://www.w3.org/2000/svg'/>"), "format SVG, .* send PNG, JPEG"),
+        (lambda _: web.Response(text="<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"), "format SVG"),
+        (lambda _: web.Response(body=b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100), "format HEIC, .* send PNG"),
+        (lambda _: web.Response(body=b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 100), "format HEIC"),
         (lambda _: web.Response(body=b"\0\0\0\x20ftypisom\0\0\x02\0" + b"\0" * 100), "video/mp4"),
         (lambda _: web.Response(body=png(500)), "larger than 100000 bytes"),
         (lambda _: web.Response(status=404), "404 Not Found"),
@@ -363,11 +370,13 @@ async def test_a_task_whose_links_all_drip_leaves_slots_for_another_tasks_links(
     for number in range(16):
         site.answers[f"/drip{number}"] = drip
     async with fetcher(settings={"timeout_seconds": 60.0}) as links:
-        slow = asyncio.create_task(links.fetch_all(site.url(f"/drip{number}") for number in range(16)))
+        slow = asyncio.create_task(
+            links.fetch_all(dict.fromkeys((site.url(f"/drip{number}") for number in range(16)), PICTURES))
+        )
         async with asyncio.timeout(4):
             while len(site.hits) < 8:  # noqa: ASYNC110 - what is waited for happens at the other end of a socket
                 await asyncio.sleep(0.01)
-            await links.fetch_all([site.url("/cat.png")])
+            await links.fetch_all({site.url("/cat.png"): PICTURES})
         assert not slow.done()
         slow.cancel()
 
@@ -416,7 +425,7 @@ async def test_all_links_of_a_task_are_fetched_at_the_same_time(site: Site) -> N
         site.answers[f"/{name}"] = meet
     urls = [site.url(f"/{name}") for name in "abc"]
     async with fetcher() as links:
-        files = await links.fetch_all([*urls, urls[0]])
+        files = await links.fetch_all(dict.fromkeys(urls, PICTURES))
     assert list(files) == urls
     assert all(files[url].url == url for url in urls)
 
@@ -429,13 +438,13 @@ async def test_one_bad_link_fails_them_all_at_once(site: Site) -> None:
     site.answers["/never"] = never
     async with fetcher() as links, asyncio.timeout(4):
         with pytest.raises(LinkRefused, match="machine itself"):
-            await links.fetch_all([site.url("/never"), "http://127.0.0.9/"])
+            await links.fetch_all({site.url("/never"): PICTURES, "http://127.0.0.9/": PICTURES})
 
 
 async def test_too_many_links_are_refused(site: Site) -> None:
     async with fetcher() as links:
         with pytest.raises(LinkRefused, match="more than 32 links"):
-            await links.fetch_all(site.url(f"/{number}") for number in range(MAXIMUM_LINKS + 1))
+            await links.fetch_all({site.url(f"/{number}"): PICTURES for number in range(MAXIMUM_LINKS + 1)})
     assert site.hits == []
 
 
@@ -494,4 +503,96 @@ async def test_an_outage_of_s3_is_no_links_fault() -> None:
 
     async with fetcher(settings={"buckets": ("mine",)}, read_s3=fail) as links:
         with pytest.raises(AwsUnavailable):
-            await links.fetch_all(["s3://mine/cat.png"])
+            await links.fetch_all({"s3://mine/cat.png": PICTURES})
+
+
+@pytest.mark.parametrize("written", ["/my dog.png", "/my%20dog.png", "/my dog.png\n"])
+async def test_a_web_address_with_spaces(written: str, site: Site) -> None:
+    site.answers["/my dog.png"] = lambda _: web.Response(body=png())
+    async with fetcher() as links:
+        files = await links.fetch_all({site.url(written): PICTURES})
+    assert list(files) == [site.url(written)]
+
+
+async def test_a_signed_address_is_asked_for_as_it_is_written(site: Site) -> None:
+    asked: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.Response(body=png())
+
+    site.answers["/cat.png"] = answer
+    path = "/cat.png?X-Amz-Credential=AKIA%2F20261125%2Fus-east-1&sig=a%2Bb%3D+c~(d)"
+    async with fetcher() as links:
+        await links.fetch(site.url(path))
+    assert asked == [path]
+
+
+@pytest.mark.parametrize("stored", ["my dog.png", "my%20dog.png"])
+async def test_a_key_with_escapes_is_looked_for_as_it_stands_and_then_unescaped(stored: str) -> None:
+    def read(bucket: str, key: str) -> bytes:
+        if key != stored:
+            raise NotFound("there is no such object")
+        return png()
+
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=read) as links:
+        assert (await links.fetch("s3://mine/my%20dog.png")).extension == "png"
+        with pytest.raises(LinkRefused, match="no such object"):
+            await links.fetch("s3://mine/my%21dog.png")
+
+
+async def test_a_compressed_picture_is_unpacked(site: Site) -> None:
+    picture = png(64)
+    headers = {"Content-Encoding": "gzip"}
+    site.answers["/cat.png"] = lambda _: web.Response(body=gzip.compress(picture), headers=headers)
+    async with fetcher(settings={"buckets": ("mine",)}, read_s3=lambda *_: gzip.compress(picture)) as links:
+        assert (await links.fetch(site.url("/cat.png"))).data == picture
+        assert (await links.fetch("s3://mine/cat.png")).data == picture
+
+
+async def test_what_unpacks_to_more_than_is_allowed_is_refused_while_it_unpacks(site: Site) -> None:
+    bomb = gzip.compress(png() + bytes(50_000_000))
+    site.answers["/bomb"] = lambda _: web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+    taken = []
+
+    class Counted(Unbounded):
+        def take(self, size_bytes: int) -> None:
+            taken.append(size_bytes)
+
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match="larger than 100000 bytes"):
+            await links.fetch(site.url("/bomb"), Counted())
+    assert sum(taken) < 2_000_000
+
+
+@pytest.mark.parametrize("cut", [20, -4])
+async def test_a_compressed_picture_that_is_cut_short_or_broken_is_no_picture(cut: int, site: Site) -> None:
+    data = gzip.compress(png(64))
+    site.answers["/cut"] = lambda _: web.Response(body=data[:cut], headers={"Content-Encoding": "gzip"})
+    site.answers["/broken"] = lambda _: web.Response(body=data[:40] + b"broken" + data[46:])
+    async with fetcher() as links:
+        with pytest.raises(LinkFailure, match="cut short"):
+            await links.fetch(site.url("/cut"))
+        with pytest.raises(LinkRefused, match="cannot be unpacked"):
+            await links.fetch(site.url("/broken"))
+
+
+async def test_a_video_is_fetched_where_one_is_wanted(site: Site) -> None:
+    video = b"\0\0\0\x20ftypisom\0\0\x02\0" + b"\0" * 100
+    site.answers["/clip"] = lambda _: web.Response(body=video)
+    url = site.url("/clip")
+    async with fetcher() as links:
+        files = await links.fetch_all({url: VIDEOS})
+        assert (files[url].data, files[url].content_type, files[url].extension) == (video, "video/mp4", "mp4")
+        with pytest.raises(LinkRefused, match=r"must hold a picture .* and holds video/mp4"):
+            await links.fetch_all({url: PICTURES})
+        site.answers["/sound"] = lambda _: web.Response(body=b"fLaC" + b"\0" * 100)
+        with pytest.raises(LinkRefused, match="must hold image or video, and holds audio/flac"):
+            await links.fetch_all({site.url("/sound"): PICTURES | VIDEOS})
+
+
+async def test_another_compression_is_named(site: Site) -> None:
+    site.answers["/x"] = lambda _: web.Response(body=b"x" * 100, headers={"Content-Encoding": "br"})
+    async with fetcher() as links:
+        with pytest.raises(LinkRefused, match="compresses it as br"):
+            await links.fetch(site.url("/x"))

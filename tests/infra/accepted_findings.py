@@ -25,7 +25,6 @@ CDK_NAG: dict[tuple[str, str], str] = {
     ("AwsSolutions-IAM4*", "Eks/Cluster/KubectlProvider/*"): KUBECTL,
     ("AwsSolutions-IAM4*AmazonEKSClusterPolicy*", "Eks/Cluster/Role/*"): "EKS asks for it on the control plane",
     ("AwsSolutions-IAM4*CloudWatchAgentServerPolicy*", "AddOns/CloudWatchRole/*"): "the add-on asks for it",
-    ("AwsSolutions-IAM4*AmazonAPIGatewayPushToCloudWatchLogs*", "FrontDoor/*"): "API Gateway's own role for its logs",
     ("AwsSolutions-IAM5*", "Eks/Cluster/KubectlProvider/*"): KUBECTL,
     ("AwsSolutions-IAM4*", "LogRetention*"): RETENTION,
     ("AwsSolutions-IAM5*", "LogRetention*"): RETENTION,

@@ -37,13 +37,14 @@ _STARTED_WITHIN_SECONDS = 60.0
 
 
 @contextmanager
-def moto_server(folder: Path) -> Iterator[str]:
-    """Run moto's server for the body of the `with`; gives its URL."""
+def moto_server(folder: Path, *, has_managed_policies: bool = False) -> Iterator[str]:
+    """Run moto's server for the body of the `with`; gives its URL. AWS's own policies take a while to load."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     # Which images there are is said by Bottlerocket's parameter; reading all of moto's own takes longer than a test.
     environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
+    environment["MOTO_IAM_LOAD_MANAGED_POLICIES"] = str(has_managed_policies).lower()
     with (folder / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -102,6 +103,7 @@ class Front:
         self.outcome: Callable[[str], tuple[str, str]] = lambda command: ("Success", "")
         self.is_silent = False
         self.quotas: dict[str, float] = {}
+        self.bottlerocket = "1.50.0"
         self.commands: list[str] = []
         self.heard: list[str] = []
 
@@ -127,6 +129,8 @@ class Front:
                 return httpx.Response(200, json=own(json.loads(body)))
             except Refusal as refusal:
                 return httpx.Response(400, json={"__type": refusal.code, "message": str(refusal)})
+        if service is not None and service[1] == "eks" and path.startswith("/addons/supported-versions"):
+            return httpx.Response(200, json=self._add_on_versions(path))
         is_ec2 = service is not None and service[1] == "ec2"
         target = self._moto if is_ec2 else self._ministack
         kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
@@ -155,10 +159,28 @@ class Front:
     def _GetParameter(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - AWS's own name
         name = asked["Name"]
         found = re.fullmatch(r"/aws/service/bottlerocket/aws-k8s-[\d.]+(-nvidia)?/x86_64/latest/(\w+)", name)
-        values = {"image_id": AMI, "image_version": "1.50.0-0123abcd"}
-        if found is None or found[2] not in values:
+        release = re.fullmatch(
+            r"/aws/service/eks/optimized-ami/([\d.]+)/amazon-linux-2023/\w+/standard/recommended/release_version", name
+        )
+        values = {"image_id": AMI, "image_version": f"{self.bottlerocket}-0123abcd"}
+        if release is not None:
+            value = f"{release[1]}.4-20261101"
+        elif found is not None and found[2] in values:
+            value = values[found[2]]
+        else:
             raise Refusal("ParameterNotFound", f"there is no {name}")
-        return {"Parameter": {"Name": name, "Type": "String", "Value": values[found[2]], "Version": 1}}
+        return {"Parameter": {"Name": name, "Type": "String", "Value": value, "Version": 1}}
+
+    def _add_on_versions(self, path: str) -> dict[str, Any]:
+        """Each add-on is offered in two versions; the older one is the one that EKS takes by itself."""
+        asked = parse_qs(path.partition("?")[2])
+        (name,), (kubernetes,) = asked["addonName"], asked["kubernetesVersion"]
+
+        def version(text: str, is_default: bool) -> dict[str, Any]:
+            compatible = [{"clusterVersion": kubernetes, "platformVersions": ["*"], "defaultVersion": is_default}]
+            return {"addonVersion": text, "compatibilities": compatible}
+
+        return {"addons": [{"addonName": name, "addonVersions": [version("v9.9.9", False), version("v1.0.0", True)]}]}
 
     def _DescribeInstanceInformation(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         (instance,) = asked["Filters"][0]["Values"]
@@ -212,7 +234,7 @@ def emulated_account(moto: str, ministack: str | None = None) -> Iterator[tuple[
             if self.command != "HEAD":
                 self.wfile.write(answer.content)
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _any  # noqa: N815 - the library's names
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = _any  # noqa: N815 - the library's names
 
     try:
         with serving(Handler) as url:

@@ -9,7 +9,7 @@ import pytest
 
 from darkroom.config.loader import parse_config
 from darkroom.infra.checks.gpu_nodes import gpu_demands
-from darkroom.infra.template.chart_values import node_pool_values, runtime_values
+from darkroom.infra.template.chart_values import node_pool_values, node_values
 from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.synthesis import synthesise
 from tests.infra.conftest import read_template
@@ -78,14 +78,7 @@ def test_roles_of_instances_trust_the_partitions_own_ec2(template: str) -> None:
 def test_what_preflight_judges_is_what_is_deployed_where_the_user_names_no_type(region: str) -> None:
     config = parse_config("modelsRuntime: [{name: a, type: comfyui}, {name: b, type: comfyui, nodePool: p}]\n"
                           "nodePools: [{name: p}]")  # fmt: skip
-    known = {
-        "queue_url": "",
-        "dead_letter_queue_url": "",
-        "output_topic_arn": "",
-        "output_bucket": "",
-        "task_table": "",
-    }
-    own = runtime_values(config, config.models_runtime[0], region=region, node_role_name="", tracing=False, **known)
+    own = node_values(config, config.models_runtime[0], region=region, node_role_name="")
     pool = node_pool_values(config, config.node_pools[0], region=region, node_role_name="")
     judged = [list(demand.instance_types) for demand in gpu_demands(config, partition_facts(region))]
     assert [values["karpenter"]["provisioner"]["instanceType"] for values in (own, pool)] == judged

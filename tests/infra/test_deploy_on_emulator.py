@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from darkroom.config.loader import load_config, parse_config
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.findings import Verdict
@@ -27,6 +27,7 @@ from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.removal import Removal
 from darkroom.infra.steps.stack_operations import Timing
 from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.pins import ADD_ONS, MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON, Pins
 from darkroom.infra.template.synthesis import synthesise
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
@@ -44,11 +45,22 @@ HASTY = replace(QUICK, clock=itertools.count(step=1000).__next__, poll_seconds=0
 REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
 
 
+# What the stack says of itself once it is there.
+DEPLOYED = Pins(
+    kubernetes=DEFAULT_KUBERNETES,
+    bottlerocket="v1.49.0",
+    node_release=f"{DEFAULT_KUBERNETES}.1-20260801",
+    add_ons=dict.fromkeys((*ADD_ONS, OBSERVABILITY_ADD_ON, MOUNTPOINT_ADD_ON), "v0.9.0"),
+)
+
+
 @pytest.fixture(scope="module")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     config = parse_config(initial_config(Wishes()))
     out = tmp_path_factory.mktemp("deploy")
-    return synthesise(config, region="us-east-1", out=out, asset_bucket=ASSETS, task_plane_only=True, for_emulator=True)
+    return synthesise(
+        config, region="us-east-1", out=out, asset_bucket=ASSETS, task_plane_only=True, for_emulator=True, pins=DEPLOYED
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +93,7 @@ class Account:
         self.file = Path()
         self.lines: list[str] = []
         self.synthesised: list[DarkroomConfig] = []
+        self.pinned: list[Pins] = []
         self._hub = hub
         self._assembly = assembly
 
@@ -91,13 +104,15 @@ class Account:
         self.calls.clear()
         self.lines.clear()
         self.synthesised.clear()
+        self.pinned.clear()
         folder.mkdir(exist_ok=True)
         self.file = folder / "config.yaml"
 
     def deployment(self, path: str = "/model", **more: Any) -> Deployment:
-        def synthesis(config: DarkroomConfig, out: Path, asset_bucket: str) -> Assembly:
+        def synthesis(config: DarkroomConfig, pins: Pins, out: Path, asset_bucket: str) -> Assembly:
             assert asset_bucket == ASSETS
             self.synthesised.append(config)
+            self.pinned.append(pins)
             return self._assembly
 
         wishes = Wishes(model_url=self._hub + path, image_registry=REGISTRY)
@@ -130,7 +145,8 @@ def account(emulated: Account, tmp_path: Path) -> Account:
 def test_a_dry_run_changes_nothing_and_says_what_it_would_do(account: Account) -> None:
     steps, findings = account.deployment().plan()
     assert [step.name for step in steps] == [
-        "model bucket", "model", "image cache", "configuration", "bootstrap", "synthesis", "deploy", "nodes",
+        "model bucket", "model", "image cache", "configuration", "bootstrap", "versions", "synthesis", "deploy",
+        "nodes",
         "verification",
     ]  # fmt: skip
     assert [step.name for step in steps if not step.is_needed] == ["image cache"]
@@ -197,6 +213,36 @@ def test_a_second_run_makes_nothing_anew(account: Account) -> None:
     assert account.calls.changes == []
     assert account.deployment().run() == first
     assert not {"s3.CreateBucket", "s3.PutObject", "cloudformation.ExecuteChangeSet"} & set(account.calls.changes)
+
+
+def test_a_deployment_keeps_its_versions_until_somebody_asks_for_newer_ones(account: Account) -> None:
+    account.deployment().run()
+    (first,) = account.pinned
+    assert (first.bottlerocket, first.node_release) == ("v1.50.0", f"{DEFAULT_KUBERNETES}.4-20261101")
+    assert set(first.add_ons) == {*ADD_ONS, OBSERVABILITY_ADD_ON, MOUNTPOINT_ADD_ON}
+    assert set(first.add_ons.values()) == {"v1.0.0"}, "what EKS takes by itself, not the newest"
+    account.front.bottlerocket = "1.51.0"
+    steps, _ = account.deployment().plan()
+    (step,) = (step for step in steps if step.name == "versions")
+    assert step.what.startswith(f"Kubernetes {DEFAULT_KUBERNETES}, Bottlerocket v1.49.0, component nodes")
+    assert "newer, with --upgrade: Bottlerocket v1.51.0" in step.what
+    account.deployment().run()
+    account.deployment(renew=True).run()
+    assert account.pinned[1] == DEPLOYED
+    assert account.pinned[2].bottlerocket == "v1.51.0"
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("1.34", "EKS cannot go back to 1.34"), ("1.35", "EKS cannot go back to 1.35")]
+)
+def test_kubernetes_only_goes_forward(account: Account, version: str, said: str) -> None:
+    account.deployment().run()
+    text = account.file.read_text()
+    account.file.write_text(f"{text}kubernetesVersion: '{version}'\n")
+    account.calls.made.clear()
+    with pytest.raises(SettingsError, match=said):
+        account.deployment().run()
+    assert account.calls.changes == []
 
 
 def test_a_snapshot_with_the_images_is_built_once_where_nodes_start_from_one(account: Account) -> None:

@@ -118,6 +118,7 @@ def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
         "image cache",
         "configuration",
         "bootstrap",
+        "versions",
         "synthesis",
         "deploy",
         "verification",

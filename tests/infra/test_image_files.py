@@ -5,7 +5,9 @@ No builder runs here. What a Dockerfile copies and what .dockerignore lets throu
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -133,3 +135,41 @@ def test_what_the_chart_pulls_from_public_registries_is_mirrored() -> None:
     values = yaml.safe_load((ROOT / "charts" / "darkroom-runtime" / "values.yaml").read_text())
     daemon = values["runtime"]["queueAgent"]["xray"]["daemon"]["image"]
     assert f"{daemon['repository']}:{daemon['tag']}" in PUBLIC_IMAGES
+
+
+def test_sd_web_ui_finds_each_folder_of_the_bucket_where_it_looks_for_it(tmp_path: Path) -> None:
+    """The start script itself, with a program in Web UI's place that says what it was started with."""
+    bucket, app = tmp_path / "bucket", tmp_path / "app"
+    for name in ("Stable-diffusion", "Lora", "embeddings"):
+        (bucket / name).mkdir(parents=True)
+    (app / "models" / "Lora").mkdir(parents=True)
+    (app / "embeddings").mkdir()
+    (app / "embeddings" / "Place Textual Inversion embeddings here.txt").touch()
+    python = app / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MODEL_FOLDER": str(bucket),
+        "WEBUI_FOLDER": str(app),
+        "API_ONLY": "true",
+    }
+    script = ROOT / "images" / "sdwebui" / "start.sh"
+    said = subprocess.run(["/bin/sh", str(script)], env=environment, capture_output=True, text=True, check=True).stdout
+    assert "--nowebui" in said
+    assert (app / "embeddings").resolve() == bucket / "embeddings"
+    assert not (app / "models" / "embeddings").exists()
+    for name in ("Stable-diffusion", "Lora"):
+        assert (app / "models" / name).resolve() == bucket / name
+
+
+def test_sd_web_ui_needs_no_hub_for_its_first_model() -> None:
+    """A1111 issue 11507: CLIP's tokenizer is fetched when the first model is loaded."""
+    steps = instructions(ROOT / "images" / "sdwebui" / "Dockerfile")
+    (brought,) = (number for number, (name, rest) in enumerate(steps) if name == "RUN" and "CLIPTokenizer" in rest)
+    (offline,) = (number for number, (name, rest) in enumerate(steps) if name == "ENV" and "HF_HUB_OFFLINE=1" in rest)
+    (home,) = (number for number, (name, rest) in enumerate(steps) if name == "ENV" and "HF_HOME=/app/" in rest)
+    assert home < brought < offline
+    assert "openai/clip-vit-large-patch14" in steps[brought][1]
+    assert "TRANSFORMERS_OFFLINE=1" in steps[offline][1]

@@ -21,6 +21,8 @@ modelsRuntime:
     karpenter: {provisioner: {instanceType: [g5.xlarge, g5.2xlarge], capacityType: {onDemand: true, spot: %s}}}
 mirrors: {imageRegistry: example.com}
 network: {natGateways: 3}
+alarms: {email: somebody@example.com}
+cluster: {administrators: ["arn:aws:iam::123456789012:role/admin"], publicAccessCidrs: [192.0.2.0/24]}
 """
 OWN = [{"Key": "aws:cloudformation:stack-name", "Value": "sdoneksStack"}]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 
-from darkroom.aws.queue import ReceivedMessage
+from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.settings import AgentSettings
 from darkroom.tasks.message import encode_message
 from darkroom.tasks.notification import notification_attributes
@@ -141,6 +142,49 @@ async def test_no_fault_of_aws_loses_the_letter_or_its_telling(
     assert end.status is Status.FAILED
     assert message.attributes["notification_id"] == notification_attributes(end, "s1")["notification_id"]
     assert letter.attributes["submission_id"] == "s1"
+
+
+async def test_of_many_letters_every_one_is_seen_and_given_back(plane: Plane) -> None:
+    """Some 250 that were told of stand before three that were not, of which one is no task."""
+    labels = {"dead_letter_type": "GenerationFailed", "dead_letter_reason": "x", "submission_id": "s"}
+    text = encode_message(task_for(plane, "told"))
+    for _ in range(25):
+        await asyncio.gather(*(plane.dead_letters.send(text, labels) for _ in range(10)))
+    await plane.dead_letters.send("not json")
+    for number in (1, 2):
+        await plane.dead_letters.send(
+            encode_message(task_for(plane, f"silent-{number}")), {"submission_id": f"s{number}"}
+        )
+    async with FaultProxy(str(plane.settings.endpoint_url)) as proxy:
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        async with working(sweeping(plane, aws=behind)):
+            ends = [end for end, _ in await notified(plane, 2)]
+            await until_visible(plane.dead_letters, 253)
+        calls = dict(proxy.requests)
+    assert sorted((end.id, end.status) for end in ends) == [("silent-1", Status.FAILED), ("silent-2", Status.FAILED)]
+    assert await plane.notifications.receive(wait_seconds=1) == []
+    types = await letter_types(plane)
+    assert types == {"GenerationFailed": 252, "UnreadableMessage": 1}
+    # Ten at a time, there and back, and an empty one at the end of each look.
+    assert calls["sqs:ReceiveMessage"] <= 2 * 27 + 10
+    assert calls.get("sqs:ChangeMessageVisibility", 0) <= 10
+
+
+async def until_visible(queue: Queue, count: int) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            attributes = await queue.read_attributes()
+            if (attributes.visible, attributes.in_flight) == (count, 0):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def letter_types(plane: Plane) -> Counter[str | None]:
+    """How many letters there are of each type."""
+    found: Counter[str | None] = Counter()
+    while messages := await plane.dead_letters.receive(maximum=10, wait_seconds=1, visibility_seconds=120):
+        found.update(message.attributes.get("dead_letter_type") for message in messages)
+    return found
 
 
 async def test_an_agent_that_may_not_look_works_on(plane: Plane, caplog: pytest.LogCaptureFixture) -> None:

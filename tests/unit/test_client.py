@@ -15,6 +15,7 @@ from darkroom.client import (
     ApiUnreachable,
     AsyncClient,
     Client,
+    InvalidRequest,
     RequestWarning,
     Status,
     TaskFailed,
@@ -226,3 +227,59 @@ def test_every_kind_of_request_is_one_that_the_front_door_can_read(tmp_path: Pat
     assert (contents[3]["image"], contents[3]["upscaling_resize"]) == ("UE5H", 2)
     assert drafts[4].id == "mine"
     assert len({draft.id for draft in drafts}) == 5
+
+
+PLANTED = "pl4nted-k3y"
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (f"{PLANTED}\n", "ends with a line break"),
+        (f"{PLANTED}\r\n", "ends with a line break"),
+        (f" {PLANTED}", "begins with white space"),
+        (f"“{PLANTED}”", "typographic quotation marks"),
+        (f"{PLANTED}é", "no character of ASCII at position 12"),
+        (f"{PLANTED}\0", "at position 12"),
+        ("pl4nted k3y", "white space at position 8"),
+        ("", "is empty"),
+        (" \n", "is empty"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
+    kind: type[Client] | type[AsyncClient], key: str, reason: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="api_key: ") as caught:
+        kind("http://door/prod", key)
+    assert reason in str(caught.value)
+    assert "pl4nted" not in str(caught.value)
+
+
+def test_a_password_in_the_endpoint_does_not_get_into_an_error() -> None:
+    server = Server(httpx.ConnectError("refused"))
+    transport = httpx.MockTransport(server.answer)
+    with (
+        Client(f"http://user:{PLANTED}@door/prod", "secret", retries=0, transport=transport) as client,
+        pytest.raises(ApiUnreachable, match="http://door/prod/v1alpha2") as caught,
+    ):
+        client.submit({"task": {}})
+    assert PLANTED not in str(caught.value)
+
+
+def test_what_s3_quotes_of_a_link_does_not_get_into_an_error(call: Any) -> None:
+    text = f"<Error><Code>SignatureDoesNotMatch</Code><SignatureProvided>{PLANTED}</SignatureProvided></Error>"
+    links = {"image_url": ["https://bucket/cat-1.png?X-Amz-Signature=abc"], "expires_at": "2027-01-15T09:00:00Z"}
+    done = view("completed", image_url=["s3://b/output/cat/cat-abcd-1.png"], links=links)
+    server = Server(httpx.Response(200, json=done), httpx.Response(403, text=text))
+    with pytest.raises(ApiFailure, match="SignatureDoesNotMatch") as caught:
+        call(server, "download", "cat")
+    assert PLANTED not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"), [("Missing Authentication Token", "end with its stage"), ("Forbidden", "API key is wrong")]
+)
+def test_what_api_gateway_says_by_itself_is_explained(call: Any, message: str, hint: str) -> None:
+    with pytest.raises(ApiFailure, match=hint):
+        call(Server(httpx.Response(403, json={"message": message})), "submit", {"task": {}})

@@ -14,6 +14,7 @@ NAMES = {
     "Client",
     "DarkroomError",
     "Fault",
+    "InvalidRequest",
     "Links",
     "NotifiedError",
     "Picture",

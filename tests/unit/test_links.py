@@ -66,13 +66,12 @@ def test_replacing_leaves_the_content_as_it_was() -> None:
 
 def test_a_bucket_link_names_a_bucket_and_a_key() -> None:
     url = "s3://my-bucket/folder/a cat?.png".replace(" ", "+")
-    assert parse_link(url) == BucketLink(url, "my-bucket", "folder/a+cat?.png")
+    assert parse_link(url) == BucketLink(url, "my-bucket", ("folder/a+cat?.png",))
 
 
 def test_a_web_link_names_its_host() -> None:
-    assert parse_link("http://[2606:4700::1111]:8080/x") == WebLink(
-        "http://[2606:4700::1111]:8080/x", "2606:4700::1111"
-    )
+    url = "http://[2606:4700::1111]:8080/x"
+    assert parse_link(url) == WebLink(url, url, "2606:4700::1111")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_a_web_link_names_its_host() -> None:
         ("http://example.com:99999/", "not a valid URL"),
         ("http://example.com\\@127.0.0.1/", "backslash"),
         ("ftp://example.com/", "only http, https and s3"),
-        ("file:///etc/passwd", "no host"),
+        ("file:///etc/passwd", "only http, https and s3"),
         ("http:///path", "no host"),
         ("s3://bucket", "no object"),
         ("s3://Bucket_Name/key", "not a bucket's name"),
@@ -160,3 +159,77 @@ def test_every_other_address_is_closed_and_says_why(text: str) -> None:
     reason = forbidden_reason(ipaddress.ip_address(text))
     assert reason is not None
     assert text.split("%")[0].split(":")[0] in reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com/cat.png\n",
+        " s3://bucket/folder/cat.png\r\n",
+        "\ufeffhttps://example.com/cat.png\u200b",
+        "https://example.com/my dog.png",
+        "https://example.com/my dog/my dog-2dtr-1.png?size=large one",
+        "s3://bucket/output/my dog/my dog-2dtr-1.png",
+        "https://example.com/größe/猫.webp",
+        "S3://bucket/cat.png",
+    ],
+)
+def test_links_as_people_write_them_are_links(text: str) -> None:
+    assert list(find_links({"anything": text})) == [text]
+
+
+@pytest.mark.parametrize("field", ["init_images", "mask", "image", "input_image"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ftp://example.com/cat.png", "only http, https and s3"),
+        ("file:///home/me/cat.png", "only http, https and s3|names no host"),
+        ("gs://bucket/cat.png", "only http, https and s3"),
+        ("C:\\pictures\\cat.png", "backslash"),
+        ("https:/example.com/cat.png", "names no host"),
+        ("http://", "names no host"),
+        ("s3:bucket/key", "names no host"),
+        ("s3://Bucket_With_Capitals/cat.png", "not a bucket's name"),
+        ("www.example.com/cat.png", "begins with http://, https:// or s3://"),
+        ("//example.com/cat.png", "begins with http://, https:// or s3://"),
+        ("https://exam ple.com/cat.png", "host .* blank"),
+        ("https://example.com/a.png\nhttps://example.com/b.png", "cannot be printed"),
+        ("https://example.com/" + "a" * 5000, "longer than 4096 characters"),
+    ],
+)
+def test_what_looks_like_a_link_where_a_picture_belongs_is_refused_as_a_link(
+    field: str, text: str, reason: str
+) -> None:
+    assert list(find_links({field: [text]})) == [text]
+    with pytest.raises(LinkRefused, match=reason) as caught:
+        parse_link(text)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["iVBORw0KGgo=", "data:image/png;base64,iVBORw0KGgo=", "iVBO\nRw0K", "", "none"])
+def test_what_is_no_link_stays_where_a_picture_belongs(text: str) -> None:
+    assert list(find_links({"init_images": [text], "mask": text})) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://example.com/my dog.png\n", "https://example.com/my%20dog.png"),
+        ("https://example.com/a%20b.png?x=1%2F2&y=a+b", "https://example.com/a%20b.png?x=1%2F2&y=a+b"),
+        ("https://example.com/100% dog.png", "https://example.com/100%25%20dog.png"),
+        ("https://example.com/größe.png?q=ä", "https://example.com/gr%C3%B6%C3%9Fe.png?q=%C3%A4"),
+        ("http://[2606:4700::1111]:8080/x y", "http://[2606:4700::1111]:8080/x%20y"),
+    ],
+)
+def test_what_is_asked_for_is_a_proper_address(url: str, target: str) -> None:
+    link = parse_link(url)
+    assert isinstance(link, WebLink)
+    assert link.target == target
+
+
+def test_a_key_with_escapes_may_mean_either() -> None:
+    plain, escaped = parse_link("s3://bucket/my dog.png "), parse_link("s3://bucket/my%20dog.png")
+    assert isinstance(plain, BucketLink)
+    assert isinstance(escaped, BucketLink)
+    assert plain.keys == ("my dog.png",)
+    assert escaped.keys == ("my%20dog.png", "my dog.png")

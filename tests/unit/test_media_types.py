@@ -14,6 +14,7 @@ from darkroom.policy.media_types import (
     BMP,
     GIF,
     HEAD_BYTES,
+    HEIC,
     JPEG,
     LATENT,
     MATROSKA,
@@ -21,6 +22,7 @@ from darkroom.policy.media_types import (
     PNG,
     QUICKTIME,
     SAFETENSORS,
+    SVG,
     TIFF,
     WAV,
     WEBM,
@@ -89,8 +91,23 @@ def test_files_are_recognised(data: bytes, expected: MediaType) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", SVG),
+        (b"\xef\xbb\xbf  <?xml version='1.0'?>\n<!-- made by hand -->\n<svg width='1'/>", SVG),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", HEIC),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", HEIC),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", AVIF),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", MP4),
+    ],
+)
+def test_pictures_that_runtimes_do_not_read_are_told_from_videos_and_text(data: bytes, expected: MediaType) -> None:
+    assert recognise(data) == expected
+
+
+@pytest.mark.parametrize(
     "data",
-    [b"", b"\x89PN", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"<html>", b'{"error": "no"}', b"RIFF\0\0\0\0ABCD"],
+    [b"", b"\x89PN", b"<html>", b"<?xml version='1.0'?><html/>", b'{"error": "no"}', b"RIFF\0\0\0\0ABCD"],
 )
 def test_anything_else_is_not(data: bytes) -> None:
     assert recognise(data) is None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.errors import AwsUnavailable, DarkroomError, LinkRefused, LinkUnreachable
+from darkroom.errors import AwsUnavailable, DarkroomError, GenerationFailed, LinkRefused, LinkUnreachable
 from darkroom.logs import JsonFormatter, log
 from darkroom.redaction import shown, without_url_secrets
 from darkroom.tasks.notification import NotifiedError
@@ -115,3 +115,19 @@ def test_no_line_of_a_log_holds_one() -> None:
     assert SECRET not in stream.getvalue()
     assert lines[0]["more"] == {"link": {"deep": "https://h/b?(hidden)"}}
     assert "ValueError: https://h/b?(hidden)" in lines[2]["exception"]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "cannot identify image file <_io.BytesIO object at 0x7f5d3c0a1b20>",
+            "cannot identify image file <_io.BytesIO>",
+        ),
+        ("<function load at 0x7F00> failed for <a.B object at 0x1>", "<function load> failed for <a.B>"),
+        ("at 0x7f00 in memory", "at 0x7f00 in memory"),
+    ],
+)
+def test_no_error_shows_where_an_object_lies(said: str, shown: str) -> None:
+    assert str(GenerationFailed(said)) == shown
+    assert NotifiedError.of(GenerationFailed(said)).message == shown

@@ -7,8 +7,8 @@ import pytest
 
 from darkroom.errors import SettingsError
 from darkroom.policy.catalogue import KINDS_OF_TYPE
+from darkroom.policy.failure_streak import FailureStreak
 from darkroom.runtimes.base_url import parse_base_url
-from darkroom.runtimes.failure_streak import FailureStreak
 from darkroom.runtimes.protocol import RuntimeContext
 from darkroom.runtimes.registry import create_runtime, find_factory
 from darkroom.settings import DEFAULT_BASE_URLS

@@ -172,3 +172,73 @@ def test_status_and_cancel_are_planned() -> None:
     assert plan("GET", "/v1alpha2/tasks/cat", links="true") == Lookup("cat", links=True)
     assert plan("PUT", "/v1alpha2/tasks/cat/cancel") == Cancellation("cat")
     assert refusal(plan("GET", "/v1alpha2/tasks/cat", links="maybe"))[1].errors[0].path == "links"
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        ("x" * 65, "65 characters long"),
+        ("x" * 3000, "3000 characters long"),
+        ("%e2%98%83" * 65, "65 characters long"),
+        ("%00", "cannot be printed"),
+        ("a%0Ab", "cannot be printed"),
+        ("a%2Fb", "'/'"),
+        ("..", "'..'"),
+        ("%ff%fe", "percent-encoded"),
+        ("\ud800", "cannot be printed"),
+    ],
+)
+@pytest.mark.parametrize(("method", "after"), [("GET", ""), ("PUT", "/cancel")])
+def test_an_id_that_no_task_can_have_is_not_asked_for(encoded: str, reason: str, method: str, after: str) -> None:
+    outcome = plan(method, f"/v1alpha2/tasks/{encoded}{after}")
+    status, body = refusal(outcome)
+    assert (status, body.errors[0].path) == (400, "id")
+    assert reason in body.errors[0].reason
+    assert isinstance(outcome, HttpReply)
+    assert len(outcome.encode_body()) < 1000
+
+
+def test_an_empty_id_is_none_either() -> None:
+    assert refusal(plan("PUT", "/v1alpha2/tasks//cancel"))[0] == 400
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP, identity", "x" * 5000])
+def test_a_compressed_body_is_named(encoding: str) -> None:
+    request = HttpRequest(
+        method="POST", path="/v1alpha2", content_type="application/json", content_encoding=encoding, body=b"\x1f\x8b"
+    )
+    status, body = refusal(SERVICE.plan(request, "s", 0.0))
+    assert status == 415
+    assert encoding[:100] in body.message
+    assert len(body.message) < 400
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity"])
+def test_a_body_that_says_it_is_not_compressed_is_taken(encoding: str) -> None:
+    body = msgspec.json.encode(read_sample("v1alpha2-text-to-image"))
+    request = HttpRequest(
+        method="POST", path="/v1alpha2", content_type="application/json", content_encoding=encoding, body=body
+    )
+    assert isinstance(SERVICE.plan(request, "s", 0.0), Submission)
+
+
+def test_a_byte_order_mark_does_not_matter() -> None:
+    body = b"\xef\xbb\xbf" + msgspec.json.encode(read_sample("v1alpha2-text-to-image"))
+    assert isinstance(plan("POST", "/v1alpha2", body), Submission)
+
+
+@pytest.mark.parametrize("field", ["id", "runtime", "tasktype", "prefix"])
+def test_a_reply_does_not_grow_with_what_it_quotes(field: str) -> None:
+    sample = read_sample("v1alpha2-text-to-image")
+    sample["task"]["metadata"][field] = "x" * 1_000_000
+    outcome = submit(sample)
+    assert isinstance(outcome, HttpReply)
+    assert outcome.status == 400
+    assert len(outcome.encode_body()) < 2000
+
+
+def test_a_path_is_quoted_as_far_as_it_can_be() -> None:
+    outcome = plan("GET", "/\ud800" + "x" * 100_000)
+    assert isinstance(outcome, HttpReply)
+    assert outcome.status == 404
+    assert len(outcome.encode_body()) < 1000

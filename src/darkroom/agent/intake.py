@@ -59,11 +59,13 @@ class Intake:
         """
         memory = memory or MemoryBudget(sys.maxsize).for_job()
         message = lease.message
+        received_at = self._clock.monotonic()
         submission_id = message.message_id
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
             submission_id = delivery.submission_id
-            return self._judge(lease, delivery, await self._payload(delivery, memory.payload), memory)
+            text = await self._payload(delivery, memory.payload)
+            return self._judge(lease, delivery, text, memory, received_at)
         except UnreadableMessage as error:
             return Unreadable(error, submission_id)
         except AwsFailure:
@@ -74,7 +76,9 @@ class Intake:
             reason = f"the message cannot be read, by a fault in Darkroom: {type(error).__name__}: {error}"
             return Unreadable(UnreadableMessage(reason), submission_id)
 
-    def _judge(self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory) -> Job | Unreadable:
+    def _judge(
+        self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory, received_at: float
+    ) -> Job | Unreadable:
         message = lease.message
         draft = decode_message(text)
         task = readmit(draft, self._spec)
@@ -90,7 +94,7 @@ class Intake:
             objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
             tries=self.tries(message),
             memory=memory,
-            received_at=self._clock.monotonic(),
+            received_at=received_at,
             submitted_at=first_sent_at(message.attributes, message.sent_at),
         )
 

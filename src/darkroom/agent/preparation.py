@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from darkroom.agent.clock import Clock
@@ -13,12 +13,11 @@ from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.policy.ends import Ended
-from darkroom.policy.links import find_links
 from darkroom.runtimes.links import LinkFetcher
 from darkroom.runtimes.memory import NoRoom
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
 from darkroom.tasks.notification import Notification
-from darkroom.tasks.task import Status
+from darkroom.tasks.task import JsonObject, Status
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,7 @@ class Preparation:
         """
         too_late = self._judge_waiting(job)
         # What has waited too long needs no links.
-        wanted = find_links(job.task.content) if too_late is None else ()
-        links = asyncio.create_task(self._fetch(job, wanted))
+        links = asyncio.create_task(self._fetch(job, {} if too_late is not None else job.task.content))
         try:
             # Of every message, not only of those that were received before: a message may have been published twice.
             done, cancelled = await asyncio.gather(self.find_end(job), self.is_cancelled(job))
@@ -97,12 +95,17 @@ class Preparation:
         )
         return await self._runtime.prepare(request)
 
-    async def _fetch(self, job: Job, links: Iterable[str]) -> Mapping[str, InputFile]:
-        """What the links lead to. Where memory is short, begin anew when there is room, holding none meanwhile."""
-        memory, links = job.memory.inputs, list(links)
+    async def _fetch(self, job: Job, content: JsonObject) -> Mapping[str, InputFile]:
+        """What the links in `content` lead to.
+
+        Where memory is short, this begins anew when there is room, and holds none meanwhile.
+        """
+        if not content:
+            return {}
+        memory, wanted = job.memory.inputs, await self._runtime.wanted_links(content)
         while True:
             try:
-                return await self._links.fetch_all(links, memory)
+                return await self._links.fetch_all(wanted, memory)
             except NoRoom as short:
                 await memory.wait_for_about(short.needed_bytes)
 

@@ -114,6 +114,7 @@ async def open_agent(
                 base_url=settings.base_url,
                 http=http,
                 dynamic_model=settings.dynamic_model,
+                link_inputs=settings.links.inputs,
                 # A pod's name: another agent's must differ, and that of a container that was started anew must not.
                 client_id=f"darkroom-{settings.runtime_name}-{socket.gethostname()}",
             ),

@@ -19,21 +19,23 @@ from darkroom.agent.intake import Intake, Unreadable
 from darkroom.agent.lease import Lease
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import Spans
-from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.aws.queue import BATCH, Queue, ReceivedMessage
 from darkroom.errors import AwsDenied, AwsFailure, AwsRefused, GenerationFailed
 from darkroom.logs import log, logger
 from darkroom.policy.dead_letters import is_labelled
-from darkroom.policy.sweeping import LONGEST_PAUSE_SECONDS, Looked, after_look, is_due
+from darkroom.policy.sweeping import LONGEST_PAUSE_SECONDS, MOST_LETTERS, Looked, after_look, hidden_seconds, is_due
 
-_BATCH = 10  # Amazon SQS
-_MOST_AT_ONCE = 100
+# Of a letter's handle, SQS makes some 500 bytes.
+_MOST_GIVEN_BACK = 10_000
+# Each may bring a payload of megabytes along.
+_TOLD_AT_ONCE = 3
 _WAIT_SECONDS = 1  # a short poll may miss letters: it asks a part of SQS's servers only
 
 
 class Sweep:
     """Looks after the dead letters of one runtime's queue, whose messages may be received `maximum_receives` times.
 
-    A letter is held for `visibility_seconds`, and longer while it is being told of.
+    Every letter is seen, however many there are. One that is being told of is held for `visibility_seconds` at a time.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Sweep:
         self._pause_seconds = pause_seconds
         self._clock = clock
         self._spans = spans
+        self._telling = asyncio.Semaphore(_TOLD_AT_ONCE)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Sweep at once and then about every `pause_seconds`, until told to stop; seldom while it is not allowed."""
@@ -79,34 +82,45 @@ class Sweep:
 
     async def _look(self, last: Looked, stopping: asyncio.Event) -> Looked:
         attributes = await self._dead_letters.read_attributes()
-        count, now = attributes.visible + attributes.in_flight, self._clock.monotonic()
-        if not is_due(last, count, now):
+        count = attributes.visible + attributes.in_flight
+        if not is_due(last, count, self._clock.monotonic()):
             return last
-        return after_look(last, count, await self._sweep(stopping), now, self._pause_seconds)
+        told = await self._sweep(hidden_seconds(count), stopping)
+        return after_look(last, count, told, self._clock.monotonic(), self._pause_seconds)
 
-    async def _sweep(self, stopping: asyncio.Event) -> int:
-        """Look through the letters once, and return how many were told of."""
-        told = 0
-        held: list[str] = []
+    async def _sweep(self, hidden: float, stopping: asyncio.Event) -> int:
+        """Look through the letters once, hiding each for `hidden` seconds, and return how many were told of."""
+        told = seen = 0
+        left: list[str] = []
+        ends = self._clock.monotonic() + hidden  # from then on, those that were seen first come back
         try:
-            while told + len(held) < _MOST_AT_ONCE and not stopping.is_set():
+            while seen < MOST_LETTERS and self._clock.monotonic() < ends and not stopping.is_set():
                 messages = await self._dead_letters.receive(
-                    maximum=_BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=round(self._visibility_seconds)
+                    maximum=BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=round(hidden)
                 )
                 if not messages:
                     break
+                seen += len(messages)
                 done = await asyncio.gather(*(self._look_at(message) for message in messages))
                 told += sum(done)
-                # What stays is given back at the end, so that the next batch is another one.
-                held.extend(message.receipt_handle for message, gone in zip(messages, done, strict=True) if not gone)
+                # What stays is given back at the end, so that the next batch is another one. Of a great many, some
+                # are left to come back by themselves: their handles would take too much memory.
+                if len(left) < _MOST_GIVEN_BACK:
+                    left.extend(
+                        message.receipt_handle for message, gone in zip(messages, done, strict=True) if not gone
+                    )
         finally:
-            await asyncio.gather(*(self._give_back(handle) for handle in held))
+            await self._give_back(left)
         return told
 
     async def _look_at(self, message: ReceivedMessage) -> bool:
         """Tell how the letter's task ended, unless that was told; return whether it was told now."""
         if is_labelled(message.attributes):
             return False
+        async with self._telling:
+            return await self._tell(message)
+
+    async def _tell(self, message: ReceivedMessage) -> bool:
         received = self._maximum_receives or message.received
         now = self._clock.monotonic()
         moved = msgspec.structs.replace(message, received=received)
@@ -132,6 +146,7 @@ class Sweep:
             lease.drop()
         return True
 
-    async def _give_back(self, receipt_handle: str) -> None:
-        with suppress(AwsFailure):
-            await self._dead_letters.change_visibility(receipt_handle, 0)
+    async def _give_back(self, receipt_handles: list[str]) -> None:
+        for start in range(0, len(receipt_handles), BATCH):
+            with suppress(AwsFailure):
+                await self._dead_letters.show(receipt_handles[start : start + BATCH])

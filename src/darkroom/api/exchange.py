@@ -13,6 +13,7 @@ from darkroom.tasks.replies import ErrorReply
 # AWS Lambda's limit for a request, which API Gateway's 10 MB do not widen.
 MAXIMUM_BODY_BYTES = 6 * 1024 * 1024
 JSON = "application/json"
+_LONGEST_QUOTE = 200
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     content_type: str = ""
+    content_encoding: str = ""
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     caller: str | None = None
@@ -50,18 +52,32 @@ def error(
 
 def not_found(path: str) -> HttpReply:
     """There is nothing at this path."""
-    return error(404, f"There is nothing at {path}. Send requests to v1alpha1 or v1alpha2.")
+    return error(404, f"There is nothing at {_quoted(path)}. Send requests to v1alpha1 or v1alpha2.")
+
+
+def stage_missing(path: str, stage: str) -> HttpReply:
+    """There is nothing at this path, but there would be below the stage."""
+    return error(404, f"There is nothing at {_quoted(path)}: the stage is missing. Use /{stage}{_quoted(path)}.")
 
 
 def method_not_allowed(method: str, allowed: str) -> HttpReply:
     """There is something at this path, but it takes another method."""
-    return error(405, f"{method} is not allowed here; use {allowed}.", headers={"Allow": allowed})
+    return error(405, f"{_quoted(method)} is not allowed here; use {allowed}.", headers={"Allow": allowed})
 
 
 def not_json(content_type: str) -> HttpReply:
     """The body is said to be something else than JSON."""
-    given = f"not {content_type!r}" if content_type else "but is missing"
+    given = f"not {content_type[:_LONGEST_QUOTE]!r}" if content_type else "but is missing"
     return error(415, f"The header Content-Type must be {JSON!r}, {given}.")
+
+
+def not_plain(content_encoding: str) -> HttpReply:
+    """The body is said to be compressed."""
+    return error(
+        415,
+        f"A body with Content-Encoding {content_encoding[:_LONGEST_QUOTE]!r} is not taken. "
+        "Send it as it is; put large pictures into a bucket and send links to them.",
+    )
 
 
 def body_too_large() -> HttpReply:
@@ -103,3 +119,14 @@ def out_of_order() -> HttpReply:
 def is_json(content_type: str) -> bool:
     """Whether a Content-Type header says JSON, with any parameters."""
     return content_type.partition(";")[0].strip().lower() == JSON
+
+
+def is_plain(content_encoding: str) -> bool:
+    """Whether a Content-Encoding header says that the body is not compressed."""
+    return content_encoding.strip().lower() in ("", "identity")
+
+
+def _quoted(text: str) -> str:
+    """What a caller sent, for a reply: of a bounded length, and of characters that can be encoded."""
+    shown = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+    return shown.encode(errors="replace").decode()

@@ -7,7 +7,7 @@ Each request passes, in this order: its API key (401), the key's token bucket (4
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -35,7 +35,7 @@ def create_gateway(settings: GatewaySettings, front_door: FrontDoor, *, monotoni
         app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
-    app.add_exception_handler(HTTPException, _nothing_here)
+    app.add_exception_handler(HTTPException, _nothing_outside(settings.stage))
     app.add_exception_handler(Exception, _broken)
     _add_components(app)
     return app
@@ -72,6 +72,7 @@ class _Gate:
                 method=request.method,
                 path=path.removeprefix(self._stage_path),
                 content_type=request.headers.get("content-type", ""),
+                content_encoding=request.headers.get("content-encoding", ""),
                 query=request.query_params,
                 body=body,
                 caller=key,
@@ -102,11 +103,18 @@ async def _healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def _nothing_here(request: Request, failure: Exception) -> Response:
+def _nothing_outside(stage: str) -> Callable[[Request, Exception], Awaitable[Response]]:
     """Outside the stage, FastAPI itself finds that there is nothing."""
-    if isinstance(failure, HTTPException) and failure.status_code == 405:
-        return _respond(exchange.method_not_allowed(request.method, (failure.headers or {}).get("Allow", "GET")))
-    return _respond(exchange.not_found(request.url.path))
+
+    async def answer(request: Request, failure: Exception) -> Response:
+        path = request.url.path
+        if isinstance(failure, HTTPException) and failure.status_code == 405:
+            return _respond(exchange.method_not_allowed(request.method, (failure.headers or {}).get("Allow", "GET")))
+        if path.startswith("/v1alpha"):
+            return _respond(exchange.stage_missing(path, stage))
+        return _respond(exchange.not_found(path))
+
+    return answer
 
 
 async def _broken(_request: Request, _failure: Exception) -> Response:

@@ -101,6 +101,7 @@ def _answer(event: ProxyEvent, front_door: FrontDoor) -> HttpReply:
                 method=event.method,
                 path=_without_base_path(event.path),
                 content_type=headers.get("content-type", ""),
+                content_encoding=headers.get("content-encoding", ""),
                 query=event.query or {},
                 body=body,
                 caller=event.caller,

@@ -15,7 +15,7 @@ import msgspec
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.errors import Fault
-from darkroom.policy.admission import Admitted, Refused, admit
+from darkroom.policy.admission import Admitted, Refused, admit, faults_of_id
 from darkroom.policy.catalogue import Catalogue
 from darkroom.policy.fairness import group_of
 from darkroom.policy.object_keys import RESERVED_PREFIX, output_location
@@ -89,17 +89,19 @@ class Service:
                     return exchange.method_not_allowed(request.method, "POST")
                 if not exchange.is_json(request.content_type):
                     return exchange.not_json(request.content_type)
+                if not exchange.is_plain(request.content_encoding):
+                    return exchange.not_plain(request.content_encoding)
                 if len(request.body) > exchange.MAXIMUM_BODY_BYTES:
                     return exchange.body_too_large()
                 return self._submit("v1alpha1" if version == "v1alpha1" else "v1alpha2", request, submission_id, now)
             case ["v1alpha2", "tasks", task_id] if task_id:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return _lookup(unquote(task_id), request.query)
-            case ["v1alpha2", "tasks", task_id, "cancel"] if task_id:
+                return _about(task_id, request.query)
+            case ["v1alpha2", "tasks", task_id, "cancel"]:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")
-                return Cancellation(unquote(task_id))
+                return _about(task_id, None)
         return exchange.not_found(request.path)
 
     def _submit(self, version: Version, request: HttpRequest, submission_id: str, now: float) -> Plan:
@@ -158,12 +160,23 @@ def _accepted(draft: Draft, verdict: Admitted, location: str) -> HttpReply:
     )
 
 
-def _lookup(task_id: str, query: Mapping[str, str]) -> Plan:
-    links = query.get("links", "false").lower()
+def _about(encoded_id: str, query: Mapping[str, str] | None) -> Plan:
+    """The plan for a request about a task: to cancel it, or, with a query, to look it up."""
+    faults = []
+    try:
+        task_id = unquote(encoded_id, errors="strict")
+    except UnicodeDecodeError:
+        task_id = ""
+        faults.append(Fault("id", "is not percent-encoded UTF-8"))
+    else:
+        # What no task can be called is not asked for: AWS itself refuses the longest.
+        faults.extend(faults_of_id(task_id, "id"))
+    links = "false" if query is None else query.get("links", "false").lower()
     if links not in ("true", "false"):
-        faults = [Fault("links", f"must be true or false, not {links!r}")]
+        faults.append(Fault("links", f"must be true or false, not {links[:100]!r}"))
+    if faults:
         return exchange.error(400, "The request cannot be accepted as it is.", faults)
-    return Lookup(task_id, links == "true")
+    return Cancellation(task_id) if query is None else Lookup(task_id, links == "true")
 
 
 def _attribute_bytes(attributes: dict[str, str]) -> int:

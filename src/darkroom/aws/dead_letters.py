@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
-from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.aws.queue import BATCH, Queue, ReceivedMessage
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.policy.dead_letters import DeadLetter, read_dead_letter, redrive
@@ -22,7 +22,6 @@ from darkroom.tasks.task import Status
 # While they are held here, nobody else sees them: long enough to redrive thousands, short enough to wait for after a
 # crash.
 _HOLD_SECONDS = 300
-_BATCH = 10  # Amazon SQS
 _WAIT_SECONDS = 1  # a short poll may miss letters: it asks a part of SQS's servers only
 
 
@@ -46,7 +45,7 @@ class HeldLetters:
         """
         while True:
             messages = await self._dead_letters.receive(
-                maximum=_BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=_HOLD_SECONDS
+                maximum=BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=_HOLD_SECONDS
             )
             letters = [letter for message in messages if (letter := self._hold(message)) is not None]
             if letters or not messages:
@@ -130,12 +129,9 @@ class HeldLetters:
     async def release(self) -> None:
         """Give back what is still held; what cannot be given back comes back by itself."""
         handles, self._handles = list(self._handles.values()), {}
-        for start in range(0, len(handles), _BATCH):
-            await asyncio.gather(*(self._give_back(handle) for handle in handles[start : start + _BATCH]))
-
-    async def _give_back(self, handle: str) -> None:
-        with suppress(AwsFailure):
-            await self._dead_letters.change_visibility(handle, 0)
+        for start in range(0, len(handles), BATCH):
+            with suppress(AwsFailure):
+                await self._dead_letters.show(handles[start : start + BATCH])
 
 
 @asynccontextmanager
@@ -162,9 +158,9 @@ async def redrive_each(
     async def one(letter: DeadLetter) -> None:
         done(letter, await held.redrive(letter, force=force))
 
-    for start in range(0, len(letters), _BATCH):
+    for start in range(0, len(letters), BATCH):
         results = await asyncio.gather(
-            *(one(letter) for letter in letters[start : start + _BATCH]), return_exceptions=True
+            *(one(letter) for letter in letters[start : start + BATCH]), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):

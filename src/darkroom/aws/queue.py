@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,8 +12,10 @@ from darkroom.tasks.message import SIZE_ATTRIBUTE
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
+    from types_aiobotocore_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
 
 LONGEST_WAIT_SECONDS = 20
+BATCH = 10  # messages that one call takes
 
 
 class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +111,15 @@ class Queue:
             await self._client.change_message_visibility(
                 QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
+
+    async def show(self, receipt_handles: Sequence[str]) -> None:
+        """Make up to `BATCH` messages visible at once. Those that are held no longer are so anyway."""
+        entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+            {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+            for number, handle in enumerate(receipt_handles)
+        ]
+        with translated(f"giving messages back to {self.url}"):
+            await self._client.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
     async def send(
         self,

@@ -36,6 +36,7 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="rich",
+        pretty_exceptions_show_locals=False,  # there may be keys among them
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 

@@ -74,6 +74,9 @@ def deploy(
         str, typer.Option("--runtime-type", "-t", help="Type of a new runtime: sdwebui or comfyui.")
     ] = "sdwebui",
     image_registry: RegistryOption = None,
+    upgrade: Annotated[
+        bool, typer.Option(help="Take the newest nodes and add-ons for this Kubernetes; GPU nodes are replaced.")
+    ] = False,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -95,7 +98,7 @@ def deploy(
         sight = Sight(has_file=config.exists(), uses_snapshots=uses_snapshots(found), uncached_images=images)
         show_plan(console, found, steps(found, config, sight), check(None, found))
         return
-    deployment = Deployment(cloud, config, wishes, _teller(console))
+    deployment = Deployment(cloud, config, wishes, _teller(console), renew=upgrade)
     if dry_run:
         planned, findings = deployment.plan()
         show_plan(console, deployment.configuration(), planned, findings)

@@ -26,6 +26,8 @@ from darkroom.cli.pictures import save_pictures
 from darkroom.client import Client, RequestWarning, Status, TaskRequest, TaskView, image_to_image, text_to_image
 from darkroom.client.core import why_it_failed
 from darkroom.errors import Fault, InvalidRequest, TaskFailed
+from darkroom.tasks.json_bounds import REQUEST_BOUNDS
+from darkroom.tasks.json_text import BadJson, read_json
 
 Request = TaskRequest | dict[str, Any]
 _PROMPT = "For a prompt"
@@ -149,9 +151,11 @@ def _read_request(
 
 def _decode(text: bytes, origin: str, runtime: str | None) -> dict[str, Any]:
     try:
-        body = msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise InvalidRequest([Fault("", f"{origin} does not hold a request: {error}")]) from None
+        body = read_json(text, REQUEST_BOUNDS)
+    except BadJson as error:
+        raise InvalidRequest([Fault("", f"{origin} does not hold a request: it {error}")]) from None
+    if not isinstance(body, dict):
+        raise InvalidRequest([Fault("", f"{origin} does not hold a request: it must be a JSON object")])
     if runtime is not None:
         try:
             body["task"]["metadata"]["runtime"] = runtime

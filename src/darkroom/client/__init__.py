@@ -8,7 +8,7 @@
 from darkroom.client.core import Accepted, Picture, ProgressListener, RequestWarning
 from darkroom.client.http import AsyncClient, Client
 from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
-from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, TaskFailed, WaitTimeout
+from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, InvalidRequest, TaskFailed, WaitTimeout
 from darkroom.tasks.notification import NotifiedError
 from darkroom.tasks.replies import Links, TaskView
 from darkroom.tasks.task import Status, TaskKind
@@ -21,6 +21,7 @@ __all__ = [
     "Client",
     "DarkroomError",
     "Fault",
+    "InvalidRequest",
     "Links",
     "NotifiedError",
     "Picture",

@@ -5,6 +5,7 @@ The two clients drive these generators, one blocking and one not, and share ever
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
@@ -14,6 +15,7 @@ import msgspec
 
 from darkroom.client.requests import TaskRequest
 from darkroom.errors import ApiFailure, ApiUnreachable, Fault, TaskFailed, WaitTimeout
+from darkroom.redaction import shown
 from darkroom.tasks.replies import ErrorReply, TaskView
 from darkroom.tasks.task import JsonObject, Status
 
@@ -50,6 +52,14 @@ class NoResponse(msgspec.Struct, frozen=True):
     reason: str
     sent: bool
 
+
+# What Amazon API Gateway answers by itself does not say what to change.
+_GATEWAY_HINTS = {
+    "Missing Authentication Token": " (there is nothing at this path: does the endpoint end with its stage, as in "
+    "https://....amazonaws.com/prod?)",
+    "Forbidden": " (the API key is wrong, or is not allowed to use this stage)",
+}
+_S3_CODE = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
 
 Flow = Generator[Send, Response | NoResponse, T]
 ProgressListener = Callable[[TaskView], None]
@@ -187,10 +197,19 @@ def _may_help(send: Send, response: Response | NoResponse) -> bool:
 
 def _failure(send: Send, response: Response | NoResponse) -> ApiFailure | ApiUnreachable:
     if isinstance(response, NoResponse):
-        return ApiUnreachable(send.url.partition("?")[0], response.reason)  # a query may hold a signature
+        return ApiUnreachable(shown(send.url), response.reason)
+    if not send.authorised:
+        return ApiFailure(response.status, _why_no_object(response.body))
     try:
         reply = msgspec.json.decode(response.body, type=ErrorReply)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = response.body[:200].decode(errors="replace").strip()
         return ApiFailure(response.status, text or "The server gave no reason.")
-    return ApiFailure(response.status, reply.message, reply.errors)
+    hint = _GATEWAY_HINTS.get(reply.message, "") if response.status == 403 else ""
+    return ApiFailure(response.status, reply.message + hint, reply.errors)
+
+
+def _why_no_object(body: bytes) -> str:
+    """What S3 says, by its code alone: the rest of its answer quotes what the link was signed with."""
+    code = _S3_CODE.search(body)
+    return f"The picture cannot be fetched by its link: {code[1].decode() if code else 'no reason was given'}."

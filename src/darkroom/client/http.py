@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from darkroom.client.api_key import checked_api_key
 from darkroom.client.core import Accepted, Core, Flow, NoResponse, Picture, ProgressListener, Response, Send
 from darkroom.client.requests import TaskRequest
 from darkroom.tasks.replies import TaskView
@@ -28,7 +29,8 @@ class Client:
 
     `endpoint` is the URL up to and including the stage, as CloudFormation or `darkroom up` prints it. A request that
     was throttled (429) or met a passing fault (503, no connection) is sent again, at most `retries` times, with growing
-    pauses, or as long as `Retry-After` says. Methods raise `ApiFailure`, `ApiUnreachable`, and what they name.
+    pauses, or as long as `Retry-After` says. Methods raise `ApiFailure`, `ApiUnreachable`, and what they name; a key
+    that no header can carry is an `InvalidRequest` at once.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._core = Core(endpoint, retries=retries, clock=time.monotonic, random=random.random)
-        self._api_key = api_key
+        self._api_key = checked_api_key(api_key)
         self._sleep = sleep
         self._http = httpx.Client(transport=transport, timeout=_TIMEOUT)
 
@@ -123,7 +125,7 @@ class AsyncClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._core = Core(endpoint, retries=retries, clock=time.monotonic, random=random.random)
-        self._api_key = api_key
+        self._api_key = checked_api_key(api_key)
         self._sleep = sleep
         self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)
 

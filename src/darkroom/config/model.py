@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
-from darkroom.config.keys import AvailabilityZone, ConfigModel, DnsLabel, InstanceType, ReleaseName
+from darkroom.config.keys import AvailabilityZone, Cidr, ConfigModel, DnsLabel, InstanceType, PrincipalArn, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.config.work_off import WorkOff
@@ -21,7 +21,7 @@ from darkroom.tasks.task import TaskKind
 # What Amazon CloudWatch Logs can keep, in days.
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
 KubernetesVersion = Literal["1.34", "1.35", "1.36"]
-DEFAULT_KUBERNETES: KubernetesVersion = "1.35"
+DEFAULT_KUBERNETES: KubernetesVersion = "1.36"
 FastStart = Literal["soci", "snapshot"]
 STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -94,11 +94,39 @@ class Network(ConfigModel):
     )
 
 
+class ClusterAccess(ConfigModel):
+    """Who reaches the cluster's API, who administers it, and what it says of both."""
+
+    public_access_cidrs: list[Cidr] = Field(
+        default=["0.0.0.0/0"],
+        description="networks that reach the cluster's public endpoint; [] closes it: kubectl works in the VPC only",
+    )
+    administrators: list[PrincipalArn] = Field(
+        default=[],
+        description="roles and users who may assume the cluster's access role; none: whoever in the account may "
+        "assume any role",
+    )
+    control_plane_logs: list[Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]] = Field(
+        default=["audit", "authenticator"], description="EKS's own logs: who did what in the cluster; [] for none"
+    )
+    container_insights: bool = Field(
+        default=True, description="metrics of nodes and pods, and the alarms that are made of them"
+    )
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the cluster's API is reached from within the VPC only."""
+        return not self.public_access_cidrs
+
+
 class Alarms(ConfigModel):
     """Who is told when something is wrong, and what counts as wrong."""
 
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = Field(
         default=None, description="address that alarms are sent to; it has to confirm the subscription once"
+    )
+    topic_arn: Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$")] | None = (
+        Field(default=None, description="a topic of your own that alarms go to, in place of one that is made")
     )
     queue_age_seconds: Annotated[int, Field(ge=60)] = Field(
         default=1800, description="alarm when the oldest waiting task is older than this"
@@ -109,6 +137,14 @@ class Alarms(ConfigModel):
     monthly_spend_usd: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="AWS Budgets alarm for the stack's tagged cost in a month; none if not set"
     )
+    idle_node_minutes: Annotated[int, Field(ge=5, le=1440)] = Field(
+        default=60, description="alarm when GPU nodes are up for so long while no task waits or is in work"
+    )
+
+    @property
+    def has_listener(self) -> bool:
+        """Whether anybody is told."""
+        return self.email is not None or self.topic_arn is not None
 
 
 class Mirrors(ConfigModel):
@@ -247,6 +283,7 @@ class DarkroomConfig(ConfigModel):
         default=[], description="buckets that s3:// links in requests may lead to, beside the one for pictures"
     )
     api_gateway: ApiGateway = Field(default=ApiGateway(), alias="APIGW")
+    cluster: ClusterAccess = ClusterAccess()
     cluster_components: ClusterComponents = ClusterComponents()
     models_runtime: Annotated[list[RuntimeConfig], Field(min_length=1)] = Field(description="the runtimes")
     node_pools: list[NodePoolConfig] = Field(default=[], description="pools of GPU nodes that runtimes share")

@@ -53,9 +53,17 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from broken_pool_rules(values)
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))
+    yield from _unfit_access(values.get("cluster"))
     if region is not None:
         yield from _unfit_zones(values.get("network"), region)
         yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)
+        alarms = values.get("alarms")
+        topic = alarms.get("topicArn") if isinstance(alarms, dict) else None
+        yield from _unfit_partition(("alarms", "topicArn"), topic, region)
+        cluster = values.get("cluster")
+        people = cluster.get("administrators") if isinstance(cluster, dict) else None
+        for index, arn in enumerate(people if isinstance(people, list) else []):
+            yield from _unfit_partition(("cluster", "administrators", index), arn, region)
         inputs = values.get("inputBucketArns")
         for index, arn in enumerate(inputs if isinstance(inputs, list) else []):
             yield from _unfit_partition(("inputBucketArns", index), arn, region)
@@ -173,6 +181,15 @@ def _unfit_components(components: Any) -> Iterator[ConfigFault]:
         yield ConfigFault(("clusterComponents", "minimumCount"), f"is {least}, more than desiredCount, {desired}")
     if isinstance(most, int) and isinstance(desired, int) and most < desired:
         yield ConfigFault(("clusterComponents", "maximumCount"), f"is {most}, less than desiredCount, {desired}")
+
+
+def _unfit_access(cluster: Any) -> Iterator[ConfigFault]:
+    cidrs = cluster.get("publicAccessCidrs") if isinstance(cluster, dict) else None
+    for index, cidr in enumerate(cidrs if isinstance(cidrs, list) else []):
+        try:
+            ipaddress.IPv4Network(cidr)
+        except ValueError as error:
+            yield ConfigFault(("cluster", "publicAccessCidrs", index), f"is not an IPv4 network: {error}")
 
 
 def _unfit_partition(path: Path, arn: Any, region: str) -> Iterator[ConfigFault]:

@@ -17,6 +17,7 @@ from darkroom.inference.extras import describe
 from darkroom.inference.infotext_reading import DEFAULTS as INFOTEXT_DEFAULTS
 from darkroom.inference.infotext_reading import read_infotext, with_infotext
 from darkroom.inference.intake import Intake, described, parsed
+from darkroom.inference.limits import MAX_BODY, MAX_HELD
 from darkroom.inference.requests import (
     ExtraBatchBody,
     ExtrasBody,
@@ -34,8 +35,11 @@ CLIENT_LEFT = 499
 router = APIRouter(prefix="/sdapi/v1")
 
 
-def create_app(service: Service) -> FastAPI:
-    """The ASGI application. The service starts with it, and ends with it."""
+def create_app(service: Service, *, largest_body: int = MAX_BODY, most_held: int = MAX_HELD) -> FastAPI:
+    """The ASGI application. The service starts with it, and ends with it.
+
+    `largest_body`: bytes of one request's; `most_held`: bytes of all bodies and answers that are under way.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -46,7 +50,7 @@ def create_app(service: Service) -> FastAPI:
 
     app = FastAPI(title="Darkroom's built-in runtime", lifespan=lifespan)
     app.state.service = service
-    app.add_middleware(Intake)
+    app.add_middleware(Intake, largest=largest_body, most=most_held)
     problems.install(app)
     app.include_router(router)
     app.include_router(catalogue)

@@ -17,7 +17,8 @@ def infotext(generation: Generation, index: int, checkpoint: Checkpoint, extra: 
     values: dict[str, Any] = {
         "Steps": generation.steps,
         "Sampler": generation.sampler,
-        "Schedule type": generation.scheduler or "Automatic",
+        # Left out where it is Automatic: older clients count the values, and newer ones take it for that.
+        **({"Schedule type": generation.scheduler} if generation.scheduler else {}),
         "CFG scale": generation.cfg_scale,
         "Seed": generation.seeds[index],
         "Size": f"{generation.width}x{generation.height}",

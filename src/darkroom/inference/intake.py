@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from darkroom.inference.limits import MAX_BODY, MAX_HELD, MAX_VALUES, MIB
+from darkroom.inference.limits import MAX_VALUES, MIB
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Intake:
     What is received counts, not what a header promises: who promises much and sends nothing keeps nobody out.
     """
 
-    def __init__(self, app: ASGIApp, largest: int = MAX_BODY, most: int = MAX_HELD) -> None:
+    def __init__(self, app: ASGIApp, largest: int, most: int) -> None:
         self._app = app
         self._largest = largest
         self._most = most
@@ -41,7 +41,7 @@ class Intake:
         if promised.isdigit() and int(promised) > self._largest:
             await _too_large(self._largest)(scope, receive, send)
             return
-        held = 0
+        received = held = 0
 
         def hold(count: int) -> None:
             nonlocal held
@@ -49,9 +49,14 @@ class Intake:
             self._held += count
 
         async def counted() -> Message:
+            nonlocal received
             message = await receive()
-            hold(len(message.get("body", b"")))
-            if held > self._largest:
+            piece = message.get("body", b"")
+            if not piece:  # the end, or that the client has left
+                return message
+            received += len(piece)
+            hold(len(piece))
+            if received > self._largest:
                 raise HTTPException(413, _too_large_text(self._largest))
             if self._held > self._most and self._held > held:
                 text = f"requests under way hold {self._held // MIB} MiB already; send this one again later"

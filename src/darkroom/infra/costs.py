@@ -8,20 +8,18 @@ public price books that quote aws.amazon.com/ec2/pricing/on-demand, /eks/pricing
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
+from darkroom.infra.kubernetes_support import STANDARD_SUPPORT_ENDS
 from darkroom.infra.template.partition import partition_facts
 
 AS_OF = "2026-11"
 PRICED_REGION = "us-east-1"
 HOURS_PER_MONTH = 730
 EKS_PER_HOUR = 0.10
-# Later, "extended support": https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html; the end for 1.36
-# was not found.
+# After standard support: https://aws.amazon.com/eks/pricing
 EKS_PER_HOUR_WHEN_OLD = 0.60
-EKS_STANDARD_SUPPORT_ENDS = {"1.34": date(2026, 12, 2), "1.35": date(2027, 3, 27)}
 NAT_GATEWAY_PER_HOUR = 0.045
 PUBLIC_ADDRESS_PER_HOUR = 0.005
 NODE_PER_HOUR = {"m7g.large": 0.0816, "m5.large": 0.096, "m6i.large": 0.096, "m7i.large": 0.1008}
@@ -71,6 +69,6 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
 
 
 def _becomes_dearer(config: DarkroomConfig) -> str:
-    end = EKS_STANDARD_SUPPORT_ENDS.get(config.kubernetes_version)
+    end = STANDARD_SUPPORT_ENDS.get(config.kubernetes_version)
     later = EKS_PER_HOUR_WHEN_OLD * HOURS_PER_MONTH
     return f" ({later:.0f} from {end} on, unless Kubernetes {config.kubernetes_version} is upgraded)" if end else ""

@@ -10,7 +10,7 @@ from darkroom.errors import Fault
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.policy.content import judge_content
 from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, MAXIMUM_KEY_BYTES, RESERVED_PREFIX
-from darkroom.tasks.draft import Draft
+from darkroom.tasks.draft import Draft, quoted
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
 from darkroom.tasks.task import Task
 from darkroom.tasks.v1alpha1 import translate_content
@@ -48,7 +48,9 @@ def admit(draft: Draft, catalogue: Catalogue) -> Admitted | Refused:
         runtime = catalogue.find(draft.runtime)
         if runtime is None:
             known = ", ".join(catalogue.names)
-            faults.append(Fault(draft.paths["runtime"], f"there is no runtime {draft.runtime!r}; there are: {known}"))
+            faults.append(
+                Fault(draft.paths["runtime"], f"there is no runtime {quoted(draft.runtime)}; there are: {known}")
+            )
     elif draft.checkpoint is not None:
         runtime = catalogue.static_for(draft.checkpoint) or catalogue.dynamic_sdwebui()
         if runtime is None:
@@ -56,7 +58,8 @@ def admit(draft: Draft, catalogue: Catalogue) -> Admitted | Refused:
             faults.append(
                 Fault(
                     draft.paths["checkpoint"],
-                    f"no runtime serves {draft.checkpoint!r}, and none loads models on demand; there are: {known}",
+                    f"no runtime serves {quoted(draft.checkpoint)}, and none loads models on demand; "
+                    f"there are: {known}",
                 )
             )
     warnings = list(draft.warnings)
@@ -118,9 +121,7 @@ def _unfit_kind(draft: Draft, runtime: RuntimeSpec) -> Iterator[Fault]:
 def _bad_names(draft: Draft) -> Iterator[Fault]:
     """Names that would make a bad S3 object key."""
     if draft.id is not None:
-        yield from _bad_name(draft.id, draft.paths["id"], MAXIMUM_ID_LENGTH)
-        if "/" in draft.id:
-            yield Fault(draft.paths["id"], "must not contain '/'")
+        yield from faults_of_id(draft.id, draft.paths["id"])
     if draft.prefix is not None:
         path = draft.paths["prefix"]
         yield from _bad_name(draft.prefix.rstrip("/"), path, MAXIMUM_PREFIX_LENGTH)
@@ -135,6 +136,13 @@ def _bad_names(draft: Draft) -> Iterator[Fault]:
         if key_bytes > MAXIMUM_KEY_BYTES:
             reason = f"prefix and id make object keys of up to {key_bytes} bytes; S3 allows {MAXIMUM_KEY_BYTES}"
             yield Fault(draft.paths["prefix"], reason)
+
+
+def faults_of_id(task_id: str, path: str) -> Iterator[Fault]:
+    """Why no task can have this id, which the caller wrote at `path`."""
+    yield from _bad_name(task_id, path, MAXIMUM_ID_LENGTH)
+    if "/" in task_id:
+        yield Fault(path, "must not contain '/'")
 
 
 def _bad_name(name: str, path: str, maximum_length: int) -> Iterator[Fault]:

@@ -6,14 +6,24 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
 
 from darkroom.errors import LinkRefused
 
-# A link is a whole string: a scheme, a host, and no space. "https" at the start of a prompt is not one.
+# A link is a whole string: a scheme, a host, and no blank. "https" at the start of a prompt is not one.
 _LINK = re.compile(r"(?i:https?|s3)://[^\s/?#]\S*")
+# With blanks in it, it is one if it is the name of a picture to its end: "https://example.com/my dog.png".
+_LINK_WITH_BLANKS = re.compile(
+    r"(?i:https?|s3)://[^\s/?#]+/(?:(?!://)[^\t\r\n?#])*"
+    r"\.(?i:a?png|jpe?g|webp|gif|bmp|tiff?|avif|hei[cf]|svg|mp4|m4v|mov|webm|mkv|mp3|wav|flac|ogg)(?:[?#][^\t\r\n]*)?"
+)
+# What people paste along with a link.
+_AROUND = " \t\r\n\f\v\u00a0\u3000\ufeff\u200b"
+# Where a picture belongs, these are no base64, which has neither ':' nor '.' nor a second '/' to begin with.
+_PICTURE_FIELDS = frozenset({"init_images", "image", "mask", "mask_image", "image_mask", "input_image", "imageList"})
+_NO_BASE64 = re.compile(r"(?!data:)[A-Za-z][A-Za-z0-9+.-]{0,20}:|//|www\.", re.IGNORECASE)
 _LONGEST_LINK = 4096
 # What answers below these on a public host is no picture server but one for mail, logins and the like.
 _FIRST_FREE_PORT = 1024
@@ -45,32 +55,43 @@ _CLOSED_IPV6 = tuple(
 
 
 class WebLink(msgspec.Struct, frozen=True):
-    """A link to a web server. `host` has no brackets."""
+    """A link to a web server. `url` is what people wrote, `target` a proper address. `host` has no brackets."""
 
     url: str
+    target: str
     host: str
 
 
 class BucketLink(msgspec.Struct, frozen=True):
-    """A link to an object in Amazon S3."""
+    """A link to an object in Amazon S3. `keys` are those that it may mean, the likeliest first."""
 
     url: str
     bucket: str
-    key: str
+    keys: tuple[str, ...]
 
 
 def find_links(content: Any) -> Iterator[str]:
-    """Every http, https and s3 URL that is a whole string value anywhere in `content`; the same one once."""
+    """Every http, https and s3 URL that is a whole string value anywhere in `content`; the same one once.
+
+    Where a picture belongs, also what looks like a link and cannot be one: `parse_link` says why.
+    """
     seen: set[str] = set()
-    for text in _strings(content):
-        if text not in seen and is_link(text):
+    for field, text in _strings(content, ""):
+        if text not in seen and (is_link(text) or (field in _PICTURE_FIELDS and _is_no_base64(text))):
             seen.add(text)
             yield text
 
 
 def is_link(text: str) -> bool:
     """Whether `text`, as a whole, is a link."""
-    return len(text) <= _LONGEST_LINK and _LINK.fullmatch(text) is not None
+    if len(text) > _LONGEST_LINK:
+        return False
+    text = text.strip(_AROUND)
+    return _LINK.fullmatch(text) is not None or _LINK_WITH_BLANKS.fullmatch(text) is not None
+
+
+def _is_no_base64(text: str) -> bool:
+    return _NO_BASE64.match(text[:100].lstrip(_AROUND)) is not None
 
 
 def replace_strings(content: Any, replacements: Mapping[str, str]) -> Any:
@@ -85,7 +106,15 @@ def replace_strings(content: Any, replacements: Mapping[str, str]) -> Any:
 
 
 def parse_link(url: str) -> WebLink | BucketLink:
-    """Read a link. Raises `LinkRefused` for one that must not be followed, whatever its address turns out to be."""
+    """Read a link as people write it: blanks, letters of any script, and something around it.
+
+    Raises `LinkRefused` for one that must not be followed, whatever its address turns out to be.
+    """
+    if len(url) > _LONGEST_LINK:
+        raise LinkRefused(f"{url[:100].strip(_AROUND)}…", f"it is longer than {_LONGEST_LINK} characters")
+    url = url.strip(_AROUND)
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url):
+        raise LinkRefused(url, "it has no scheme; a link begins with http://, https:// or s3://")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -96,15 +125,24 @@ def parse_link(url: str) -> WebLink | BucketLink:
         raise LinkRefused(url, "it has a backslash or a character that cannot be printed")
     if parts.username is not None or parts.password is not None:
         raise LinkRefused(url, "it carries a user name or a password; a link must not")
+    if parts.scheme not in ("http", "https", "s3"):
+        raise LinkRefused(url, "only http, https and s3 links are followed")
     if not host:
         raise LinkRefused(url, "it names no host")
+    if " " in parts.netloc:
+        raise LinkRefused(url, f"the host {parts.netloc!r} has a blank in it")
     if parts.scheme == "s3":
         return _bucket_link(url, parts)
-    if parts.scheme not in ("http", "https"):
-        raise LinkRefused(url, "only http, https and s3 links are followed")
     if port is not None and port < _FIRST_FREE_PORT and port not in _WEB_PORTS:
         raise LinkRefused(url, f"port {port} is not one of a web server (80, 443, or {_FIRST_FREE_PORT} and above)")
-    return WebLink(url, host)
+    return WebLink(url, _quoted(url, parts), host)
+
+
+def _quoted(url: str, parts: SplitResult) -> str:
+    """`url` with escapes for what may not stand in an address. What is escaped stays as it is: it may be signed."""
+    start = len(parts.scheme) + len("://") + len(parts.netloc)
+    rest = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", url[start:])
+    return url[:start] + quote(rest, safe="!#$%&'()*+,/:;=?@[]~", errors="surrogateescape")
 
 
 def forbidden_reason(address: Address) -> str | None:
@@ -139,7 +177,8 @@ def _bucket_link(url: str, parts: SplitResult) -> BucketLink:
         raise LinkRefused(url, f"{bucket!r} is not a bucket's name")
     if not key:
         raise LinkRefused(url, "it names a bucket and no object in it")
-    return BucketLink(url, bucket, key)
+    unescaped = unquote(key)
+    return BucketLink(url, bucket, (key,) if unescaped == key else (key, unescaped))
 
 
 def _inner_addresses(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
@@ -153,12 +192,14 @@ def _inner_addresses(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4A
         yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
-def _strings(content: Any) -> Iterator[str]:
+def _strings(content: Any, field: str) -> Iterator[tuple[str, str]]:
+    """Every string value with the name of the field that it stands in, by itself or in a list."""
     if isinstance(content, str):
-        yield content
+        yield field, content
     elif isinstance(content, dict):
-        for value in content.values():
-            yield from _strings(value)
+        for name, value in content.items():
+            # A picture of `imageList` stands in its `data`.
+            yield from _strings(value, field if field == "imageList" and name == "data" else name)
     elif isinstance(content, list):
         for value in content:
-            yield from _strings(value)
+            yield from _strings(value, field)

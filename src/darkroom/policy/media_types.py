@@ -26,9 +26,21 @@ class MediaType(msgspec.Struct, frozen=True):
 
     @property
     def is_picture(self) -> bool:
-        """Whether a runtime can take it where it wants a picture."""
-        return self.content_type.startswith("image/")
+        """Whether it is a picture of any kind."""
+        return self.kind == "image"
 
+    @property
+    def kind(self) -> str:
+        """The first word of its content type: image, video, audio or application."""
+        return self.content_type.partition("/")[0]
+
+
+Kinds = frozenset[str]
+"""Some kinds of files, by the first words of their content types."""
+
+PICTURES: Kinds = frozenset({"image"})
+VIDEOS: Kinds = frozenset({"video"})
+AUDIO: Kinds = frozenset({"audio"})
 
 PNG = MediaType("png", "image/png")
 # Readers that know nothing of animation show the first frame of a file named .png and reject one named .apng; ComfyUI's
@@ -40,6 +52,8 @@ GIF = MediaType("gif", "image/gif")
 BMP = MediaType("bmp", "image/bmp")
 TIFF = MediaType("tiff", "image/tiff")
 AVIF = MediaType("avif", "image/avif")
+HEIC = MediaType("heic", "image/heic")
+SVG = MediaType("svg", "image/svg+xml")
 MP4 = MediaType("mp4", "video/mp4")
 QUICKTIME = MediaType("mov", "video/quicktime")
 WEBM = MediaType("webm", "video/webm")
@@ -64,6 +78,12 @@ _BY_FIRST_BYTES = (
 )
 _BY_RIFF_FORM = {b"WEBP": WEBP, b"WAVE": WAV}
 _BY_ISO_BRAND = {b"avif": AVIF, b"avis": AVIF, b"qt  ": QUICKTIME}
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
+# Brands that say only that there are pictures in it; what they are stands among those that it is compatible with.
+_PICTURE_BRANDS = frozenset({b"mif1", b"msf1"})
+# What runtimes cannot read, by its name, and what they can.
+UNREADABLE_PICTURES = {HEIC: "HEIC", SVG: "SVG"}
+READABLE_PICTURES = "PNG, JPEG, WEBP, GIF, BMP or TIFF"
 
 
 def recognise(head: bytes) -> MediaType | None:
@@ -76,12 +96,29 @@ def recognise(head: bytes) -> MediaType | None:
     if head[:4] == b"RIFF":
         return _BY_RIFF_FORM.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return _BY_ISO_BRAND.get(head[8:12], MP4)
+        return _recognise_iso(head)
     if head[:4] == b"\x1a\x45\xdf\xa3":  # EBML; the document type stands in its header, among the first elements
         return WEBM if b"webm" in head[:64] else MATROSKA
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
         return BMP
+    if _is_svg(head):
+        return SVG
     return _recognise_safetensors(head)
+
+
+def _recognise_iso(head: bytes) -> MediaType:
+    """A file of the family of MP4, by its brand, or by those that it is compatible with."""
+    brand = head[8:12]
+    if brand in _PICTURE_BRANDS:
+        box = head[16 : min(int.from_bytes(head[:4], "big"), 256)]
+        compatible = {box[start : start + 4] for start in range(0, len(box) - 3, 4)}
+        return AVIF if b"avif" in compatible else HEIC
+    return HEIC if brand in _HEIC_BRANDS else _BY_ISO_BRAND.get(brand, MP4)
+
+
+def _is_svg(head: bytes) -> bool:
+    text = head[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!")) and b"<svg" in text)
 
 
 def _recognise_safetensors(head: bytes) -> MediaType | None:

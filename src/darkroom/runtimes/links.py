@@ -8,12 +8,14 @@ difference there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import io
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -22,9 +24,10 @@ from yarl import URL
 
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
-from darkroom.policy.media_types import MediaType, recognise
+from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.protocol import InputFile
+from darkroom.runtimes.unpacking import unpacked
 from darkroom.settings import LinkSettings
 
 OpenS3 = Callable[[str, str], AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]]
@@ -39,11 +42,20 @@ _STEP_BYTES = 1024 * 1024  # by which memory is asked for where a size is not kn
 _ENOUGH_TO_RECOGNISE = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
-# Compressed answers are not asked for: what they unpack to could not be bounded while it streams.
-_HEADERS = {"User-Agent": "darkroom", "Accept": "image/*", "Accept-Encoding": "identity"}
+_COMPRESSIONS = frozenset({"identity", "", "gzip", "x-gzip"})
+# Compressed answers are not asked for, but objects may be stored that way.
+_HEADERS = {"User-Agent": "darkroom", "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
 
 # Why the sockets of the fetch in hand were not made.
 _refusals: contextvars.ContextVar[list[str]] = contextvars.ContextVar("_refusals")
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is asked of one fetch."""
+
+    memory: Memory
+    kinds: Kinds
 
 
 class LinkFetcher:
@@ -71,43 +83,42 @@ class LinkFetcher:
         self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch_all(self, urls: Iterable[str], memory: Memory | None = None) -> Mapping[str, InputFile]:
-        """What each of `urls` leads to; all at once, and the first that fails ends it.
+    async def fetch_all(self, wanted: Mapping[str, Kinds], memory: Memory | None = None) -> Mapping[str, InputFile]:
+        """What each link leads to, which must be of one of its kinds; all at once, and the first that fails ends it.
 
         What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`;
         `AwsUnavailable` while S3 is away, which is no fault of a link; and `NoRoom`, when all is to be tried again as
         soon as there is room.
         """
-        unique = list(dict.fromkeys(urls))
-        if len(unique) > MAXIMUM_LINKS:
-            raise LinkRefused(unique[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
+        if len(wanted) > MAXIMUM_LINKS:
+            raise LinkRefused(list(wanted)[MAXIMUM_LINKS], f"the request holds more than {MAXIMUM_LINKS} links")
         # Each task has slots of its own: what hangs in one must not keep another's links waiting.
         slots = asyncio.Semaphore(_PARALLEL)
 
-        async def fetch(url: str) -> InputFile:
+        async def fetch(url: str, kinds: Kinds) -> InputFile:
             async with slots:
-                return await self.fetch(url, memory)
+                return await self.fetch(url, memory, kinds)
 
-        tasks = [asyncio.create_task(fetch(url)) for url in unique]
+        tasks = [asyncio.create_task(fetch(url, kinds)) for url, kinds in wanted.items()]
         try:
-            return dict(zip(unique, await asyncio.gather(*tasks), strict=True))
+            return dict(zip(wanted, await asyncio.gather(*tasks), strict=True))
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fetch(self, url: str, memory: Memory | None = None) -> InputFile:
+    async def fetch(self, url: str, memory: Memory | None = None, kinds: Kinds = PICTURES) -> InputFile:
         """What `url` leads to. Raises what `fetch_all` does."""
-        link, memory = parse_link(url), memory or Unbounded()
+        link, terms = parse_link(url), _Terms(memory or Unbounded(), kinds)
         limit = self._settings.timeout_seconds
         try:
             async with asyncio.timeout(limit):
                 data = await (
-                    self._read_web(link, memory) if isinstance(link, WebLink) else self._read_bucket(link, memory)
+                    self._read_web(link, terms) if isinstance(link, WebLink) else self._read_bucket(link, terms)
                 )
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
-        media_type = _require_picture(url, data)
+        media_type = _require(link.url, data, kinds)
         return InputFile(url, data, media_type.content_type, media_type.extension)
 
     async def close(self) -> None:
@@ -116,38 +127,52 @@ class LinkFetcher:
             await self._session.close()
             self._session = None
 
-    async def _read_bucket(self, link: BucketLink, memory: Memory) -> bytes:
+    async def _read_bucket(self, link: BucketLink, terms: _Terms) -> bytes:
         if link.bucket not in self._settings.buckets:
             allowed = ", ".join(self._settings.buckets) or "none"
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
-            async with self._open_s3(link.bucket, link.key) as (size, chunks):
-                return await self._read_body(link.url, size, chunks, memory)
+            return await self._read_first(link, terms)
         except (AwsDenied, AwsRefused) as error:
             raise LinkRefused(link.url, str(error)) from None
         except AwsUnexplained as error:
             raise LinkUnreachable(link.url, str(error)) from None
 
-    async def _read_web(self, link: WebLink, memory: Memory) -> bytes:
+    async def _read_first(self, link: BucketLink, terms: _Terms) -> bytes:
+        """The first object that is there; without the right to list, S3 says of others that they must not be read."""
+        *likelier, last = link.keys
+        for key in likelier:
+            with contextlib.suppress(AwsDenied, AwsRefused):
+                return await self._read_object(link, key, terms)
+        return await self._read_object(link, last, terms)
+
+    async def _read_object(self, link: BucketLink, key: str, terms: _Terms) -> bytes:
+        async with self._open_s3(link.bucket, key) as (size, chunks):
+            return await self._read_body(link.url, size, chunks, terms)
+
+    async def _read_web(self, link: WebLink, terms: _Terms) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""
-        url = link.url
+        url = link.target
         for _ in range(_MAXIMUM_REDIRECTS + 1):
-            answer = await self._request(link.url, url, memory)
+            answer = await self._request(link, url, terms)
             if isinstance(answer, bytes):
                 return answer
             target = parse_link(answer)
             if not isinstance(target, WebLink):
                 raise LinkRefused(link.url, f"it redirects to {answer}, which is not a web address")
-            url = target.url
+            url = target.target
         raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
 
-    async def _request(self, link: str, url: str, memory: Memory) -> bytes | str:
-        """The data at `url`, or where it redirects to. `link` is what the user wrote, for errors."""
+    async def _request(self, asked: WebLink, url: str, terms: _Terms) -> bytes | str:
+        """The data at `url`, or where it redirects to. `asked` is what the user wrote, for errors."""
+        link = asked.url
         refusals: list[str] = []
         _refusals.set(refusals)
-        where = "" if url == link else f" (redirected to {url})"
+        where = "" if url == asked.target else f" (redirected to {url})"
         try:
-            async with self._open_session().get(url, allow_redirects=False, headers=_HEADERS) as response:
+            # As it is: an address may be signed, letter by letter. A host of another script has to be translated.
+            address = URL(url, encoded=url.isascii())
+            async with self._open_session().get(address, allow_redirects=False, headers=_HEADERS) as response:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     return _join(link, url, response.headers["Location"])
                 if response.status != 200:
@@ -155,7 +180,11 @@ class LinkFetcher:
                     reason = f"its server answered {response.status} {response.reason}{where}"
                     raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
                 chunks = response.content.iter_chunked(_CHUNK_BYTES)
-                return await self._read_body(link, response.content_length, chunks, memory, response.content_type)
+                compression = response.headers.get("Content-Encoding", "identity")
+                hint = f"; its server calls it {response.content_type}"
+                if compression.lower() not in _COMPRESSIONS:
+                    hint = f"; its server compresses it as {compression}, which is not unpacked here"
+                return await self._read_body(link, response.content_length, chunks, terms, hint)
         except aiohttp.InvalidURL as error:
             raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
         except aiohttp.ClientSSLError as error:
@@ -168,25 +197,25 @@ class LinkFetcher:
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
 
     async def _read_body(
-        self, link: str, size: int | None, chunks: AsyncIterator[bytes], memory: Memory, announced: str = ""
+        self, link: str, size: int | None, chunks: AsyncIterator[bytes], terms: _Terms, hint: str = ""
     ) -> bytes:
-        """All of `chunks`, whose size may be known beforehand; `announced` is what the server calls it."""
+        """All of `chunks`, unpacked, whose size may be known beforehand. `hint` helps where it is no picture."""
         if (size or 0) > self._settings.maximum_bytes:
             raise self._too_large(link)
         taken = size or 0
-        memory.take(taken)
+        terms.memory.take(taken)
         # What grows in a buffer of this kind is not copied when it is taken out.
         data, is_recognised = io.BytesIO(), False
-        async for chunk in self._flowing(link, chunks):
+        async for chunk in unpacked(link, self._flowing(link, chunks)):
             length = data.tell() + len(chunk)
             if length > self._settings.maximum_bytes:
                 raise self._too_large(link)
             if length > taken:
-                memory.take(_STEP_BYTES)
+                terms.memory.take(_STEP_BYTES)
                 taken += _STEP_BYTES
             data.write(chunk)
             if not is_recognised and length >= _ENOUGH_TO_RECOGNISE:
-                _require_picture(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), announced)
+                _require(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), terms.kinds, hint)
                 is_recognised = True
         return data.getvalue()
 
@@ -241,14 +270,19 @@ class LinkFetcher:
         return made
 
 
-def _require_picture(url: str, data: bytes, announced: str = "") -> MediaType:
+def _require(url: str, data: bytes, kinds: Kinds, hint: str = "") -> MediaType:
     """What `data` is by its own bytes; what a server says of it proves nothing."""
     media_type = recognise(data)
-    if media_type is not None and media_type.is_picture:
+    if media_type in UNREADABLE_PICTURES:
+        name = UNREADABLE_PICTURES[media_type]
+        raise LinkRefused(
+            url, f"it holds a picture in the format {name}, which runtimes do not read; send {READABLE_PICTURES}"
+        )
+    if media_type is not None and media_type.kind in kinds:
         return media_type
+    wanted = f"a picture ({READABLE_PICTURES})" if kinds == PICTURES else " or ".join(sorted(kinds))
     what = "nothing" if not data else media_type.content_type if media_type else "something that is not known"
-    hint = f"; its server calls it {announced}" if announced else ""
-    raise LinkRefused(url, f"it must hold a picture (PNG, JPEG, WEBP, GIF …), and holds {what}{hint}")
+    raise LinkRefused(url, f"it must hold {wanted}, and holds {what}{hint}")
 
 
 def _join(link: str, url: str, location: str) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from darkroom.errors import RuntimeFailure
+from darkroom.policy.links import find_links
+from darkroom.policy.media_types import PICTURES, Kinds
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.tasks.task import JsonObject, TaskKind
 
@@ -188,6 +190,13 @@ class Runtime(Protocol):
             return False
         return True
 
+    async def wanted_links(self, content: JsonObject) -> Mapping[str, Kinds]:
+        """The links in a task's content that are to be fetched, and the kinds of files that each may lead to.
+
+        Raises `GenerationRefused` for content that cannot be right.
+        """
+        return dict.fromkeys(find_links(content), PICTURES)
+
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Do all that needs no device. Raises `GenerationRefused` for content that cannot be right."""
         ...
@@ -218,13 +227,15 @@ class Runtime(Protocol):
 class RuntimeContext:
     """What an adapter is made from.
 
-    `base_url` is as the user wrote it; `http` is shared and not the adapter's to close.
+    `base_url` is as the user wrote it; `http` is shared and not the adapter's to close. `link_inputs` names inputs
+    whose links are fetched, where the adapter cannot know.
     """
 
     base_url: str
     http: aiohttp.ClientSession
     dynamic_model: bool = False
     client_id: str = "darkroom"
+    link_inputs: tuple[str, ...] = ()
 
 
 RuntimeFactory = Callable[[RuntimeContext], Runtime]

@@ -18,6 +18,7 @@ from darkroom.tasks.json_text import BadJson, read_json
 from darkroom.tasks.task import JsonObject, TaskKind
 
 T = TypeVar("T")
+_LONGEST_QUOTE = 100
 
 _MOST_WARNINGS = 20
 
@@ -86,6 +87,11 @@ class FieldReader:
         except msgspec.ValidationError as error:
             reason = str(error)
             if kind is TaskKind and isinstance(source[key], str):
-                reason = f"{source[key]!r} is not a task type; there are: {', '.join(TaskKind)}"
+                reason = f"{quoted(source[key])} is not a task type; there are: {', '.join(TaskKind)}"
             self.faults.append(Fault(path, reason[0].lower() + reason[1:]))
             return None
+
+
+def quoted(text: str) -> str:
+    """What a caller wrote, in quotation marks, for a fault: enough of it to know it again."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}...")

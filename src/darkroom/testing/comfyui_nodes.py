@@ -33,6 +33,11 @@ NODES = frozenset(
     | {"EmptyImage", "ImageBlur"}
     | OUTPUT_NODES.keys()
 )
+# Inputs with a button for uploading, as `object_info` tells of them.
+FILE_INPUTS: dict[str, dict[str, dict[str, bool]]] = {
+    "LoadImage": {"image": {"image_upload": True}},
+    "LoadVideo": {"file": {"video_upload": True}},
+}
 _REQUIRED = {"KSampler": ("model", "positive", "negative", "latent_image"), "VAEDecode": ("samples",)}
 
 

@@ -22,7 +22,14 @@ from typing import Any
 from aiohttp import web
 
 from darkroom.testing.comfyui_executor import ComfyUiFault, Executor, Job
-from darkroom.testing.comfyui_nodes import OUTPUT_NODES, Workflow, ancestors, invalid_structure, node_faults
+from darkroom.testing.comfyui_nodes import (
+    FILE_INPUTS,
+    OUTPUT_NODES,
+    Workflow,
+    ancestors,
+    invalid_structure,
+    node_faults,
+)
 from darkroom.testing.comfyui_sockets import Sockets
 from darkroom.testing.loopback import LoopbackServer, argument_parser, json_response, run
 
@@ -54,6 +61,9 @@ class FakeComfyUi(LoopbackServer):
         # Decides by a job's workflow what it suffers, where `faults` has nothing to say.
         self.fault_for: Callable[[Workflow], ComfyUiFault | None] | None = None
         self.submitted: list[dict[str, Any]] = []
+        # What classes of nodes say of their inputs, and which ones somebody asked after.
+        self.file_inputs = dict(FILE_INPUTS)
+        self.described: list[str] = []
         self.interrupts: list[str | None] = []
         self.busy_seconds = 0.0
         self.sockets = Sockets()
@@ -87,6 +97,7 @@ class FakeComfyUi(LoopbackServer):
             web.post("/upload/image", self._upload),
             web.post("/free", self._free),
             web.get("/system_stats", self._stats),
+            web.get("/object_info/{class}", self._describe),
         ]
         return routes + [web.route(route.method, f"/api{route.path}", route.handler) for route in routes]
 
@@ -262,6 +273,15 @@ class FakeComfyUi(LoopbackServer):
         if (await request.json()).get("free_memory"):
             self.executor.forget()
         return web.Response()
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        """What the real server says of a class; an empty object of one that it does not have."""
+        name = request.match_info["class"]
+        self.described.append(name)
+        if name not in self.file_inputs:
+            return json_response({})
+        inputs = {key: [["example.png"], options] for key, options in self.file_inputs[name].items()}
+        return json_response({name: {"input": {"required": inputs}, "output": ["IMAGE"], "name": name}})
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
         return json_response({"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": []})

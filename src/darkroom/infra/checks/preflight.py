@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
@@ -15,18 +16,21 @@ from darkroom.infra.checks.quotas import check_quotas
 from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.costs import PRICED_REGION
+from darkroom.infra.kubernetes_support import support_fault
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
 from darkroom.infra.template.partition import partition_facts
 
 _ASKED_OF_AWS = ("service quotas", "instance types", "availability zones", "models")
 
 
-def check(cloud: Cloud | None, config: DarkroomConfig) -> list[Finding]:
-    """Check tools, credentials, region, quotas, instance types, images and models. Changes nothing.
+def check(
+    cloud: Cloud | None, config: DarkroomConfig, today: Callable[[], date] = lambda: datetime.now(UTC).date()
+) -> list[Finding]:
+    """Check tools, credentials, region, quotas, instance types, zones, images and models. Changes nothing.
 
     Without a region (`cloud` is None) or credentials, what needs them is `UNKNOWN`.
     """
-    findings = list(_tools())
+    findings = [*_tools(), *_said_by_config(config, today())]
     if cloud is None:
         findings.append(Finding(Verdict.MISSING, "AWS region", "give --region, or set AWS_DEFAULT_REGION"))
         return [*findings, *check_image_names(config, partition_facts(PRICED_REGION)), *_unknown("needs a region")]
@@ -41,6 +45,21 @@ def check(cloud: Cloud | None, config: DarkroomConfig) -> list[Finding]:
     findings += check_registry(cloud, config)
     findings += _guarded("models", lambda: _models(cloud, config))
     return findings
+
+
+def _said_by_config(config: DarkroomConfig, today: date) -> Iterator[Finding]:
+    """What can be known of the configuration alone."""
+    if fault := support_fault(config.kubernetes_version, today):
+        yield Finding(Verdict.LIMITED, f"Kubernetes {config.kubernetes_version}", fault)
+    if not config.alarms.has_listener:
+        remedy = "set alarms.email or alarms.topicArn: the alarms are there, and nobody is told"
+        yield Finding(Verdict.LIMITED, "alarms", remedy)
+    if not config.cluster.administrators:
+        remedy = "whoever in the account may assume any role administers it: name some in cluster.administrators"
+        yield Finding(Verdict.LIMITED, "access to the cluster", remedy)
+    if not config.cluster.is_private and "0.0.0.0/0" in config.cluster.public_access_cidrs:
+        remedy = "every address reaches its login: name your networks in cluster.publicAccessCidrs, or set [] for none"
+        yield Finding(Verdict.LIMITED, "the cluster's endpoint", remedy)
 
 
 def _unknown(why: str) -> list[Finding]:

@@ -25,7 +25,7 @@ def ensure_builder_profile(cloud: Cloud, told: Told) -> str:
     iam = cloud.client("iam")
     partition = cloud.facts.name
     with translated(f"making the role {name} for the instance that pulls the images"):
-        made = _unless_there(
+        made = unless_there(
             iam.create_role,
             RoleName=name,
             Description="Pulls images for a snapshot: darkroom cache build",
@@ -37,15 +37,15 @@ def ensure_builder_profile(cloud: Cloud, told: Told) -> str:
             told(f"role {name}: made, and kept for the next build")
         iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:{partition}:iam::aws:policy/AmazonSSMManagedInstanceCore")
         iam.put_role_policy(RoleName=name, PolicyName=_POLICY, PolicyDocument=_pulling(partition))
-        _unless_there(iam.create_instance_profile, InstanceProfileName=name)
+        unless_there(iam.create_instance_profile, InstanceProfileName=name)
         held = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"]
         if name not in {role["RoleName"] for role in held}:
             iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     return name
 
 
-def _unless_there(create: Any, **parameters: Any) -> bool:
-    """Whether it was made; somebody else may have made it before."""
+def unless_there(create: Any, **parameters: Any) -> bool:
+    """Call IAM's `create`; whether something was made, for somebody may have made it before."""
     try:
         create(**parameters)
     except ClientError as error:

@@ -1,7 +1,7 @@
 """`darkroom deploy`, step by step.
 
     preflight ─► model bucket ─► model ─► image cache ─► configuration
-              ─► bootstrap ─► synthesis ─► deploy ─► nodes ─► verification
+              ─► bootstrap ─► versions ─► synthesis ─► deploy ─► nodes ─► verification
 
 Each step looks at what is there and does only what is missing, so a run that was interrupted is mended by the next one.
 `plan` says the same steps without doing them.
@@ -31,13 +31,16 @@ from darkroom.infra.cluster_objects import wait_until_gone, wait_until_ready
 from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
 from darkroom.infra.snapshots.cached_images import CachedImages, images_to_cache, uses_snapshots, volume_gib
 from darkroom.infra.snapshots.image_cache import ImageCache
+from darkroom.infra.steps.account_settings import activate_cost_tag, ensure_api_logging
 from darkroom.infra.steps.initial_config import Wishes, initial_config
+from darkroom.infra.steps.pinning import Pinning, settle
 from darkroom.infra.steps.plan import Sight, Step, steps
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
 from darkroom.infra.template.assembly import Assembly, publish
+from darkroom.infra.template.pins import Pins, decode_pins
 from darkroom.infra.template.synthesis import synthesise
 
-Synthesis = Callable[[DarkroomConfig, Path, str], Assembly]
+Synthesis = Callable[[DarkroomConfig, Pins, Path, str], Assembly]
 
 
 class Deployment:
@@ -53,9 +56,11 @@ class Deployment:
         synthesis: Synthesis | None = None,
         out: Path | None = None,
         timing: Timing | None = None,
+        renew: bool = False,
         open_cluster: Callable[[Cloud, Mapping[str, str]], ClusterApi] | None = None,
     ) -> None:
         self._cloud = cloud
+        self._renew = renew
         self._open_cluster = open_cluster or (open_cluster_on_aws if cloud.endpoint_url is None else None)
         self._file = config_file
         self._wishes = wishes
@@ -79,6 +84,8 @@ class Deployment:
             listed = "\n".join(f"  {finding.subject}: {finding.remedy}" for finding in missing)
             raise StackFailure(f"nothing was changed, because something is missing:\n{listed}")
         config = settled(self._cloud, config, has_stack=self._stack_exists(config))
+        pinning = self._pinning(config)
+        self._told(f"versions: Kubernetes {config.kubernetes_version}, {', '.join(pinning.pins.listed())}")
         self._told(f"availability zones: {', '.join(config.network.availability_zones or ['the first ones'])}")
         bucket = config.model_bucket
         if bucket is None:
@@ -92,14 +99,13 @@ class Deployment:
         self._told("bootstrap: the bucket for the deployment's files, and the role for Spot instances")
         buckets.make(self._cloud, self._cloud.asset_bucket)
         self._allow_spot()
+        ensure_api_logging(self._cloud, self._told)
         self._told("synthesis: from config.yaml to a CloudFormation template")
-        assembly = self._synthesis(config, self._out, self._cloud.asset_bucket)
+        assembly = self._synthesis(config, pinning.pins, self._out, self._cloud.asset_bucket)
         with translated("publishing the deployment's files"):
             publish(assembly, self._cloud.client("s3"), self._told)
         self._told(f"deploy: the stack {config.cloudformation_stack_name}; the first time takes 20 to 30 minutes")
-        operations = StackOperations(
-            self._cloud.client("cloudformation"), config.cloudformation_stack_name, self._timing, self._told
-        )
+        operations = self._operations(config)
         self._wait_for_what_goes(config, operations)
         try:
             with translated("deploying"):
@@ -107,6 +113,8 @@ class Deployment:
         except KeyboardInterrupt:
             self._told("interrupted: what CloudFormation has begun goes on by itself; run this again to follow it")
             raise
+        if config.alarms.monthly_spend_usd is not None and self._cloud.facts.budgets:
+            activate_cost_tag(self._cloud, self._told)
         self._look_at_the_nodes(config, outputs)
         self._verify(outputs)
         return outputs
@@ -156,8 +164,15 @@ class Deployment:
             uses_snapshots=uses_snapshots(config),
             uncached_images=() if has_snapshot else tuple(images),
             has_stack=_is_known(lambda: self._stack_exists(config)),
+            pinning=self._known_pinning(config),
         )
         return steps(config, self._file, sight), findings
+
+    def _known_pinning(self, config: DarkroomConfig) -> Pinning | None:
+        try:
+            return self._pinning(config)
+        except AwsFailure:
+            return None
 
     def _cached_images(self) -> CachedImages:
         return CachedImages(self._cloud, self._told, ImageCache(self._cloud, self._told, self._timing.poll_seconds))
@@ -227,21 +242,18 @@ class Deployment:
             if "has been taken" not in str(error) and "already exists" not in str(error):
                 self._told(f"bootstrap: the role for Spot instances was not made: {error}")
 
-    def _synthesise(self, config: DarkroomConfig, out: Path, asset_bucket: str) -> Assembly:
-        return synthesise(
-            config,
-            region=self._cloud.region,
-            out=out,
-            asset_bucket=asset_bucket,
-            bottlerocket_version=self._bottlerocket_version(config),
-        )
+    def _synthesise(self, config: DarkroomConfig, pins: Pins, out: Path, asset_bucket: str) -> Assembly:
+        return synthesise(config, region=self._cloud.region, out=out, asset_bucket=asset_bucket, pins=pins)
 
-    def _bottlerocket_version(self, config: DarkroomConfig) -> str | None:
-        """The newest one for this Kubernetes, to be pinned: nodes change when somebody deploys, not in between."""
-        name = f"/aws/service/bottlerocket/aws-k8s-{config.kubernetes_version}-nvidia/x86_64/latest/image_version"
-        with translated("finding the version of Bottlerocket"):
-            found = self._cloud.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
-        return f"v{found.partition('-')[0]}"
+    def _pinning(self, config: DarkroomConfig) -> Pinning:
+        """The versions to deploy: a stack's outputs say which it has."""
+        operations = self._operations(config)
+        outputs = operations.outputs() if operations.status() is not None else {}
+        return settle(self._cloud, config, decode_pins(outputs.get("Versions", "")), renew=self._renew)
+
+    def _operations(self, config: DarkroomConfig) -> StackOperations:
+        client = self._cloud.client("cloudformation")
+        return StackOperations(client, config.cloudformation_stack_name, self._timing, self._told)
 
     def _template_url(self, assembly: Assembly) -> str:
         template = assembly.template
@@ -251,12 +263,7 @@ class Deployment:
 
     def _stack_exists(self, config: DarkroomConfig) -> bool:
         with translated("looking for the stack"):
-            return (
-                StackOperations(
-                    self._cloud.client("cloudformation"), config.cloudformation_stack_name, self._timing, self._told
-                ).status()
-                is not None
-            )
+            return self._operations(config).status() is not None
 
     def _verify(self, outputs: dict[str, str]) -> None:
         """The front door answers, and lets nobody in without the key."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.models import DEFAULT_MODEL
+from darkroom.infra.steps.pinning import Pinning
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Sight:
     uses_snapshots: bool = False
     uncached_images: tuple[str, ...] = ()
     has_stack: bool | None = None
+    pinning: Pinning | None = None
 
 
 def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
@@ -66,8 +68,18 @@ def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
         ),
         Step("configuration", f"write {file}", there if sight.has_file else None),
         Step("bootstrap", "make the bucket for the deployment's files"),
+        Step("versions", _versions(config, sight.pinning)),
         Step("synthesis", "write the CloudFormation template and its files"),
         Step("deploy", f"{change} the stack {config.cloudformation_stack_name}"),
         Step("nodes", "ask the cluster whether every NodePool, EC2NodeClass and ScaledObject is ready"),
         Step("verification", "ask the front door without a key, and be refused"),
     ]
+
+
+def _versions(config: DarkroomConfig, pinning: Pinning | None) -> str:
+    """What would be pinned, and what is newer than that."""
+    head = f"Kubernetes {config.kubernetes_version}"
+    if pinning is None:
+        return f"{head}, and the newest nodes and add-ons for it, which stay until the next --upgrade"
+    newer = f"; newer, with --upgrade: {', '.join(pinning.newer)}" if pinning.newer else ""
+    return f"{head}, {', '.join(pinning.pins.listed())}{newer}"

@@ -18,13 +18,15 @@ from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.parts.add_ons import AddOns
 from darkroom.infra.template.parts.cluster import Cluster
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
+from darkroom.infra.template.parts.cluster_watch import watch_cluster
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.karpenter import Karpenter
 from darkroom.infra.template.parts.network import ZONES, ZONES_MOST_ACCOUNTS_HAVE, Network
 from darkroom.infra.template.parts.node_pools import NodePools
-from darkroom.infra.template.parts.observability import Observability, allow_topic_tracing
+from darkroom.infra.template.parts.observability import COST_TAG, Observability, allow_topic_tracing
 from darkroom.infra.template.parts.runtime import Identity, Namespaces, Runtime
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.infra.template.pins import Pins, encode_pins
 
 # Public, unless config.yaml names mirrors.
 KARPENTER_REPOSITORY = "oci://public.ecr.aws/karpenter/karpenter"
@@ -35,7 +37,7 @@ KEDA_REPOSITORY = "https://kedacore.github.io/charts"
 class StackOptions:
     """What is not in config.yaml: where, and with which code.
 
-    `bottlerocket_version` (as v1.2.3) pins the nodes' operating system where config.yaml does not.
+    `pins`: the versions of nodes and add-ons; without, each is what EKS takes by itself.
     `task_plane_only` leaves out all but the front door, topics, queues, bucket and table, which come out the same.
     """
 
@@ -43,7 +45,7 @@ class StackOptions:
     lambda_bundle: Path
     chart: Path
     task_plane_only: bool = False
-    bottlerocket_version: str | None = None
+    pins: Pins | None = None
 
 
 class DarkroomStack(Stack):
@@ -56,8 +58,9 @@ class DarkroomStack(Stack):
         self._options = options
         super().__init__(scope, id_, **arguments)
         self._config = config
+        self._pins = options.pins or Pins(kubernetes=config.kubernetes_version)
         self._facts = partition_facts(options.region)
-        Tags.of(self).add("stack", config.cloudformation_stack_name)
+        Tags.of(self).add(COST_TAG, config.cloudformation_stack_name)
         log_retention = _RETENTION[config.log_retention_days]
         tasks = TaskPlaneResources(self, "TaskPlane", config.task_plane(), topic_tracing=self._facts.topic_tracing)
         front_door = FrontDoor(self, "FrontDoor", config, tasks, options.lambda_bundle, log_retention)
@@ -66,8 +69,8 @@ class DarkroomStack(Stack):
             return
         if self._facts.topic_tracing:
             allow_topic_tracing(self)
-        Observability(self, "Observability", config, tasks, front_door, budgets_exist=self._facts.budgets)
-        self._cluster(tasks, log_retention)
+        watch = Observability(self, "Observability", config, tasks, front_door, budgets_exist=self._facts.budgets)
+        self._cluster(tasks, watch, log_retention)
 
     @property
     @jsii.member(jsii_name="availabilityZones")
@@ -79,11 +82,13 @@ class DarkroomStack(Stack):
         count = ZONES_MOST_ACCOUNTS_HAVE.get(self._options.region, ZONES)
         return list(self._zones or [Fn.select(index, Fn.get_azs()) for index in range(count)])
 
-    def _cluster(self, tasks: TaskPlaneResources, log_retention: logs.RetentionDays) -> None:
-        config, options = self._config, self._options
+    def _cluster(self, tasks: TaskPlaneResources, watch: Observability, log_retention: logs.RetentionDays) -> None:
+        config, options, pins = self._config, self._options, self._pins
         network = Network(self, "Network", config.network, log_retention)
-        cluster_logs = ClusterLogs(self, "ClusterLogs", log_retention, control_plane=True)
-        cluster = Cluster(self, "Eks", config, network.vpc, self._facts, cluster_logs)
+        has_control_plane_logs = bool(config.cluster.control_plane_logs)
+        cluster_logs = ClusterLogs(self, "ClusterLogs", log_retention, control_plane=has_control_plane_logs)
+        watch_cluster(watch, config, tasks, cluster_logs)
+        cluster = Cluster(self, "Eks", config, network.vpc, self._facts, cluster_logs, pins)
         mirrors = config.mirrors
         karpenter = Karpenter(
             self,
@@ -101,6 +106,7 @@ class DarkroomStack(Stack):
             config.model_bucket_arn,
             mirrors.keda_chart or KEDA_REPOSITORY,
             mirrors.image_registry,
+            container_insights=config.cluster.container_insights,
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
         # Removing a namespace waits for all that is in it, also for what KEDA has to let go of.
@@ -120,7 +126,7 @@ class DarkroomStack(Stack):
             for runtime in config.models_runtime
         }
         needs = {name: identity.needs for name, identity in identities.items()}
-        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, options.bottlerocket_version, needs)
+        pools = NodePools(self, "NodePools", config, cluster, karpenter, chart, pins.bottlerocket, needs)
         for runtime in config.models_runtime:
             Runtime(
                 identities[runtime.name],
@@ -133,7 +139,7 @@ class DarkroomStack(Stack):
                 chart=chart,
                 needs=[*add_ons.charts, *identities[runtime.name].needs, *pools.of(runtime)],
                 tracing=tracing,
-                bottlerocket_version=options.bottlerocket_version,
+                bottlerocket_version=pins.bottlerocket,
             )
         command = f"aws eks update-kubeconfig --name {cluster.eks.cluster_name} --region {self.region}"
         self._output("ClusterName", cluster.eks.cluster_name, "the EKS cluster")
@@ -166,6 +172,7 @@ class DarkroomStack(Stack):
             )
             for runtime in self._config.models_runtime
         ]
+        self._output("Versions", encode_pins(self._pins), "what the next deployment keeps; --upgrade takes newer ones")
         self._output("Runtimes", encode_runtime_facts(runtimes), "what darkroom verify, submit and dlq ask for")
 
     def _output(self, name: str, value: str, description: str) -> None:

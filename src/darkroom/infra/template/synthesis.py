@@ -11,6 +11,7 @@ from darkroom.errors import MissingExtra, SettingsError, StackFailure
 from darkroom.infra.snapshots.cached_images import nodes_without_snapshot
 from darkroom.infra.template.assembly import Assembly, read_assembly
 from darkroom.infra.template.bundle import build_bundle_for_here, build_bundle_for_lambda
+from darkroom.infra.template.pins import Pins
 
 
 def chart_folder() -> Path:
@@ -30,7 +31,7 @@ def synthesise(
     asset_bucket: str,
     task_plane_only: bool = False,
     for_emulator: bool = False,
-    bottlerocket_version: str | None = None,
+    pins: Pins | None = None,
 ) -> Assembly:
     """Write the cloud assembly into `out`.
 
@@ -57,7 +58,7 @@ def synthesise(
         lambda_bundle=build(out / "lambda-bundle"),
         chart=chart_folder(),
         task_plane_only=task_plane_only,
-        bottlerocket_version=bottlerocket_version,
+        pins=pins,
     )
     app, stack = build_app(config, options, out, asset_bucket)
     app.synth()

@@ -12,7 +12,7 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -26,9 +26,11 @@ from darkroom.errors import (
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
 from darkroom.policy.comfyui_workflow import Workflow
+from darkroom.policy.media_types import Kinds
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui.canary import canary_workflows
 from darkroom.runtimes.comfyui.history import failure_of_record
+from darkroom.runtimes.comfyui.links import find_file_inputs, wanted_of
 from darkroom.runtimes.comfyui.results import FinishedJob, Results
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
@@ -96,6 +98,7 @@ class ComfyUi(Runtime):
         self._timings = timings or Timings()
         http = RuntimeHttp(context.http, parse_base_url(context.base_url))
         self._server = ComfyUiServer(http)
+        self._link_inputs = context.link_inputs
         self._results = Results(self._server, self._timings.record_patience, clock)
         self._client_prefix = f"{context.client_id}-"
         self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
@@ -155,6 +158,11 @@ class ComfyUi(Runtime):
         """Whether the server remembers the job, or any other: queue and history are empty after a restart."""
         return await super().lived_on(prepared) and await self._server.remembers(self._cut_off)
 
+    async def wanted_links(self, content: JsonObject) -> Mapping[str, Kinds]:
+        """The links in inputs that take files; another URL in a workflow is meant as a URL."""
+        workflow, _ = read_workflow(content)
+        return wanted_of(workflow, await find_file_inputs(workflow, self._server, self._link_inputs))
+
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Upload what links led to, put the files' names in their place, and write the body."""
         workflow, extra = read_workflow(request.content)
@@ -167,7 +175,9 @@ class ComfyUi(Runtime):
                 return await self._server.upload(name, file)
 
         names = await asyncio.gather(*(upload(file) for file in request.files.values()))
-        workflow = with_uploads(workflow, dict(zip(request.files, names, strict=True)))
+        if request.files:
+            inputs = await find_file_inputs(workflow, self._server, self._link_inputs)
+            workflow = with_uploads(workflow, inputs, dict(zip(request.files, names, strict=True)))
         encoded = msgspec.json.encode(workflow)
         payload = _Payload(workflow, msgspec.Raw(encoded), extra)
         return Prepared(replace(request, files={}, content={}), payload, size_bytes=2 * len(encoded))

@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -68,6 +69,22 @@ class ComfyUiServer:
         document = _decode(answer.body, "prompt")
         # A server of before 2025 chooses an id of its own.
         return Submitted(str(document.get("prompt_id") or prompt_id), document.get("node_errors"))
+
+    async def read_input_options(self, class_type: str) -> JsonObject:
+        """What the server says of each input of a class of nodes, by name; nothing of a class that it does not have."""
+        answer = await self._http.get(f"object_info/{quote(class_type, safe='')}", timeout_seconds=QUICK_SECONDS)
+        if answer.status != 200:
+            return {}
+        described = _decode(answer.body, "object_info").get(class_type)
+        inputs = described.get("input") if isinstance(described, dict) else None
+        options: JsonObject = {}
+        for group in ("required", "optional"):
+            of_group = inputs.get(group) if isinstance(inputs, dict) else None
+            for name, description in of_group.items() if isinstance(of_group, dict) else ():
+                # A pair: the type, or the values to choose from, and the options, where there are any.
+                if isinstance(description, list) and len(description) > 1 and isinstance(description[1], dict):
+                    options[name] = description[1]
+        return options
 
     async def upload(self, name: str, file: InputFile) -> str:
         """Put a file where `LoadImage` finds it; returns the name to give to the node."""

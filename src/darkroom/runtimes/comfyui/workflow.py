@@ -28,10 +28,14 @@ def read_workflow(content: JsonObject) -> tuple[Workflow, JsonObject]:
     raise GenerationRefused(f"the content is no workflow: {reasons}")
 
 
-def with_uploads(workflow: Workflow, names: Mapping[str, str]) -> Workflow:
-    """`workflow` with the name of an uploaded file in the place of each link."""
-    replaced: Workflow = replace_strings(workflow, names) if names else workflow
-    return replaced
+def with_uploads(workflow: Workflow, inputs: Iterable[tuple[str, str]], names: Mapping[str, str]) -> Workflow:
+    """`workflow` with the name of an uploaded file in the place of each link in `inputs`, by node and name."""
+    changed = dict(workflow)
+    for node_id, name in inputs:
+        node = changed[node_id]
+        values = node["inputs"]
+        changed[node_id] = {**node, "inputs": {**values, name: replace_strings(values[name], names)}}
+    return changed
 
 
 def salted(workflow: Workflow, node_ids: Iterable[str], salt: str) -> Workflow:

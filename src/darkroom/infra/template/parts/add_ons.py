@@ -10,12 +10,11 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from darkroom.infra.template import versions
-from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, RUNTIME_TOLERATIONS, Cluster
+from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, Cluster
+from darkroom.infra.template.pins import MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON
 
 KEDA_NAMESPACE = "keda"
 KEDA_OPERATOR = "keda-operator"
-MOUNTPOINT_ADD_ON = "aws-mountpoint-s3-csi-driver"
-OBSERVABILITY_ADD_ON = "amazon-cloudwatch-observability"
 
 
 class AddOns(Construct):
@@ -30,12 +29,14 @@ class AddOns(Construct):
         model_bucket_arn: str | None,
         keda_repository: str,
         registry: str | None,
+        *,
+        container_insights: bool,
     ) -> None:
         super().__init__(scope, id_)
         self.charts: list[Construct] = [self._keda(cluster, queues, keda_repository, registry)]
         if model_bucket_arn is not None:
             self.charts.append(self._mountpoint(cluster, model_bucket_arn))
-        self._observability(cluster)
+        self._observability(cluster, container_insights=container_insights)
 
     def _keda(self, cluster: Cluster, queues: list[sqs.Queue], repository: str, registry: str | None) -> Construct:
         role = cluster.pod_role(self, "KedaRole")
@@ -71,12 +72,18 @@ class AddOns(Construct):
         values: dict[str, Any] = {"node": {"tolerateAllTaints": True}}
         return cluster.add_managed_add_on(MOUNTPOINT_ADD_ON, values, "s3-csi-driver-sa", role)
 
-    def _observability(self, cluster: Cluster) -> Construct:
+    def _observability(self, cluster: Cluster, *, container_insights: bool) -> Construct:
         """Fluent Bit's logs and Container Insights come with one add-on."""
         role = cluster.pod_role(self, "CloudWatchRole")
         role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchAgentServerPolicy"))
+        # Its agents tolerate every taint by themselves: a list here would only name those that somebody thought of.
         values: dict[str, Any] = {
-            "tolerations": RUNTIME_TOLERATIONS,
             "containerLogs": {"enabled": True},
+            "containerInsights": {"enabled": container_insights},
+            # The add-on's manager tolerates everything as well: on a GPU node, it would keep the node from being empty.
+            "manager": {"tolerations": []},
+            # NVIDIA's exporter does not start on Bottlerocket for this Kubernetes (dcgm-exporter issues 612 and 636).
+            "dcgmExporter": {"enabled": False},
+            "neuronMonitor": {"enabled": False},
         }
         return cluster.add_managed_add_on(OBSERVABILITY_ADD_ON, values, "cloudwatch-agent", role)

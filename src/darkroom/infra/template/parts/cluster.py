@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
@@ -14,16 +13,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
 from constructs import Construct, IDependable
 
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.model import ClusterAccess, DarkroomConfig
 from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.instance_role import instance_role
+from darkroom.infra.template.pins import Pins
+from darkroom.infra.template.processors import has_arm_processors
 
-# Every node of a runtime carries these, so a daemon that has to run there must bear them.
-RUNTIME_TOLERATIONS = [
-    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
-    {"key": "runtime", "operator": "Exists", "effect": "NoSchedule"},
-]
 COMPONENT_VOLUME_GIB = 50
 # Helm 4 may look at two replicas for ten minutes before it says that they are there; the function that runs Helm ends
 # after fifteen, and a release that it dies over stays "pending".
@@ -44,8 +40,10 @@ class Cluster(Construct):
         vpc: ec2.IVpc,
         facts: PartitionFacts,
         logs: ClusterLogs,
+        pins: Pins,
     ) -> None:
         super().__init__(scope, id_)
+        self._pins = pins
         stack = Stack.of(self)
         secrets_key = kms.Key(
             self,
@@ -58,7 +56,9 @@ class Cluster(Construct):
             self,
             "AccessRole",
             role_name=f"{stack.stack_name}-{stack.region}-AccessRole",
-            assumed_by=iam.AccountRootPrincipal(),
+            assumed_by=iam.CompositePrincipal(*(iam.ArnPrincipal(arn) for arn in config.cluster.administrators))
+            if config.cluster.administrators
+            else iam.AccountRootPrincipal(),
             description="Administers the cluster: see the output ConfigCommand",
         )
         self.eks = eks.Cluster(
@@ -71,9 +71,9 @@ class Cluster(Construct):
             default_capacity_type=eks.DefaultCapacityType.NODEGROUP,
             default_capacity=0,
             bootstrap_self_managed_addons=False,
-            endpoint_access=eks.EndpointAccess.PUBLIC_AND_PRIVATE,
+            endpoint_access=_endpoint(config.cluster),
             secrets_encryption_key=secrets_key,
-            cluster_logging=list(eks.ClusterLoggingTypes),
+            cluster_logging=[_LOGS[name] for name in config.cluster.control_plane_logs] or None,
             kubectl_provider_options=eks.KubectlProviderOptions(kubectl_layer=KubectlV35Layer(self, "Kubectl")),
         )
         self.eks.node.add_dependency(logs)
@@ -122,7 +122,7 @@ class Cluster(Construct):
         )
         least, most = components.bounds
         arm = has_arm_processors(components.instance_type)
-        return self.eks.add_nodegroup_capacity(
+        group = self.eks.add_nodegroup_capacity(
             "cluster-components",
             node_role=instance_role(self, "ComponentNodeRole", facts),
             instance_types=[ec2.InstanceType(components.instance_type)],
@@ -133,7 +133,12 @@ class Cluster(Construct):
             min_size=least,
             max_size=most,
             launch_template_spec=eks.LaunchTemplateSpec(id=template.ref, version=template.attr_latest_version_number),
+            release_version=self._pins.node_release,
         )
+        # Without it, nodes keep the Kubernetes that they came with.
+        resource = cast("eks.CfnNodegroup", group.node.default_child)
+        resource.version = config.kubernetes_version
+        return group
 
     def _add_on(self, name: str, values: dict[str, Any] | None = None) -> eks.CfnAddon:
         return eks.CfnAddon(
@@ -141,6 +146,7 @@ class Cluster(Construct):
             name,
             cluster_name=self.eks.cluster_name,
             addon_name=name,
+            addon_version=self._pins.add_ons.get(name),
             configuration_values=json.dumps(values) if values else None,
             resolve_conflicts="OVERWRITE",
         )
@@ -154,6 +160,7 @@ class Cluster(Construct):
             name,
             cluster_name=self.eks.cluster_name,
             addon_name=name,
+            addon_version=self._pins.add_ons.get(name),
             configuration_values=json.dumps(values),
             resolve_conflicts="OVERWRITE",
             pod_identity_associations=[
@@ -196,7 +203,17 @@ class Cluster(Construct):
         return association
 
 
-def has_arm_processors(instance_type: str) -> bool:
-    """Whether an EC2 instance type has Graviton processors: a `g` right after the generation, as in m7g or c8gd."""
-    family = instance_type.partition(".")[0]
-    return re.search(r"\dg", family) is not None or family == "a1"
+def _endpoint(access: ClusterAccess) -> eks.EndpointAccess:
+    """From within the VPC it is always reached: so do nodes, and the function that installs the charts."""
+    if access.is_private:
+        return eks.EndpointAccess.PRIVATE
+    return eks.EndpointAccess.PUBLIC_AND_PRIVATE.only_from(*access.public_access_cidrs)
+
+
+_LOGS = {
+    "api": eks.ClusterLoggingTypes.API,
+    "audit": eks.ClusterLoggingTypes.AUDIT,
+    "authenticator": eks.ClusterLoggingTypes.AUTHENTICATOR,
+    "controllerManager": eks.ClusterLoggingTypes.CONTROLLER_MANAGER,
+    "scheduler": eks.ClusterLoggingTypes.SCHEDULER,
+}

@@ -115,8 +115,8 @@ class FrontDoor(Construct):
             "FrontAPI",
             rest_api_name=f"{config.cloudformation_stack_name}-FrontAPI",
             description="Darkroom's front door",
-            cloud_watch_role=True,
-            cloud_watch_role_removal_policy=RemovalPolicy.DESTROY,
+            # One for the whole account and region, and not this stack's to set: see steps/account_settings.py.
+            cloud_watch_role=False,
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
             deploy_options=apigateway.StageOptions(
                 stage_name=config.api_gateway.stage_name,

@@ -15,11 +15,14 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_xray as xray
 from constructs import Construct
 
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.model import Alarms, DarkroomConfig
+from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 
 PERIOD = Duration.minutes(5)
+# The tag on everything that the stack makes.
+COST_TAG = "stack"
 
 
 class Observability(Construct):
@@ -38,13 +41,16 @@ class Observability(Construct):
         super().__init__(scope, id_)
         self._tasks = tasks
         self._front_door = front_door
-        self.alarm_topic = self._alarm_topic(config.alarms.email)
+        alarms = config.alarms
+        self.alarm_topic = self._alarm_topic(alarms.email, alarms.topic_arn)
         self._alarms(config)
-        self.dashboard = self._dashboard()
-        if budgets_exist and config.alarms.monthly_spend_usd is not None and config.alarms.email is not None:
-            self._budget(config.alarms.monthly_spend_usd, config.alarms.email)
+        self.dashboard = self._dashboard(config)
+        if budgets_exist and alarms.monthly_spend_usd is not None and alarms.has_listener:
+            self._budget(alarms.monthly_spend_usd, alarms)
 
-    def _alarm_topic(self, email: str | None) -> sns.Topic:
+    def _alarm_topic(self, email: str | None, own: str | None) -> sns.ITopic:
+        if own is not None:
+            return sns.Topic.from_topic_arn(self, "Alarms", own)
         # CloudWatch may not use the key that AWS manages for SNS, so this topic has one of its own.
         key = kms.Key(
             self,
@@ -62,42 +68,43 @@ class Observability(Construct):
     def _alarms(self, config: DarkroomConfig) -> None:
         for runtime, queue in self._tasks.queues.items():
             letters = self._tasks.dead_letters[runtime]
-            self._alarm(
+            self.alarm(
                 f"DeadLetters-{runtime}",
                 letters.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
                 0,
                 f"{runtime}: tasks were set aside: see docs/operate.md",
             )
-            self._alarm(
+            self.alarm(
                 f"QueueAge-{runtime}",
                 queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum"),
                 config.alarms.queue_age_seconds,
                 f"{runtime}: the oldest task waits for more than {config.alarms.queue_age_seconds} seconds",
             )
             self._stuck(runtime, config)
-        self._alarm(
+        self.alarm(
             "FrontDoorErrors",
             self._front_door.function.metric_errors(period=PERIOD),
             0,
             "the front door's function failed",
         )
-        self._alarm(
+        self.alarm(
             "FrontDoor5xx",
             self._front_door.api.metric_server_error(period=PERIOD, statistic="Sum"),
             0,
             "the front door answered clients with 5xx",
         )
 
+        for name, topic in (("Input", self._tasks.input_topic), ("Output", self._tasks.output_topic)):
+            self.alarm(
+                f"FailedDeliveries{name}",
+                topic.metric_number_of_notifications_failed(period=PERIOD, statistic="Sum"),
+                0,
+                f"SNS could not deliver from the {name.lower()} topic: a subscriber refuses or is gone",
+            )
+
     def _stuck(self, runtime: str, config: DarkroomConfig) -> None:
         """A runtime that never starts, for its image or its checkpoint, costs GPU nodes for as long as tasks wait."""
         queue, minutes = self._tasks.queues[runtime], config.alarms.stuck_minutes
-        nodes = cloudwatch.Metric(
-            namespace="ContainerInsights",
-            metric_name="cluster_node_count",
-            dimensions_map={"ClusterName": Stack.of(self).stack_name},
-            statistic="Maximum",
-            period=PERIOD,
-        )
         stuck = cloudwatch.MathExpression(
             # Where nobody counts nodes, they count as up: the alarm is for what they cost.
             expression="IF(FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0"
@@ -106,12 +113,12 @@ class Observability(Construct):
                 "waiting": queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
                 "held": queue.metric_approximate_number_of_messages_not_visible(period=PERIOD, statistic="Maximum"),
                 "done": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
-                "nodes": nodes,
+                "nodes": node_count(Stack.of(self).stack_name),
             },
             label=f"{runtime}: nothing done while nodes are up",
             period=PERIOD,
         )
-        self._alarm(
+        self.alarm(
             f"Stuck-{runtime}",
             stuck,
             0,
@@ -120,9 +127,10 @@ class Observability(Construct):
             periods=math.ceil(minutes / PERIOD.to_minutes()),
         )
 
-    def _alarm(
+    def alarm(
         self, id_: str, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1
     ) -> None:
+        """Tell people when the metric is above the threshold for so many periods in a row, and when it no longer is."""
         alarm = cloudwatch.Alarm(
             self,
             id_,
@@ -136,7 +144,7 @@ class Observability(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.alarm_topic))
         alarm.add_ok_action(actions.SnsAction(self.alarm_topic))
 
-    def _dashboard(self) -> cloudwatch.Dashboard:
+    def _dashboard(self, config: DarkroomConfig) -> cloudwatch.Dashboard:
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=Stack.of(self).stack_name)
         api, function = self._front_door.api, self._front_door.function
         dashboard.add_widgets(
@@ -170,24 +178,15 @@ class Observability(Construct):
                     left=[queue.metric_approximate_age_of_oldest_message(statistic="Maximum")],
                 ),
             )
-        insights = {"ClusterName": Stack.of(self).stack_name}
-        gpu = [
-            cloudwatch.Metric(
-                namespace="ContainerInsights", metric_name=name, dimensions_map=insights, statistic="Average"
-            )
-            for name in ("node_gpu_utilization", "node_gpu_memory_utilization")
-        ]
-        nodes = cloudwatch.Metric(
-            namespace="ContainerInsights", metric_name="cluster_node_count", dimensions_map=insights
-        )
-        dashboard.add_widgets(
-            cloudwatch.GraphWidget(title="GPU use", width=12, left=gpu),
-            cloudwatch.GraphWidget(title="Nodes", width=12, left=[nodes]),
-        )
+        if config.cluster.container_insights:
+            nodes = node_count(Stack.of(self).stack_name)
+            dashboard.add_widgets(cloudwatch.GraphWidget(title="Nodes", width=12, left=[nodes]))
+        dashboard.add_widgets(gpu_work(Stack.of(self).stack_name))
         return dashboard
 
-    def _budget(self, monthly_usd: float, email: str) -> None:
+    def _budget(self, monthly_usd: float, alarms: Alarms) -> None:
         stack = Stack.of(self).stack_name
+        told = [("EMAIL", alarms.email)] if alarms.email else [("SNS", alarms.topic_arn or "")]
         budgets.CfnBudget(
             self,
             "Spend",
@@ -195,14 +194,18 @@ class Observability(Construct):
                 budget_type="COST",
                 time_unit="MONTHLY",
                 budget_limit=budgets.CfnBudget.SpendProperty(amount=monthly_usd, unit="USD"),
-                cost_filters={"TagKeyValue": [f"user:stack${stack}"]},
+                # Counts nothing until the tag is activated for cost allocation: `darkroom deploy` does that.
+                cost_filters={"TagKeyValue": [f"user:{COST_TAG}${stack}"]},
             ),
             notifications_with_subscribers=[
                 budgets.CfnBudget.NotificationWithSubscribersProperty(
                     notification=budgets.CfnBudget.NotificationProperty(
                         comparison_operator="GREATER_THAN", notification_type=kind, threshold=threshold
                     ),
-                    subscribers=[budgets.CfnBudget.SubscriberProperty(address=email, subscription_type="EMAIL")],
+                    subscribers=[
+                        budgets.CfnBudget.SubscriberProperty(address=address, subscription_type=way)
+                        for way, address in told
+                    ],
                 )
                 for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
             ],

@@ -1,0 +1,91 @@
+"""The alarms about the cluster: pods that do not start, controllers that fail, nodes that cost and do nothing."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
+
+from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.parts.cluster_logs import ClusterLogs
+from darkroom.infra.template.parts.cluster_metrics import PERIOD, node_count, pending_pods
+from darkroom.infra.template.parts.observability import Observability
+from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+
+PENDING_MINUTES = 20
+ERRORS_IN_A_PERIOD = 5
+# Lines of logs by which something is wrong: an alarm's name, the filter, how many are too many, what it says.
+_LINES = {
+    "KarpenterErrors": (
+        '{ ($.kubernetes.pod_name = "karpenter-*") && ($.log_processed.level = "ERROR") }',
+        ERRORS_IN_A_PERIOD,
+        "Karpenter reports errors: nodes may not start or not end",
+    ),
+    "KedaErrors": (
+        '{ ($.kubernetes.namespace_name = "keda") && ($.log = "*ERROR*") }',
+        ERRORS_IN_A_PERIOD,
+        "KEDA reports errors: pods may not be scaled",
+    ),
+    "AgentsWithoutRuntime": (
+        '{ $.log_processed.action = "runtime.waiting" }',
+        ERRORS_IN_A_PERIOD,
+        "agents wait for a runtime that does not become ready",
+    ),
+}
+
+
+def watch_cluster(
+    watch: Observability, config: DarkroomConfig, tasks: TaskPlaneResources, cluster_logs: ClusterLogs
+) -> None:
+    """Add the alarms; those that need Container Insights only where it is on."""
+    stack = Stack.of(watch).stack_name
+    group = logs.LogGroup.from_log_group_name(watch, "ApplicationLogs", cluster_logs.application)
+    for name, (pattern, most, description) in _LINES.items():
+        lines = logs.MetricFilter(
+            watch,
+            f"{name}Lines",
+            log_group=group,
+            filter_pattern=logs.FilterPattern.literal(pattern),
+            metric_namespace="Darkroom",
+            metric_name=f"{stack}-{name}",
+        )
+        lines.node.add_dependency(cluster_logs)
+        watch.alarm(
+            name, lines.metric(period=PERIOD, statistic="Sum"), most, f"{description}: see docs/operate.md", periods=3
+        )
+    if not config.cluster.container_insights:
+        return
+    watch.alarm(
+        "PodsPending",
+        pending_pods(stack),
+        0,
+        f"pods have been pending for {PENDING_MINUTES} minutes: see docs/operate.md",
+        periods=PENDING_MINUTES // 5,
+    )
+    always = config.cluster_components.desired_count + sum(
+        _least_pods(runtime.extra_values) for runtime in config.models_runtime
+    )
+    idle = cloudwatch.MathExpression(
+        expression=f"IF(nodes > {always} AND FILL(done, 0) == 0, 1, 0)",
+        using_metrics={
+            "nodes": node_count(stack),
+            "done": tasks.output_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
+        },
+        period=PERIOD,
+        label="GPU nodes without results",
+    )
+    minutes = config.alarms.idle_node_minutes
+    watch.alarm(
+        "NodesWithoutResults",
+        idle,
+        0,
+        f"GPU nodes have been up for {minutes} minutes, and no task has ended: see docs/operate.md",
+        periods=max(1, minutes // int(Duration.to_minutes(PERIOD))),
+    )
+
+
+def _least_pods(values: dict[str, object]) -> int:
+    section: object = values
+    for key in ("runtime", "scaling", "minReplicaCount"):
+        section = section.get(key) if isinstance(section, dict) else None
+    return section if isinstance(section, int) else 0

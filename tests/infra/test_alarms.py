@@ -1,0 +1,88 @@
+"""Whom the deployment wakes, and when."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from darkroom.config.loader import parse_config
+from darkroom.infra.checks.findings import Verdict
+from darkroom.infra.checks.preflight import check
+from tests.infra.test_template import of_type
+
+RUNTIME = "modelsRuntime: [{name: a, type: comfyui}]\n"
+
+
+def alarms(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The alarms by the beginnings of their names."""
+    return {
+        name.removeprefix("Observability")[:-8]: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def test_what_an_on_call_person_needs_to_know_has_an_alarm(template: dict[str, Any]) -> None:
+    assert {
+        "PodsPending",
+        "KarpenterErrors",
+        "KedaErrors",
+        "AgentsWithoutRuntime",
+        "NodesWithoutResults",
+        "FailedDeliveriesInput",
+        "FailedDeliveriesOutput",
+        "DeadLetterssdruntime",
+        "QueueAgesdruntime",
+    } <= set(alarms(template))
+    assert all(alarm["AlarmActions"] for alarm in alarms(template).values())
+
+
+def test_gpu_nodes_that_nobody_needs_are_told_by_nodes_beyond_the_components_and_no_result(
+    template: dict[str, Any],
+) -> None:
+    alarm = alarms(template)["NodesWithoutResults"]
+    by_id = {metric["Id"]: metric for metric in alarm["Metrics"]}
+    (expression,) = (metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric)
+    assert expression == "IF(nodes > 3 AND FILL(done, 0) == 0, 1, 0)", "three component nodes, and no pods that stay"
+    assert by_id["nodes"]["MetricStat"]["Metric"]["MetricName"] == "cluster_node_count"
+    assert by_id["done"]["MetricStat"]["Metric"]["MetricName"] == "NumberOfMessagesPublished"
+    assert "sdNotificationOutputCfn" in json.dumps(by_id["done"])
+    assert alarm["EvaluationPeriods"] * by_id["nodes"]["MetricStat"]["Period"] == 3600
+
+
+def test_lines_of_logs_are_counted_in_the_cluster_s_own_group(template: dict[str, Any]) -> None:
+    filters = {
+        found["MetricTransformations"][0]["MetricName"]: found for found in of_type(template, "AWS::Logs::MetricFilter")
+    }
+    assert set(filters) == {
+        f"sdoneksStack-{name}" for name in ("KarpenterErrors", "KedaErrors", "AgentsWithoutRuntime")
+    }
+    groups = {found["LogGroupName"] for found in filters.values()}
+    assert groups == {"/aws/containerinsights/sdoneksStack/application"}
+    assert 'action = "runtime.waiting"' in filters["sdoneksStack-AgentsWithoutRuntime"]["FilterPattern"]
+
+
+def test_the_add_on_reaches_every_node_and_its_manager_no_gpu_node(template: dict[str, Any]) -> None:
+    (values,) = (
+        json.loads(add_on["ConfigurationValues"])
+        for add_on in of_type(template, "AWS::EKS::Addon")
+        if add_on["AddonName"] == "amazon-cloudwatch-observability"
+    )
+    assert "tolerations" not in values, "the add-on's own is every taint; a list would leave pools' own taints out"
+    assert values["manager"]["tolerations"] == []
+    assert values["dcgmExporter"] == {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("alarms", "is_told"),
+    [
+        ("", False),
+        ("alarms: {email: somebody@example.com}", True),
+        ("alarms: {topicArn: 'arn:aws:sns:us-east-1:123456789012:on-call'}", True),
+    ],
+)
+def test_the_plan_says_when_nobody_would_be_told(alarms: str, is_told: bool) -> None:
+    said = [finding for finding in check(None, parse_config(RUNTIME + alarms)) if finding.subject == "alarms"]
+    assert [finding.verdict for finding in said] == ([] if is_told else [Verdict.LIMITED])

@@ -121,6 +121,7 @@ def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
         "versions",
         "synthesis",
         "deploy",
+        "nodes",
         "verification",
     ]
     assert rows[: len(steps)] == steps

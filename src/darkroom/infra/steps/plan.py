@@ -71,7 +71,7 @@ def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
         Step("versions", _versions(config, sight.pinning)),
         Step("synthesis", "write the CloudFormation template and its files"),
         Step("deploy", f"{change} the stack {config.cloudformation_stack_name}"),
-        Step("nodes", "ask the cluster whether every NodePool, EC2NodeClass and ScaledObject is ready"),
+        Step("nodes", "ask the cluster whether nodes can come"),
         Step("verification", "ask the front door without a key, and be refused"),
     ]
 

@@ -44,6 +44,20 @@ def test_four_tasks_after_eight_get_four_pods(simulation: ModuleType) -> None:
     assert max(found.nodes[290:]) == 4
 
 
+def test_the_page_says_what_the_simulation_says(simulation: ModuleType) -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    settings = simulation.Settings
+    for label, found in (
+        ("the defaults (expected)", settings(task=6)),
+        ("and `cooldownPeriod: 10` (expected)", settings(task=6, pods_stay=10)),
+        ("the defaults and four tasks for each pod (expected)", settings(task=6, queue_length=4)),
+    ):
+        run = simulation.simulate([0.0] * 8, found)
+        assert f"| {label} | {round(run.node_seconds, -1):,} | {max(run.waits) + 6} s |" in page
+    sixty = simulation.simulate(simulation.recorded()["arrivals"], settings())
+    assert f"{round(sixty.node_seconds, -1):,} expected now" in page
+
+
 def test_the_picture_is_what_the_script_draws(
     simulation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

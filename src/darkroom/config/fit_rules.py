@@ -96,15 +96,16 @@ def unfit_environment(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFau
         else:
             listed = extra if isinstance(extra, list) else []
             named = [((*here, index), at(entry, "name")) for index, entry in enumerate(listed)]
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for place, name in named:
+            if not isinstance(name, str):
+                continue  # its type is somebody else's to say
             if name in own:
                 instead = f"say it with {own[name]}" if own[name] else "remove it"
                 yield ConfigFault(place, f"{name} is set by the deployment itself: {instead}")
-            elif name is not None and name in seen:
+            elif name in seen:
                 yield ConfigFault(place, f"{name} stands twice")
-            if isinstance(name, str):
-                seen.add(name)
+            seen.add(name)
 
 
 def unfit_keys(path: Path, extra: Any, root: tuple[str, ...] = ()) -> Iterator[ConfigFault]:

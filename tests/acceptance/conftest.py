@@ -20,6 +20,8 @@ from darkroom.local.stack_file import StackFacts, read_stack_file
 from darkroom.testing.loopback_aws import CREDENTIALS
 
 DEADLINE_SECONDS = 90.0
+# Stands in links and contexts that tests send, and must not stand in any log when the stack has ended.
+PLANTED = "pl4nted-s3cret"
 CONFIG = """\
 APIGW:
   throttle:
@@ -64,6 +66,11 @@ class Stack:
 
     def log(self, name: str) -> str:
         return (self.folder / ".darkroom" / "logs" / f"{name}.log").read_text()
+
+    def logged(self, secret: str) -> list[str]:
+        """The logs, of every process, in which a secret stands."""
+        logs = (self.folder / ".darkroom" / "logs").glob("*.log")
+        return sorted(log.name for log in logs if secret.encode() in log.read_bytes())
 
     def stop(self) -> int:
         """Press Ctrl-C, and return the exit code."""
@@ -122,6 +129,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     started = start_stack(tmp_path_factory.mktemp("stack"))
     yield started
     started.stop()
+    assert started.logged(started.facts.api_key) == []
+    assert started.logged(PLANTED) == []
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +139,4 @@ def open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     started = start_stack(tmp_path_factory.mktemp("open-stack"), rate=10_000, burst=5_000)
     yield started
     started.stop()
+    assert started.logged(started.facts.api_key) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -17,11 +18,13 @@ from darkroom.errors import (
     GenerationFailed,
     GenerationInterrupted,
     GenerationRefused,
+    MemoryExceeded,
     RuntimeUnavailable,
 )
-from darkroom.policy.media_types import APNG, GIF, LATENT, MP4, PNG, WEBM, WEBP, MediaType, recognise
+from darkroom.policy.media_types import APNG, GIF, LATENT, MP4, PNG, WEBM, WEBP, MediaType, named, recognise
 from darkroom.runtimes.comfyui.adapter import ComfyUi, Timings
 from darkroom.runtimes.contract import PATIENCE_SECONDS, generate, wait_until
+from darkroom.runtimes.memory import Unbounded
 from darkroom.runtimes.protocol import (
     Generation,
     GenerationRequest,
@@ -265,6 +268,22 @@ async def test_17_pictures_that_are_only_sent_on_the_websocket(adapter: ComfyUi)
     assert types(generation) == [PNG, PNG]
     assert [output.path for output in generation.outputs] == [("outputs", "9", "images", n, "url") for n in (0, 1)]
     assert generation.response["outputs"]["9"]["images"][0]["url"] is None
+
+
+class Little(Unbounded):
+    """Memory for one small picture."""
+
+    maximum_bytes = 1000
+
+
+async def test_pictures_on_the_websocket_that_are_too_much_to_hold_end_their_task_and_no_other(
+    adapter: ComfyUi, fake: FakeComfyUi
+) -> None:
+    request = pipeline(text_to_image_workflow(output="SaveImageWebsocket", batch_size=2))
+    with pytest.raises(MemoryExceeded, match="what the runtime sent"):
+        await generate(adapter, replace(request, memory=Little()))
+    assert (await generate(adapter, pipeline(text_to_image_workflow(seed=2)))).outputs
+    assert fake.running is None
 
 
 async def test_17_pictures_that_were_missed_on_the_websocket_are_made_again(
@@ -568,3 +587,18 @@ async def test_39_a_model_that_was_added_is_there_at_once(adapter: ComfyUi, fake
         await generate(adapter, request)
     fake.checkpoints.append("new.safetensors")
     assert (await generate(adapter, request)).outputs
+
+
+async def test_output_that_is_no_picture_keeps_the_name_of_its_kind(adapter: ComfyUi) -> None:
+    (output,) = (await generate(adapter, pipeline(text_to_image_workflow(output="SaveGLB")))).outputs
+    assert isinstance(output.body, bytes)
+    assert recognise(output.body) is None
+    assert (output.extension, named(output.extension).content_type) == ("glb", "model/gltf-binary")
+
+
+async def test_output_of_no_bytes_is_no_success(adapter: ComfyUi, fake: FakeComfyUi) -> None:
+    fake.executor.writes_nothing = True
+    with pytest.raises(
+        GenerationFailed, match=r"node 9 \(SaveImage, 'Save Image'\) made an empty file: ComfyUI_00001_"
+    ):
+        await generate(adapter, pipeline(text_to_image_workflow()))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+import msgspec
 import pytest
 
 from darkroom.api.front_door import FrontDoor
@@ -112,7 +113,13 @@ async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
     }
     (message,) = door.topic.messages
     assert json.loads(message.text) == SAMPLE["task"]
-    assert message.attributes == {"runtime": "sdruntime", "submission_id": "submission-0"}
+    assert message.attributes.pop("caller") == message.group
+    assert message.attributes == {
+        "runtime": "sdruntime",
+        "submission_id": "submission-0",
+        "task_id": "test-t2i",
+        "prefix": "output",
+    }
     assert message.payload_size is None
     assert door.records.records["test-t2i"].status is Status.QUEUED
 
@@ -271,6 +278,16 @@ async def test_when_the_topic_is_not_available_the_record_goes_and_the_caller_is
     assert int(reply.headers["retry-after"]) > 0
     assert "throttled" not in reply.body["message"]
     assert door.records.records == {}
+
+
+async def test_a_resubmission_that_is_not_accepted_leaves_the_former_record(door: Door) -> None:
+    assert (await door.submit(SAMPLE)).status == 200
+    former = door.records.records["test-t2i"] = msgspec.structs.replace(
+        door.records.records["test-t2i"], status=Status.COMPLETED
+    )
+    door.topic.failure = AwsUnavailable("publishing: throttled")
+    assert (await door.submit(SAMPLE)).status == 503
+    assert door.records.records == {"test-t2i": former}
 
 
 async def test_when_the_table_is_not_available_nothing_is_published(door: Door) -> None:

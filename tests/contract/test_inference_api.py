@@ -261,7 +261,7 @@ def test_faults_of_a_request_in_sd_web_uis_own_shape(
         ("txt2img", {"prompt": "a" * 30_000}, ["body", "prompt"]),
         ("img2img", {"denoising_strength": 2}, ["body", "denoising_strength"]),
         ("extra-single-image", {"upscaling_resize": 9}, ["body", "upscaling_resize"]),
-        ("extra-single-image", {"upscaling_resize": 0.5}, ["body", "upscaling_resize"]),
+        ("extra-single-image", {"upscaling_resize": 0}, ["body", "upscaling_resize"]),
         ("extra-single-image", {"resize_mode": 2}, ["body", "resize_mode"]),
         ("extra-batch-images", {}, ["body", "imageList"]),
         ("extra-batch-images", {"imageList": [{"data": "x"}]}, ["body", "imageList", 0, "name"]),
@@ -310,6 +310,8 @@ def test_upscaling_to_a_factor_and_to_a_size(client: TestClient, dog: str) -> No
         upscaling_resize_h=90,
     )
     assert picture(whole["image"]).size == (100, 75)
+    smaller = post(client, "extra-single-image", image=dog, upscaler_1="Lanczos", upscaling_resize=0.5)
+    assert picture(smaller["image"]).size == (64, 48)
     plain = post(client, "extra-single-image", image=dog)
     assert plain["html_info"] == "<p></p>"
     assert picture(plain["image"]).size == (128, 96)

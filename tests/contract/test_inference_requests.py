@@ -59,13 +59,13 @@ def dog(plain: list[str]) -> str:
     return plain[0]
 
 
-@pytest.mark.parametrize("seed", [0, 2**31, 2**32, 112358132141, 2**53 + 1, 2**63, LARGEST])
+@pytest.mark.parametrize("seed", [-(2**63), -2, 0, 2**31, 2**32, 112358132141, 2**53 + 1, 2**63, LARGEST])
 def test_every_bit_of_a_seed_counts(client: TestClient, seed: int) -> None:
     answer = post(client, "txt2img", **{**SMALL, "seed": seed})
     assert information(answer)["all_seeds"] == [seed]
     assert f"Seed: {seed}," in information(answer)["infotexts"][0]
     # The lower 32 bits alone are another seed.
-    if seed >= 2**32:
+    if not 0 <= seed < 2**32:
         assert pixels(answer) != pixels(post(client, "txt2img", **{**SMALL, "seed": seed % 2**32}))
 
 
@@ -82,7 +82,7 @@ def test_seeds_count_up_over_32_bits(client: TestClient) -> None:
     ("changed", "said"),
     [
         ({"seed": LARGEST + 1}, "seed"),
-        ({"seed": -2}, "seed"),
+        ({"seed": -(2**63) - 1}, "seed"),
         ({"subseed": LARGEST + 1}, "subseed"),
         ({"seed": LARGEST, "n_iter": 2}, "seed: the last of 2 pictures would have a seed of more than 64 bits"),
         ({"subseed": LARGEST, "subseed_strength": 0.1, "batch_size": 3}, "subseed: the last of 3 pictures"),
@@ -185,6 +185,14 @@ def test_what_is_taken_and_not_done_is_told(client: TestClient, changed: dict[st
         ("txt2img", {"infotext": "x\nSteps: two, Size: 64x64, Seed: 1"}, "infotext: "),
         ("txt2img", {"infotext": "x\nSteps: 2, Size: 64x64, Clip skip: two"}, "infotext: Clip skip"),
         ("txt2img", {"infotext": "x\nSteps: 2, Size: 64x64, Sampler: Nope"}, "Sampler not found"),
+        ("txt2img", {"enable_hr": True, "hr_upscaler": "Latnet"}, "could not find upscaler named Latnet"),
+        ("txt2img", {"enable_hr": True, "hr_upscaler": "ESRGAN_4x"}, "has no weights"),
+        ("extra-single-image", {"image": "x", "upscaler_1": "Nope"}, "could not find upscaler named Nope"),
+        (
+            "extra-single-image",
+            {"image": "x", "upscaler_1": "Lanczos", "upscaler_2": "Nope", "extras_upscaler_2_visibility": 0.5},
+            "could not find upscaler named Nope",
+        ),
         ("img2img", {"latent_mask": "aGVsbG8="}, "latent_mask: is not supported"),
     ],
 )
@@ -196,6 +204,13 @@ def test_what_cannot_be_done_is_refused_by_name(
     assert response.status_code in (404, 422), response.text
     assert said in response.json()["detail"]
     assert "0x7" not in response.text
+
+
+@pytest.mark.parametrize("names", [{"upscaler_1": ""}, {"upscaler_1": None, "upscaler_2": ""}, {"upscaler_2": "Nope"}])
+def test_an_upscaler_without_a_name_is_none(client: TestClient, dog: str, names: dict[str, Any]) -> None:
+    assert pixels({"images": [post(client, "extra-single-image", image=dog, **names)["image"]]}) == pixels(
+        {"images": [dog]}
+    )
 
 
 def test_a_sampler_may_carry_its_schedule_in_its_name(client: TestClient) -> None:

@@ -11,6 +11,7 @@ import io
 import ipaddress
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,6 +36,7 @@ from darkroom.policy.media_types import PICTURES, VIDEOS
 from darkroom.redaction import shown
 from darkroom.runtimes.links import MAXIMUM_LINKS, LinkFetcher
 from darkroom.runtimes.memory import Unbounded
+from darkroom.runtimes.names import OwnThreadsResolver
 from darkroom.settings import LinkSettings
 
 PUBLIC_STAND_IN = ipaddress.ip_address("127.0.0.1")
@@ -264,6 +266,27 @@ async def test_a_name_that_answers_differently_the_second_time(site: Site, conne
 def connector_cache_off(links: LinkFetcher) -> None:
     connector: Any = links._open_session().connector
     connector._use_dns_cache = False
+
+
+async def test_names_that_nobody_answers_for_keep_no_other_name_waiting(site: Site) -> None:
+    answered = threading.Event()
+
+    def lookup(host: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        if host.startswith("slow"):
+            answered.wait(20)
+        return socket.getaddrinfo("127.0.0.1", *arguments)
+
+    async with fetcher(resolver=OwnThreadsResolver(lookup)) as links:
+        url = f"http://slow{{}}.example:{site.port}/cat.png"
+        slow = [asyncio.create_task(links.fetch(url.format(number))) for number in range(40)]
+        try:
+            async with asyncio.timeout(10):
+                await links.fetch(f"http://quick.example:{site.port}/cat.png")
+                await asyncio.get_running_loop().getaddrinfo("localhost", 80)  # as AWS's library does
+            assert not any(task.done() for task in slow)
+        finally:
+            answered.set()
+            await asyncio.gather(*slow, return_exceptions=True)
 
 
 async def test_a_public_name_with_a_private_address_is_refused(connections: list[Any]) -> None:

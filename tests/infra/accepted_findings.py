@@ -40,11 +40,18 @@ CDK_NAG: dict[tuple[str, str], str] = {
     ("AwsSolutions-SQS3", "Karpenter/Interruptions/*"): "a warning of an interruption is worthless after two minutes",
 }
 
+# Beside a cluster that is there, in addition.
+CDK_NAG_BESIDE: dict[tuple[str, str], str] = {
+    ("AwsSolutions-IAM5*", "There/Role-*/*"): "any object in our own bucket; X-Ray has no resources",
+    ("AwsSolutions-IAM5*", "There/MountpointPolicy/*"): "any model in the model bucket, read-only",
+}
+
 CHECKOV_TEMPLATE: dict[tuple[str, str], str] = {
     ("CKV_AWS_111", "*LogRetention*"): RETENTION,
     ("CKV_AWS_115", "*"): "a reserved concurrency takes from the account's; the usage plan throttles the front door",
     ("CKV_AWS_116", "*"): "API Gateway and CloudFormation call synchronously and are told of every failure",
     ("CKV_AWS_117", "*FrontDoorFunction*"): "it speaks to AWS APIs only; a VPC would put a NAT gateway in between",
+    ("CKV_AWS_117", "*LogRetention*"): "it speaks to CloudWatch Logs only, also when the VPC is going",
     ("CKV_AWS_119", "*tasks*"): "task records are encrypted with AWS's key and hold no secret",
     ("CKV_AWS_120", "*Stage*"): "no answer of the front door may be cached",
     ("CKV_AWS_158", "*"): "logs hold ids and errors, no prompts and no keys; CloudWatch encrypts them with its own key",

@@ -49,6 +49,23 @@ def full_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return synthesise(parse_config(CONFIG), region="us-east-1", out=out, asset_bucket=ASSET_BUCKET, for_emulator=True)
 
 
+EXISTING = """\
+modelBucketArn: arn:aws:s3:::my-models
+cluster: {name: platform, nodeRole: KarpenterNodeRole-platform, kedaRole: keda-operator, charts: gitops}
+modelsRuntime:
+- {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}
+- {name: workflows, namespace: flow, type: comfyui, nodePool: shared}
+nodePools: [{name: shared, instanceTypes: [g5.xlarge]}]
+"""
+
+
+@pytest.fixture(scope="session")
+def existing_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """What is made beside a cluster that is there."""
+    out = tmp_path_factory.mktemp("existing")
+    return synthesise(parse_config(EXISTING), region="us-east-1", out=out, asset_bucket=ASSET_BUCKET, for_emulator=True)
+
+
 @pytest.fixture(scope="session")
 def task_plane_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """The task plane alone."""

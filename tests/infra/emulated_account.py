@@ -104,6 +104,7 @@ class Front:
         self.is_silent = False
         self.quotas: dict[str, float] = {}
         self.bottlerocket = "1.50.0"
+        self.add_on_schema: dict[str, Any] = {"type": "object"}
         self.commands: list[str] = []
         self.heard: list[str] = []
 
@@ -131,6 +132,8 @@ class Front:
                 return httpx.Response(400, json={"__type": refusal.code, "message": str(refusal)})
         if service is not None and service[1] == "eks" and path.startswith("/addons/supported-versions"):
             return httpx.Response(200, json=self._add_on_versions(path))
+        if service is not None and service[1] == "eks" and path.startswith("/addons/configuration-schemas"):
+            return httpx.Response(200, json={"configurationSchema": json.dumps(self.add_on_schema)})
         is_ec2 = service is not None and service[1] == "ec2"
         target = self._moto if is_ec2 else self._ministack
         kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}

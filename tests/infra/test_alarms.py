@@ -56,12 +56,19 @@ def test_lines_of_logs_are_counted_in_the_cluster_s_own_group(template: dict[str
     filters = {
         found["MetricTransformations"][0]["MetricName"]: found for found in of_type(template, "AWS::Logs::MetricFilter")
     }
-    assert set(filters) == {
-        f"sdoneksStack-{name}" for name in ("KarpenterErrors", "KedaErrors", "AgentsWithoutRuntime")
-    }
+    names = ("KarpenterErrors", "KedaErrors", "Agents-waiting", "Agents-ready")
+    assert set(filters) == {f"sdoneksStack-{name}" for name in names}
     groups = {found["LogGroupName"] for found in filters.values()}
     assert groups == {"/aws/containerinsights/sdoneksStack/application"}
-    assert 'action = "runtime.waiting"' in filters["sdoneksStack-AgentsWithoutRuntime"]["FilterPattern"]
+    assert 'action = "runtime.waiting"' in filters["sdoneksStack-Agents-waiting"]["FilterPattern"]
+
+
+def test_one_agent_that_waits_is_enough_and_one_that_has_just_begun_is_not(template: dict[str, Any]) -> None:
+    """An agent says `runtime.waiting` once; only one that says no `runtime.ready` after it is without a runtime."""
+    alarm = alarms(template)["AgentsWithoutRuntime"]
+    (expression,) = (metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric)
+    assert expression == "FILL(waiting, 0) - FILL(ready, 0)"
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (0, 2)
 
 
 def test_the_add_on_reaches_every_node_and_its_manager_no_gpu_node(template: dict[str, Any]) -> None:

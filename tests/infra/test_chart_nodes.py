@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.infra.chart import Chart, container, kinds, pool_values_for, values_for
+from tests.infra.chart import Chart, container, kinds, node_values_for, pool_values_for, values_for
 from tests.infra.chart_matrix import MATRIX, OTHER_NODES, SDWEBUI, VALUES
 
 
@@ -131,3 +131,15 @@ def test_nodes_that_are_there_already(chart: Chart) -> None:
     assert container(manifests, "inference-api")["resources"]["limits"]["nvidia.com/gpu"] == "2"
     anywhere = chart.render(values_for(OTHER_NODES.replace("nodeSelector: {eks.amazonaws.com/nodegroup: gpus},", "")))
     assert "nodeSelector" not in kinds(anywhere)["Deployment"]["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize(("fast_start", "speed"), [("soci", (3000, 125)), ("snapshot", (6000, 600))])
+def test_a_fast_volume_is_only_paid_for_where_images_come_from_it(
+    chart: Chart, fast_start: str, speed: tuple[int, int]
+) -> None:
+    volume = "extraValues: {karpenter: {nodeTemplate: {dataVolume: {snapshotID: snap-0123456789}}}}"
+    runtime = f"- {{name: sdruntime, type: comfyui{f', {volume}' if fast_start == 'snapshot' else ''}}}"
+    manifests = chart.render(node_values_for(runtime, f"fastStart: {fast_start}"))
+    (nodes,) = (manifest["spec"] for manifest in manifests if manifest["kind"] == "EC2NodeClass")
+    (data,) = (m["ebs"] for m in nodes["blockDeviceMappings"] if m["deviceName"] == "/dev/xvdb")
+    assert (data["iops"], data["throughput"]) == speed

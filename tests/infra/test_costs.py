@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from typing import Any
+
 import pytest
 import yaml
 
@@ -12,18 +16,32 @@ from darkroom.infra.burst_costs import (
     DEFAULT_COOLDOWN_SECONDS,
     burst_estimates,
 )
-from darkroom.infra.costs import fixed_costs
+from darkroom.infra.costs import fixed_costs, savings, total, unpriced
 from tests.infra.chart import CHART
+from tests.infra.conftest import CONFIG
+
+ROOT = Path(__file__).parents[2]
 
 RUNTIME = "modelsRuntime: [{name: a, type: comfyui, extraValues: {runtime: {scaling: {minReplicaCount: %d}}}}]\n"
 
 
-def test_the_guides_network_and_cluster_by_the_month() -> None:
+def test_every_line_of_an_idle_month() -> None:
     costs = {cost.what: cost.monthly_usd for cost in fixed_costs(parse_config(RUNTIME % 0))}
     assert costs == {
         "EKS cluster (438 from 2027-06-22 on, unless Kubernetes 1.36 is upgraded)": pytest.approx(73.0),
         "2 x m7g.large for components": pytest.approx(119.136),
+        "2 x 20 GiB disk for components": pytest.approx(3.2),
         "3 x NAT gateway, each with a public address": pytest.approx(109.5),
+        "components' traffic through NAT gateways": pytest.approx(0.45),
+        "Container Insights of 2 nodes": pytest.approx(20.0),
+        "control-plane logs (audit, authenticator)": pytest.approx(7.5),
+        "logs of the components": pytest.approx(1.0),
+        "KMS key of Kubernetes' secrets": pytest.approx(1.0),
+        "KMS key of the alarms' topic": pytest.approx(1.0),
+        "17 metrics with alarms": pytest.approx(1.7),
+        "4 metrics counted in logs": pytest.approx(1.2),
+        "dashboard": pytest.approx(3.0),
+        "KEDA looking at queues: 1": pytest.approx(0.21024),
     }
 
 
@@ -34,8 +52,8 @@ def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_defau
 
 
 def test_what_has_no_price_here_is_said_to_be_unknown() -> None:
-    costs = fixed_costs(parse_config(RUNTIME % 0 + "clusterComponents: {instanceType: m8g.large}\n"))
-    assert [cost.what for cost in costs if cost.monthly_usd is None] == ["2 x m8g.large for components"]
+    costs = fixed_costs(parse_config(RUNTIME % 0 + "clusterComponents: {instanceType: x9z.large}\n"))
+    assert unpriced(costs) == ["2 x x9z.large for components"]
 
 
 def test_the_plan_says_what_each_choice_costs_for_a_burst() -> None:
@@ -59,3 +77,55 @@ def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
     assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
     stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
     assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"
+
+
+def test_the_docs_say_what_the_plan_computes() -> None:
+    spec = importlib.util.spec_from_file_location("write_costs", ROOT / "scripts" / "write_costs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "cost.md").read_text()
+    assert module.with_tables(page) == page, "write it anew: python scripts/write_costs.py"
+    assert "**together**" in page
+
+
+def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(template: dict[str, Any]) -> None:
+    """What the template makes and is paid for by the month, against the lines, by number."""
+    lines = {cost.what: cost.monthly_usd for cost in fixed_costs(parse_config(CONFIG))}
+
+    def count(kind: str) -> int:
+        return sum(resource["Type"] == kind for resource in template["Resources"].values())
+
+    assert f"{count('AWS::EC2::NatGateway')} x NAT gateway, each with a public address" in lines
+    assert count("AWS::EC2::EIP") == count("AWS::EC2::NatGateway")
+    assert count("AWS::KMS::Key") == sum(line.startswith("KMS key") for line in lines)
+    assert count("AWS::CloudWatch::Dashboard") == sum(line == "dashboard" for line in lines)
+    assert f"{count('AWS::Logs::MetricFilter')} metrics counted in logs" in lines
+    alarms = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = sum(len([m for m in a["Metrics"] if "MetricStat" in m]) if "Metrics" in a else 1 for a in alarms)
+    assert f"{metrics} metrics with alarms" in lines
+    (nodes,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::EC2::LaunchTemplate")
+    (disk,) = nodes["LaunchTemplateData"]["BlockDeviceMappings"]
+    assert f"3 x {disk['Ebs']['VolumeSize']} GiB disk" in " ".join(lines)
+    paid = {"AWS::EC2::VPCEndpoint": 2}  # both are gateways, which cost nothing
+    assert {kind: count(kind) for kind in paid} == paid
+    (stage,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage")
+    assert not any(setting["MetricsEnabled"] for setting in stage["MethodSettings"])
+
+
+def test_each_saving_is_what_the_key_really_saves() -> None:
+    text = RUNTIME % 1
+    config = parse_config(text)
+    found = {saving.key: saving.monthly_usd for saving in savings(config)}
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    now = total(fixed_costs(config))
+    for key, said in (
+        ("network.natGateways: 1", "network: {natGateways: 1}"),
+        ("clusterComponents.desiredCount: 1", "clusterComponents: {desiredCount: 1}"),
+        ("clusterComponents.instanceType: t4g.medium", "clusterComponents: {instanceType: t4g.medium}"),
+        ("cluster.containerInsights: false", "cluster: {containerInsights: false}"),
+        ("cluster.controlPlaneLogs: []", "cluster: {controlPlaneLogs: []}"),
+    ):
+        assert found.pop(key) == pytest.approx(now - total(fixed_costs(parse_config(f"{text}{said}\n")))), key
+    assert found == {"minReplicaCount: 0 for a": pytest.approx(0.9776 * 730)}

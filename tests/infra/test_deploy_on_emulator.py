@@ -189,6 +189,8 @@ def test_every_step_is_done_once_and_in_order(account: Account) -> None:
         "s3.PutObject",
         *making,
         "iam.CreateServiceLinkedRole",
+        *(f"iam.{name}" for name in ("CreateRole", "AttachRolePolicy")),
+        "apigateway.UpdateAccount",
         "s3.PutObject",
         "s3.PutObject",
         "cloudformation.CreateChangeSet",

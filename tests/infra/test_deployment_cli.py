@@ -56,9 +56,9 @@ def account(
         yield front, client, ["-R", settings.region, "--endpoint-url", str(settings.endpoint_url)]
 
 
-def output(*arguments: str) -> str:
+def output(*arguments: str, code: int = 0) -> str:
     outcome = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    assert outcome.exit_code == 0, outcome.output
+    assert outcome.exit_code == code, outcome.output
     return outcome.output
 
 
@@ -80,16 +80,16 @@ def test_a_dry_run_without_an_account_says_that_a_snapshot_would_be_built(folder
     output("config", "init", "--image-registry", REGISTRY)
     with (folder / "config.yaml").open("a") as file:
         file.write("fastStart: snapshot\n")
-    assert "build a snapshot with 3 images" in output("deploy", "--dry-run", *region)
+    assert "build a snapshot with 3 images" in output("deploy", "--dry-run", *region, code=1)
 
 
 @pytest.mark.usefixtures("without_credentials")
 @pytest.mark.parametrize("region", [[], ["--region", "us-west-2"]])
 def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(folder: Path, region: list[str]) -> None:
     output("config", "init")
-    text = output("deploy", "--dry-run", *region)
+    text = output("deploy", "--dry-run", *region, code=1)
     assert "create or update the stack sdoneksStack" in text or "create the stack sdoneksStack" in text
-    assert "301.64" in text
+    assert "341.90" in text
     assert text.rstrip().splitlines()[-1] == (
         f"Missing: AWS {'credentials' if region else 'region'}, images of sdruntime"
     )
@@ -98,7 +98,7 @@ def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(fol
 
 def test_a_dry_run_with_an_account_names_what_is_missing_there(folder: Path, emulator: AwsSettings) -> None:
     output("config", "init", "-b", "nobodys-bucket")
-    text = output("deploy", "-d", "-R", "us-east-1", "--endpoint-url", str(emulator.endpoint_url))
+    text = output("deploy", "-d", "-R", "us-east-1", "--endpoint-url", str(emulator.endpoint_url), code=1)
     missing = text.rstrip().splitlines()[-1]
     assert missing.startswith("Missing: ")
     assert "images of sdruntime" in missing
@@ -112,6 +112,7 @@ def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
     front.reset()
     text = output("deploy", "--dry-run", "--image-registry", REGISTRY, *where)
     rows = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
+    rows = [row for row in rows if row]  # of a line that is too long, the rest has no name
     steps = [
         "model bucket",
         "model",
@@ -128,7 +129,7 @@ def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
     assert "make sdoneks-model-bucket-" in text
     assert "create the stack sdoneksStack" in text
     assert "EKS cluster" in text
-    assert "301.64" in text
+    assert "341.90" in text
     assert "instance types of sdruntime: offered in us-east-1a" in text
     assert text.rstrip().splitlines()[-1] == "Nothing is missing."
     reads = ("Get", "List", "Describe", "HEAD", "GET")
@@ -146,9 +147,42 @@ def test_a_dry_run_ends_with_what_is_missing_in_the_account(
     front, _, where = account
     front.reset()
     front.quotas |= {"L-DB2E81BA": 0, "L-3819A6DF": 0}
-    text = output("deploy", "--dry-run", "--image-registry", REGISTRY, *where)
+    text = output("deploy", "--dry-run", "--image-registry", REGISTRY, *where, code=1)
     names = ["quota Running On-Demand G and VT instances", "quota All G and VT Spot Instance Requests"]
     assert text.rstrip().splitlines()[-1] == f"Missing: {', '.join(names)}"
+
+
+@pytest.mark.usefixtures("without_credentials")
+def test_a_region_without_prices_here_is_told_so_and_given_no_other_s_as_its_own(folder: Path) -> None:
+    output("config", "init", "--image-registry", REGISTRY)
+    text = output("deploy", "--dry-run", "--region", "eu-central-1", code=1)
+    assert "there are no prices of eu-central-1 here: for comparison, those of us-east-1" in text
+    assert "network.natGateways: 1" in text, "what could be cheaper"
+    assert "make None" not in text
+
+
+@pytest.mark.usefixtures("without_credentials")
+def test_what_has_no_price_does_not_vanish_from_the_sum(folder: Path) -> None:
+    output("config", "init", "--image-registry", REGISTRY)
+    with (folder / "config.yaml").open("a") as file:
+        file.write("clusterComponents: {instanceType: x9z.large}\n")
+    text = output("deploy", "--dry-run", "--region", "us-east-1", code=1)
+    assert "together, without 2 x x9z.large for components, whose price is not known here" in text
+    assert "more than 222.76" in text
+
+
+@pytest.mark.parametrize("command", [["deploy", "--dry-run"], ["destroy"], ["synth"]])
+def test_a_region_that_aws_does_not_have_is_refused(folder: Path, command: list[str]) -> None:
+    output("config", "init")
+    with pytest.raises(SettingsError, match="moon-1 is no region of AWS"):
+        output(*command, "--region", "moon-1")
+    with pytest.raises(SettingsError, match="did you mean eu-central-1"):
+        output(*command, "--region", "eu-centrl-1")
+
+
+def test_a_configuration_that_is_named_and_not_there_is_a_fault_and_no_new_stack(folder: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nope.yaml is not there: write one with darkroom config init nope.yaml"):
+        output("deploy", "--dry-run", "-c", "nope.yaml", "--region", "us-east-1")
 
 
 def test_models_are_uploaded_and_listed(folder: Path, emulator: AwsSettings) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from darkroom.config.loader import parse_config
+from darkroom.config.model import DarkroomConfig
 from darkroom.infra.template.assembly import Assembly
 from tests.infra.accepted_findings import (
     CDK_NAG,
@@ -29,56 +30,63 @@ ROOT = HERE.parents[1]
 Accepted = dict[tuple[str, str], str]
 
 
-def compare(found: set[tuple[str, str]], accepted: Accepted) -> None:
-    def matches(finding: tuple[str, str], rule: tuple[str, str]) -> bool:
-        # Rules have brackets in their names, which fnmatch would take for sets.
-        return all(fnmatchcase(text.replace("[", "("), pattern) for text, pattern in zip(finding, rule, strict=True))
+def matches(finding: tuple[str, str], rule: tuple[str, str]) -> bool:
+    # Rules have brackets in their names, which fnmatch would take for sets.
+    return all(fnmatchcase(text.replace("[", "("), pattern) for text, pattern in zip(finding, rule, strict=True))
 
+
+def unargued(found: set[tuple[str, str]], accepted: Accepted) -> list[tuple[str, str]]:
+    """The findings that nobody has written a reason for."""
     assert all(len(reason) > 20 for reason in accepted.values())
-    new = sorted(finding for finding in found if not any(matches(finding, rule) for rule in accepted))
-    assert new == [], "mend these, or write down why not"
+    return sorted(finding for finding in found if not any(matches(finding, rule) for rule in accepted))
+
+
+def compare(found: set[tuple[str, str]], accepted: Accepted) -> None:
+    assert unargued(found, accepted) == [], "mend these, or write down why not"
     gone = [rule for rule in accepted if not any(matches(finding, rule) for finding in found)]
     assert gone == [], "these do not occur any more"
 
 
-def test_cdk_nag(full_assembly: Assembly, tmp_path: Path) -> None:
+def nag(config: DarkroomConfig, assembly: Assembly, out: Path) -> set[tuple[str, str]]:
+    """What cdk-nag says of the app that `assembly` came from."""
     import cdk_nag
     from aws_cdk import Validations
 
     from darkroom.infra.template.app import build_app
     from darkroom.infra.template.stack import StackOptions
 
-    folder = full_assembly.template.path.parent
+    folder = assembly.template.path.parent
     options = StackOptions("us-east-1", folder / "lambda-bundle", ROOT / "charts" / "darkroom-runtime")
-    app, stack = build_app(parse_config(CONFIG), options, tmp_path, "assets")
+    app, stack = build_app(config, options, out, "assets")
     Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()
-    report = json.loads((tmp_path / "validation-report.json").read_text())
-    found = {
+    report = json.loads((out / "validation-report.json").read_text())
+    return {
         (violation["ruleName"], construct["constructPath"].removeprefix(f"{stack.stack_name}/"))
         for plugin in report["pluginReports"]
         for violation in plugin["violations"]
         for construct in violation["violatingConstructs"]
     }
-    compare(found, CDK_NAG)
 
 
-def test_cfn_lint(full_assembly: Assembly) -> None:
-    command = [
-        str(Path(sys.executable).parent / "cfn-lint"),
-        "--format",
-        "json",
-        "--regions",
-        "us-east-1",
-        "--template",
-    ]
-    outcome = subprocess.run([*command, str(full_assembly.template.path)], capture_output=True, text=True, check=False)
-    found = {
+def cfn_lint(assembly: Assembly, region: str) -> set[tuple[str, str]]:
+    """What cfn-lint says of a template."""
+    program = str(Path(sys.executable).parent / "cfn-lint")
+    command = [program, "--format", "json", "--regions", region, "--template", str(assembly.template.path)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    return {
         (entry["Rule"]["Id"], "/".join(map(str, entry["Location"]["Path"] or [])))
         for entry in json.loads(outcome.stdout)
     }
-    compare(found, CFN_LINT)
+
+
+def test_cdk_nag(full_assembly: Assembly, tmp_path: Path) -> None:
+    compare(nag(parse_config(CONFIG), full_assembly, tmp_path), CDK_NAG)
+
+
+def test_cfn_lint(full_assembly: Assembly) -> None:
+    compare(cfn_lint(full_assembly, "us-east-1"), CFN_LINT)
 
 
 def checkov(*arguments: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -155,6 +156,24 @@ async def test_a_task_is_stored_notified_recorded_and_acknowledged(plane: Plane,
     assert (record.status, record.image_url) == (Status.COMPLETED, end.image_url)
 
 
+async def test_what_came_back_otherwise_than_asked_for_is_told_and_recorded(plane: Plane, runtime: FakeSdWebui) -> None:
+    runtime.without_weights = {"ESRGAN_4x"}
+    content = {"image": base64.b64encode(plain(0)).decode(), "upscaler_1": "ESRGAN_4x"}
+    async with working(settings_for(plane, runtime.url)):
+        await submit(plane, task_for(plane, kind=TaskKind.EXTRA_SINGLE_IMAGE, content=content))
+        ((end, _),) = await notified(plane)
+        await until_empty(plane.queue)
+        record = await plane.aws.task_table(plane.provisioned.table).get("t1")
+        await submit(plane, task_for(plane, "t2"))
+        ((other, message),) = await notified(plane)
+    (warning,) = end.warnings
+    assert "weights of the upscaler 'ESRGAN_4x'" in warning
+    assert record is not None
+    assert tuple(record.warnings) == end.warnings
+    assert other.warnings == ()
+    assert "warnings" not in message.body
+
+
 async def test_links_to_the_bucket_become_pictures(plane: Plane, runtime: FakeSdWebui) -> None:
     await plane.aws.bucket(plane.provisioned.bucket).put("in/cat.png", plain(2000), "image/png")
     link = f"s3://{plane.provisioned.bucket}/in/cat.png"
@@ -285,7 +304,8 @@ async def test_a_malformed_message_is_dead_lettered_and_told_where_it_has_an_id(
         await until_empty(plane.queue)
     assert letter.attributes["dead_letter_type"] == "UnreadableMessage"
     assert letter.attributes["dead_letter_reason"]
-    assert await keys(plane) == []
+    # Where id and prefix are known, it is known too where its end belongs.
+    assert len(await keys(plane)) == (task_id == "m2")
 
 
 async def test_an_offloaded_request_of_megabytes_is_done(plane: Plane, runtime: FakeSdWebui) -> None:
@@ -387,6 +407,26 @@ async def test_a_cancelled_task_never_begins(plane: Plane, runtime: FakeSdWebui)
     record = await table.get("t1")
     assert record is not None
     assert record.status is Status.CANCELLED
+
+
+async def test_a_cancelled_task_is_cancelled_though_its_id_is_submitted_again(
+    plane: Plane, runtime: FakeSdWebui
+) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(TaskRecord(id="t1", submission_id="s1", status=Status.QUEUED, runtime=plane.runtime, created_at=1))
+    await table.request_cancel("t1")
+    await table.put(TaskRecord(id="t1", submission_id="s2", status=Status.QUEUED, runtime=plane.runtime, created_at=2))
+    await submit(plane, task_for(plane), "s1")
+    await submit(plane, task_for(plane), "s2")
+    async with working(settings_for(plane, runtime.url)):
+        ends = await notified(plane, 2)
+        await until_empty(plane.queue)
+    assert sorted(end.status.value for end, _ in ends) == ["cancelled", "completed"]
+    records = [await table.get_submission(submission_id) for submission_id in ("s1", "s2")]
+    assert [record and record.status for record in records] == [Status.CANCELLED, Status.COMPLETED]
+    latest = await table.get("t1")
+    assert latest is not None
+    assert latest.submission_id == "s2"
 
 
 async def test_a_task_that_runs_can_be_cancelled(aws: Aws, aws_settings: AwsSettings, runtime: FakeSdWebui) -> None:

@@ -193,14 +193,87 @@ async def test_a_submission_that_has_ended_does_not_run_again(plane: Plane, end:
     assert (found.status, found.submission_id) == (end, "s1")
 
 
-async def test_an_older_submission_does_not_touch_a_newer_ones_record(plane: Plane) -> None:
+def of_submission(submission_id: str, status: Status = Status.QUEUED, created_at: float = 1000.5) -> TaskRecord:
+    return msgspec.structs.replace(
+        RECORD, submission_id=submission_id, status=status, created_at=created_at, updated_at=created_at
+    )
+
+
+async def test_an_older_submission_does_not_touch_a_newer_ones_record_and_keeps_its_own(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(of_submission("s0", created_at=900))
+    await table.put(RECORD)
+    assert await table.advance(of_submission("s0", Status.FAILED, 1100))
+    assert await table.get("t1") == RECORD
+    older = await table.get_submission("s0")
+    assert older is not None
+    assert older.status is Status.FAILED
+
+
+async def test_a_submission_that_is_not_accepted_leaves_the_one_before_as_it_was_and_as_it_became(
+    plane: Plane,
+) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
     await table.put(RECORD)
-    await table.advance(TaskRecord(id="t1", submission_id="s0", status=Status.FAILED, runtime="sdruntime"))
-    await table.delete("t1", "s0")
-    assert await table.get("t1") == RECORD
-    await table.delete("t1", "s1")
-    assert await table.get("t1") is None
+    await table.put(of_submission("s2", created_at=1100))
+    await table.put(of_submission("s2", created_at=1100))  # as when an answer was lost
+    ended = of_submission("s1", Status.COMPLETED)
+    assert await table.advance(ended)  # meanwhile
+    await table.withdraw("t1", "s2")
+    await table.withdraw("t1", "s2")
+    assert await table.get("t1") == ended
+    await table.put(msgspec.structs.replace(of_submission("s3"), id="t3"))
+    await table.withdraw("t3", "s3")
+    assert await table.get("t3") is None
+    assert await table.request_cancel("t3") is None
+
+
+async def test_a_wish_to_cancel_stays_with_its_submission(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    cancelled = await table.request_cancel("t1")
+    assert cancelled is not None
+    assert (cancelled.submission_id, cancelled.cancel_requested) == ("s1", True)
+    await table.put(of_submission("s2", created_at=1100))
+    await table.advance(of_submission("s1", Status.RUNNING))
+    first, second = await table.get_submission("s1"), await table.get_submission("s2")
+    assert first is not None
+    assert second is not None
+    assert (first.cancel_requested, second.cancel_requested) == (True, False)
+
+
+async def test_an_end_stays_as_it_was_told(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    assert await table.advance(of_submission("s1", Status.COMPLETED))
+    assert not await table.advance(of_submission("s1", Status.RUNNING))
+    await table.advance(of_submission("s1", Status.FAILED))
+    found = await table.get("t1")
+    assert found is not None
+    assert found.status is Status.COMPLETED
+
+
+async def test_a_task_that_was_published_past_the_front_door_is_found_by_its_id(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.advance(of_submission("s5", Status.RUNNING, 1500))
+    await table.advance(of_submission("s5", Status.COMPLETED, 1500))
+    found = await table.get("t1")
+    assert found is not None
+    assert (found.submission_id, found.status) == ("s5", Status.COMPLETED)
+    await table.advance(of_submission("s4", Status.COMPLETED, 1400))  # an older one that ends later
+    found = await table.get("t1")
+    assert found is not None
+    assert found.submission_id == "s5"
+    await table.advance(of_submission("s6", Status.RUNNING, 1600))
+    found = await table.get("t1")
+    assert found is not None
+    assert found.submission_id == "s6"
+
+
+async def test_no_id_leads_to_another_submissions_record(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    assert await table.get("submission/s1") is None
 
 
 async def test_only_a_task_that_has_not_ended_can_be_cancelled(plane: Plane) -> None:

@@ -111,7 +111,7 @@ async def test_a_model_that_cannot_be_read_is_healed_by_another_one(plane: Plane
         await submit(plane, task_for(plane, "before"))
         await notified(plane)
         await submit(plane, poisoned(plane, "poison", {"refiner_checkpoint": CORRUPT.filename}))
-        await until(lambda: fake.checkpoints.is_broken)
+        await until(lambda: any(body["prompt"] == "poison" for body in fake.requests))
         await submit(plane, task_for(plane, "after", content={"prompt": "never seen before"}))
         ends = await ends_of(plane, 2)
         await until_empty(plane.queue)

@@ -204,7 +204,7 @@ async def test_a_letter_that_cannot_be_sent_stays_and_its_record_is_put_back(pla
     table = plane.aws.task_table(plane.provisioned.table)
     record = TaskRecord(id="t1", submission_id="s1", status=Status.FAILED, runtime=plane.runtime, created_at=5.0)
     await table.put(record)
-    await plane.dead_letters.send(encode_message(task_for(plane)), DIED)
+    await plane.dead_letters.send(encode_message(task_for(plane)), {**DIED, "submission_id": "s1"})
     nowhere = plane.aws.queue(plane.queue.url + "-gone")
     async with held_letters(plane.dead_letters, queue=nowhere, table=table, now=time.time) as held:
         (letter,) = await held.all(10)
@@ -236,3 +236,23 @@ async def test_a_letter_that_comes_back_at_once_is_not_redriven_again_by_the_sam
         await plane.dead_letters.send(encode_message(task_for(plane)), {**DIED, "submission_id": submission_id})
         assert await held.receive() == []
     assert await visible(plane.dead_letters) == 1
+
+
+async def test_a_redrive_does_not_hide_what_was_submitted_since(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(TaskRecord(id="t1", submission_id="s1", status=Status.QUEUED, runtime=plane.runtime, created_at=5))
+    await table.advance(TaskRecord(id="t1", submission_id="s1", status=Status.FAILED, runtime=plane.runtime))
+    newer = TaskRecord(id="t1", submission_id="s2", status=Status.COMPLETED, runtime=plane.runtime, created_at=9)
+    await table.put(newer)
+    await plane.dead_letters.send(encode_message(task_for(plane)), {**DIED, "submission_id": "s1"})
+    async with held_letters(plane.dead_letters, queue=plane.queue, table=table, now=time.time) as held:
+        (letter,) = await held.all(10)
+        submission_id = await held.redrive(letter)
+    assert await table.get("t1") == newer
+    async with FakeSdWebui(plain_bytes=1500) as runtime, working(settings_for(plane, runtime.url)):
+        await notified(plane)
+        await until_empty(plane.queue)
+    assert await table.get("t1") == newer
+    redriven = await table.get_submission(submission_id)
+    assert redriven is not None
+    assert redriven.status is Status.COMPLETED

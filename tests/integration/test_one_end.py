@@ -242,14 +242,14 @@ async def test_that_a_task_runs_is_told_before_its_end_however_slowly(plane: Pla
 
 async def test_that_it_runs_is_not_told_of_a_submission_whose_record_has_ended(plane: Plane) -> None:
     """A copy that another agent has begun before the end was there; it is late, and says nothing new."""
-    async with FakeSdWebui(latency_seconds=0.2) as quick, FakeSdWebui(latency_seconds=2.0) as slow:
+    async with FakeSdWebui(latency_seconds=0.2) as quick, FakeSdWebui(latency_seconds=1.0) as slow:
 
         def faults(request: AwsRequest) -> AwsFault | None:
             # The slow agent's announcement does not get through before the quick one's end.
             late = (request.service, request.operation, request.number) == ("dynamodb", "UpdateItem", 0)
             return AwsFault.SLOW if late else None
 
-        async with FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_seconds=1.5) as proxy:
+        async with FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_seconds=8.0) as proxy:
             behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
             async with working(settings_for(plane, slow.url, aws=behind, notify_when_running=True)):
                 submission = await submit(plane, task_for(plane, **small()))
@@ -292,7 +292,7 @@ async def test_what_took_long_to_prepare_is_looked_for_again_at_its_turn(aws: Aw
         return AwsFault.SLOW if request.operation == "GetItem" else None
 
     async with (
-        FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_seconds=4.0) as proxy,
+        FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_seconds=10.0) as proxy,
         FakeSdWebui(latency_seconds=0.1) as quick,
         FakeSdWebui(latency_seconds=300.0) as slow,
         working(settings_for(plane, slow.url, aws=msgspec.structs.replace(plane.settings, endpoint_url=proxy.url))),

@@ -17,7 +17,16 @@ from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults
 from tests.integration.conftest import Plane
-from tests.integration.test_agent import is_empty, notified, settings_for, submit, task_for, until, until_empty
+from tests.integration.test_agent import (
+    dead_letter,
+    is_empty,
+    notified,
+    settings_for,
+    submit,
+    task_for,
+    until,
+    until_empty,
+)
 
 TASKS = 10
 OUTAGE_SECONDS = 4.0
@@ -125,3 +134,25 @@ async def test_a_message_that_is_long_acknowledged_is_not_begun_anew_for_its_rec
             await run
     assert proxy.requests["sqs:SendMessage"] == 0
     assert await is_empty(plane.queue)
+
+
+async def test_a_message_is_acknowledged_when_its_letter_is_sent_and_not_before(plane: Plane) -> None:
+    await submit(plane, task_for(plane))
+    for _ in range(5):
+        await plane.queue.receive(visibility_seconds=0)
+
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if request.operation == "SendMessage" else None
+
+    async with (
+        FakeSdWebui(plain_bytes=1500) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy,
+        working(plane, runtime, proxy) as (_, health),
+    ):
+        await notified(plane)
+        await until(lambda: bool(health.aws_away))
+        assert proxy.requests["sqs:DeleteMessage"] == 0
+        assert (await plane.queue.read_attributes()).in_flight == 1
+        proxy.faults = no_faults
+        await dead_letter(plane)
+        await until_empty(plane.queue)

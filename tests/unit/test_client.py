@@ -182,6 +182,26 @@ def test_pictures_are_fetched_without_giving_the_key_away(call: Any) -> None:
     assert "x-api-key" not in fetched.headers
 
 
+def test_pictures_whose_urls_are_too_many_for_a_reply_are_fetched_by_their_links(call: Any) -> None:
+    def page(*numbers: int) -> httpx.Response:
+        links = [f"https://bucket/output/a%20cat-{number}.png?X-Amz-Signature=abc" for number in numbers]
+        expiry = {"expires_at": "2027-01-15T09:00:00Z"}
+        done = view("completed", result=True, image_url_omitted=3, links={"image_url": links, **expiry})
+        return httpx.Response(200, json=done)
+
+    server = Server(page(1, 2), *(httpx.Response(200, content=b"PNG") for _ in range(2)), page(3), httpx.Response(200))
+    pictures = call(server, "download", "cat")
+    assert [picture.name for picture in pictures] == ["a cat-1.png", "a cat-2.png", "a cat-3.png"]
+    assert dict(server.requests[3].url.params) == {"links": "true", "from": "3"}
+
+
+def test_pictures_that_are_gone_are_an_error_and_no_loop(call: Any) -> None:
+    links = {"image_url": [], "expires_at": "2027-01-15T09:00:00Z"}
+    server = Server(httpx.Response(200, json=view("completed", result=True, image_url_omitted=3, links=links)))
+    with pytest.raises(ApiFailure, match="0 of the 3 pictures"):
+        call(server, "download", "cat")
+
+
 def test_a_signature_does_not_get_into_an_error(call: Any) -> None:
     links = {"image_url": ["https://bucket/cat-1.png?X-Amz-Signature=abc"], "expires_at": "2027-01-15T09:00:00Z"}
     done = view("completed", image_url=["s3://b/output/cat/cat-abcd-1.png"], links=links)

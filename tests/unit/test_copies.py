@@ -37,6 +37,16 @@ def test_a_letter_always_has_its_submission_and_its_reason() -> None:
     assert read.task_id == "t1"
 
 
+def test_a_letter_keeps_the_way_to_its_payload_and_whom_to_tell_and_a_redriven_one_has_them_again() -> None:
+    identity = {"task_id": "t1", "prefix": "p", "caller": "key-1"}
+    original = {**OTHERS, "first_sent_at": "5", **identity, **READ}
+    letter = letter_attributes(original, submission_id="s1", error=GenerationFailed("x"), received=6, task_id="t1")
+    assert letter.items() >= {**READ, "prefix": "p", "dead_letter_task_id": "t1"}.items()
+    sent = redrive(read_dead_letter("letter", "{}", letter, 1.0), force=True)
+    assert sent.attributes.items() >= {**READ, "prefix": "p", "task_id": "t1"}.items() - {("submission_id", "s1")}
+    assert sent.submission_id == sent.attributes["submission_id"] != "s1"
+
+
 def test_a_redriven_letter_stays_in_its_trace_and_its_time_in_the_queue_begins_anew() -> None:
     letter = read_dead_letter("letter", "{}", {"first_sent_at": "5", "runtime": "r"}, 9.0, trace_header="Root=1")
     sent = redrive(letter, force=True)

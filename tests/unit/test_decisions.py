@@ -28,6 +28,7 @@ from darkroom.policy.outcomes import (
 from darkroom.tasks.notification import (
     Notification,
     NotifiedError,
+    bounded_warnings,
     decode_notification,
     encode_notification,
     notification_attributes,
@@ -155,3 +156,10 @@ def every_error() -> list[type[DarkroomError]]:
 def test_the_drawing_at_the_top_of_errors_shows_every_error(error: type[DarkroomError]) -> None:
     assert errors.__doc__ is not None
     assert error.__name__ in errors.__doc__.split()
+
+
+def test_warnings_never_outgrow_a_notification() -> None:
+    assert bounded_warnings(["one", "two"]) == ("one", "two")
+    bounded = bounded_warnings(["x" * 10_000] * 100)
+    assert sum(len(text) for text in bounded) < 9000
+    assert bounded[-1] == "and 85 more warnings; the agent's log has them all"

@@ -28,6 +28,7 @@ from darkroom.policy.media_types import (
     WEBM,
     WEBP,
     MediaType,
+    named,
     recognise,
 )
 
@@ -126,3 +127,21 @@ def test_png_cut_off_in_the_middle_of_a_chunk_is_still_a_png() -> None:
 def test_only_pictures_are_pictures() -> None:
     assert [kind.is_picture for kind in (PNG, APNG, JPEG, WEBP, GIF)] == [True] * 5
     assert [kind.is_picture for kind in (MP4, WEBM, LATENT)] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("extension", "expected"),
+    [
+        ("glb", ("glb", "model/gltf-binary")),
+        ("PLY", ("ply", "model/ply")),
+        ("mesh", ("mesh", "application/octet-stream")),
+        ("", ("bin", "application/octet-stream")),
+        (None, ("bin", "application/octet-stream")),
+        ("a/../../b", ("bin", "application/octet-stream")),
+        ("veryverylong", ("bin", "application/octet-stream")),
+        ("html\n", ("bin", "application/octet-stream")),
+    ],
+)
+def test_what_no_bytes_tell_is_named_as_its_maker_named_it(extension: str | None, expected: tuple[str, str]) -> None:
+    found = named(extension)
+    assert (found.extension, found.content_type) == expected

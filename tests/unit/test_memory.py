@@ -87,6 +87,23 @@ async def test_two_tasks_that_each_want_the_others_rest_both_end() -> None:
     assert budget.inputs.held_bytes == 0
 
 
+async def test_who_comes_after_its_job_is_over_reserves_nothing() -> None:
+    budget = MemoryBudget(50)
+    budget.answers.hold(100)
+    with budget.for_job() as memory:
+        late = asyncio.create_task(memory.answer.wait_for(100))
+        await asyncio.sleep(0)
+    budget.answers.release(100)
+    with pytest.raises(NoRoom):
+        await late
+    with pytest.raises(NoRoom):
+        await memory.answer.wait_for(10)
+    with pytest.raises(NoRoom):
+        memory.inputs.take(10)
+    memory.answer.resize(10)
+    assert (budget.answers.held_bytes, budget.inputs.held_bytes) == (0, 0)
+
+
 async def test_more_than_a_task_may_ever_have_is_refused_with_the_limit_and_the_setting() -> None:
     with MemoryBudget(24 * 1024**2).for_job() as memory:
         with pytest.raises(MemoryExceeded, match=r"60 MiB.* may take 48 MiB: .* DARKROOM_MAX_HELD_BYTES"):

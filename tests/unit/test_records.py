@@ -7,7 +7,7 @@ from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.aws.records import RETENTION_SECONDS, item_key, item_to_record, record_to_item, to_attribute
+from darkroom.aws.records import RETENTION_SECONDS, item_to_record, record_to_item, submission_key, to_attribute
 from darkroom.tasks.notification import NotifiedError
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
@@ -51,7 +51,8 @@ def test_an_item_has_the_form_that_dynamodb_takes(record: TaskRecord) -> None:
     assert model["shapes"]["AttributeValue"]["members"].keys() >= {
         kind for attribute in record_to_item(record).values() for kind in attribute
     }
-    assert record_to_item(record)["id"] == item_key(record.id)["id"] == {"S": record.id}
+    assert record_to_item(record).items() >= submission_key(record.submission_id).items()
+    assert record_to_item(record)["task_id"] == {"S": record.id}
 
 
 _MODELS = Session().get_component("data_loader")

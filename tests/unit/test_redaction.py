@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.errors import AwsUnavailable, DarkroomError, GenerationFailed, LinkRefused, LinkUnreachable
+from darkroom.errors import AwsUnavailable, DarkroomError, GenerationFailed, LinkRefused, LinkUnreachable, SettingsError
 from darkroom.logs import JsonFormatter, log
+from darkroom.policy.links import parse_link
 from darkroom.redaction import shown, without_url_secrets
+from darkroom.runtimes.base_url import parse_base_url
 from darkroom.tasks.notification import NotifiedError
 
 SECRET = "pl4nted"
@@ -131,3 +133,30 @@ def test_no_line_of_a_log_holds_one() -> None:
 def test_no_error_shows_where_an_object_lies(said: str, shown: str) -> None:
     assert str(GenerationFailed(said)) == shown
     assert NotifiedError.of(GenerationFailed(said)).message == shown
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        f"https://u:{SECRET}/x@h/b",
+        f"https://u:{SECRET}",
+        f"https://u:{SECRET}@h/b?{SECRET}",
+        f"https://[::1/b?{SECRET}",
+        f"https://h:99999/b?{SECRET}",
+        f"s3://-/k?{SECRET}",
+        f"https://h\\{SECRET}@i/",
+    ],
+)
+def test_no_library_quotes_a_part_of_a_url_that_it_cannot_read(link: str) -> None:
+    with pytest.raises(LinkRefused) as refused:
+        parse_link(link)
+    assert SECRET not in refused.value.reason
+    if "@" in link or "?" in link:  # without, it could be anything
+        assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", [f"http://u:{SECRET}/x@h:80", f"ftp://u:{SECRET}@h", f"http://u:{SECRET}@[::1"])
+def test_the_address_of_a_runtime_that_cannot_be_one_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="API_BASE_URL") as refused:
+        parse_base_url(url)
+    assert SECRET not in str(refused.value)

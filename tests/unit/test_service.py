@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from darkroom.api.exchange import MAXIMUM_BODY_BYTES, HttpReply, HttpRequest
 from darkroom.api.service import MAXIMUM_MESSAGE_BYTES, Cancellation, Lookup, Plan, Service, Submission
@@ -76,6 +80,43 @@ def test_v1alpha1_is_answered_as_the_guide_says_and_routed_by_its_checkpoint() -
         "output_location": "s3://outputbucket/outputs/test-t2i",
     }
     assert outcome.attributes["sd_model_checkpoint"] == "v1-5-pruned-emaonly.safetensors"
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_whose_task_it_is_can_be_known_without_its_text(name: str) -> None:
+    sample = read_sample(name)
+    if name == "v1alpha2-pipeline":
+        sample["task"]["metadata"]["runtime"] = "comfy"
+    body = msgspec.json.encode(sample)
+    request = HttpRequest(
+        method="POST", path=f"/{name.split('-')[0]}", body=body, content_type="application/json", caller="key-1"
+    )
+    outcome = SERVICE.plan(request, "submission-1", 1000.0)
+    assert isinstance(outcome, Submission)
+    task = decode_message(outcome.text)
+    told = {"task_id": task.id, "prefix": task.prefix, "runtime": task.runtime, "caller": "key-1"}
+    assert outcome.attributes.items() >= told.items()
+    assert len(outcome.attributes) + 1 <= 10  # one more for an offloaded payload's size
+
+
+# Printable characters of every plane, quotes and marks of XML among them.
+_NAMES = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/."), min_size=1, max_size=64)
+
+
+@given(_NAMES, _NAMES, st.none() | st.text())
+def test_every_attribute_is_one_that_aws_takes(task_id: str, prefix: str, caller: str | None) -> None:
+    sample = read_sample("v1alpha2-text-to-image")
+    sample["task"]["metadata"] |= {"id": task_id, "prefix": prefix}
+    body = msgspec.json.encode(sample)
+    request = HttpRequest(method="POST", path="/v1alpha2", body=body, content_type="application/json", caller=caller)
+    outcome = SERVICE.plan(request, "submission-1", 1000.0)
+    if not isinstance(outcome, Submission):
+        return  # names that do not fit into a key
+    assert outcome.attributes.keys() >= {"runtime", "submission_id", "task_id", "prefix"}
+    for name, value in outcome.attributes.items():
+        assert re.fullmatch(r"[A-Za-z][A-Za-z_]*", name)
+        # https://www.w3.org/TR/REC-xml/#charsets
+        assert re.fullmatch("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+", value)
 
 
 def test_every_fault_is_reported_at_once() -> None:
@@ -170,6 +211,9 @@ def test_json_may_have_parameters() -> None:
 def test_status_and_cancel_are_planned() -> None:
     assert plan("GET", "/v1alpha2/tasks/a%20cat") == Lookup("a cat", links=False)
     assert plan("GET", "/v1alpha2/tasks/cat", links="true") == Lookup("cat", links=True)
+    assert plan("GET", "/v1alpha2/tasks/cat", **{"links": "true", "from": "1001"}) == Lookup("cat", True, 1001)
+    for wrong in ("0", "-1", "x", "", "1.0", "٣", "9" * 5000):
+        assert refusal(plan("GET", "/v1alpha2/tasks/cat", **{"from": wrong}))[1].errors[0].path == "from"
     assert plan("PUT", "/v1alpha2/tasks/cat/cancel") == Cancellation("cat")
     assert refusal(plan("GET", "/v1alpha2/tasks/cat", links="maybe"))[1].errors[0].path == "links"
 

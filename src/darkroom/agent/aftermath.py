@@ -6,13 +6,15 @@ import asyncio
 import logging
 
 from darkroom.agent.clock import Clock
+from darkroom.agent.copies import Copies, Standing
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
-from darkroom.errors import DarkroomError, GenerationInterrupted, LeaseLost
+from darkroom.errors import DarkroomError, GenerationInterrupted, LeaseLost, RuntimeKilled
 from darkroom.logs import log
 from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, StartOver, decide_on_failure, outage_seconds
+from darkroom.tasks.message import copy_number
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
 
@@ -50,8 +52,9 @@ class EndedElsewhere(DarkroomError):
 class Aftermath:
     """Ends work that was stopped, or that failed. `stopping` says that the agent was told to stop."""
 
-    def __init__(self, settlement: Settlement, clock: Clock, stopping: asyncio.Event) -> None:
+    def __init__(self, settlement: Settlement, copies: Copies, clock: Clock, stopping: asyncio.Event) -> None:
         self._settlement = settlement
+        self._copies = copies
         self._clock = clock
         self._stopping = stopping
 
@@ -93,15 +96,43 @@ class Aftermath:
                 await self.hand_back(job.lease, delay)
             case FailForGood():
                 await self._settlement.fail(job, error)
-            case DeadLetter():
+            case DeadLetter() if isinstance(error, RuntimeKilled):  # counted by submission, not by message
                 await self._settlement.dead_letter(job, error)
+            case DeadLetter():
+                await self.after_last_try(job, error)
+
+    async def after_last_try(self, job: Job, error: DarkroomError) -> None:
+        """End a job whose message has no tries left, unless a newer copy of the message may have. Raises `AwsFailure`.
+
+        `error` is what is told then.
+        """
+        match await self._copies.standing(job.delivery.submission_id, copy_number(job.lease.message.attributes)):
+            case Standing.NEWEST:
+                await self._settlement.dead_letter(job, error)
+            case Standing.UNCERTAIN:
+                log(logging.WARNING, "task.given_back", "a copy of its message may wait", **job.log_fields)
+                await job.lease.start_over(0, self._copies)
+            case Standing.SUPERSEDED:
+                await self._settlement.drop(job)
+
+    async def is_superseded(self, job: Job) -> bool:
+        """See whether a newer copy of the job's message sees to its end; if so, drop this one. Raises `AwsFailure`."""
+        number = copy_number(job.lease.message.attributes)
+        if number:
+            await self._copies.came(job.delivery.submission_id, number)
+        elif job.tries.received == 1:
+            return False  # nobody has made a copy of what nobody has received
+        if await self._copies.standing(job.delivery.submission_id, number) is not Standing.SUPERSEDED:
+            return False
+        await self._settlement.drop(job)
+        return True
 
     async def hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
         """Give back a message for a reason that is not its task's: only its first receive may be used up by that."""
         if lease.is_acknowledged:
             return
         if lease.message.received > 1:
-            await lease.start_over(delay_seconds)
+            await lease.start_over(delay_seconds, self._copies)
         else:
             await lease.give_back(delay_seconds)
 

@@ -70,7 +70,7 @@ class Agent:
         self._outages = parts.outages
         self._outages.on_begin = self._give_back_unbegun
         self._handlers: set[asyncio.Task[None]] = set()
-        self._aftermath = Aftermath(parts.settlement, parts.clock, self._stopping)
+        self._aftermath = Aftermath(parts.settlement, parts.copies, parts.clock, self._stopping)
         self._pipeline = Pipeline(
             parts,
             Generating(parts, self._device, self._diagnosis, self._pace, self._stopping),

@@ -86,6 +86,7 @@ class Holding:
         self._what = what
         self._reserved = 0
         self._used = 0
+        self._is_closed = False
 
     @property
     def maximum_bytes(self) -> int:
@@ -96,6 +97,7 @@ class Holding:
         """Reserve more, at once. Raises `NoRoom` where that must be waited for, and `MemoryExceeded`."""
         used = self._used + size_bytes
         self._require_possible(used)
+        self._require_open(used)
         missing = used - self._reserved
         if missing > 0:
             if not self._pool.reserve_now(missing):
@@ -104,10 +106,17 @@ class Holding:
         self._used = used
 
     async def wait_for(self, size_bytes: int) -> None:
-        """Give back everything, and wait until `size_bytes` are reserved. Raises `MemoryExceeded`."""
+        """Give back everything, and wait until `size_bytes` are reserved. Raises `MemoryExceeded`.
+
+        Raises `NoRoom` once the job is over: an answer may come later, to nobody, and is not to be read.
+        """
         self._require_possible(size_bytes)
+        self._require_open(size_bytes)
         self.resize(0)
         await self._pool.reserve(size_bytes)
+        if self._is_closed:
+            self._pool.release(size_bytes)
+        self._require_open(size_bytes)
         self._reserved = size_bytes
 
     async def wait_for_about(self, size_bytes: int) -> None:
@@ -116,12 +125,23 @@ class Holding:
 
     def resize(self, size_bytes: int) -> None:
         """Hold `size_bytes` from now on, without waiting: it is known what there is."""
+        if self._is_closed:
+            return
         change = size_bytes - self._reserved
         self._reserved = self._used = size_bytes
         if change > 0:
             self._pool.hold(change)
         elif change < 0:
             self._pool.release(-change)
+
+    def close(self) -> None:
+        """Give back everything, for good."""
+        self.resize(0)
+        self._is_closed = True
+
+    def _require_open(self, size_bytes: int) -> None:
+        if self._is_closed:
+            raise NoRoom(size_bytes)
 
     def _require_possible(self, size_bytes: int) -> None:
         if size_bytes > self._pool.maximum_bytes:
@@ -143,7 +163,7 @@ class JobMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for holding in (self.payload, self.inputs, self.answer):
-            holding.resize(0)
+            holding.close()
 
 
 class MemoryBudget:
@@ -151,14 +171,17 @@ class MemoryBudget:
 
     def __init__(self, maximum_bytes: int) -> None:
         self.freed = asyncio.Event()
-        self.payloads = Pool(maximum_bytes, self.freed.set)
+        self.payloads = Pool(maximum_bytes)
         self.inputs = Pool(_INPUTS_SHARE * maximum_bytes)
         self.answers = Pool(_ANSWERS_SHARE * maximum_bytes, self.freed.set)
 
     @property
     def has_room(self) -> bool:
-        """Whether another message may be fetched. One that needs inputs waits for them beside the others."""
-        return self.payloads.has_room and self.answers.has_room
+        """Whether another message may be fetched: not while answers wait to be stored.
+
+        One that needs much for its payload or its inputs waits for it by itself, and others go past it.
+        """
+        return self.answers.has_room
 
     def for_job(self) -> JobMemory:
         """An account for one job, with nothing in it."""

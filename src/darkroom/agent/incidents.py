@@ -8,16 +8,21 @@ next), so an object in the bucket does.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 import msgspec
 
 from darkroom.agent.job import Job
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.errors import AlreadyExists, NotFound
+from darkroom.errors import AwsUnavailable
 from darkroom.policy.incidents import Incident
 from darkroom.policy.object_keys import RESERVED_PREFIX
 
 # A submission that comes again and again through others' faults must not fill the bucket.
 _MOST_KEPT = 20
+# Each of them means that another agent has written something.
+_MOST_CONFLICTS = 20
 
 
 class Incidents:
@@ -29,14 +34,30 @@ class Incidents:
 
     async def known(self, job: Job) -> list[Incident]:
         """Read what has happened with this submission so far. Raises an `AwsFailure`."""
-        found = await self._bucket.find(_key(job))
-        return [] if found is None else msgspec.json.decode(found, type=list[Incident])
+        incidents, _ = await self._read(job)
+        return incidents
 
     async def note(self, job: Job, incident: Incident) -> list[Incident]:
-        """Write down one more, and return all of them, this one last. Raises an `AwsFailure`."""
-        incidents = [*await self.known(job), incident][-_MOST_KEPT:]
-        await self._bucket.put(_key(job), msgspec.json.encode(incidents), "application/json")
-        return incidents
+        """Write down one more, and return all of them, this one last. Raises an `AwsFailure`.
+
+        Two agents may do that at once. So what was read is only replaced if it is still what is there.
+        """
+        for _ in range(_MOST_CONFLICTS):
+            known, version = await self._read(job)
+            # It is there already where the answer to its write was lost, and the library has sent that again.
+            others = [other for other in known if other != incident]
+            incidents = [*others, incident][-_MOST_KEPT:]
+            if known and others != known:
+                return incidents
+            with suppress(AlreadyExists, NotFound):
+                text = msgspec.json.encode(incidents)
+                await self._bucket.replace(_key(job), text, "application/json", version)
+                return incidents
+        raise AwsUnavailable(f"noting what has befallen a submission: others did so {_MOST_CONFLICTS} times meanwhile")
+
+    async def _read(self, job: Job) -> tuple[list[Incident], str | None]:
+        found = await self._bucket.find_version(_key(job))
+        return ([], None) if found is None else (msgspec.json.decode(found[0], type=list[Incident]), found[1])
 
 
 def _key(job: Job) -> str:

@@ -12,14 +12,27 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.errors import NotFound, TooLarge
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable, InvalidRequest, UnreadableMessage
+from darkroom.errors import AwsFailure, AwsUnavailable, InvalidRequest, UnreadableMessage
 from darkroom.logs import logger
-from darkroom.policy.admission import Refused, readmit
+from darkroom.policy.admission import Refused, names_for_objects, readmit
 from darkroom.policy.catalogue import RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX, TaskObjects
-from darkroom.policy.outcomes import Tries
-from darkroom.tasks.message import SIZE_ATTRIBUTE, Delivery, PayloadPointer, decode_message, first_sent_at, unwrap
+from darkroom.policy.outcomes import PAYLOAD_PATIENCE_SECONDS, Tries
+from darkroom.tasks.draft import Draft
+from darkroom.tasks.message import (
+    PREFIX_ATTRIBUTE,
+    SIZE_ATTRIBUTE,
+    TASK_ATTRIBUTE,
+    Delivery,
+    PayloadPointer,
+    decode_message,
+    first_sent_at,
+    open_envelope,
+    submission_id_of,
+    unwrap,
+)
 
 # A request takes its size twice: as the values that were read, and as the body that is written for the runtime.
 _VALUES = 2
@@ -31,11 +44,16 @@ _PAYLOAD_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A message that is not a task for this agent. `task_id` and `context` are what could be read of it."""
+    """A message that is not a task for this agent, and what could be read of it.
+
+    `objects` are there when id and prefix are known and fit for keys. `submitted_at` is in seconds since 1970.
+    """
 
     error: UnreadableMessage
     submission_id: str
+    submitted_at: float
     task_id: str | None = None
+    objects: TaskObjects | None = None
     context: Any = None
 
 
@@ -55,26 +73,28 @@ class Intake:
     async def read(self, lease: Lease, memory: JobMemory | None = None) -> Job | Unreadable:
         """Read the message that `lease` holds, into `memory`; where none is given, nobody counts.
 
-        Raises `AwsUnavailable` when its payload cannot be fetched just now.
+        Raises an `AwsFailure` when its payload cannot be fetched just now.
         """
         memory = memory or MemoryBudget(sys.maxsize).for_job()
         message = lease.message
         received_at = self._clock.monotonic()
-        submission_id = message.message_id
+        # What is known of it before anything of its text is.
+        _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
+        submission_id = submission_id_of(attributes, fallback_id, message.message_id)
+        delivery = Delivery(payload="", submission_id=submission_id, attributes=attributes)
         try:
             delivery = unwrap(message.body, message.attributes, message.message_id)
-            submission_id = delivery.submission_id
-            text = await self._payload(delivery, memory.payload)
-            return self._judge(lease, delivery, text, memory, received_at)
+            payload = await self._payload(delivery, message, memory.payload)
+            return self._judge(lease, delivery, payload, memory, received_at)
         except UnreadableMessage as error:
-            return Unreadable(error, submission_id)
+            return self._unreadable(error, delivery, message)
         except AwsFailure:
             raise
         except Exception as error:
             # Raised on, it would be raised at every receive, until SQS sets the message aside in silence.
             logger.exception("a fault in Darkroom: the message %s cannot be read", message.message_id)
             reason = f"the message cannot be read, by a fault in Darkroom: {type(error).__name__}: {error}"
-            return Unreadable(UnreadableMessage(reason), submission_id)
+            return self._unreadable(UnreadableMessage(reason), delivery, message)
 
     def _judge(
         self, lease: Lease, delivery: Delivery, text: str | bytes, memory: JobMemory, received_at: float
@@ -86,7 +106,7 @@ class Intake:
         del text
         if isinstance(task, Refused):
             reason = UnreadableMessage(f"the message is not a task: {InvalidRequest(task.faults)}")
-            return Unreadable(reason, delivery.submission_id, draft.id, draft.context)
+            return self._unreadable(reason, delivery, message, draft)
         return Job(
             task=task,
             delivery=delivery,
@@ -95,10 +115,21 @@ class Intake:
             tries=self.tries(message),
             memory=memory,
             received_at=received_at,
-            submitted_at=first_sent_at(message.attributes, message.sent_at),
+            submitted_at=_submitted_at(message),
         )
 
-    async def _payload(self, delivery: Delivery, memory: Holding) -> str | bytes:
+    def _unreadable(
+        self, error: UnreadableMessage, delivery: Delivery, message: ReceivedMessage, draft: Draft | None = None
+    ) -> Unreadable:
+        """Say what is known of a message that is no task: from its text where it has one, else from its attributes."""
+        draft = draft or Draft(paths={})
+        task_id = draft.id or delivery.attributes.get(TASK_ATTRIBUTE)
+        names = names_for_objects(task_id, draft.prefix or delivery.attributes.get(PREFIX_ATTRIBUTE))
+        objects = None if names is None else TaskObjects.named(*names, delivery.submission_id, self._bucket.name)
+        context = None if draft.id is None else draft.context
+        return Unreadable(error, delivery.submission_id, _submitted_at(message), task_id, objects, context)
+
+    async def _payload(self, delivery: Delivery, message: ReceivedMessage, memory: Holding) -> str | bytes:
         pointer = delivery.payload
         if not isinstance(pointer, PayloadPointer):
             return pointer
@@ -114,8 +145,17 @@ class Intake:
                 return await self._bucket.get(pointer.key, maximum_bytes=MAXIMUM_PAYLOAD_BYTES)
         except TimeoutError:
             raise AwsUnavailable(f"the message's payload did not come within {_PAYLOAD_SECONDS:g} s") from None
-        except AwsRefused as error:
+        except (NotFound, TooLarge) as error:
             raise UnreadableMessage(f"the message's payload cannot be read: {error}") from error
+        except AwsFailure as error:
+            # Expired credentials, a clock that is wrong, a right that is missing: all of that is mended one day.
+            if self._clock.now() - _submitted_at(message) < PAYLOAD_PATIENCE_SECONDS:
+                raise
+            raise UnreadableMessage(f"the message's payload could not be read for a day: {error}") from error
+
+
+def _submitted_at(message: ReceivedMessage) -> float:
+    return first_sent_at(message.attributes, message.sent_at)
 
 
 def _announced_bytes(delivery: Delivery) -> int:

@@ -11,10 +11,19 @@ import logging
 from collections.abc import Callable
 
 from darkroom.agent.clock import Clock
+from darkroom.agent.copies import Copies
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.errors import AwsFailure, AwsUnavailable, LeaseLost
 from darkroom.logs import log
-from darkroom.tasks.message import FIRST_SENT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, copied_attributes, first_sent_at
+from darkroom.tasks.message import (
+    COPY_ATTRIBUTE,
+    FIRST_SENT_ATTRIBUTE,
+    SUBMISSION_ATTRIBUTE,
+    copied_attributes,
+    copy_number,
+    first_sent_at,
+    open_envelope,
+)
 
 # Extended after a third of the time, so that two extensions may fail before the third one is too late.
 _EXTENSIONS_PER_TIMEOUT = 3
@@ -86,22 +95,27 @@ class Lease:
         except AwsFailure as error:
             log(logging.WARNING, "lease.give_back_failed", str(error), message_id=self.message.message_id)
 
-    async def start_over(self, delay_seconds: int) -> None:
+    async def start_over(self, delay_seconds: int, copies: Copies, *, into: Queue | None = None) -> None:
         """Let the same submission begin anew after `delay_seconds`, as if it had never been received.
 
         SQS counts receives for ever, and moves a message that has used them up in silence. So it gets a copy with a
-        count of its own, first, and is deleted, second. The copy stays in its trace, and its time in the queue goes on.
-        Where that cannot be done, it is given back as it is.
+        count of its own, first, and is deleted, second; `darkroom.agent.copies` says why neither may fail unnoticed.
+        The copy stays in its trace, and its time in the queue goes on. It goes to the message's own queue, or `into`
+        another. Where that cannot be done, the message is given back as it is.
         """
         await self._stop_keeping()
         message = self.message
-        # A raw message without an id of its own goes by SQS's, which the copy must bring along.
-        own = {
-            SUBMISSION_ATTRIBUTE: message.attributes.get(SUBMISSION_ATTRIBUTE) or message.message_id,
-            FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
-        }
+        # A message without an id of its own goes by SNS's or SQS's, which the copy must bring along.
+        _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
+        submission_id = attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id
         try:
-            await self._queue.send(
+            number = await copies.make(submission_id, copy_number(message.attributes))
+            own = {
+                SUBMISSION_ATTRIBUTE: submission_id,
+                FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
+                COPY_ATTRIBUTE: str(number),
+            }
+            await (into or self._queue).send(
                 message.body,
                 copied_attributes(own, message.attributes),
                 delay_seconds,

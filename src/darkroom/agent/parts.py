@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
+from darkroom.agent.copies import Copies
 from darkroom.agent.health import Health
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
@@ -29,6 +30,7 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
+    copies: Copies
     incidents: Incidents
     health: Health
     outages: Outages

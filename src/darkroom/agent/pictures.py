@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from darkroom.agent.job import Job
 from darkroom.aws.bucket import Bucket
-from darkroom.policy.media_types import UNKNOWN, recognise
+from darkroom.policy.media_types import named, recognise
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.runtimes.protocol import Output, StreamedBody
 
@@ -69,7 +69,7 @@ class Pictures:
     ) -> tuple[TaskObjects, str]:
         body = output.body
         head = body.head if isinstance(body, StreamedBody) else body
-        media_type = recognise(head) or UNKNOWN
+        media_type = recognise(head) or named(output.extension)
         mark = await _mark(job, number, body)
         while True:
             key = names.picture_key(number, media_type.extension)

@@ -184,10 +184,12 @@ class Pipeline:
 
     async def _develop(self, job: Job, received_at: float) -> None:
         parts = self._parts
+        if await self._aftermath.is_superseded(job):
+            return
         if job.tries.are_used_up:
             job.settling = True
             tries = job.tries.received - 1
-            await parts.settlement.dead_letter(job, GenerationFailed(f"none of {tries} tries came to an end"))
+            await self._aftermath.after_last_try(job, GenerationFailed(f"none of {tries} tries came to an end"))
             return
         with parts.spans.part("inputs"):
             ready = await parts.preparation.prepare(job)

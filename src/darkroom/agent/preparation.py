@@ -131,7 +131,7 @@ class Preparation:
         if self._table is None:
             return False
         try:
-            record = await self._table.get(job.task.id)
+            record = await self._table.get_submission(job.delivery.submission_id)
         except AwsFailure:
             return False
-        return record is not None and record.cancel_requested and record.submission_id == job.delivery.submission_id
+        return record is not None and record.cancel_requested

@@ -15,6 +15,7 @@ import aiohttp
 from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
+from darkroom.agent.copies import Copies
 from darkroom.agent.health import Health
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
@@ -136,6 +137,7 @@ async def open_agent(
             clock=clock,
             spans=spans,
         )
+        copies = Copies(bucket)
         intake = Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock)
         sweep = None
         if dead_letters is not None and settings.sweep_seconds is not None:
@@ -143,6 +145,8 @@ async def open_agent(
                 dead_letters,
                 intake,
                 settlement,
+                queue=queue,
+                copies=copies,
                 maximum_receives=attributes.maximum_receives,
                 visibility_seconds=attributes.visibility_timeout_seconds,
                 pause_seconds=settings.sweep_seconds,
@@ -162,6 +166,7 @@ async def open_agent(
                 preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
+                copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
                 outages=outages,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,11 +33,13 @@ from darkroom.errors import AwsFailure, DarkroomError
 from darkroom.logs import log
 from darkroom.policy.dead_letters import letter_attributes
 from darkroom.policy.ends import Ended
-from darkroom.policy.object_keys import TaskObjects, output_location
+from darkroom.policy.object_keys import TaskObjects
+from darkroom.policy.telling import ended_without_pictures, fitted, record_of, told_error
 from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
     NotifiedError,
+    bounded_warnings,
     encode_notification,
     notification_attributes,
 )
@@ -44,9 +47,6 @@ from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
-
-# SNS takes 256 KiB in all; an error's text may be as long as its runtime likes.
-_LONGEST_ERROR_TEXT = 4096
 
 
 class Settlement:
@@ -65,7 +65,6 @@ class Settlement:
         spans: Spans | None = None,
     ) -> None:
         self._runtime_name = runtime_name
-        self._bucket_name = bucket.name
         self._ends = Ends(bucket)
         self._pictures = Pictures(bucket, self._persistently)
         self._topic = topic
@@ -83,7 +82,7 @@ class Settlement:
         # The record is first: it knows of an end that another agent has told in the meantime.
         is_news = True
         try:
-            is_news = await self._record(job, notification)
+            is_news = await self._record(self._record_of(job, notification))
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
         try:
@@ -112,13 +111,14 @@ class Settlement:
                 image_url=urls,
                 output_url=names.url(names.output_key),
                 context=job.task.context,
+                warnings=bounded_warnings(generation.warnings),
             )
 
         return await self._commit(names, completed, _with_urls(generation, urls))
 
     async def fail(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, for good."""
-        await self._end(job, Status.FAILED, NotifiedError.of(error))
+        await self._end(job, Status.FAILED, told_error(error))
 
     async def skip(self, job: Job, reason: NotToBeRun) -> None:
         """End the job as expired or cancelled."""
@@ -129,11 +129,17 @@ class Settlement:
         """Tell once more how the job ended: whoever ended it may have gone before telling."""
         await self._tell(job, notification)
 
+    async def drop(self, job: Job) -> None:
+        """Delete a message of which a newer copy was received: that one sees to the end."""
+        await self._persistently(job.lease.acknowledge)
+        log(logging.INFO, "message.superseded", "a newer copy of the message sees to its task's end", **job.log_fields)
+
     async def dead_letter(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, and move its message to the dead letters with the reason."""
-        ended = await self._commit(job.objects, self._failure(job, Status.FAILED, NotifiedError.of(error)), {})
+        ended = await self._commit(job.objects, self._failure(job, Status.FAILED, told_error(error)), {})
         with self._spans.part("notify"):
-            await self._persistently(lambda: self._publish(ended, job.delivery.submission_id))
+            told = fitted(ended, job.delivery.submission_id)
+            await self._persistently(lambda: self._publish(told, job.delivery.submission_id))
 
             async def set_aside() -> None:
                 if ended.result is not True:
@@ -141,24 +147,25 @@ class Settlement:
                 await self._persistently(job.lease.acknowledge)
 
             # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(self._record_quietly(job, ended), set_aside())
+            await asyncio.gather(self._record_quietly(self._record_of(job, told)), set_aside())
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
-        """Move a message that is no task to the dead letters, and tell of it where its task's id could be read."""
-        error = unreadable.error
-        await self._bury(lease, error, unreadable.submission_id, unreadable.task_id)
-        if unreadable.task_id is not None:
-            notification = Notification(
-                id=unreadable.task_id[:256],
-                status=Status.FAILED,
-                runtime=self._runtime_name,
-                result=False,
-                image_url=[],
-                context={} if unreadable.context is None else unreadable.context,
-                error=_bounded(NotifiedError.of(error)),
-            )
-            await self._persistently(lambda: self._publish(notification, unreadable.submission_id))
+        """Move a message that is no task to the dead letters, and tell of it where its task's id is known.
+
+        What is known decides how much of an end it gets: with a prefix, it has an `.out` object and a record as well.
+        """
+        error, submission_id = unreadable.error, unreadable.submission_id
+        ended = None if unreadable.task_id is None else await self._end_unreadable(unreadable, unreadable.task_id)
+        if ended is not None:
+            told = fitted(ended, submission_id)
+            await self._persistently(lambda: self._publish(told, submission_id))
+            if unreadable.objects is not None:
+                now = self._clock.now()
+                record = record_of(told, unreadable.objects, submitted_at=unreadable.submitted_at, now=now)
+                await self._record_quietly(record)
+        if ended is None or ended.result is not True:
+            await self._bury(lease, error, submission_id, unreadable.task_id)
         await self._persistently(lease.acknowledge)
         log(
             logging.ERROR,
@@ -167,6 +174,27 @@ class Settlement:
             message_id=lease.message.message_id,
             task_id=unreadable.task_id,
         )
+
+    async def _end_unreadable(self, unreadable: Unreadable, task_id: str) -> Notification:
+        names, context = unreadable.objects, await self._known_context(unreadable)
+        error = told_error(unreadable.error)
+        failed = ended_without_pictures(task_id, Status.FAILED, self._runtime_name, context, error)
+        if names is None:
+            return failed
+        # It may have come to another end before, when it could still be read.
+        return await self._commit(
+            names, lambda names: msgspec.structs.replace(failed, output_url=names.url(names.output_key)), {}
+        )
+
+    async def _known_context(self, unreadable: Unreadable) -> Any:
+        """The context of a message that is no task: its own, or else what the front door has recorded of it."""
+        if unreadable.context is not None or unreadable.objects is None or self._table is None:
+            return {} if unreadable.context is None else unreadable.context
+        with suppress(AwsFailure):
+            record = await self._table.get(unreadable.objects.task_id)
+            if record is not None and record.submission_id == unreadable.submission_id and record.context is not None:
+                return record.context
+        return {}
 
     async def _end(self, job: Job, status: Status, error: NotifiedError) -> None:
         await self._tell(job, await self._commit(job.objects, self._failure(job, status, error), {}))
@@ -178,10 +206,13 @@ class Settlement:
         return await self._persistently(lambda: self._ends.write(names, response, end_under))
 
     async def _tell(self, job: Job, notification: Notification) -> None:
+        notification = fitted(notification, job.delivery.submission_id)
         with self._spans.part("notify"):
             await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
             # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(self._record_quietly(job, notification), self._persistently(job.lease.acknowledge))
+            await asyncio.gather(
+                self._record_quietly(self._record_of(job, notification)), self._persistently(job.lease.acknowledge)
+            )
         self._log_end(job, notification, f"task.{notification.status.value}")
 
     async def _publish(self, notification: Notification, submission_id: str) -> None:
@@ -189,32 +220,21 @@ class Settlement:
             encode_notification(notification), notification_attributes(notification, submission_id)
         )
 
-    async def _record(self, job: Job, notification: Notification) -> bool:
-        """Bring the task's record up to date; return whether it had no other end to keep."""
-        if self._table is None:
-            return True
-        record = TaskRecord(
-            id=job.task.id,
-            submission_id=job.delivery.submission_id,
-            status=notification.status,
-            runtime=self._runtime_name,
-            tasktype=job.task.kind,
-            output_location=output_location(self._bucket_name, job.task.prefix, job.task.id),
-            created_at=job.submitted_at,
-            updated_at=self._clock.now(),
-            image_url=notification.image_url or [],
-            output_url=notification.output_url or None,
-            error=notification.error or None,
-            context=job.task.context,
-        )
-        return await self._table.advance(record)
+    async def _record(self, record: TaskRecord) -> bool:
+        """Bring a task's record up to date; return whether it had no other end to keep."""
+        return True if self._table is None else await self._table.advance(record)
 
-    async def _record_quietly(self, job: Job, notification: Notification) -> None:
+    async def _record_quietly(self, record: TaskRecord) -> None:
         """Write the record; the notification is out, so a fault here must not bring the message back."""
         try:
-            await self._persistently(lambda: self._record(job, notification))
+            await self._persistently(lambda: self._record(record))
         except AwsFailure as error:
-            log(logging.ERROR, "task.record_failed", str(error), **job.log_fields)
+            fields = {"task_id": record.id, "submission_id": record.submission_id}
+            log(logging.ERROR, "task.record_failed", str(error), **fields)
+
+    def _record_of(self, job: Job, notification: Notification) -> TaskRecord:
+        now = self._clock.now()
+        return record_of(notification, job.objects, submitted_at=job.submitted_at, now=now, kind=job.task.kind)
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:
         if self._dead_letters is None:
@@ -230,19 +250,8 @@ class Settlement:
         )
 
     def _failure(self, job: Job, status: Status, error: NotifiedError) -> Callable[[TaskObjects], Notification]:
-        def failed(names: TaskObjects) -> Notification:
-            return Notification(
-                id=job.task.id,
-                status=status,
-                runtime=self._runtime_name,
-                result=False,
-                image_url=[],
-                output_url=names.url(names.output_key),
-                context=job.task.context,
-                error=_bounded(error),
-            )
-
-        return failed
+        failed = ended_without_pictures(job.task.id, status, self._runtime_name, job.task.context, error)
+        return lambda names: msgspec.structs.replace(failed, output_url=names.url(names.output_key))
 
     async def _persistently(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Do something at AWS, however long AWS is away: a finished picture has cost GPU time."""
@@ -269,9 +278,3 @@ def _with_urls(generation: Generation, urls: Sequence[str]) -> JsonObject:
             container = container[step]
         container[output.path[-1]] = url
     return generation.response
-
-
-def _bounded(error: NotifiedError) -> NotifiedError:
-    if len(error.message) <= _LONGEST_ERROR_TEXT:
-        return error
-    return msgspec.structs.replace(error, message=error.message[:_LONGEST_ERROR_TEXT] + " …")

@@ -15,7 +15,9 @@ from contextlib import suppress
 import msgspec
 
 from darkroom.agent.clock import Clock
+from darkroom.agent.copies import Copies, Standing
 from darkroom.agent.intake import Intake, Unreadable
+from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import Spans
@@ -24,6 +26,7 @@ from darkroom.errors import AwsDenied, AwsFailure, AwsRefused, GenerationFailed
 from darkroom.logs import log, logger
 from darkroom.policy.dead_letters import is_labelled
 from darkroom.policy.sweeping import LONGEST_PAUSE_SECONDS, MOST_LETTERS, Looked, after_look, hidden_seconds, is_due
+from darkroom.tasks.message import copy_number
 
 # Of a letter's handle, SQS makes some 500 bytes.
 _MOST_GIVEN_BACK = 10_000
@@ -44,6 +47,8 @@ class Sweep:
         intake: Intake,
         settlement: Settlement,
         *,
+        queue: Queue,
+        copies: Copies,
         maximum_receives: int | None,
         visibility_seconds: float,
         pause_seconds: float,
@@ -53,6 +58,8 @@ class Sweep:
         self._dead_letters = dead_letters
         self._intake = intake
         self._settlement = settlement
+        self._queue = queue
+        self._copies = copies
         self._maximum_receives = maximum_receives
         self._visibility_seconds = visibility_seconds
         self._pause_seconds = pause_seconds
@@ -133,9 +140,7 @@ class Sweep:
                     await self._settlement.bury_unreadable(lease, found)
                 else:
                     found.span = span
-                    await self._settlement.dead_letter(
-                        found, GenerationFailed(f"none of {max(1, received - 1)} tries came to an end")
-                    )
+                    await self._end(found, max(1, received - 1))
         except AwsFailure as error:
             log(logging.ERROR, "message.left", str(error), message_id=message.message_id)
             return False
@@ -145,6 +150,16 @@ class Sweep:
         finally:
             lease.drop()
         return True
+
+    async def _end(self, job: Job, tries: int) -> None:
+        """Tell that the job has failed, unless a newer copy of its message has tries left, or may have."""
+        match await self._copies.standing(job.delivery.submission_id, copy_number(job.lease.message.attributes)):
+            case Standing.NEWEST:
+                await self._settlement.dead_letter(job, GenerationFailed(f"none of {tries} tries came to an end"))
+            case Standing.UNCERTAIN:
+                await job.lease.start_over(0, self._copies, into=self._queue)
+            case Standing.SUPERSEDED:
+                await self._settlement.drop(job)
 
     async def _give_back(self, receipt_handles: list[str]) -> None:
         for start in range(0, len(receipt_handles), BATCH):

@@ -53,7 +53,7 @@ class WatchedTable(TaskTable):
         super().__init__(table.client, table.name)
         self._outages = outages
 
-    async def get(self, task_id: str) -> TaskRecord | None:
-        """Read a record, as `TaskTable.get` does."""
-        read = super().get
-        return await self._outages.once(lambda: read(task_id))
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Read a record, as `TaskTable.get_submission` does."""
+        read = super().get_submission
+        return await self._outages.once(lambda: read(submission_id))

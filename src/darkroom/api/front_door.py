@@ -12,10 +12,13 @@ from darkroom.api.ports import Ports, Records
 from darkroom.api.service import Cancellation, Lookup, Service, Submission
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
+from darkroom.tasks.notification import decode_end
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.replies import Links, TaskView
 
 LINK_SECONDS = 3600
+# A link signed with a role's credentials is up to 3 KB long, and AWS Lambda returns 6 MB at most.
+MOST_LINKS = 1000
 
 
 class FrontDoor:
@@ -53,9 +56,9 @@ class FrontDoor:
         ports, record = self._ports, plan.record
         if plan.payload is not None:
             await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)
-        if ports.records is not None:
-            await ports.records.put(record)
         try:
+            if ports.records is not None:
+                await ports.records.put(record)
             await ports.topic.publish(plan.text, plan.attributes, plan.payload_size, plan.group)
         except AwsFailure:
             if ports.records is not None:
@@ -64,9 +67,12 @@ class FrontDoor:
         return plan.reply
 
     async def _withdraw(self, records: Records, record: TaskRecord) -> None:
-        """Remove the record of a task that was not accepted, or somebody would wait for it."""
+        """Take back the record of a task that was not accepted, or somebody would wait for it.
+
+        The record of an earlier submission under the same id is the task's again.
+        """
         try:
-            await records.delete(record.id, record.submission_id)
+            await records.withdraw(record.id, record.submission_id)
         except AwsFailure as failure:
             log(logging.ERROR, "front_door.withdraw_failed", str(failure), id=record.id)
 
@@ -76,7 +82,9 @@ class FrontDoor:
         record = await self._ports.records.get(plan.task_id)
         if record is None:
             return _no_such_task(plan.task_id)
-        return HttpReply(status=200, body=TaskView.of(record, await self._links(record) if plan.links else None))
+        return HttpReply(
+            status=200, body=TaskView.of(record, await self._links(record, plan.first) if plan.links else None)
+        )
 
     async def _cancel(self, plan: Cancellation) -> HttpReply:
         if self._ports.records is None:
@@ -86,18 +94,29 @@ class FrontDoor:
             return _no_such_task(plan.task_id)
         return HttpReply(status=200 if record.status.is_terminal else 202, body=TaskView.of(record))
 
-    async def _links(self, record: TaskRecord) -> Links | None:
-        if not record.image_url and record.output_url is None:
+    async def _links(self, record: TaskRecord, first: int) -> Links | None:
+        pictures = await self._pictures(record)
+        if not pictures and record.output_url is None:
             return None
         return Links(
-            image_url=[await self._link(url) for url in record.image_url],
+            image_url=[await self._link(url) for url in pictures[first - 1 :][:MOST_LINKS]],
             output_url=None if record.output_url is None else await self._link(record.output_url),
             expires_at=datetime.fromtimestamp(int(self._clock()) + LINK_SECONDS, UTC),
         )
 
+    async def _pictures(self, record: TaskRecord) -> list[str]:
+        """The s3:// URLs of a task's pictures: from its record, or from its `.out` object where they are too many."""
+        if not record.image_url_omitted or record.output_url is None:
+            return record.image_url
+        document = await self._ports.bucket.find(self._key(record.output_url))
+        end = None if document is None else decode_end(document)
+        return [] if end is None else end.notification.image_url or []
+
+    def _key(self, url: str) -> str:
+        return url.removeprefix(f"s3://{self._ports.bucket.name}/")
+
     async def _link(self, url: str) -> str:
-        key = url.removeprefix(f"s3://{self._ports.bucket.name}/")
-        return await self._ports.bucket.presigned_url(key, LINK_SECONDS)
+        return await self._ports.bucket.presigned_url(self._key(url), LINK_SECONDS)
 
 
 def _no_records() -> HttpReply:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from darkroom.api.front_door import MOST_LINKS
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
@@ -178,6 +179,9 @@ def _task_operation(
         why = "Also return URLs with which the pictures can be downloaded for an hour without AWS credentials."
         boolean = {"type": "boolean", "default": False}
         parameters.append({"name": "links", "in": "query", "required": False, "schema": boolean, "description": why})
+        why = f"With `links`: the number of the first picture; there are links to {MOST_LINKS} at most in one reply."
+        number = {"type": "integer", "minimum": 1, "default": 1}
+        parameters.append({"name": "from", "in": "query", "required": False, "schema": number, "description": why})
     return Operation(
         path,
         {

@@ -39,6 +39,10 @@ class PayloadStore(Protocol):
         """Write an object."""
         ...
 
+    async def find(self, key: str) -> bytes | None:
+        """Read an object; None where there is none."""
+        ...
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL with which anybody can read the object for `seconds`."""
         ...
@@ -48,19 +52,19 @@ class Records(Protocol):
     """The table of task records."""
 
     async def put(self, record: TaskRecord) -> None:
-        """Write a record in place of any other of the same task id."""
+        """Write the record of a new submission, which is then the one that its task's id stands for."""
         ...
 
     async def get(self, task_id: str) -> TaskRecord | None:
         """Read the record of a task."""
         ...
 
-    async def delete(self, task_id: str, submission_id: str) -> None:
-        """Remove the record, if it is still this submission's."""
+    async def withdraw(self, task_id: str, submission_id: str) -> None:
+        """Have the task's id stand for the submission before this one again, if it stands for this one."""
         ...
 
     async def request_cancel(self, task_id: str) -> TaskRecord | None:
-        """Ask the agent to stop the task, and return the record; one of a task that has ended is left as it is."""
+        """Ask the agent to stop the task's latest submission, and return its record; one that has ended stays so."""
         ...
 
 

@@ -21,12 +21,19 @@ from darkroom.policy.fairness import group_of
 from darkroom.policy.object_keys import RESERVED_PREFIX, output_location
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.draft import Draft
-from darkroom.tasks.message import SIZE_ATTRIBUTE, SUBMISSION_ATTRIBUTE, PayloadPointer, encode_message, encode_pointer
+from darkroom.tasks.message import (
+    MAXIMUM_MESSAGE_BYTES,
+    SUBMISSION_ATTRIBUTE,
+    PayloadPointer,
+    attribute_bytes,
+    encode_message,
+    encode_pointer,
+    identity_attributes,
+)
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 
-# Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
-MAXIMUM_MESSAGE_BYTES = 256 * 1024
+_LONGEST_NUMBER = 9  # digits
 
 Version = Literal["v1alpha1", "v1alpha2"]
 
@@ -59,10 +66,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """Say where a task stands; `links` asks for URLs that a caller without AWS credentials can open."""
+    """Say where a task stands; `links` asks for URLs that a caller without AWS credentials can open.
+
+    `first` is the number of the first picture for which there should be one, counted from 1.
+    """
 
     task_id: str
     links: bool
+    first: int = 1
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -123,13 +134,17 @@ class Service:
             updated_at=now,
             context=task.context,
         )
-        return self._with_message(verdict, record, _accepted(draft, verdict, location), group_of(request.caller))
+        return self._with_message(verdict, record, _accepted(draft, verdict, location), request.caller)
 
-    def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply, group: str | None) -> Submission:
-        text = encode_message(verdict.task)
-        attributes = {verdict.attribute: verdict.value, SUBMISSION_ATTRIBUTE: record.submission_id}
+    def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply, caller: str | None) -> Submission:
+        text, group = encode_message(verdict.task), group_of(caller)
+        attributes = {
+            **identity_attributes(verdict.task, caller),
+            verdict.attribute: verdict.value,
+            SUBMISSION_ATTRIBUTE: record.submission_id,
+        }
         body = text.encode()
-        if len(body) + _attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES:
+        if len(body) + attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES:
             return Submission(record=record, text=text, attributes=attributes, reply=reply, group=group)
         payload = Payload(key=f"{RESERVED_PREFIX}{record.submission_id}", body=body)
         pointer = encode_pointer(PayloadPointer(bucket=self._bucket, key=payload.key))
@@ -171,15 +186,11 @@ def _about(encoded_id: str, query: Mapping[str, str] | None) -> Plan:
     else:
         # What no task can be called is not asked for: AWS itself refuses the longest.
         faults.extend(faults_of_id(task_id, "id"))
-    links = "false" if query is None else query.get("links", "false").lower()
+    links, first = ("false", "1") if query is None else (query.get("links", "false").lower(), query.get("from", "1"))
     if links not in ("true", "false"):
         faults.append(Fault("links", f"must be true or false, not {links[:100]!r}"))
+    if not (first.isascii() and first.isdecimal() and len(first) <= _LONGEST_NUMBER and int(first) > 0):
+        faults.append(Fault("from", f"must be the number of a picture, counted from 1, not {first[:100]!r}"))
     if faults:
         return exchange.error(400, "The request cannot be accepted as it is.", faults)
-    return Cancellation(task_id) if query is None else Lookup(task_id, links == "true")
-
-
-def _attribute_bytes(attributes: dict[str, str]) -> int:
-    """What SNS counts for String attributes, with room for the size attribute of an offloaded payload."""
-    room = len(SIZE_ATTRIBUTE) + len("Number") + 10
-    return room + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
+    return Cancellation(task_id) if query is None else Lookup(task_id, links == "true", int(first))

@@ -7,11 +7,12 @@ they need. `run` drives such a coroutine without an event loop.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 import boto3
 from botocore.config import Config
+from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.s3_options import s3_options
@@ -34,7 +35,7 @@ class BlockingAws:
         return Topic(self._client("sns"), arn)
 
     def bucket(self, name: str) -> Bucket:
-        """The S3 bucket of this name; only `put` and `presigned_url` work, for bodies are not streamed here."""
+        """The S3 bucket of this name; streams cannot be written here."""
         return Bucket(self._client("s3"), name)
 
     def task_table(self, name: str) -> TaskTable:
@@ -81,6 +82,26 @@ class _Awaitable:
         method = getattr(self._client, name)
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            return method(*arguments, **named)
+            reply = method(*arguments, **named)
+            if isinstance(reply, dict) and isinstance(body := reply.get("Body"), StreamingBody):
+                return {**reply, "Body": _AwaitableBody(body)}
+            return reply
 
         return call
+
+
+class _AwaitableBody:
+    """An object's body as aiobotocore has it."""
+
+    def __init__(self, body: StreamingBody) -> None:
+        self._body = body
+
+    async def __aenter__(self) -> _AwaitableBody:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._body.close()
+
+    async def iter_chunks(self, chunk_size: int) -> AsyncIterator[bytes]:
+        for chunk in self._body.iter_chunks(chunk_size):
+            yield chunk

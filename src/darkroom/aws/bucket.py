@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from darkroom.aws.errors import AlreadyExists, NotFound, translated
-from darkroom.errors import AwsFailure, AwsRefused, AwsUnavailable
+from darkroom.aws.errors import AlreadyExists, NotFound, TooLarge, translated
+from darkroom.errors import AwsFailure, AwsUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -130,10 +130,10 @@ class Bucket:
         return reply["Metadata"].get(_MARK, "")
 
     async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
-        """Read an object. Raises `NotFound`, and `AwsRefused` for one of more than `maximum_bytes`."""
+        """Read an object. Raises `NotFound`, and `TooLarge` for one of more than `maximum_bytes`."""
         async with self.open(key) as (size, chunks):
             if maximum_bytes is not None and size > maximum_bytes:
-                raise AwsRefused(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
+                raise TooLarge(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
             # What grows in a buffer of this kind is not copied when it is taken out.
             buffer = io.BytesIO()
             async for chunk in chunks:
@@ -155,6 +155,26 @@ class Bucket:
             return await self.get(key)
         except NotFound:
             return None
+
+    async def find_version(self, key: str) -> tuple[bytes, str] | None:
+        """Read a small object and the name of this version of it, for `replace`; None where there is no object."""
+        doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
+        try:
+            with translated(doing, what):
+                reply = await self.client.get_object(Bucket=self.name, Key=key)
+                async with reply["Body"] as body:
+                    return await body.read(), reply["ETag"]
+        except NotFound:
+            return None
+
+    async def replace(self, key: str, body: bytes, content_type: str, version: str | None) -> None:
+        """Write an object in place of this `version` of it; None: where there is none.
+
+        Raises `darkroom.aws.errors.AlreadyExists` or `NotFound` when something else is there.
+        """
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
+            await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return an https URL with which anybody can read the object for `seconds`."""

@@ -16,7 +16,6 @@ from darkroom.aws.queue import BATCH, Queue, ReceivedMessage
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.policy.dead_letters import DeadLetter, read_dead_letter, redrive
-from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 
 # While they are held here, nobody else sees them: long enough to redrive thousands, short enough to wait for after a
@@ -83,8 +82,8 @@ class HeldLetters:
             raise AssertionError("letters that are held for looking at only cannot be redriven")
         redelivery = redrive(letter, force=force)
         self._submitted.add(redelivery.submission_id)
-        previous = await self._begin_record(letter.task_id, redelivery.submission_id)
         try:
+            await self._begin_record(letter, redelivery.submission_id)
             await self._queue.send(
                 redelivery.body,
                 redelivery.attributes,
@@ -92,39 +91,38 @@ class HeldLetters:
                 trace_header=redelivery.trace_header,
             )
         except BaseException:
-            if previous is not None and self._table is not None:
-                await self._table.put(previous)
+            if self._table is not None and letter.task_id is not None:
+                with suppress(AwsFailure):
+                    await self._table.withdraw(letter.task_id, redelivery.submission_id)
             raise
         await self._dead_letters.delete(self._handles[letter.id])
         del self._handles[letter.id]
         return redelivery.submission_id
 
-    async def _begin_record(self, task_id: str | None, submission_id: str) -> TaskRecord | None:
-        """Have the task's record say that it is queued again, before an agent can say more; return the old one.
+    async def _begin_record(self, letter: DeadLetter, submission_id: str) -> None:
+        """Have the new submission's record say that it is queued, before an agent can say more.
 
-        Without this, whoever asks after the task would hear of the failure for ever: agents leave a record of another
-        submission alone.
+        Whoever asks after the task is told of it, unless something newer than the letter was submitted under its id.
         """
-        if self._table is None or task_id is None:
-            return None
-        previous = await self._table.get(task_id)
-        if previous is None or previous.submission_id == submission_id:
-            return None
+        if self._table is None:
+            return
+        previous = await self._table.get_submission(letter.submission_id)
+        if previous is None:
+            return
         now = self._now()
-        await self._table.put(
-            msgspec.structs.replace(
-                previous,
-                submission_id=submission_id,
-                status=Status.QUEUED,
-                created_at=now,
-                updated_at=now,
-                image_url=[],
-                output_url=None,
-                error=None,
-                cancel_requested=False,
-            )
+        record = msgspec.structs.replace(
+            previous,
+            submission_id=submission_id,
+            status=Status.QUEUED,
+            created_at=now,
+            updated_at=now,
+            image_url=[],
+            image_url_omitted=0,
+            output_url=None,
+            error=None,
+            cancel_requested=False,
         )
-        return previous
+        await self._table.put(record, in_place_of=letter.submission_id)
 
     async def release(self) -> None:
         """Give back what is still held; what cannot be given back comes back by itself."""

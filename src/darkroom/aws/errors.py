@@ -174,6 +174,10 @@ class NotFound(AwsRefused):
     """There is no such object, or no such upload of one."""
 
 
+class TooLarge(AwsRefused):
+    """An object is larger than the reader takes."""
+
+
 @contextmanager
 def translated(doing: str, what: str = "") -> Iterator[None]:
     """Raise AWS's and the connection's errors as `AwsFailure`s; `doing` says what was tried, for the reader.

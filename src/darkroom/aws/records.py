@@ -1,9 +1,15 @@
 """Task records as DynamoDB holds them: pure functions between `TaskRecord` and an item in DynamoDB's wire form.
 
-The table's partition key is `id`. Every field of the record is an attribute of its own, so that updates and conditions
-can name it; a field that has its default is left out. `context` is the user's own data and may hold what DynamoDB
-cannot (numbers of more than 38 digits, say), so it is kept as JSON text. `expires_at` is the table's
-time-to-live attribute.
+The table has two kinds of items, under one partition key, `id`:
+
+- *A submission's record*, under `submission/` and its id. Nobody but this submission's own writers touches it, neither
+  a newer submission of the same task id nor an older one. The wish to cancel stands here too.
+- *A task's pointer*, under the task's id, which never holds a slash: `latest` is the submission that whoever asks after
+  the task is told of, `previous` the one before it.
+
+Every field of a record is an attribute of its own, so that updates and conditions can name it; a field that has its
+default is left out. `context` is the user's own data and may hold what DynamoDB cannot (numbers of more than 38
+digits, say), so it is kept as JSON text. `expires_at` is the table's time-to-live attribute.
 """
 
 from __future__ import annotations
@@ -17,8 +23,11 @@ import msgspec
 from darkroom.tasks.record import TaskRecord
 
 KEY_ATTRIBUTE = "id"
+TASK_ATTRIBUTE = "task_id"
 EXPIRY_ATTRIBUTE = "expires_at"
 RETENTION_SECONDS = 14 * 24 * 3600
+# A pointer is written once: SQS keeps the task for up to 14 days before its record's last change.
+POINTER_RETENTION_SECONDS = 2 * RETENTION_SECONDS
 _CONTEXT_ATTRIBUTE = "context"
 
 Item = dict[str, dict[str, Any]]
@@ -27,11 +36,12 @@ Item = dict[str, dict[str, Any]]
 def record_to_item(record: TaskRecord) -> Item:
     """The item for `record`; it expires 14 days after the record's last change."""
     fields = msgspec.to_builtins(record)
+    fields[TASK_ATTRIBUTE] = fields.pop("id")
     if _CONTEXT_ATTRIBUTE in fields:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.encode(record.context).decode()
     item = {name: to_attribute(value) for name, value in fields.items()}
     item[EXPIRY_ATTRIBUTE] = to_attribute(expiry(record.updated_at or record.created_at))
-    return item
+    return {**item, **submission_key(record.submission_id)}
 
 
 def item_to_record(item: Mapping[str, Mapping[str, Any]]) -> TaskRecord:
@@ -40,13 +50,19 @@ def item_to_record(item: Mapping[str, Mapping[str, Any]]) -> TaskRecord:
     Raises `msgspec.ValidationError` for an item that is no record.
     """
     fields = {name: _from_attribute(value) for name, value in item.items()}
+    fields["id"] = fields.pop(TASK_ATTRIBUTE, None)
     if _CONTEXT_ATTRIBUTE in fields:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.decode(fields[_CONTEXT_ATTRIBUTE])
     return msgspec.convert(fields, type=TaskRecord)
 
 
-def item_key(task_id: str) -> Item:
-    """The primary key of the record of `task_id`."""
+def submission_key(submission_id: str) -> Item:
+    """The primary key of a submission's record."""
+    return {KEY_ATTRIBUTE: {"S": f"submission/{submission_id}"}}
+
+
+def pointer_key(task_id: str) -> Item:
+    """The primary key of a task's pointer."""
     return {KEY_ATTRIBUTE: {"S": task_id}}
 
 

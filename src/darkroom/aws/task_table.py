@@ -1,21 +1,36 @@
-"""The DynamoDB table of task records: what the front door answers from when somebody asks after a task."""
+"""The DynamoDB table of task records: what the front door answers from when somebody asks after a task.
+
+Each submission has a record of its own, and each task id points to its latest one; `darkroom.aws.records` has the
+items.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, translated
-from darkroom.aws.records import KEY_ATTRIBUTE, item_key, item_to_record, record_to_item
+from darkroom.aws.records import (
+    KEY_ATTRIBUTE,
+    POINTER_RETENTION_SECONDS,
+    item_to_record,
+    pointer_key,
+    record_to_item,
+    submission_key,
+    to_attribute,
+)
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
-
-_UNFINISHED = tuple(status for status in Status if not status.is_terminal)
+_UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
+_IS_UNFINISHED = f"#status IN ({', '.join(_UNFINISHED)})"
 # What the first writer of a record knows best, and nobody after it changes.
 _KEPT = ("created_at", "context")
+# Whoever writes the record of a new submission also points to it. One that was published past the front door is
+# pointed to by the agent, which cannot know whether it has done so before.
+_POINTED_TO = "is_pointed_to"
 
 
 class TaskTable:
@@ -25,56 +40,112 @@ class TaskTable:
         self.client = client
         self.name = name
 
-    async def put(self, record: TaskRecord) -> None:
-        """Write the record of a new submission, over that of an older one under the same id."""
-        with translated(f"writing the record of task {record.id}", f"writing to the table {self.name}"):
-            await self.client.put_item(TableName=self.name, Item=record_to_item(record))
+    async def put(self, record: TaskRecord, *, in_place_of: str | None = None) -> None:
+        """Write the record of a new submission, and have its task's id point to it.
 
-    async def get(self, task_id: str) -> TaskRecord | None:
-        """Read the record of the latest submission under this id."""
-        with translated(f"reading the record of task {task_id}", f"reading from the table {self.name}"):
-            reply = await self.client.get_item(TableName=self.name, Key=item_key(task_id), ConsistentRead=True)
-        return item_to_record(reply["Item"]) if "Item" in reply else None
-
-    async def delete(self, task_id: str, submission_id: str) -> None:
-        """Remove the record of this submission, unless a newer one has taken its place."""
+        With `in_place_of`, the id only does so if it points to that submission: newer ones are not hidden.
+        """
         try:
-            with translated(f"removing the record of task {task_id}", f"writing to the table {self.name}"):
-                await self.client.delete_item(
+            with translated(f"writing the record of task {record.id}", self._writing):
+                await self.client.put_item(
                     TableName=self.name,
-                    Key=item_key(task_id),
-                    ConditionExpression="submission_id = :mine",
+                    Item={**record_to_item(record), _POINTED_TO: {"BOOL": True}},
+                    ConditionExpression="attribute_not_exists(id)",
+                )
+        except AlreadyExists:  # written before, and the answer was lost; an agent may have brought it up to date
+            pass
+        if in_place_of is None:
+            # Not if it is so already: the one before it would be forgotten.
+            await self._point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
+        else:
+            await self._point(record, "latest = :old", {":old": {"S": in_place_of}})
+
+    async def _point(self, record: TaskRecord, condition: str, values: dict[str, Any]) -> None:
+        created_at = record.created_at
+        try:
+            with translated(f"pointing to the record of task {record.id}", self._writing):
+                await self.client.update_item(
+                    TableName=self.name,
+                    Key=pointer_key(record.id),
+                    UpdateExpression=(
+                        "SET previous = if_not_exists(latest, :none), latest = :latest, "
+                        "created_at = :created_at, expires_at = :expires_at"
+                    ),
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues={
+                        ":none": {"S": ""},
+                        ":latest": {"S": record.submission_id},
+                        ":created_at": to_attribute(created_at),
+                        ":expires_at": to_attribute(int(created_at) + POINTER_RETENTION_SECONDS),
+                        **values,
+                    },
+                )
+        except AlreadyExists:
+            pass
+
+    async def withdraw(self, task_id: str, submission_id: str) -> None:
+        """Have a task's id point again to what it pointed to before this submission, which was not accepted."""
+        try:
+            with translated(f"withdrawing the record of task {task_id}", self._writing):
+                await self.client.update_item(
+                    TableName=self.name,
+                    Key=pointer_key(task_id),
+                    UpdateExpression="SET latest = previous",
+                    ConditionExpression="latest = :mine",
                     ExpressionAttributeValues={":mine": {"S": submission_id}},
                 )
         except AlreadyExists:
             pass
 
+    async def get(self, task_id: str) -> TaskRecord | None:
+        """Read the record of the latest submission under this id."""
+        latest = await self._latest(task_id)
+        return None if latest is None else await self.get_submission(latest)
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Read the record of a submission."""
+        item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
+        return None if item is None else item_to_record(item)
+
+    async def _latest(self, task_id: str) -> str | None:
+        pointer = await self._read(pointer_key(task_id), f"reading the record of task {task_id}") or {}
+        return pointer.get("latest", {}).get("S") or None
+
+    async def _read(self, key: dict[str, Any], doing: str) -> dict[str, Any] | None:
+        with translated(doing, f"reading from the table {self.name}"):
+            reply: Any = await self.client.get_item(TableName=self.name, Key=key, ConsistentRead=True)
+        item: dict[str, Any] | None = reply.get("Item")
+        return item
+
     async def request_cancel(self, task_id: str) -> TaskRecord | None:
-        """Ask for a task to be stopped, unless it has ended. Return its record, or None where there is none."""
+        """Ask for a task's latest submission to be stopped, unless it has ended.
+
+        Return that submission's record, or None where there is none. The wish stays with the submission, whatever is
+        submitted under the same id later.
+        """
+        latest = await self._latest(task_id)
+        if latest is None:
+            return None
         try:
-            with translated(f"cancelling task {task_id}", f"writing to the table {self.name}"):
+            with translated(f"cancelling task {task_id}", self._writing):
                 reply = await self.client.update_item(
                     TableName=self.name,
-                    Key=item_key(task_id),
+                    Key=submission_key(latest),
                     UpdateExpression="SET cancel_requested = :yes",
-                    ConditionExpression="attribute_exists(id) AND #status IN (:queued, :running)",
+                    ConditionExpression=f"attribute_exists(id) AND {_IS_UNFINISHED}",
                     ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues={
-                        ":yes": {"BOOL": True},
-                        ":queued": {"S": "queued"},
-                        ":running": {"S": "running"},
-                    },
+                    ExpressionAttributeValues={":yes": {"BOOL": True}, **_UNFINISHED},
                     ReturnValues="ALL_NEW",
                 )
         except AlreadyExists:
-            return await self.get(task_id)
+            return await self.get_submission(latest)
         return item_to_record(reply["Attributes"])
 
     async def advance(self, record: TaskRecord) -> bool:
-        """Bring the record of a submission up to date with `record`; one of a newer submission stays as it is.
+        """Bring the record of a submission up to date with `record`; return False where that runs, and it has ended.
 
-        A submission that has ended does not run again: such a record stays too, and only then is False returned. A task
-        that was published past the front door has no record yet: it gets one. What the first writer knows best is kept
+        A record that tells an end stays as it is. A task that was published past the front door has no record yet: it
+        gets one, and its id points to it, unless a newer submission has it. What the first writer knows best is kept
         where it is set.
         """
         item = record_to_item(record)
@@ -83,23 +154,24 @@ class TaskTable:
         assignments = [
             f"#{name} = if_not_exists(#{name}, :{name})" if name in _KEPT else f"#{name} = :{name}" for name in item
         ]
-        values = {f":{name}": value for name, value in item.items()}
-        ours = "submission_id = :submission_id"
-        if not record.status.is_terminal:
-            unfinished = {f":unfinished_{status}": {"S": status.value} for status in _UNFINISHED}
-            values |= unfinished
-            ours = f"({ours} AND #status IN ({', '.join(unfinished)}))"
         try:
-            with translated(f"updating the record of task {record.id}", f"writing to the table {self.name}"):
-                await self.client.update_item(
+            with translated(f"updating the record of task {record.id}", self._writing):
+                reply = await self.client.update_item(
                     TableName=self.name,
-                    Key=item_key(record.id),
+                    Key=submission_key(record.submission_id),
                     UpdateExpression="SET " + ", ".join(assignments),
-                    ConditionExpression=f"attribute_not_exists(id) OR {ours}",
+                    ConditionExpression=f"attribute_not_exists(id) OR {_IS_UNFINISHED}",
                     ExpressionAttributeNames={f"#{name}": name for name in item},
-                    ExpressionAttributeValues=values,
+                    ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **_UNFINISHED},
+                    ReturnValues="ALL_OLD",
                 )
         except AlreadyExists:
-            found = None if record.status.is_terminal else await self.get(record.id)
-            return found is None or found.submission_id != record.submission_id
+            return record.status.is_terminal
+        if _POINTED_TO not in reply.get("Attributes", {}):
+            created = {":created_at": to_attribute(record.created_at)}
+            await self._point(record, "attribute_not_exists(id) OR created_at < :created_at", created)
         return True
+
+    @property
+    def _writing(self) -> str:
+        return f"writing to the table {self.name}"

@@ -11,21 +11,29 @@ from rich.table import Table
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.burst_costs import BURST, BurstEstimate, burst_estimates
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.costs import AS_OF, fixed_costs
+from darkroom.infra.costs import fixed_costs, savings, total, unpriced
 from darkroom.infra.picture_costs import PICTURE_BYTES, PICTURES, SECONDS_PER_PICTURE, gpu_costs, service_costs
+from darkroom.infra.prices import AS_OF, PRICED_REGIONS
 from darkroom.infra.steps.plan import Step
 
 _COLOURS = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
 
 
-def show_plan(console: Console, config: DarkroomConfig, steps: Sequence[Step], findings: Sequence[Finding]) -> None:
-    """Show it all; the last line says what is missing."""
+def show_plan(
+    console: Console,
+    config: DarkroomConfig,
+    steps: Sequence[Step],
+    findings: Sequence[Finding],
+    region: str | None = None,
+) -> bool:
+    """Show it all; the last line says what is missing, and the return value whether nothing is."""
     plan = Table("step", "what would be done", title="Plan: nothing is done")
     for step in steps:
         plan.add_row(step.name, escape(step.what) if step.is_needed else f"[dim]nothing: {step.why_not}[/]")
     console.print(plan)
-    console.print(_fixed(config))
+    console.print(_fixed(config, region))
     console.print(_by_use(config))
+    console.print(_savings(config))
     for estimate in burst_estimates(config):
         console.print(_burst(estimate))
     checks = Table("check", "", "what to do", title="Checks")
@@ -35,21 +43,33 @@ def show_plan(console: Console, config: DarkroomConfig, steps: Sequence[Step], f
     console.print(checks)
     missing = [finding.subject for finding in findings if finding.verdict is Verdict.MISSING]
     console.print(f"[bold red]Missing:[/] {escape(', '.join(missing))}" if missing else "Nothing is missing.")
+    return not missing
 
 
-def _fixed(config: DarkroomConfig) -> Table:
-    costs = Table(
-        "each month, without a picture",
-        "USD",
-        title=f"Estimated cost (list prices of us-east-1 and us-west-2, {AS_OF})",
-    )
-    known = 0.0
-    for cost in fixed_costs(config):
-        known += cost.monthly_usd or 0.0
-        costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{cost.monthly_usd:.2f}")
-    costs.add_row("logs, metrics, disks", "by use")
-    costs.add_row("[bold]together, without what is paid by use[/]", f"[bold]{known:.2f}[/]")
+def _fixed(config: DarkroomConfig, region: str | None) -> Table:
+    costs = Table("each month, without a picture", "USD", title=f"Estimated cost ({_whose_prices(region)}, {AS_OF})")
+    found = fixed_costs(config)
+    for cost in found:
+        about = "about " if cost.is_estimate else ""
+        costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{about}{cost.monthly_usd:.2f}")
+    lacking = unpriced(found)
+    heading = f"together, without {', '.join(lacking)}, whose price is not known here" if lacking else "together"
+    costs.add_row(f"[bold]{escape(heading)}[/]", f"[bold]{'more than ' if lacking else ''}{total(found):.2f}[/]")
     return costs
+
+
+def _whose_prices(region: str | None) -> str:
+    """Whose list prices are shown; a region that has none here is told so, and not given another's as its own."""
+    if region is None or region in PRICED_REGIONS:
+        return "list prices of us-east-1 and us-west-2"
+    return f"there are no prices of {region} here: for comparison, those of us-east-1"
+
+
+def _savings(config: DarkroomConfig) -> Table:
+    table = Table("it saves each month", "USD", "and costs", title="What could be cheaper")
+    for saving in savings(config):
+        table.add_row(escape(saving.key), f"{saving.monthly_usd:.2f}", saving.price)
+    return table
 
 
 def _by_use(config: DarkroomConfig) -> Table:

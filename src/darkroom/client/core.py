@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -108,9 +108,13 @@ class Core:
             warnings.warn(RequestWarning(f"{warning.path} {warning.reason}"), stacklevel=2)
         return accepted
 
-    def status(self, task_id: str, *, links: bool = False, delay_seconds: float = 0.0) -> Flow[TaskView]:
-        """Ask where a task stands."""
+    def status(
+        self, task_id: str, *, links: bool = False, first: int = 1, delay_seconds: float = 0.0
+    ) -> Flow[TaskView]:
+        """Ask where a task stands, and for `links` from picture number `first`."""
         query = {"links": "true"} if links else {}
+        if first > 1:
+            query["from"] = str(first)
         url = self._task_url(task_id)
         response = yield from self._exchange(Send(method="GET", url=url, query=query, delay_seconds=delay_seconds))
         return self._decode(response, TaskView)
@@ -139,10 +143,19 @@ class Core:
         view = yield from self.status(task_id, links=True)
         if view.status is not Status.COMPLETED:
             raise TaskFailed(task_id, view.status, why_it_failed(view))
-        pictures = []
-        for url, link in zip(view.image_url, view.links.image_url if view.links else (), strict=True):
-            response = yield from self._exchange(Send(method="GET", url=link, authorised=False))
-            pictures.append(Picture(name=url.rsplit("/", 1)[-1], data=response.body))
+        pictures: list[Picture] = []
+        count = view.image_url_omitted or len(view.image_url)
+        while len(pictures) < count:
+            links = view.links.image_url if view.links else []
+            if not links:
+                raise ApiFailure(200, f"only {len(pictures)} of the {count} pictures of task {task_id} can be found")
+            for link in links:
+                # Where the URLs are too many for a reply, the links still have the pictures' names.
+                url = view.image_url[len(pictures)] if view.image_url else unquote(urlsplit(link).path)
+                response = yield from self._exchange(Send(method="GET", url=link, authorised=False))
+                pictures.append(Picture(name=url.rsplit("/", 1)[-1], data=response.body))
+            if len(pictures) < count:
+                view = yield from self.status(task_id, links=True, first=len(pictures) + 1)
         return pictures
 
     def generate(

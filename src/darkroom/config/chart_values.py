@@ -43,6 +43,7 @@ DEPLOYMENT_OWNED = (
     ("runtime", "enabled"),
     ("runtime", "type"),
     ("runtime", "serviceAccountName"),
+    ("runtime", "createServiceAccount"),
     ("runtime", "inferenceApi", "modelFilename"),
     ("runtime", "queueAgent", "runtimeType"),
     ("runtime", "queueAgent", "dynamicModel"),
@@ -280,6 +281,7 @@ class Runtime(ChartModel):
     labels: Labels | None = None
     annotations: Annotations | None = None
     service_account_name: str | None = None
+    create_service_account: bool | None = None
     replicas: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
     node_selector: Labels | None = None
     tolerations: list[Toleration] | None = None

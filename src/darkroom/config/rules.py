@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from darkroom.config.cluster import DEFAULT_COMPONENT_NODES, ClusterAccess, ClusterComponents, Network
 from darkroom.config.document import ConfigFault, Path
 from darkroom.config.fit_rules import (
     DEFAULT_MOST_PODS,
@@ -21,7 +22,8 @@ from darkroom.config.fit_rules import (
     unfit_resources,
     unfit_volumes,
 )
-from darkroom.config.model import DEFAULT_COMPONENT_NODES, KNOWN_RUNTIME_TYPES
+from darkroom.config.keys import ConfigModel
+from darkroom.config.model import KNOWN_RUNTIME_TYPES
 from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
 from darkroom.tasks.task import TaskKind
 
@@ -55,6 +57,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))
     yield from _unfit_access(values.get("cluster"))
+    yield from _unfit_cluster(values)
     if region is not None:
         yield from _unfit_zones(values.get("network"), region)
         yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)
@@ -183,6 +186,42 @@ def _unfit_components(components: Any) -> Iterator[ConfigFault]:
         yield ConfigFault(("clusterComponents", "minimumCount"), f"is {least}, more than desiredCount, {desired}")
     if isinstance(most, int) and isinstance(desired, int) and most < desired:
         yield ConfigFault(("clusterComponents", "maximumCount"), f"is {most}, less than desiredCount, {desired}")
+
+
+def _unfit_cluster(values: dict[str, Any]) -> Iterator[ConfigFault]:
+    """With a cluster that is there, nothing may be said of one that would be made; and the other way round."""
+    cluster = values.get("cluster")
+    if not isinstance(cluster, dict):
+        return
+    if not cluster.get("name"):
+        for key in ("nodeRole", "kedaRole", "mountpointRole"):
+            if cluster.get(key):
+                yield ConfigFault(("cluster", key), "is for a cluster that you have: it needs cluster.name too")
+        return
+    reason = f"is for a cluster that is made; {cluster['name']} is used as it is: remove one"
+    for key in ("publicAccessCidrs", "administrators", "controlPlaneLogs", "containerInsights"):
+        if _says_otherwise(cluster, key, ClusterAccess()):
+            yield ConfigFault(("cluster", key), reason)
+    for section, default in (("network", Network()), ("clusterComponents", ClusterComponents())):
+        said = values.get(section)
+        if isinstance(said, dict) and any(_says_otherwise(said, key, default) for key in said):
+            yield ConfigFault((section,), reason)
+    runtimes = [runtime for _, runtime in entries(values, "modelsRuntime")]
+    if not cluster.get("nodeRole") and not all(_has_nodes(runtime) for runtime in runtimes):
+        said = "needs nodeRole too, the role of the nodes that your Karpenter makes; or karpenter.enabled: false"
+        yield ConfigFault(("cluster", "name"), f"{said} in each runtime's extraValues, for nodes that are there")
+
+
+def _says_otherwise(section: dict[str, Any], key: str, default: ConfigModel) -> bool:
+    """Whether something is said that is not the default, which `darkroom config show` writes out."""
+    return key in section and section[key] != default.model_dump(by_alias=True, mode="json").get(key)
+
+
+def _has_nodes(runtime: dict[str, Any]) -> bool:
+    section: Any = runtime
+    for key in ("extraValues", "karpenter", "enabled"):
+        section = section.get(key) if isinstance(section, dict) else None
+    return section is False
 
 
 def _unfit_access(cluster: Any) -> Iterator[ConfigFault]:

@@ -34,6 +34,14 @@ def check(body: ExtrasBody) -> None:
         raise InvalidRequest(faults)
 
 
+def upscalers(body: ExtrasBody) -> tuple[str, ...]:
+    """The upscalers that the results depend on."""
+    if body.upscaler_1 == "None":
+        return ()
+    seen = body.upscaler_2 != "None" and body.extras_upscaler_2_visibility > 0
+    return (body.upscaler_1, body.upscaler_2) if seen else (body.upscaler_1,)
+
+
 def check_amount(body: ExtrasBody, pictures: Sequence[Received], file_format: str) -> None:
     """Raises `InvalidRequest` when the results are too large, for memory or for the format that they are written in."""
     together = 0
@@ -97,8 +105,8 @@ def enlarge(body: ExtrasBody, picture: Image.Image, upscaling: Upscaling) -> Ima
         return picture  # SD Web UI has nothing to do then, whatever size was asked for
     width, height, crop = _size(body, picture.size)
     result = upscaling.upscale(body.upscaler_1, picture, width, height)
-    if body.upscaler_2 != "None" and body.extras_upscaler_2_visibility > 0:
-        other = upscaling.upscale(body.upscaler_2, picture, width, height)
+    for second in upscalers(body)[1:]:
+        other = upscaling.upscale(second, picture, width, height)
         result = Image.blend(result, other, body.extras_upscaler_2_visibility)
     return result.crop(crop) if crop is not None else result
 

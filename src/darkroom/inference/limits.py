@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from darkroom.policy.sdwebui_fields import LARGEST_SEED, MOST_PICTURES_IN, ContentLimits
+
 MIB = 1024 * 1024
 
-MAX_SIDE = 2048
-MAX_STEPS = 150
-MAX_BATCH = 16
-MAX_ROUNDS = 16
+# The doors go by the same numbers, so that they let nothing through that is refused here.
+_LIMITS = ContentLimits()
+MAX_SIDE = _LIMITS.max_side
+MAX_STEPS = _LIMITS.max_steps
+MAX_BATCH = _LIMITS.max_batch_size
+MAX_ROUNDS = _LIMITS.max_rounds
+MAX_LIST = MOST_PICTURES_IN
+MAX_SEED = LARGEST_SEED
+MIN_SEED = -(2**63)  # generators take negative ones too; -1 alone asks for any
+
 MAX_TEXT = 20_000
-MAX_LIST = 64
-MAX_SEED = 2**64 - 1
 
 #: One picture that comes in: 4096 x 4096.
 MAX_PIXELS = 4096 * 4096

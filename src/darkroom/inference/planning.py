@@ -84,8 +84,8 @@ def plan(body: GenerationBody, pictures: Pictures, engine: Engine, options: Opti
     prepared, source = (
         _source(body, pictures, width, height, options) if isinstance(body, ImageToImageBody) else (None, None)
     )
-    first_seed = body.seed if body.seed >= 0 else chance.randrange(RANDOM_SEEDS)
-    first_subseed = body.subseed if body.subseed >= 0 else chance.randrange(RANDOM_SEEDS)
+    first_seed = body.seed if body.seed != -1 else chance.randrange(RANDOM_SEEDS)
+    first_subseed = body.subseed if body.subseed != -1 else chance.randrange(RANDOM_SEEDS)
 
     prompt, negative_prompt = body.prompt, body.negative_prompt
     if body.disable_extra_networks:
@@ -98,8 +98,10 @@ def plan(body: GenerationBody, pictures: Pictures, engine: Engine, options: Opti
             prompts=(prompt,) * body.batch_size,
             negative_prompts=(negative_prompt,) * body.batch_size,
             seeds=tuple(first_seed + (0 if vary else place) for place in places),
-            # Without variations subseeds mean nothing, and may begin again.
-            subseeds=tuple((first_subseed + place) % (MAX_SEED + 1) for place in places),
+            # Without variations subseeds mean nothing: only then may they go on from the smallest.
+            subseeds=tuple(
+                subseed if (subseed := first_subseed + place) <= MAX_SEED else subseed - 2**64 for place in places
+            ),
             subseed_strength=body.subseed_strength,
             width=width,
             height=height,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from darkroom.inference.limits import (
     MAX_BASE64,
@@ -18,13 +18,17 @@ from darkroom.inference.limits import (
     MAX_SIDE,
     MAX_STEPS,
     MAX_TEXT,
+    MIN_SEED,
 )
+from darkroom.policy.sdwebui_fields import LARGEST_UPSCALED_SIDE, LONGEST_HR_SCALE, MOST_UPSCALED
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Picture = Annotated[str, Field(max_length=MAX_BASE64)]
 #: -1 asks for any. Generators take 64 bits, and every one of them counts.
-Seed = Annotated[int, Field(ge=-1, le=MAX_SEED)]
+Seed = Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED)]
 Part = Annotated[float, Field(ge=0, le=1)]
+#: An empty name is none.
+UpscalerName = Annotated[Text, AfterValidator(lambda name: name.strip() or "None")]
 
 
 class Body(BaseModel):
@@ -93,7 +97,7 @@ class TextToImageBody(GenerationBody):
     enable_hr: bool = False
     firstphase_width: int = Field(0, ge=0, le=MAX_SIDE)
     firstphase_height: int = Field(0, ge=0, le=MAX_SIDE)
-    hr_scale: float = Field(2.0, ge=1, le=4)
+    hr_scale: float = Field(2.0, gt=0, le=LONGEST_HR_SCALE)
     hr_upscaler: Text | None = None
     hr_second_pass_steps: int = Field(0, ge=0, le=MAX_STEPS)
     hr_resize_x: int = Field(0, ge=0, le=MAX_SIDE)
@@ -109,7 +113,7 @@ class ImageToImageBody(GenerationBody):
     """`POST /sdapi/v1/img2img`."""
 
     denoising_strength: Part = 0.75
-    init_images: list[Picture | None] | None = Field(None, max_length=MAX_BATCH)
+    init_images: list[Picture | None] | None = Field(None, max_length=MAX_LIST)
     resize_mode: Literal[0, 1, 2, 3] = 0
     image_cfg_scale: float | None = None
     mask: Picture | None = None
@@ -134,12 +138,12 @@ class ExtrasBody(Body):
     gfpgan_visibility: Part = 0
     codeformer_visibility: Part = 0
     codeformer_weight: Part = 0
-    upscaling_resize: float = Field(2, ge=1, le=8)
-    upscaling_resize_w: int = Field(512, ge=1, le=8192)
-    upscaling_resize_h: int = Field(512, ge=1, le=8192)
+    upscaling_resize: float = Field(2, gt=0, le=MOST_UPSCALED)
+    upscaling_resize_w: int = Field(512, ge=1, le=LARGEST_UPSCALED_SIDE)
+    upscaling_resize_h: int = Field(512, ge=1, le=LARGEST_UPSCALED_SIDE)
     upscaling_crop: bool = True
-    upscaler_1: Text = "None"
-    upscaler_2: Text = "None"
+    upscaler_1: UpscalerName = "None"
+    upscaler_2: UpscalerName = "None"
     extras_upscaler_2_visibility: Part = 0
     upscale_first: bool = False
 

@@ -24,8 +24,8 @@ from darkroom.inference.metrics import Metrics
 from darkroom.inference.options import Options
 from darkroom.inference.pictures import encode_picture
 from darkroom.inference.planning import plan
-from darkroom.inference.reading import Pictures, read_notes, receive_picture, receive_pictures
-from darkroom.inference.requests import ExtrasBody, GenerationBody, ImageToImageBody
+from darkroom.inference.reading import Pictures, Received, read_notes, receive_picture, receive_pictures
+from darkroom.inference.requests import ExtrasBody, GenerationBody, ImageToImageBody, TextToImageBody
 from darkroom.inference.upscaling import Upscaling
 from darkroom.logs import log
 
@@ -93,7 +93,7 @@ class Service:
     async def generate(self, kind: str, body: GenerationBody, gone: Gone) -> Made | None:
         """Text or image to image. None when the client has left meanwhile."""
         check(body, self.engine)  # what is wrong anyway is said at once, not after the wait for the device
-        pictures = await self.codec.read(lambda: _pictures(body))
+        pictures = await self.codec.read(lambda: self._received(body))
         check_amount(body, pictures)
         drawn = await self._measured(
             kind, lambda job: self._generate(body, pictures, job), gone, lambda made: len(made.files)
@@ -106,7 +106,13 @@ class Service:
         """Upscaling of pictures in base64, by their paths. Returns files; None when the client has left meanwhile."""
         extras.check(body)
         options = self.options()
-        pictures = await self.codec.read(lambda: receive_pictures(texts))
+
+        def receive() -> tuple[Received, ...]:
+            for name in extras.upscalers(body):
+                self.upscaling.check(name)
+            return receive_pictures(texts)
+
+        pictures = await self.codec.read(receive)
         extras.check_amount(body, pictures, options.samples_format)
         files = await self._measured(
             kind,
@@ -183,6 +189,12 @@ class Service:
                     self.engine.load(before)
             else:
                 self._options = self._options.changed(body.override_settings or {})
+
+    def _received(self, body: GenerationBody) -> Pictures:
+        """What a request brings along, and whether there is the upscaler that it names. On a reader's thread."""
+        if isinstance(body, TextToImageBody) and body.enable_hr and not (body.hr_upscaler or "").startswith("Latent"):
+            self.upscaling.check(body.hr_upscaler or "None")
+        return _pictures(body)
 
     def _load_first(self) -> None:
         self.engine.refresh()

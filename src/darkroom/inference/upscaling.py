@@ -81,6 +81,12 @@ class Upscaling:
         ]
         return [Upscaler("None"), Upscaler("Lanczos"), Upscaler("Nearest"), *named, *others]
 
+    def check(self, name: str) -> None:
+        """Raises `NotFound` for a name that `upscale` would refuse. Looks into folders."""
+        upscaler = self._find(name)
+        if upscaler.folder is not None and upscaler.file is None:
+            raise NotFound(self._missing(upscaler))
+
     def upscale(self, name: str, picture: Image.Image, width: int, height: int) -> Image.Image:
         """The picture at the size asked for, its colours enlarged as `name` says and its transparency by Lanczos.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
-from darkroom.infra.costs import GPU_PER_HOUR, PRICED_REGION
 from darkroom.infra.picture_costs import SECONDS_PER_PICTURE
+from darkroom.infra.prices import GPU_PER_HOUR, PRICED_REGION
 from darkroom.infra.template.partition import partition_facts
 from darkroom.policy.scaling import Burst, Warmth, burst, queue_length
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,11 +67,26 @@ class Cloud:
 
 
 def open_cloud(region: str | None, profile: str | None = None, endpoint_url: str | None = None) -> Cloud:
-    """The account of the user's profile or environment. Raises `SettingsError` when no region is known."""
+    """The account of the user's profile or environment. Raises `SettingsError` where the region is not known."""
     session = boto3.Session(profile_name=profile, region_name=region)
     if session.region_name is None:
         raise SettingsError("no AWS region is known: give --region, or set AWS_DEFAULT_REGION")
+    check_region(session.region_name)
     return Cloud(session, session.region_name, endpoint_url)
+
+
+def check_region(region: str) -> None:
+    """Raises `SettingsError` for a region that AWS does not have, or that this boto3 is too old to know."""
+    session = boto3.Session()
+    known = {
+        name
+        for partition in session.get_available_partitions()
+        for name in session.get_available_regions("ec2", partition)
+    }
+    if region not in known:
+        close = difflib.get_close_matches(region, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise SettingsError(f"{region} is no region of AWS that boto3 {boto3.__version__} knows{hint}")
 
 
 @contextmanager

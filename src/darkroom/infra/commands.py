@@ -113,6 +113,15 @@ def log_in_with(program: Sequence[str], run: RunWithInput) -> LogIn:
     return log_in
 
 
+def ask_kubectl(arguments: Sequence[str]) -> str | None:
+    """What kubectl prints, pointed where the user has pointed it; None where it is not there or does not answer."""
+    if shutil.which("kubectl") is None:
+        return None
+    command = ["kubectl", "--request-timeout=10s", *arguments]
+    outcome = subprocess.run(command, check=False, capture_output=True, text=True)
+    return outcome.stdout if outcome.returncode == 0 else None
+
+
 def run_program(command: Sequence[str], text: str | None = None) -> None:
     """Run a program whose output the user sees, with `text` as its input.
 

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
-from darkroom.infra.costs import GPU_PER_HOUR, PRICED_REGION
+from darkroom.infra.costs import INSIGHTS_PER_NODE
+from darkroom.infra.prices import (
+    GPU_PER_HOUR,
+    HOURS_PER_MONTH,
+    LOGS_GB,
+    NAT_GATEWAY_GB,
+    PRICED_REGION,
+    TRACE,
+    VOLUME_GIB_MONTH,
+)
 from darkroom.infra.template.bundle import LAMBDA_MEMORY_MIB
 from darkroom.infra.template.partition import partition_facts
 
@@ -32,7 +41,12 @@ TABLE_READ = 0.125e-6
 BUCKET_PUT = 5e-6
 BUCKET_GET = 0.4e-6
 BUCKET_GIB_MONTH = 0.023
-NAT_GATEWAY_GB = 0.045
+# What the agents, the function and API Gateway write of one task, with Kubernetes' own words beside it.
+LOG_BYTES = 6_000
+# X-Ray's default: one request a second, and of the others one in twenty.
+TRACED_SHARE = 0.05
+# The system's and the data volume of a GPU node.
+GPU_NODE_GIB = 110
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class CallsPerTask:
 
     topic_publishes: int = 2
     queue_requests: int = 3
-    table_writes: int = 3
+    table_writes: int = 4
     table_reads: int = 1
     bucket_puts: int = 2
     bucket_gets: int = 2
@@ -77,6 +91,8 @@ def service_costs() -> list[PictureCost]:
         ("S3 requests", PICTURES * (calls.bucket_puts * BUCKET_PUT + calls.bucket_gets * BUCKET_GET)),
         ("S3 storage for a month", gibibytes * BUCKET_GIB_MONTH),
         ("messages through NAT gateways", message_gigabytes * NAT_GATEWAY_GB),
+        ("logs of tasks", PICTURES * LOG_BYTES / 1e9 * LOGS_GB),
+        ("X-Ray traces", PICTURES * TRACED_SHARE * TRACE),
     ]
     return [PictureCost(what, usd) for what, usd in lines]
 
@@ -96,4 +112,9 @@ def gpu_costs(config: DarkroomConfig) -> list[PictureCost]:
             costs.append(PictureCost(f"{demand.runtime}: {cheapest} on demand{spot}", hours * prices[cheapest]))
         else:
             costs.append(PictureCost(f"{demand.runtime}: {', '.join(demand.instance_types)}", None))
+    by_the_hour = GPU_NODE_GIB * VOLUME_GIB_MONTH / HOURS_PER_MONTH
+    costs.append(PictureCost("disks of GPU nodes", hours * by_the_hour))
+    if config.cluster.container_insights and config.cluster.name is None:
+        insights = hours * INSIGHTS_PER_NODE / HOURS_PER_MONTH
+        costs.append(PictureCost("Container Insights of GPU nodes", insights))
     return costs

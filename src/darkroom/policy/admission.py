@@ -89,6 +89,14 @@ def readmit(draft: Draft, runtime: RuntimeSpec) -> Task | Refused:
     return Refused(tuple(faults)) if faults else _task(draft, runtime.name)
 
 
+def names_for_objects(task_id: str | None, prefix: str | None) -> tuple[str, str] | None:
+    """The id and the prefix of a task that is otherwise not known to be one, if both may stand in objects' keys."""
+    names = Draft(paths={"id": "id", "prefix": "prefix"}, id=task_id, prefix=prefix)
+    if task_id is None or prefix is None or any(_bad_names(names)):
+        return None
+    return task_id, prefix.rstrip("/")
+
+
 def _content_path(draft: Draft, path: str) -> str:
     """Where the caller wrote what stands at `path` of the content."""
     name, _, rest = path.partition(".")

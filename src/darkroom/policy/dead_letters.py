@@ -14,7 +14,9 @@ import msgspec
 
 from darkroom.errors import DarkroomError, Fault, InvalidRequest, UnreadableMessage
 from darkroom.tasks.message import (
+    COPY_ATTRIBUTE,
     FIRST_SENT_ATTRIBUTE,
+    PREFIX_ATTRIBUTE,
     SUBMISSION_ATTRIBUTE,
     copied_attributes,
     decode_message,
@@ -22,6 +24,7 @@ from darkroom.tasks.message import (
     submission_id_of,
     unwrap,
 )
+from darkroom.tasks.message import TASK_ATTRIBUTE as MESSAGE_TASK_ATTRIBUTE
 
 # What the agent writes on a message that it moves to the dead letters.
 TYPE_ATTRIBUTE = "dead_letter_type"
@@ -29,6 +32,7 @@ REASON_ATTRIBUTE = "dead_letter_reason"
 TRIES_ATTRIBUTE = "dead_letter_received"
 TASK_ATTRIBUTE = "dead_letter_task_id"
 _OWN_PREFIX = "dead_letter_"
+_OF_THE_OLD_SUBMISSION = (FIRST_SENT_ATTRIBUTE, COPY_ATTRIBUTE)
 
 MOVED_BY_SQS = "MovedBySqs"
 _MOVED_REASON = "SQS moved it after its last receive; no agent has told of its end yet"
@@ -118,7 +122,7 @@ def read_dead_letter(
         reason=reason,
         tries=int(tries) if tries.isdecimal() and len(tries) <= _LONGEST_COUNT else None,
         sent_at=sent_at,
-        task_id=task_id or attributes.get(TASK_ATTRIBUTE),
+        task_id=task_id or attributes.get(TASK_ATTRIBUTE) or own.get(MESSAGE_TASK_ATTRIBUTE),
         submission_id=submission_id_of(own, fallback_id, message_id),
         text=text,
         attributes={name: value for name, value in own.items() if not name.startswith(_OWN_PREFIX)},
@@ -139,7 +143,9 @@ def redrive(letter: DeadLetter, *, force: bool = False) -> Redelivery:
             f"the letter {letter.id} would only come back: {letter.unreadable} (--force sends it nevertheless)"
         )
     submission_id = hashlib.sha256(f"redrive/{letter.id}".encode()).hexdigest()[:32]
-    others = {name: value for name, value in letter.attributes.items() if name != FIRST_SENT_ATTRIBUTE}
+    others = {name: value for name, value in letter.attributes.items() if name not in _OF_THE_OLD_SUBMISSION}
+    if letter.task_id and PREFIX_ATTRIBUTE in others:  # the letter's own attribute has taken the place of this one
+        others.setdefault(MESSAGE_TASK_ATTRIBUTE, letter.task_id)
     return Redelivery(
         body=letter.text,
         attributes=copied_attributes({SUBMISSION_ATTRIBUTE: submission_id}, others),

@@ -30,6 +30,8 @@ _FIRST_FREE_PORT = 1024
 _WEB_PORTS = (80, 443)
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+NO_URL = "it is not a valid URL"
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -118,8 +120,8 @@ def parse_link(url: str) -> WebLink | BucketLink:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise LinkRefused(url, f"it is not a valid URL: {error}") from None
+    except ValueError:  # its text quotes what should be a port, which may be a password
+        raise LinkRefused(url, f"{NO_URL}: its host or its port cannot be read") from None
     if "\\" in url or not url.isprintable():
         # Parsers disagree on these, so what was judged would not be what is fetched.
         raise LinkRefused(url, "it has a backslash or a character that cannot be printed")

@@ -6,6 +6,7 @@ asked for, and ComfyUI names files after the node that saved them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -66,6 +67,10 @@ LATENT = MediaType("latent", "application/octet-stream")
 SAFETENSORS = MediaType("safetensors", "application/octet-stream")
 UNKNOWN = MediaType("bin", "application/octet-stream")
 
+# What runtimes make beside pictures and sound, and no first bytes tell.
+_BY_EXTENSION = {"glb": "model/gltf-binary", "gltf": "model/gltf+json", "obj": "model/obj", "ply": "model/ply"}
+_EXTENSION = re.compile(r"[a-z0-9]{1,10}")
+
 _BY_FIRST_BYTES = (
     (b"\xff\xd8\xff", JPEG),
     (b"GIF87a", GIF),
@@ -104,6 +109,14 @@ def recognise(head: bytes) -> MediaType | None:
     if _is_svg(head):
         return SVG
     return _recognise_safetensors(head)
+
+
+def named(extension: str | None) -> MediaType:
+    """What a file is whose bytes say nothing, by the extension that its maker gave it (no dot)."""
+    extension = (extension or "").lower()
+    if not _EXTENSION.fullmatch(extension):
+        return UNKNOWN
+    return MediaType(extension, _BY_EXTENSION.get(extension, UNKNOWN.content_type))
 
 
 def _recognise_iso(head: bytes) -> MediaType:

@@ -42,7 +42,12 @@ class TaskObjects(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, task: Task, submission_id: str, bucket: str) -> TaskObjects:
         """The objects of `task`, submitted as `submission_id`, in `bucket`, by their first names."""
-        return cls(bucket=bucket, folder=f"{task.prefix}/{task.id}", task_id=task.id, submission_id=submission_id)
+        return cls.named(task.id, task.prefix, submission_id, bucket)
+
+    @classmethod
+    def named(cls, task_id: str, prefix: str, submission_id: str, bucket: str) -> TaskObjects:
+        """The same of a task of which no more is known than this."""
+        return cls(bucket=bucket, folder=f"{prefix}/{task_id}", task_id=task_id, submission_id=submission_id)
 
     def next(self) -> TaskObjects:
         """The same objects under the names that follow, because one of these is another's."""
@@ -61,6 +66,11 @@ class TaskObjects(msgspec.Struct, frozen=True):
     def output_key(self) -> str:
         """The key of the `.out` object, which is written last: where it stands, the task is done."""
         return f"{self.folder}/{self.stem}.out"
+
+    @property
+    def location(self) -> str:
+        """Where a caller is told to look for them."""
+        return self.url(self.folder)
 
     def url(self, key: str) -> str:
         """The s3:// URL of `key`."""

@@ -17,6 +17,8 @@ from darkroom.errors import (
 MAXIMUM_DELAY_SECONDS = 300
 # An outage ends when it ends: the task that waits for that should not wait much longer.
 MAXIMUM_OUTAGE_DELAY_SECONDS = 10
+# A payload that S3 refuses for a day is not refused in passing, and somebody waits to hear of it.
+PAYLOAD_PATIENCE_SECONDS = 24 * 3600.0
 # Whoever holds pictures, or has nothing else to do, may look more often than a message comes by.
 _FIRST_LOOK_SECONDS = 0.5
 _LONGEST_LOOK_SECONDS = 15.0

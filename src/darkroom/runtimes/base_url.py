@@ -5,6 +5,7 @@ from __future__ import annotations
 from yarl import URL
 
 from darkroom.errors import SettingsError
+from darkroom.redaction import shown
 
 _SDWEBUI_PATH = "/sdapi/v1"
 
@@ -17,8 +18,8 @@ def parse_base_url(text: str) -> URL:
     try:
         url = URL(text if "://" in text else f"http://{text}")
         port = url.port
-    except ValueError as error:
-        raise SettingsError(f"API_BASE_URL {text!r} is not a URL: {error}") from None
+    except ValueError:  # its text may quote a password
+        raise SettingsError(f"API_BASE_URL {shown(text)!r} is not a URL: its host or its port cannot be read") from None
     if url.scheme not in ("http", "https") or not url.host or port is None:
-        raise SettingsError(f"API_BASE_URL {text!r} must be like http://localhost:8080 or localhost:8080")
+        raise SettingsError(f"API_BASE_URL {shown(text)!r} must be like http://localhost:8080 or localhost:8080")
     return url.with_path(url.path.rstrip("/").removesuffix(_SDWEBUI_PATH)).with_query(None).with_fragment(None)

@@ -23,9 +23,10 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
-from darkroom.policy.links import Address, BucketLink, WebLink, forbidden_reason, parse_link
+from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
 from darkroom.runtimes.memory import Memory, Unbounded
+from darkroom.runtimes.names import OwnThreadsResolver
 from darkroom.runtimes.protocol import InputFile
 from darkroom.runtimes.unpacking import unpacked
 from darkroom.settings import LinkSettings
@@ -79,7 +80,7 @@ class LinkFetcher:
         self._settings = settings
         self._open_s3 = open_s3
         self._judge = judge
-        self._resolver = resolver
+        self._resolver = resolver or OwnThreadsResolver()
         self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
@@ -126,6 +127,7 @@ class LinkFetcher:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        await self._resolver.close()
 
     async def _read_bucket(self, link: BucketLink, terms: _Terms) -> bytes:
         if link.bucket not in self._settings.buckets:
@@ -185,8 +187,8 @@ class LinkFetcher:
                 if compression.lower() not in _COMPRESSIONS:
                     hint = f"; its server compresses it as {compression}, which is not unpacked here"
                 return await self._read_body(link, response.content_length, chunks, terms, hint)
-        except aiohttp.InvalidURL as error:
-            raise LinkRefused(link, f"it is not a valid URL: {error}{where}") from None
+        except aiohttp.InvalidURL:  # errors of URLs quote them, and what should be a port may be a password
+            raise LinkRefused(link, f"{NO_URL}{where}") from None
         except aiohttp.ClientSSLError as error:
             raise LinkRefused(link, f"its server cannot be trusted: {error}{where}") from None
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
@@ -195,6 +197,8 @@ class LinkFetcher:
             if refusals:
                 raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
+        except ValueError:
+            raise LinkRefused(link, f"{NO_URL}{where}") from None
 
     async def _read_body(
         self, link: str, size: int | None, chunks: AsyncIterator[bytes], terms: _Terms, hint: str = ""
@@ -288,5 +292,5 @@ def _require(url: str, data: bytes, kinds: Kinds, hint: str = "") -> MediaType:
 def _join(link: str, url: str, location: str) -> str:
     try:
         return str(URL(url).join(URL(location)))
-    except ValueError as error:
-        raise LinkRefused(link, f"it redirects to something that is not a URL: {error}") from None
+    except ValueError:
+        raise LinkRefused(link, "it redirects to something that is not a URL") from None

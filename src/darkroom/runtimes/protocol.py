@@ -95,12 +95,14 @@ class Output:
     """One file that the runtime made. `path` is where its data stood in the response, to be replaced by its URL.
 
     `is_extra` marks what the runtime added of its own accord: a grid of all pictures, the map that a script worked
-    with. Extras come after what was asked for.
+    with. Extras come after what was asked for. `extension` is what the runtime itself called the file (no dot): it
+    counts where the bytes do not tell what the file is.
     """
 
     body: bytes | StreamedBody
     path: tuple[str | int, ...] | None = None
     is_extra: bool = False
+    extension: str | None = None
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,33 @@ RUNTIME_ATTRIBUTE = "runtime"
 CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
 SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
+# Whose task it is, and where its objects lie: known without the text, which may lie elsewhere and not be readable.
+# The caller is an id of its API key, never the key.
+TASK_ATTRIBUTE = "task_id"
+PREFIX_ATTRIBUTE = "prefix"
+CALLER_ATTRIBUTE = "caller"
 # When a copy's original was sent, in seconds since 1970: a task's time in the queue counts from then.
 FIRST_SENT_ATTRIBUTE = "first_sent_at"
+# Which copy of a message this is, counted from 1.
+COPY_ATTRIBUTE = "copy_number"
 
 MOST_ATTRIBUTES = 10  # Amazon SQS
+# Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
+MAXIMUM_MESSAGE_BYTES = 256 * 1024
 _ATTRIBUTE_NAME = re.compile(r"(?!\.|(?i:aws\.|amazon\.))(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _ATTRIBUTE_VALUE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LONGEST_SUBMISSION_ID = 256
-_READ_BY_DARKROOM = frozenset(
-    {RUNTIME_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, SUBMISSION_ATTRIBUTE, SIZE_ATTRIBUTE, FIRST_SENT_ATTRIBUTE}
+# What a copy keeps first: the way to the queue and the payload, who is told, and what is only good to know.
+_READ_BY_DARKROOM = (
+    RUNTIME_ATTRIBUTE,
+    CHECKPOINT_ATTRIBUTE,
+    SUBMISSION_ATTRIBUTE,
+    COPY_ATTRIBUTE,
+    SIZE_ATTRIBUTE,
+    PREFIX_ATTRIBUTE,
+    TASK_ATTRIBUTE,
+    CALLER_ATTRIBUTE,
+    FIRST_SENT_ATTRIBUTE,
 )
 
 
@@ -132,15 +150,36 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
     return envelope.message, values, envelope.message_id
 
 
+def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
+    """The attributes that say whose `task` is, for whoever cannot read its text; `caller` is an id of its API key.
+
+    What AWS would not take as an attribute's value is left out.
+    """
+    identity = {
+        RUNTIME_ATTRIBUTE: task.runtime,
+        TASK_ATTRIBUTE: task.id,
+        PREFIX_ATTRIBUTE: task.prefix,
+        CALLER_ATTRIBUTE: caller or "",
+    }
+    return {name: value for name, value in identity.items() if _is_attribute(name, value)}
+
+
 def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str]) -> dict[str, str]:
     """The attributes of a copy of a message: `own`, and of the original's as many as SQS takes.
 
     Those that Darkroom reads go first, in case that a publisher has used up all ten. What came in an envelope may be
     nothing that SQS takes: such ones are left out, or the copy could not be sent.
     """
-    possible = (name for name, value in of_original.items() if name not in own and _is_attribute(name, value))
-    others = sorted(possible, key=lambda name: name not in _READ_BY_DARKROOM)
+    possible = [name for name, value in of_original.items() if name not in own and _is_attribute(name, value)]
+    known = [name for name in _READ_BY_DARKROOM if name in possible]
+    others = list(dict.fromkeys((*known, *possible)))
     return {**own, **{name: of_original[name] for name in others[: MOST_ATTRIBUTES - len(own)]}}
+
+
+def attribute_bytes(attributes: Mapping[str, str]) -> int:
+    """What SNS counts for String attributes, with room for the size attribute of an offloaded payload."""
+    room = len(SIZE_ATTRIBUTE) + len("Number") + 10
+    return room + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
 
 
 def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
@@ -150,6 +189,12 @@ def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:
     except (KeyError, ValueError):
         return sent_at
     return told if 0 <= told <= sent_at else sent_at
+
+
+def copy_number(attributes: Mapping[str, str]) -> int:
+    """Which copy of its message one with these attributes is: 0 for the message itself."""
+    told = attributes.get(COPY_ATTRIBUTE, "")
+    return int(told) if re.fullmatch("[1-9][0-9]{0,8}", told) else 0
 
 
 def decode_message(text: str | bytes) -> Draft:

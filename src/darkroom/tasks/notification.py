@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from darkroom.errors import DarkroomError
 from darkroom.tasks.task import JsonObject, Status
+
+_MOST_WARNINGS = 16
+_LONGEST_WARNING = 500
 
 
 class NotifiedError(msgspec.Struct, frozen=True):
@@ -28,6 +32,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One notification; its JSON has the guide's field names.
 
     `result` is unset while the task runs; `error` is set when it failed. `image_url` and `output_url` are s3:// URLs.
+    `image_url_omitted` is how many pictures there are where their URLs did not fit; `context_omitted` says that the
+    context did not (see `darkroom.policy.telling`).
+    `warnings` say what of the request was done in another way than was asked for, in a task that completed.
     """
 
     id: str
@@ -38,6 +45,19 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     output_url: str | msgspec.UnsetType = msgspec.UNSET
     context: Any = msgspec.UNSET
     error: NotifiedError | msgspec.UnsetType = msgspec.UNSET
+    image_url_omitted: int | msgspec.UnsetType = msgspec.UNSET
+    context_omitted: bool | msgspec.UnsetType = msgspec.UNSET
+    warnings: tuple[str, ...] = ()
+
+
+def bounded_warnings(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Of what a runtime had to say, as much as a notification has room for."""
+    kept = [text if len(text) <= _LONGEST_WARNING else f"{text[:_LONGEST_WARNING]}…" for text in warnings]
+    if len(kept) > _MOST_WARNINGS:
+        kept[_MOST_WARNINGS - 1 :] = [
+            f"and {len(kept) - _MOST_WARNINGS + 1} more warnings; the agent's log has them all"
+        ]
+    return tuple(kept)
 
 
 def encode_notification(notification: Notification) -> str:

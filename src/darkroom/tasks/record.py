@@ -1,4 +1,4 @@
-"""What is kept about a task for whoever asks after it: one record per task id, the latest submission's."""
+"""What is kept about a task for whoever asks after it: one record for each submission."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from darkroom.tasks.task import Status, TaskKind
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands. Times are seconds since 1970 (UTC); URLs are s3:// URLs.
 
-    `submission_id` tells apart two submissions under one id: an update from an older one must not touch a newer one's
-    record. `cancel_requested` asks the agent that has the task, or will have it, to stop.
+    A task's id may be submitted several times; each submission has a record of its own, which no other one touches.
+    `cancel_requested` asks the agent that has the task, or will have it, to stop. `image_url_omitted` is how many
+    pictures there are, where their URLs are too many to be kept here.
     """
 
     id: str
@@ -30,3 +31,5 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: NotifiedError | None = None
     context: Any = None
     cancel_requested: bool = False
+    image_url_omitted: int = 0
+    warnings: list[str] = msgspec.field(default_factory=list)

@@ -21,7 +21,10 @@ class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """The same objects as the s3:// URLs of these names, as URLs that anybody can open for a while."""
+    """The same objects as the s3:// URLs of these names, as URLs that anybody can open for a while.
+
+    `image_url` begins with the picture that was asked for, and may end before the last one: ask for the others then.
+    """
 
     image_url: list[str]
     output_url: str | None = None
@@ -32,6 +35,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands, in the field names of the guide's notification. Times are UTC.
 
     `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
+    `image_url_omitted` is how many pictures there are, where `image_url` is empty because it would be too long; `links`
+    lead to them.
     """
 
     id: str
@@ -46,8 +51,10 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_url: str | None = None
     context: Any = None
     error: NotifiedError | None = None
+    warnings: list[str] = msgspec.field(default_factory=list)
     cancel_requested: bool = False
     links: Links | None = None
+    image_url_omitted: int = 0
 
     @classmethod
     def of(cls, record: TaskRecord, links: Links | None = None) -> TaskView:
@@ -65,6 +72,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             output_url=record.output_url,
             context=record.context,
             error=record.error,
+            warnings=record.warnings,
             cancel_requested=record.cancel_requested,
             links=links,
+            image_url_omitted=record.image_url_omitted,
         )

@@ -71,6 +71,7 @@ class Executor:
         self.files: dict[tuple[str, str, str], bytes] = {}
         self.latency_seconds = 0.0
         self.sends_previews = False
+        self.writes_nothing = False
         self.crash_requested = asyncio.Event()
         self.device_lost = False
         self._sockets = sockets
@@ -195,7 +196,7 @@ class Executor:
         for data in made:
             count = next(self._counters.setdefault(f"{kind}/{prefix}", itertools.count(1)))
             file_name = f"{prefix.name}_{count:05}_.{extension}"
-            self.files[kind, folder, file_name] = data
+            self.files[kind, folder, file_name] = b"" if self.writes_nothing else data
             listed.append({"filename": file_name, "subfolder": folder, "type": kind})
         return {key: listed, "animated": [True]} if "Animated" in class_type else {key: listed}
 

@@ -25,6 +25,7 @@ OUTPUT_NODES: dict[str, tuple[str, str, str]] = {
     "VHS_VideoCombine": ("gifs", "gif", "output"),
     "SaveVideo": ("videos", "mp4", "output"),
     "SaveLatent": ("latents", "latent", "output"),
+    "SaveGLB": ("3d", "glb", "output"),
     "PreviewAny": ("text", "", "output"),
     "SaveImageWebsocket": ("", "", "output"),
 }
@@ -137,6 +138,8 @@ def make_files(class_type: str, scene: Scene, initial: bytes | None) -> Iterator
         yield bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d") + b"\0" * 200
     elif class_type == "SaveVideo":
         yield b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41" + b"\0" * 200
+    elif class_type == "SaveGLB":
+        yield b"glTF\x02\0\0\0" + b"\0" * 200
     elif class_type == "SaveLatent":
         header = json.dumps({"latent_tensor": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
         yield len(header).to_bytes(8, "little") + header + b"\0" * 4

@@ -53,6 +53,12 @@ class MemoryBucket:
             raise self.failure
         self.objects[key] = body
 
+    async def find(self, key: str) -> bytes | None:
+        """Return an object."""
+        if self.failure is not None:
+            raise self.failure
+        return self.objects.get(key)
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
         return f"https://{self.name}.example/{key}?signature=none&seconds={seconds}"
@@ -63,11 +69,13 @@ class MemoryRecords:
 
     def __init__(self) -> None:
         self.records: dict[str, TaskRecord] = {}
+        self._before: dict[str, TaskRecord | None] = {}
         self.failure: AwsFailure | None = None
 
     async def put(self, record: TaskRecord) -> None:
-        """Keep a record in place of any other of its task id."""
+        """Keep the record of a new submission, and remember which one its task had before."""
         self._check()
+        self._before[record.submission_id] = self.records.get(record.id)
         self.records[record.id] = record
 
     async def get(self, task_id: str) -> TaskRecord | None:
@@ -75,11 +83,16 @@ class MemoryRecords:
         self._check()
         return self.records.get(task_id)
 
-    async def delete(self, task_id: str, submission_id: str) -> None:
-        """Remove the record if it is this submission's."""
+    async def withdraw(self, task_id: str, submission_id: str) -> None:
+        """Put back the record that the task had before this submission."""
         self._check()
-        if (record := self.records.get(task_id)) is not None and record.submission_id == submission_id:
+        if (record := self.records.get(task_id)) is None or record.submission_id != submission_id:
+            return
+        before = self._before.get(submission_id)
+        if before is None:
             del self.records[task_id]
+        else:
+            self.records[task_id] = before
 
     async def request_cancel(self, task_id: str) -> TaskRecord | None:
         """Mark the record of a task that has not ended, and return it."""

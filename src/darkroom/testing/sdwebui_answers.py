@@ -13,8 +13,8 @@ from PIL import Image
 
 from darkroom.testing import pictures
 from darkroom.testing.loopback import json_response
+from darkroom.testing.sdwebui_sampling import resolve
 
-_VERSION = "1.8.0"
 # What the server answers for a field of the wrong type, for the fields that a test may get wrong.
 _INTEGERS = ("steps", "width", "height", "seed", "batch_size", "n_iter")
 _TEXTS = ("prompt", "negative_prompt", "sampler_name")
@@ -75,8 +75,9 @@ def decode_picture(text: Any) -> Image.Image:
 def picture_answer(
     body: dict[str, Any],
     images: Sequence[str],
-    seeds: Sequence[int],
+    seeds: Sequence[int | None],
     *,
+    version: str,
     model: str,
     model_hash: str,
     grids: int,
@@ -84,9 +85,9 @@ def picture_answer(
 ) -> web.Response:
     """What text-to-image and image-to-image answer: base64 pictures, the parameters, and `info` as a JSON string."""
     prompt, negative = str(body.get("prompt") or ""), str(body.get("negative_prompt") or "")
-    sampler = body.get("sampler_name") or body.get("sampler_index") or "Euler"
+    sampler, _ = resolve(body, version)
     width, height, steps = body.get("width") or 512, body.get("height") or 512, body.get("steps") or 50
-    infotexts = [infotext(body, seed, model, model_hash) for seed in seeds]
+    infotexts = [infotext(body, seed, model, model_hash, version) for seed in seeds]
     information = {
         "prompt": prompt,
         "all_prompts": [prompt] * len(seeds),
@@ -111,7 +112,7 @@ def picture_answer(
         "job_timestamp": stamp,
         "clip_skip": 1,
         "is_using_inpainting_conditioning": False,
-        "version": _VERSION,
+        "version": version,
     }
     parameters = {"sampler_index": "Euler", "alwayson_scripts": {}, **body}
     if not body.get("include_init_images"):
@@ -120,11 +121,13 @@ def picture_answer(
     return json_response({"images": sent, "parameters": parameters, "info": json.dumps(information)})
 
 
-def infotext(body: dict[str, Any], seed: int, model: str, model_hash: str) -> str:
+def infotext(body: dict[str, Any], seed: int | None, model: str, model_hash: str, version: str) -> str:
     """The line of facts that the server writes into a picture."""
+    sampler, schedule = resolve(body, version)
+    sampling = sampler if schedule is None else f"{sampler}, Schedule type: {schedule}"
     return (
         f"{body.get('prompt') or ''}\nSteps: {body.get('steps') or 50}, "
-        f"Sampler: {body.get('sampler_name') or 'Euler'}, CFG scale: {body.get('cfg_scale', 7.0)}, Seed: {seed}, "
+        f"Sampler: {sampling}, CFG scale: {body.get('cfg_scale', 7.0)}, Seed: {seed}, "
         f"Size: {body.get('width') or 512}x{body.get('height') or 512}, Model hash: {model_hash}, Model: {model}, "
-        f"Version: {_VERSION} ({pictures.NOTICE})"
+        f"Version: {version} ({pictures.NOTICE})"
     )

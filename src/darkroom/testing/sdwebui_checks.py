@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from darkroom.testing.sdwebui_answers import server_error
-from darkroom.testing.sdwebui_state import SAMPLERS, default_options
+from darkroom.testing.sdwebui_scripts import SCRIPTS
+from darkroom.testing.sdwebui_state import SAMPLERS, UPSCALERS, default_options
 
 
 def check_names(body: dict[str, Any], version: str) -> None:
@@ -13,8 +14,9 @@ def check_names(body: dict[str, Any], version: str) -> None:
     sampler = body.get("sampler_name") or body.get("sampler_index") or "Euler"
     if sampler not in SAMPLERS and version.startswith("1.8"):
         raise server_error(404, "HTTPException", "Sampler not found")
-    scripts = body.get("alwayson_scripts") or {}
-    for script in [*scripts, *([body["script_name"]] if body.get("script_name") else [])]:
+    name = body.get("script_name")
+    unknown = [*(body.get("alwayson_scripts") or {}), *([name] if name and name.lower() not in SCRIPTS else [])]
+    for script in unknown:
         raise server_error(422, "HTTPException", f"Script '{script}' not found")
 
 
@@ -38,6 +40,9 @@ def check_figures(body: dict[str, Any], options: dict[str, Any], memory_pixels: 
         raise server_error(500, "IndexError", errors="list index out of range")
     if isinstance(body.get("seed"), int) and abs(body["seed"]) >= 2**64:
         raise server_error(500, "ValueError", errors="Overflow when unpacking long long")
+    upscaler = body.get("hr_upscaler") if body.get("enable_hr") else None
+    if upscaler not in (None, "Latent", *UPSCALERS):
+        raise server_error(500, "Exception", errors=f"could not find upscaler named {upscaler}")
     if memory_pixels is not None and width * height * body.get("batch_size", 1) > memory_pixels:
         raise server_error(500, "OutOfMemoryError", errors="CUDA out of memory. Tried to allocate 2.00 GiB")
     for name in body.get("override_settings") or {}:

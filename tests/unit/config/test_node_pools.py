@@ -81,7 +81,7 @@ def test_a_pool_says_what_the_chart_makes_of_it() -> None:
             ],
         },
         "nodeTemplate": {
-            "dataVolume": {"volumeSize": "200Gi"},
+            "dataVolume": {"volumeSize": "200Gi", "iops": 3000, "throughput": 125},
             "tags": {"cost": "pictures"},
             "iamRole": "node-role",
             "amiVersion": "v1.2.3",

@@ -116,7 +116,7 @@ class PocketEngine:
             raise NotFound("no model is loaded")
         if source is not None and source.strength == 0:
             return [source.image(index) for index in range(len(generation.seeds))]
-        chances = [np.random.Generator(np.random.PCG64(seed)) for seed in generation.seeds]
+        chances = [np.random.Generator(np.random.PCG64(seed % 2**64)) for seed in generation.seeds]
         noise = np.stack([_first_noise(generation, index, chance) for index, chance in enumerate(chances)])
         scheduler = generation.scheduler or ("Karras" if generation.sampler.endswith("Karras") else "Uniform")
         levels = noise_levels(generation.steps, scheduler, 1.0 if source is None else source.strength)
@@ -196,7 +196,7 @@ def _first_noise(generation: Generation, index: int, chance: np.random.Generator
     noise = chance.standard_normal(LATENT_SHAPE, dtype=np.float32)
     if generation.subseed_strength == 0:
         return noise
-    other = np.random.Generator(np.random.PCG64(generation.subseeds[index]))
+    other = np.random.Generator(np.random.PCG64(generation.subseeds[index] % 2**64))
     return between(noise, other.standard_normal(LATENT_SHAPE, dtype=np.float32), generation.subseed_strength)
 
 

@@ -9,15 +9,18 @@ from datetime import UTC, date, datetime
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
+from darkroom.infra.checks.add_on_schema import check_add_on_values
+from darkroom.infra.checks.existing_cluster import check_cluster
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, gpu_demands, known_types, wanted_types
 from darkroom.infra.checks.image_check import check_image_names, check_registry
 from darkroom.infra.checks.quotas import check_quotas
 from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.costs import PRICED_REGION
+from darkroom.infra.commands import ask_kubectl
 from darkroom.infra.kubernetes_support import support_fault
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
+from darkroom.infra.prices import PRICED_REGION
 from darkroom.infra.template.partition import partition_facts
 
 _ASKED_OF_AWS = ("service quotas", "instance types", "availability zones", "models")
@@ -44,20 +47,25 @@ def check(
     findings += check_image_names(config, cloud.facts)
     findings += check_registry(cloud, config)
     findings += _guarded("models", lambda: _models(cloud, config))
+    if config.cluster.name is None:
+        findings += _guarded("add-ons", lambda: check_add_on_values(cloud, config))
+    else:
+        findings += _guarded("the cluster", lambda: check_cluster(cloud, config, ask_kubectl))
     return findings
 
 
 def _said_by_config(config: DarkroomConfig, today: date) -> Iterator[Finding]:
     """What can be known of the configuration alone."""
-    if fault := support_fault(config.kubernetes_version, today):
+    is_made = config.cluster.name is None
+    if is_made and (fault := support_fault(config.kubernetes_version, today)):
         yield Finding(Verdict.LIMITED, f"Kubernetes {config.kubernetes_version}", fault)
     if not config.alarms.has_listener:
         remedy = "set alarms.email or alarms.topicArn: the alarms are there, and nobody is told"
         yield Finding(Verdict.LIMITED, "alarms", remedy)
-    if not config.cluster.administrators:
+    if is_made and not config.cluster.administrators:
         remedy = "whoever in the account may assume any role administers it: name some in cluster.administrators"
         yield Finding(Verdict.LIMITED, "access to the cluster", remedy)
-    if not config.cluster.is_private and "0.0.0.0/0" in config.cluster.public_access_cidrs:
+    if is_made and not config.cluster.is_private and "0.0.0.0/0" in config.cluster.public_access_cidrs:
         remedy = "every address reaches its login: name your networks in cluster.publicAccessCidrs, or set [] for none"
         yield Finding(Verdict.LIMITED, "the cluster's endpoint", remedy)
 
@@ -96,7 +104,7 @@ def _capacity(cloud: Cloud, config: DarkroomConfig) -> list[Finding]:
         findings.append(Finding(Verdict.UNKNOWN, "instance types", str(unread)))
     else:
         findings += _guarded("instance types", lambda: check_instance_types(cloud, demands, known))
-    if config.network.vpc_id is None:
+    if config.network.vpc_id is None and config.cluster.name is None:
         findings += _guarded("availability zones", lambda: check_zones(cloud, config, demands, known))
     return findings
 

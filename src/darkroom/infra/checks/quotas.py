@@ -85,7 +85,7 @@ def counted_quotas(cloud: Cloud, config: DarkroomConfig) -> Iterator[tuple[Quota
     yield Quota("sns", "L-F8E2BA85", "Messages Published per Second", rate, stops=False), None
     yield Quota("s3", "L-DC2B2D3D", "General purpose buckets", BUCKETS, cloud.facts.bucket_quota_region), None
     network = config.network
-    if network.vpc_id is None:
+    if network.vpc_id is None and config.cluster.name is None:
         yield Quota("vpc", "L-F678F1CE", "VPCs per Region", 1), usage.vpcs
         zones = network.availability_zones
 

@@ -89,7 +89,7 @@ def settled(cloud: Cloud, config: DarkroomConfig, *, has_stack: bool) -> Darkroo
     They stay open, for CloudFormation to take the region's first ones, where nobody may look. Raises `AwsFailure` where
     a stack may not be looked at, and `StackFailure` where fewer than two zones can be had.
     """
-    if config.network.vpc_id is not None or config.network.availability_zones is not None:
+    if config.cluster.name or config.network.vpc_id is not None or config.network.availability_zones is not None:
         return config
     names = zones_of_stack(cloud, config.cloudformation_stack_name) if has_stack else []
     if not names:

@@ -28,17 +28,20 @@ from darkroom.infra.cloud import Cloud, Told, translated
 from darkroom.infra.cluster_api import ClusterApi
 from darkroom.infra.cluster_api import open_cluster as open_cluster_on_aws
 from darkroom.infra.cluster_objects import wait_until_gone, wait_until_ready
+from darkroom.infra.commands import Run, run_program
 from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
+from darkroom.infra.releases import releases
 from darkroom.infra.snapshots.cached_images import CachedImages, images_to_cache, uses_snapshots, volume_gib
 from darkroom.infra.snapshots.image_cache import ImageCache
 from darkroom.infra.steps.account_settings import activate_cost_tag, ensure_api_logging
+from darkroom.infra.steps.chart_installation import ChartInstallation
 from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.pinning import Pinning, settle
 from darkroom.infra.steps.plan import Sight, Step, steps
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
 from darkroom.infra.template.assembly import Assembly, publish
 from darkroom.infra.template.pins import Pins, decode_pins
-from darkroom.infra.template.synthesis import synthesise
+from darkroom.infra.template.synthesis import chart_folder, synthesise
 
 Synthesis = Callable[[DarkroomConfig, Pins, Path, str], Assembly]
 
@@ -57,10 +60,12 @@ class Deployment:
         out: Path | None = None,
         timing: Timing | None = None,
         renew: bool = False,
+        run: Run = run_program,
         open_cluster: Callable[[Cloud, Mapping[str, str]], ClusterApi] | None = None,
     ) -> None:
         self._cloud = cloud
         self._renew = renew
+        self._run_program = run
         self._open_cluster = open_cluster or (open_cluster_on_aws if cloud.endpoint_url is None else None)
         self._file = config_file
         self._wishes = wishes
@@ -113,6 +118,8 @@ class Deployment:
         except KeyboardInterrupt:
             self._told("interrupted: what CloudFormation has begun goes on by itself; run this again to follow it")
             raise
+        if config.cluster.name is not None and config.cluster.charts == "deployment":
+            self._charts(config).install(releases(config, outputs, self._cloud.region))
         if config.alarms.monthly_spend_usd is not None and self._cloud.facts.budgets:
             activate_cost_tag(self._cloud, self._told)
         self._look_at_the_nodes(config, outputs)
@@ -135,7 +142,7 @@ class Deployment:
 
     def _look_at_the_nodes(self, config: DarkroomConfig, outputs: Mapping[str, str]) -> None:
         """Ask for all without which no pod comes. Raises `StackFailure` that says what is not ready, and why."""
-        if self._open_cluster is None:
+        if self._open_cluster is None or config.cluster.charts == "gitops":
             return
         try:
             with closing(self._open_cluster(self._cloud, outputs)) as api:
@@ -250,6 +257,10 @@ class Deployment:
         operations = self._operations(config)
         outputs = operations.outputs() if operations.status() is not None else {}
         return settle(self._cloud, config, decode_pins(outputs.get("Versions", "")), renew=self._renew)
+
+    def _charts(self, config: DarkroomConfig) -> ChartInstallation:
+        folder = self._out / "charts"
+        return ChartInstallation(self._cloud, config, chart_folder(), folder, self._run_program, self._told)
 
     def _operations(self, config: DarkroomConfig) -> StackOperations:
         client = self._cloud.client("cloudformation")

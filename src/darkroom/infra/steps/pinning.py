@@ -53,7 +53,7 @@ def newest(cloud: Cloud, config: DarkroomConfig) -> Pins:
     version = config.kubernetes_version
     processor = "arm64" if has_arm_processors(config.cluster_components.instance_type) else "x86_64"
     with translated(f"finding the versions for Kubernetes {version}"):
-        ssm, eks = cloud.client("ssm"), cloud.client("eks")
+        ssm = cloud.client("ssm")
 
         def parameter(name: str) -> str:
             value: str = ssm.get_parameter(Name=name)["Parameter"]["Value"]
@@ -61,20 +61,30 @@ def newest(cloud: Cloud, config: DarkroomConfig) -> Pins:
 
         bottlerocket = parameter(f"/aws/service/bottlerocket/aws-k8s-{version}-nvidia/x86_64/latest/image_version")
         image = f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{processor}/standard/recommended"
+        bottlerocket = f"v{bottlerocket.partition('-')[0]}"
+        if config.cluster.name is not None:  # whose add-ons and nodes are others'
+            return Pins(kubernetes=version, bottlerocket=bottlerocket)
         names = [*ADD_ONS, OBSERVABILITY_ADD_ON, *([MOUNTPOINT_ADD_ON] if config.model_bucket_arn else [])]
         add_ons = {}
         for name in names:
-            found = eks.describe_addon_versions(kubernetesVersion=version, addonName=name)["addons"]
-            offered = [entry for add_on in found for entry in add_on["addonVersions"]]
-            chosen = next((entry for entry in offered if _is_default(entry)), next(iter(offered), None))
+            chosen = recommended(cloud, version, name)
             if chosen is not None:
-                add_ons[name] = chosen["addonVersion"]
+                add_ons[name] = chosen
         return Pins(
             kubernetes=version,
-            bottlerocket=f"v{bottlerocket.partition('-')[0]}",
+            bottlerocket=bottlerocket,
             node_release=parameter(f"{image}/release_version"),
             add_ons=add_ons,
         )
+
+
+def recommended(cloud: Cloud, kubernetes: str, add_on: str) -> str | None:
+    """The version of an add-on that EKS takes by itself for this Kubernetes. Raises `AwsFailure`."""
+    with translated(f"finding the version of {add_on}"):
+        answer = cloud.client("eks").describe_addon_versions(kubernetesVersion=kubernetes, addonName=add_on)
+    offered = [entry for found in answer["addons"] for entry in found["addonVersions"]]
+    chosen = next((entry for entry in offered if _is_default(entry)), next(iter(offered), None))
+    return chosen["addonVersion"] if chosen is not None else None
 
 
 def _is_default(entry: dict[str, object]) -> bool:

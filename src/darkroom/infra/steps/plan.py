@@ -45,10 +45,7 @@ class Sight:
 def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
     """What `darkroom deploy` would do, in order."""
     there = "it is there"
-    if sight.has_bucket is None and sight.bucket is None:
-        bucket = "make the bucket for models, if there is none"
-    else:
-        bucket = f"make {sight.bucket}"
+    bucket = "make the bucket for models, if there is none" if sight.bucket is None else f"make {sight.bucket}"
     change = {None: "create or update", True: "update", False: "create"}[sight.has_stack]
     return [
         Step("model bucket", bucket, there if sight.has_bucket else None),
@@ -71,9 +68,18 @@ def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
         Step("versions", _versions(config, sight.pinning)),
         Step("synthesis", "write the CloudFormation template and its files"),
         Step("deploy", f"{change} the stack {config.cloudformation_stack_name}"),
+        *_charts(config),
         Step("nodes", "ask the cluster whether nodes can come"),
         Step("verification", "ask the front door without a key, and be refused"),
     ]
+
+
+def _charts(config: DarkroomConfig) -> list[Step]:
+    """The runtimes' charts in a cluster that is there; in one that is made, the stack installs them."""
+    if config.cluster.name is None:
+        return []
+    why_not = "you install them (cluster.charts: gitops)" if config.cluster.charts == "gitops" else None
+    return [Step("charts", f"install the runtimes' charts into {config.cluster.name}, with helm", why_not)]
 
 
 def _versions(config: DarkroomConfig, pinning: Pinning | None) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import StackFailure
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.commands import Run, run_program
+from darkroom.infra.releases import releases
+from darkroom.infra.steps.chart_installation import ChartInstallation
 from darkroom.infra.steps.leftovers import Leftovers
 from darkroom.infra.steps.obstacles import (
     Obstacle,
@@ -15,15 +21,24 @@ from darkroom.infra.steps.obstacles import (
     queues_with_tasks,
 )
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
+from darkroom.infra.template.synthesis import chart_folder
 
 
 class Removal:
     """Looks for obstacles, and removes the stack where there are none."""
 
-    def __init__(self, cloud: Cloud, config: DarkroomConfig, told: Told, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        config: DarkroomConfig,
+        told: Told,
+        timing: Timing | None = None,
+        run: Run = run_program,
+    ) -> None:
         self._cloud = cloud
         self._config = config
         self._told = told
+        self._run_program = run
         self._leftovers = Leftovers(cloud, config.cloudformation_stack_name, told)
         timing = timing or Timing(cloud.clock, cloud.sleep)
         self._operations = StackOperations(
@@ -52,12 +67,17 @@ class Removal:
         if self._operations.status() is not None:
             output_bucket = self._operations.outputs().get("OutputS3Bucket", "").rpartition(":")[2]
             kept += [f"s3://{output_bucket}"] if output_bucket else []
+            self._remove_charts()
         with translated("removing the stack"):
             self._delete()
         return kept
 
     def _delete(self) -> None:
         """Remove the stack, and what others made for its cluster: from whatever state, also where the stack is gone."""
+        if self._config.cluster.name is not None:
+            # What Karpenter made in a cluster of others is theirs.
+            self._operations.delete()
+            return
         try:
             self._operations.delete()
         except StackFailure:
@@ -66,6 +86,18 @@ class Removal:
             self._told("what outlived Karpenter kept the stack from going: trying again without it")
             self._operations.delete()
         self._leftovers.remove(is_cluster_gone=True)
+
+    def _remove_charts(self) -> None:
+        """From a cluster that is there and stays; where others install the charts, they remove them before."""
+        cluster = self._config.cluster
+        if cluster.name is None or cluster.charts == "gitops":
+            return
+        there = releases(self._config, self._operations.outputs(), self._cloud.region)
+        with tempfile.TemporaryDirectory() as folder:
+            installation = ChartInstallation(
+                self._cloud, self._config, chart_folder(), Path(folder), self._run_program, self._told
+            )
+            installation.uninstall(there)
 
     def _is_cluster_gone(self) -> bool:
         return self._operations.status() is None or "AWS::EKS::Cluster" not in self._resources()

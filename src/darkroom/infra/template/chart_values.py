@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
-from darkroom.config.model import DarkroomConfig, RuntimeConfig
+from darkroom.config.model import DarkroomConfig, FastStart, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig, own_nodes_release
 from darkroom.infra.image_names import image_parts
 from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.versions import TRACE_COLLECTOR, darkroom_version
 from darkroom.policy.catalogue import DIFFUSERS
 
+# What every gp3 volume has; more is paid for.
+PLAIN_VOLUME = {"iops": 3000, "throughput": 125}
 SERVICE_ACCOUNT_SUFFIX = "runtime"
 # Pools' releases are here. In kube-system, a pool could be called like a component.
 NODE_POOL_NAMESPACE = "default"
@@ -76,7 +78,8 @@ def runtime_values(
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
     proposed = _images(config.mirrors.image_registry, runtime) if config.mirrors.image_registry else {}
     if runtime.makes_its_nodes:
-        return merge(proposed, _proposed_nodes(region, bottlerocket_version), runtime.extra_values, deployment)
+        nodes = _proposed_nodes(config.fast_start_of(runtime), region, bottlerocket_version)
+        return merge(proposed, nodes, runtime.extra_values, deployment)
     said = {key: value for key, value in runtime.extra_values.items() if key != "karpenter"}
     return merge(proposed, said, deployment)
 
@@ -92,7 +95,7 @@ def node_values(
     """The values with which the chart makes the runtime's own nodes, in a release of their own, and no pods."""
     said = {"karpenter": runtime.extra_values.get("karpenter", {})}
     return merge(
-        _proposed_nodes(region, bottlerocket_version),
+        _proposed_nodes(config.fast_start_of(runtime), region, bottlerocket_version),
         said,
         _nodes_only(config, runtime, [runtime], region, node_role_name),
     )
@@ -109,7 +112,8 @@ def node_pool_values(
     """The values with which the chart makes the nodes of a shared pool, and no pods."""
     runtimes = [runtime for runtime in config.models_runtime if runtime.node_pool == pool.name]
     only = _nodes_only(config, pool, runtimes, region, node_role_name)
-    return merge(_proposed_nodes(region, bottlerocket_version), {"karpenter": pool.chart_values()}, only)
+    proposed = _proposed_nodes(config.fast_start_of(pool), region, bottlerocket_version)
+    return merge(proposed, {"karpenter": pool.chart_values()}, only)
 
 
 def _nodes_only(
@@ -154,13 +158,16 @@ def _own_nodes(config: DarkroomConfig, node_role_name: str) -> dict[str, Any]:
     return {"nodeTemplate": template}
 
 
-def _proposed_nodes(region: str, bottlerocket_version: str | None) -> dict[str, Any]:
-    """What holds for nodes where the user says nothing else: what preflight judges is what is deployed."""
-    types = list(partition_facts(region).default_gpu_instance_types)
-    proposed: dict[str, Any] = {"provisioner": {"instanceType": types}}
+def _proposed_nodes(fast_start: FastStart, region: str, bottlerocket_version: str | None) -> dict[str, Any]:
+    """What holds for nodes where the user says nothing else: what preflight judges is what is deployed.
+
+    With SOCI, images lie on the node's local disks: a faster volume beside them would be paid for nothing.
+    """
+    template: dict[str, Any] = {"dataVolume": PLAIN_VOLUME} if fast_start == "soci" else {}
     if bottlerocket_version:
-        proposed["nodeTemplate"] = {"amiVersion": bottlerocket_version}
-    return {"karpenter": proposed}
+        template["amiVersion"] = bottlerocket_version
+    types = list(partition_facts(region).default_gpu_instance_types)
+    return {"karpenter": {"provisioner": {"instanceType": types}, "nodeTemplate": template}}
 
 
 def _images(registry: str, runtime: RuntimeConfig) -> dict[str, Any]:

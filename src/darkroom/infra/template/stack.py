@@ -19,6 +19,7 @@ from darkroom.infra.template.parts.add_ons import AddOns
 from darkroom.infra.template.parts.cluster import Cluster
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.cluster_watch import watch_cluster
+from darkroom.infra.template.parts.existing_cluster import ExistingCluster
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.karpenter import Karpenter
 from darkroom.infra.template.parts.network import ZONES, ZONES_MOST_ACCOUNTS_HAVE, Network
@@ -70,7 +71,13 @@ class DarkroomStack(Stack):
         if self._facts.topic_tracing:
             allow_topic_tracing(self)
         watch = Observability(self, "Observability", config, tasks, front_door, budgets_exist=self._facts.budgets)
-        self._cluster(tasks, watch, log_retention)
+        if config.cluster.name is None:
+            self._cluster(tasks, watch, log_retention)
+        else:
+            there = ExistingCluster(self, "There", config, tasks, tracing=self._facts.topic_tracing)
+            self._output("ClusterName", config.cluster.name, "the EKS cluster, which was there before")
+            for name, policy in there.policies.items():
+                self._output(name, policy.managed_policy_arn, "for the role of that component in the cluster")
 
     @property
     @jsii.member(jsii_name="availabilityZones")

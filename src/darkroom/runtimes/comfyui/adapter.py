@@ -13,7 +13,8 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -21,17 +22,19 @@ from darkroom.errors import (
     GenerationInterrupted,
     GenerationRefused,
     GenerationTimeout,
+    MemoryExceeded,
     RuntimeFailure,
     RuntimeUnavailable,
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
-from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.policy.media_types import Kinds
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui.canary import canary_workflows
 from darkroom.runtimes.comfyui.history import failure_of_record
 from darkroom.runtimes.comfyui.links import find_file_inputs, wanted_of
 from darkroom.runtimes.comfyui.results import FinishedJob, Results
+from darkroom.runtimes.comfyui.run import Payload, Run, wait
+from darkroom.runtimes.comfyui.run import Timings as Timings
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
 from darkroom.runtimes.comfyui.watch import PromptWatch
@@ -54,36 +57,6 @@ _PARALLEL_UPLOADS = 4
 _CANARY_SECONDS = 15.0
 
 
-@dataclass(frozen=True)
-class Timings:
-    """How patient the adapter is, in seconds. It polls quickly while the websocket cannot be trusted."""
-
-    poll_interval: float = 1.0
-    quick_poll_interval: float = 0.2
-    socket_delay: float = 0.2
-    record_patience: float = 5.0
-    stop_interval: float = 0.3
-    stop_patience: float = 15.0
-
-
-@dataclass(frozen=True)
-class _Payload:
-    workflow: Workflow
-    encoded: msgspec.Raw
-    extra: JsonObject
-
-
-@dataclass
-class _Run:
-    """A task in `run`. `prompt_id` changes when a workflow is run again; `previous` is the end of the one in front."""
-
-    previous: asyncio.Event | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    is_interrupted: bool = False
-    prompt_id: str = ""
-    watch: PromptWatch | None = None
-
-
 class ComfyUi(Runtime):
     """ComfyUI behind the `Runtime` protocol; made by the entry point `comfyui`."""
 
@@ -104,13 +77,13 @@ class ComfyUi(Runtime):
         self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
         self._clock = clock
         self._new_id = new_id
-        self._runs: dict[Prepared, _Run] = {}
+        self._runs: dict[Prepared, Run] = {}
         self._submitting = asyncio.Lock()
         self._last_submitted: asyncio.Event | None = None
         self._abandoned: dict[Prepared, str] = {}  # prompt ids that `run` was cancelled under
         # Jobs of this agent's predecessor may still run.
         self._lost_touch = True
-        self._cut_off = ""  # the prompt id that `run` was cut off from last
+        self._cut_off: WeakKeyDictionary[Prepared, str] = WeakKeyDictionary()  # prompt ids that `run` was cut off from
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
@@ -156,7 +129,7 @@ class ComfyUi(Runtime):
 
     async def lived_on(self, prepared: Prepared) -> bool:
         """Whether the server remembers the job, or any other: queue and history are empty after a restart."""
-        return await super().lived_on(prepared) and await self._server.remembers(self._cut_off)
+        return await super().lived_on(prepared) and await self._server.remembers(self._cut_off.get(prepared, ""))
 
     async def wanted_links(self, content: JsonObject) -> Mapping[str, Kinds]:
         """The links in inputs that take files; another URL in a workflow is meant as a URL."""
@@ -179,13 +152,13 @@ class ComfyUi(Runtime):
             inputs = await find_file_inputs(workflow, self._server, self._link_inputs)
             workflow = with_uploads(workflow, inputs, dict(zip(request.files, names, strict=True)))
         encoded = msgspec.json.encode(workflow)
-        payload = _Payload(workflow, msgspec.Raw(encoded), extra)
+        payload = Payload(workflow, msgspec.Raw(encoded), extra)
         return Prepared(replace(request, files={}, content={}), payload, size_bytes=2 * len(encoded))
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> FinishedJob:
         """Submit the workflow and wait until the server is done with it."""
         seconds = prepared.request.timeout_seconds
-        run = self._runs[prepared] = _Run()
+        run = self._runs[prepared] = Run(prepared.request.memory)
         try:
             # The limit is set when the server turns to the task: what it waits for others does not count.
             async with asyncio.timeout(None) as limit:
@@ -198,7 +171,10 @@ class ComfyUi(Runtime):
                 self._abandoned[prepared] = run.prompt_id
             raise
         except RuntimeUnavailable:
-            self._lost_touch, self._cut_off = True, run.prompt_id
+            self._lost_touch, self._cut_off[prepared] = True, run.prompt_id
+            raise
+        except MemoryExceeded:  # in the middle of it
+            await self._stop(run.prompt_id)
             raise
         finally:
             run.ended.set()
@@ -233,7 +209,7 @@ class ComfyUi(Runtime):
         await self._socket.disconnect()
 
     async def _run(
-        self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float
+        self, payload: Payload, run: Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float
     ) -> FinishedJob:
         result, watch = await self._run_once(payload, run, report, limit, seconds)
         again = await self._nodes_to_repeat(result, watch)
@@ -246,9 +222,9 @@ class ComfyUi(Runtime):
         return result
 
     async def _run_once(
-        self, payload: _Payload, run: _Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
+        self, payload: Payload, run: Run, report: ProgressListener, limit: asyncio.Timeout, seconds: float | None
     ) -> tuple[FinishedJob, PromptWatch]:
-        watch = PromptWatch(payload.workflow, report, self._clock)
+        watch = PromptWatch(payload.workflow, report, self._clock, run.memory)
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
         if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet
@@ -264,7 +240,7 @@ class ComfyUi(Runtime):
             raise failure
         return FinishedJob(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
 
-    async def _submit(self, payload: _Payload, run: _Run, watch: PromptWatch) -> Submitted:
+    async def _submit(self, payload: Payload, run: Run, watch: PromptWatch) -> Submitted:
         await self._stop_leftovers()
         watch.was_cut = not await self._socket.connect()
         if run.is_interrupted:
@@ -283,12 +259,12 @@ class ComfyUi(Runtime):
             run.previous, self._last_submitted = self._last_submitted, run.ended
         return submitted
 
-    async def _follow(self, run: _Run, watch: PromptWatch) -> JsonObject | None:
+    async def _follow(self, run: Run, watch: PromptWatch) -> JsonObject | None:
         """Return when the job is over: its record where polling found it, None where the socket told."""
         unknown = unanswered = 0
         while True:
             hurry = watch.was_cut or unknown or unanswered or run.is_interrupted
-            await _wait(watch.changed, self._timings.quick_poll_interval if hurry else self._timings.poll_interval)
+            await wait(watch.changed, self._timings.quick_poll_interval if hurry else self._timings.poll_interval)
             watch.changed.clear()
             if watch.is_over:
                 return None
@@ -314,7 +290,7 @@ class ComfyUi(Runtime):
         """A socket that does not tell within a moment what the history has told is deaf for good: give it up."""
         if watch.was_cut or watch.is_over:
             return
-        await _wait(watch.changed, self._timings.socket_delay)
+        await wait(watch.changed, self._timings.socket_delay)
         if not watch.is_over:
             watch.was_cut = True
             if len(self._runs) == 1:
@@ -347,9 +323,3 @@ class ComfyUi(Runtime):
                 if job.client_id.startswith(self._client_prefix):
                     await self._stop(job.prompt_id)
             self._lost_touch = False
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

@@ -30,6 +30,11 @@ class NamedFile:
         return {"filename": self.name, "subfolder": self.folder, "type": self.kind}
 
     @property
+    def extension(self) -> str:
+        """What stands behind the last dot of its name, or nothing."""
+        return self.name.rpartition(".")[2] if "." in self.name else ""
+
+    @property
     def node_id(self) -> str:
         """The node that named it."""
         return str(self.path[1])

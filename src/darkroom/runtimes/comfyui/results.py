@@ -11,7 +11,8 @@ from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import describe_node_errors
 from darkroom.runtimes.comfyui.history import NamedFile, cached_nodes, failure_of_record, named_files
 from darkroom.runtimes.comfyui.server import ComfyUiServer
-from darkroom.runtimes.protocol import Generation, Output
+from darkroom.runtimes.comfyui.workflow import describe_node
+from darkroom.runtimes.protocol import Generation, Output, StreamedBody
 from darkroom.tasks.task import JsonObject
 
 _PARALLEL_DOWNLOADS = 4
@@ -63,7 +64,12 @@ class Results:
             async with slots:
                 # Where a workflow saves pictures, those that it also previews are not what it was made for.
                 is_preview = file.kind == "temp" and any(other.kind != "temp" for other in files)
-                return Output(await self._server.read_file(file, may_hold), (*file.path, "url"), is_preview)
+                body = await self._server.read_file(file, may_hold)
+                if not (body.head if isinstance(body, StreamedBody) else body):
+                    raise GenerationFailed(
+                        f"node {describe_node(job.workflow, file.node_id)} made an empty file: {file.name}"
+                    )
+                return Output(body, (*file.path, "url"), is_preview, file.extension)
 
         outputs = list(await asyncio.gather(*(read(file) for file in files)))
         response = {**record, "prompt_id": job.prompt_id}

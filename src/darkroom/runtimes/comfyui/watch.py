@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from darkroom.errors import RuntimeFailure
+from darkroom.errors import DarkroomError, MemoryExceeded
 from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import failure_of_event
 from darkroom.runtimes.comfyui.workflow import describe_node, websocket_nodes
+from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.protocol import Progress, ProgressListener
 
 
@@ -19,12 +20,18 @@ class PromptWatch:
     `is_over` means that the server is done with it, well or badly: `executing` with node null follows an error too.
     """
 
-    def __init__(self, workflow: Workflow, report: ProgressListener, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        report: ProgressListener,
+        clock: Callable[[], float],
+        memory: Memory | None = None,
+    ) -> None:
         self.workflow = workflow
         self.changed = asyncio.Event()
         self.is_over = False
         self.was_cut = False
-        self.failure: RuntimeFailure | None = None
+        self.failure: DarkroomError | None = None
         self.cached: frozenset[str] = frozenset()
         self.shown: set[str] = set()
         self.pictures: dict[str, list[bytes]] = {node_id: [] for node_id in websocket_nodes(workflow)}
@@ -32,6 +39,8 @@ class PromptWatch:
         self._announced = dict.fromkeys(self.pictures, 1)
         self._node: str | None = None
         self._finished: set[str] = set()
+        self._memory = memory or Unbounded()
+        self._held_bytes = 0
         self._report = report
         self._clock = clock
         self._first_step: tuple[float, float] | None = None
@@ -55,8 +64,18 @@ class PromptWatch:
     def handle_picture(self, data: bytes, node: str | None = None) -> None:
         """Take a picture from a binary frame. Those of a websocket output are results, all others are previews."""
         node = node or self._node
-        if node in self.pictures:
+        if node not in self.pictures or self.is_over:
+            return
+        self._held_bytes += len(data)
+        if self._held_bytes <= self._memory.maximum_bytes:
+            self._memory.resize(self._held_bytes)
             self.pictures[node].append(data)
+            return
+        self.failure = MemoryExceeded("what the runtime sent", self._held_bytes, self._memory.maximum_bytes)
+        for pictures in self.pictures.values():
+            pictures.clear()
+        self.is_over = True
+        self.changed.set()
 
     def handle_cut(self) -> None:
         """The socket closed: whatever is sent from now on is missed."""

@@ -31,12 +31,15 @@ from darkroom.runtimes.protocol import (
     Runtime,
     RuntimeContext,
 )
+from darkroom.runtimes.sdwebui.asked import Asked, read_asked
 from darkroom.runtimes.sdwebui.care import Care
+from darkroom.runtimes.sdwebui.differences import find_differences, other_sampler, other_schedule
 from darkroom.runtimes.sdwebui.door import QUICK_SECONDS, Door, Job, Timings
 from darkroom.runtimes.sdwebui.errors import failure_of
 from darkroom.runtimes.sdwebui.models import OPTIONS_PATH, Checkpoint, SdWebuiModels, stem
+from darkroom.runtimes.sdwebui.names import Names
 from darkroom.runtimes.sdwebui.request import PATHS, asked_model, encode_body
-from darkroom.runtimes.sdwebui.response import decode_answer, read_generation, read_information
+from darkroom.runtimes.sdwebui.response import Information, decode_answer, read_generation, read_information
 from darkroom.tasks.task import TaskKind
 
 _FLAGS_PATH = "sdapi/v1/cmd-flags"
@@ -51,11 +54,13 @@ class _Payload:
     body: FilledBody
     model: Checkpoint | None
     switch: bool
+    asked: Asked
 
 
 @dataclass(frozen=True)
 class _Result:
     model: Checkpoint | None
+    asked: Asked
     body: bytes
 
 
@@ -67,6 +72,7 @@ class SdWebui(Runtime):
         self._http = RuntimeHttp(context.http, parse_base_url(context.base_url))
         self._door = Door(self._http, self._timings)
         self._models = SdWebuiModels(self._http)
+        self._names = Names(self._http)
         self._dynamic = context.dynamic_model
         self._care = Care(self._http, self._models, keeps_its_model=not context.dynamic_model)
         self._sending = asyncio.Lock()
@@ -141,7 +147,9 @@ class SdWebui(Runtime):
         model = await self._models.find(asked.name, request.timeout_seconds) if asked else None
         switch = self._dynamic and model is not None
         self._care.note_overrides(request.content.get("override_settings"))
-        payload = _Payload(PATHS[request.kind], encode_body(request, drop_override=switch), model, switch)
+        payload = _Payload(
+            PATHS[request.kind], encode_body(request, drop_override=switch), model, switch, read_asked(request)
+        )
         return Prepared(
             # All of it stands in the body by now: holding it twice would double the memory of a waiting task.
             request=replace(request, files={}, content={}),
@@ -175,7 +183,7 @@ class SdWebui(Runtime):
             if not isinstance(failure, GenerationRefused):
                 self._models.loaded = None
             raise failure
-        return _Result(payload.model, answer.body)
+        return _Result(payload.model, payload.asked, answer.body)
 
     async def collect(self, result: _Result) -> Generation:
         """Decode the answer, and see that the right model made all the pictures that were asked for."""
@@ -189,11 +197,18 @@ class SdWebui(Runtime):
                 raise GenerationFailed(
                     f"the runtime made the picture with the model {made_by!r}, though {wanted.name!r} was asked for"
                 )
-        generation = read_generation(document)
+        generation = read_generation(document, result.asked)
         stamp = information.job_timestamp if information is not None else None
         if stamp is not None and await self._door.was_interrupted_by_others(stamp):
             raise GenerationInterrupted("somebody interrupted the generation, so its picture is not finished")
-        return generation
+        warnings = [
+            f"the runtime has no weights of the upscaler {name!r}: unless it could fetch them, it enlarged with Lanczos"
+            for name in await self._names.without_weights(result.asked.upscalers)
+        ]
+        if information is not None:
+            await self._refuse_another_sampler(result.asked, information)
+            warnings.extend(find_differences(result.asked, information, generation))
+        return replace(generation, warnings=tuple(warnings))
 
     async def progress(self) -> Progress | None:
         """The server's own estimate, as soon as it is more than a guess."""
@@ -215,6 +230,21 @@ class SdWebui(Runtime):
     async def close(self) -> None:
         """Let go of requests that nobody waits for any more."""
         await self._door.close()
+
+    async def _refuse_another_sampler(self, asked: Asked, information: Information) -> None:
+        """Raise `GenerationRefused` where the server knows no such sampler or schedule, and took another one."""
+        used = other_sampler(asked, information)
+        if used is not None and not await self._names.is_alias(asked.sampler, used):
+            known = ", ".join(await self._names.samplers()) or "unknown"
+            raise GenerationRefused(
+                f"the runtime has no sampler {asked.sampler!r} and took {used!r} in its place; it has: {known}"
+            )
+        used = other_schedule(asked, information)
+        if used:
+            known = ", ".join(await self._names.schedulers()) or "unknown"
+            raise GenerationRefused(
+                f"the runtime has no scheduler {asked.scheduler!r} and took {used!r} in its place; it has: {known}"
+            )
 
     async def _make_way(self, payload: _Payload, timeout_seconds: float) -> None:
         """Stop what nobody waits for, and load the model."""

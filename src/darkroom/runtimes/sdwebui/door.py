@@ -56,9 +56,10 @@ class Job:
 
     async def wait_for_turn(self) -> None:
         """Return when the server turns to it, as far as that can be known from here."""
-        if self.previous is not None:
-            await asyncio.wait({self.previous, self.exchange}, return_when=asyncio.FIRST_COMPLETED)
-            if self.previous.done():
+        previous = self.previous
+        if previous is not None:
+            await asyncio.wait({previous, self.exchange}, return_when=asyncio.FIRST_COMPLETED)
+            if previous.done():  # somebody else may have waited too, and dropped it
                 self.previous = None  # it holds its answer, pictures and all
 
 

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from darkroom.errors import GenerationFailed, GenerationInterrupted
+from darkroom.errors import GenerationFailed, GenerationInterrupted, RequestSuspected
 from darkroom.runtimes.http import shorten
 from darkroom.runtimes.protocol import Generation, Output
+from darkroom.runtimes.sdwebui.asked import Asked
 from darkroom.tasks.task import JsonObject
 
 # Longer strings in the echoed parameters are pictures that the request brought along.
@@ -18,11 +19,17 @@ _LONGEST_PARAMETER = 20_000
 _LONGEST_DATA_PREFIX = 100
 
 
+_ANYTHING = Asked()
+
+
 class Information(msgspec.Struct, frozen=True):
     """What `info`, a JSON text inside the JSON answer, tells of a generation."""
 
     sd_model_name: str | None = None
-    all_seeds: list[int] = msgspec.field(default_factory=list)
+    sampler_name: str | None = None
+    # A cell of a grid that failed has none.
+    all_seeds: list[int | None] = msgspec.field(default_factory=list)
+    infotexts: list[str] = msgspec.field(default_factory=list)
     index_of_first_image: int = 0
     job_timestamp: str | None = None
 
@@ -68,40 +75,48 @@ def read_information(document: JsonObject) -> Information | None:
         return None
 
 
-def read_generation(document: JsonObject) -> Generation:
+def read_generation(document: JsonObject, asked: Asked = _ANYTHING) -> Generation:
     """The files of an answer, pictures first and then grids and maps.
 
-    Raises `GenerationInterrupted` when there are fewer pictures than seeds, and `GenerationFailed` when there are none
-    or one is not base64.
+    Raises `GenerationInterrupted` when there are fewer pictures than seeds, `RequestSuspected` when a script made none,
+    and `GenerationFailed` when there are none otherwise, or one is not base64.
     """
     if "image" in document:
         data = _picture(document["image"], ("image",))
         return Generation((Output(data, ("image",)),), {**document, "image": None})
     texts = document.get("images")
     if not isinstance(texts, list) or not texts:
+        if asked.script is not None:
+            raise RequestSuspected(f"the script {asked.script!r} made no pictures: do its arguments ask for any?")
         raise GenerationFailed("the runtime answered without pictures")
     pictures = [_picture(text, ("images", number)) for number, text in enumerate(texts)]
-    first, end = _asked_for(read_information(document), len(pictures))
-    order = [*range(first, end), *range(first), *range(end, len(pictures))]
-    outputs = tuple(
-        Output(pictures[number], ("images", number), is_extra=not first <= number < end) for number in order
-    )
+    wanted = _asked_for(read_information(document), asked, len(pictures))
+    order = [*wanted, *(number for number in range(len(pictures)) if number not in wanted)]
+    outputs = tuple(Output(pictures[number], ("images", number), is_extra=number not in wanted) for number in order)
     response = {**document, "images": [None] * len(pictures)}
     if "parameters" in document:
         response["parameters"] = _without_pictures(document["parameters"])
     return Generation(outputs, response)
 
 
-def _asked_for(information: Information | None, count: int) -> tuple[int, int]:
-    """The range of the pictures that were asked for: in front of them stand grids, behind them a script's maps."""
+def _asked_for(information: Information | None, asked: Asked, count: int) -> range:
+    """The numbers of the pictures that were asked for: in front of them stand grids, behind them a script's maps.
+
+    With a script the seeds say nothing about how many pictures there are. A grid that comes alone, as X/Y/Z plot's
+    does, is what was asked for.
+    """
+    first = 0 if information is None else max(0, information.index_of_first_image)
+    if asked.script is not None:
+        return range(first if first < count else 0, count)
     if information is None or not information.all_seeds:
-        return 0, count
-    first, wanted = max(0, information.index_of_first_image), len(information.all_seeds)
+        return range(count)
+    wanted, step = len(information.all_seeds), asked.pictures_per_seed
     if count - first < wanted:
         raise GenerationInterrupted(
             f"the runtime was interrupted: it made {max(0, count - first)} of {wanted} pictures"
         )
-    return first, first + wanted
+    # Each mask that was asked for stands behind its picture; a server that ignores the wish sends none.
+    return range(first, first + wanted * step, step) if count - first >= wanted * step else range(first, first + wanted)
 
 
 def _picture(text: Any, path: tuple[str | int, ...]) -> bytes:

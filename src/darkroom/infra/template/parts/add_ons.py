@@ -10,6 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from darkroom.infra.template import versions
+from darkroom.infra.template.add_on_values import observability_values
 from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, Cluster
 from darkroom.infra.template.pins import MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON
 
@@ -76,14 +77,5 @@ class AddOns(Construct):
         """Fluent Bit's logs and Container Insights come with one add-on."""
         role = cluster.pod_role(self, "CloudWatchRole")
         role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchAgentServerPolicy"))
-        # Its agents tolerate every taint by themselves: a list here would only name those that somebody thought of.
-        values: dict[str, Any] = {
-            "containerLogs": {"enabled": True},
-            "containerInsights": {"enabled": container_insights},
-            # The add-on's manager tolerates everything as well: on a GPU node, it would keep the node from being empty.
-            "manager": {"tolerations": []},
-            # NVIDIA's exporter does not start on Bottlerocket for this Kubernetes (dcgm-exporter issues 612 and 636).
-            "dcgmExporter": {"enabled": False},
-            "neuronMonitor": {"enabled": False},
-        }
+        values = observability_values(container_insights=container_insights)
         return cluster.add_managed_add_on(OBSERVABILITY_ADD_ON, values, "cloudwatch-agent", role)

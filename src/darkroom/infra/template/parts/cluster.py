@@ -13,14 +13,16 @@ from aws_cdk import aws_kms as kms
 from aws_cdk.lambda_layer_kubectl_v35 import KubectlV35Layer
 from constructs import Construct, IDependable
 
-from darkroom.config.model import ClusterAccess, DarkroomConfig
+from darkroom.config.cluster import ClusterAccess
+from darkroom.config.model import DarkroomConfig
+from darkroom.infra.costs import COMPONENT_VOLUME_GIB
 from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.instance_role import instance_role
+from darkroom.infra.template.parts.pod_identity import associate, pod_role
 from darkroom.infra.template.pins import Pins
 from darkroom.infra.template.processors import has_arm_processors
 
-COMPONENT_VOLUME_GIB = 50
 # Helm 4 may look at two replicas for ten minutes before it says that they are there; the function that runs Helm ends
 # after fifteen, and a release that it dies over stays "pending".
 CHART_TIMEOUT = Duration.minutes(13)
@@ -173,34 +175,20 @@ class Cluster(Construct):
 
     def pod_role(self, scope: Construct, id_: str) -> iam.Role:
         """A role that EKS Pod Identity hands to pods of this cluster, and to nobody else."""
-        role = iam.Role(
-            scope,
-            id_,
-            assumed_by=iam.ServicePrincipal(
-                "pods.eks.amazonaws.com",
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": Stack.of(self).account},
-                    "ArnEquals": {"aws:SourceArn": self.eks.cluster_arn},
-                },
-            ).with_session_tags(),
-        )
-        return role
+        return pod_role(scope, id_, self.eks.cluster_arn)
 
     def associate(
         self, scope: Construct, id_: str, namespace: str, service_account: str, role: iam.Role
     ) -> eks.CfnPodIdentityAssociation:
         """Give pods under this service account the role."""
-        association = eks.CfnPodIdentityAssociation(
+        return associate(
             scope,
             id_,
             cluster_name=self.eks.cluster_name,
             namespace=namespace,
             service_account=service_account,
-            role_arn=role.role_arn,
+            role=role,
         )
-        # The role alone would be there in time; its policies would be taken away while pods still work.
-        association.node.add_dependency(role)
-        return association
 
 
 def _endpoint(access: ClusterAccess) -> eks.EndpointAccess:

@@ -14,24 +14,20 @@ from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 
 PENDING_MINUTES = 20
 ERRORS_IN_A_PERIOD = 5
-# Lines of logs by which something is wrong: an alarm's name, the filter, how many are too many, what it says.
-_LINES = {
+# Lines of logs by which something is wrong: an alarm's name, the filter, and what it says.
+_ERRORS = {
     "KarpenterErrors": (
         '{ ($.kubernetes.pod_name = "karpenter-*") && ($.log_processed.level = "ERROR") }',
-        ERRORS_IN_A_PERIOD,
         "Karpenter reports errors: nodes may not start or not end",
     ),
     "KedaErrors": (
         '{ ($.kubernetes.namespace_name = "keda") && ($.log = "*ERROR*") }',
-        ERRORS_IN_A_PERIOD,
         "KEDA reports errors: pods may not be scaled",
     ),
-    "AgentsWithoutRuntime": (
-        '{ $.log_processed.action = "runtime.waiting" }',
-        ERRORS_IN_A_PERIOD,
-        "agents wait for a runtime that does not become ready",
-    ),
 }
+# An agent says once that it waits, and once that it need not any more; one that is started anew says it again.
+_WAITING = {"waiting": "runtime.waiting", "ready": "runtime.ready"}
+_WAITING_PERIOD = Duration.minutes(15)
 
 
 def watch_cluster(
@@ -40,7 +36,9 @@ def watch_cluster(
     """Add the alarms; those that need Container Insights only where it is on."""
     stack = Stack.of(watch).stack_name
     group = logs.LogGroup.from_log_group_name(watch, "ApplicationLogs", cluster_logs.application)
-    for name, (pattern, most, description) in _LINES.items():
+
+    def counted(name: str, pattern: str, period: Duration) -> cloudwatch.Metric:
+        """How many lines fit the pattern."""
         lines = logs.MetricFilter(
             watch,
             f"{name}Lines",
@@ -50,9 +48,23 @@ def watch_cluster(
             metric_name=f"{stack}-{name}",
         )
         lines.node.add_dependency(cluster_logs)
-        watch.alarm(
-            name, lines.metric(period=PERIOD, statistic="Sum"), most, f"{description}: see docs/operate.md", periods=3
-        )
+        return lines.metric(period=period, statistic="Sum")
+
+    for name, (pattern, description) in _ERRORS.items():
+        metric = counted(name, pattern, PERIOD)
+        watch.alarm(name, metric, ERRORS_IN_A_PERIOD, f"{description}: see docs/operate.md", periods=3)
+    waiting = cloudwatch.MathExpression(
+        expression="FILL(waiting, 0) - FILL(ready, 0)",
+        using_metrics={
+            id_: counted(f"Agents-{id_}", f'{{ $.log_processed.action = "{action}" }}', _WAITING_PERIOD)
+            for id_, action in _WAITING.items()
+        },
+        period=_WAITING_PERIOD,
+        label="agents that wait for their runtime",
+    )
+    description = "agents wait for a runtime that does not become ready: see docs/operate.md"
+    # Twice in a row, for between two periods there may be an agent that has just begun.
+    watch.alarm("AgentsWithoutRuntime", waiting, 0, description, periods=2)
     if not config.cluster.container_insights:
         return
     watch.alarm(

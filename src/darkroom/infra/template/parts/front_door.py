@@ -121,7 +121,8 @@ class FrontDoor(Construct):
             deploy_options=apigateway.StageOptions(
                 stage_name=config.api_gateway.stage_name,
                 tracing_enabled=True,
-                metrics_enabled=True,
+                # Of the whole API there are figures for nothing; of each method, five more to be paid for each.
+                metrics_enabled=False,
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
                 access_log_destination=apigateway.LogGroupLogDestination(access_logs),
                 access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(

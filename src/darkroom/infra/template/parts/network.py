@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from darkroom.config.model import Network as NetworkConfig
+from darkroom.config.cluster import Network as NetworkConfig
 
 ZONES = 3
 # Where there are fewer (https://aws.amazon.com/about-aws/global-infrastructure/regions_az, 2026-11).

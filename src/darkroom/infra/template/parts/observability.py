@@ -15,7 +15,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_xray as xray
 from constructs import Construct
 
-from darkroom.config.model import Alarms, DarkroomConfig
+from darkroom.config.cluster import Alarms
+from darkroom.config.model import DarkroomConfig
 from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -105,16 +106,19 @@ class Observability(Construct):
     def _stuck(self, runtime: str, config: DarkroomConfig) -> None:
         """A runtime that never starts, for its image or its checkpoint, costs GPU nodes for as long as tasks wait."""
         queue, minutes = self._tasks.queues[runtime], config.alarms.stuck_minutes
+        expression = "FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0"
+        metrics: dict[str, cloudwatch.IMetric] = {
+            "waiting": queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+            "held": queue.metric_approximate_number_of_messages_not_visible(period=PERIOD, statistic="Maximum"),
+            "done": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
+        }
+        if config.cluster.name is None and config.cluster.container_insights:
+            # A gap in the count counts as up: the alarm is for what nodes cost.
+            expression += f" AND FILL(nodes, 1000) > {config.cluster_components.desired_count}"
+            metrics["nodes"] = node_count(Stack.of(self).stack_name)
         stuck = cloudwatch.MathExpression(
-            # Where nobody counts nodes, they count as up: the alarm is for what they cost.
-            expression="IF(FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0"
-            f" AND FILL(nodes, 1000) > {config.cluster_components.desired_count}, 1, 0)",
-            using_metrics={
-                "waiting": queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
-                "held": queue.metric_approximate_number_of_messages_not_visible(period=PERIOD, statistic="Maximum"),
-                "done": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
-                "nodes": node_count(Stack.of(self).stack_name),
-            },
+            expression=f"IF({expression}, 1, 0)",
+            using_metrics=metrics,
             label=f"{runtime}: nothing done while nodes are up",
             period=PERIOD,
         )

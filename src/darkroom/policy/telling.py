@@ -1,0 +1,92 @@
+"""What is told of a task, so that it fits where it is told: pure decisions.
+
+Amazon SNS takes 256 KiB, and Amazon DynamoDB records of 400 KB. What may be of any length is a runtime's error and the
+list of pictures; and the context, in a message that no front door has checked (one does not let in more than 64 KiB).
+
+- An error's text is cut before it is written down anywhere.
+- The list of pictures is left out where it does not fit: `image_url` is empty, and `image_url_omitted` says how many
+  there are. All of it stands in the `.out` object, which may be of any size.
+- A context that does not fit even then is left out, and `context_omitted` says so.
+
+So what is told follows from what was written down, and is the same whenever it is told again. The record says what was
+told, which is below DynamoDB's limit by then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from darkroom.errors import DarkroomError
+from darkroom.policy.object_keys import TaskObjects
+from darkroom.tasks.message import MAXIMUM_MESSAGE_BYTES, attribute_bytes
+from darkroom.tasks.notification import Notification, NotifiedError, encode_notification, notification_attributes
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status, TaskKind
+
+LONGEST_ERROR_TEXT = 4096
+# An id that no front door has checked; those that are checked are shorter.
+LONGEST_TOLD_ID = 256
+
+
+def ended_without_pictures(
+    task_id: str, status: Status, runtime: str, context: Any, error: NotifiedError
+) -> Notification:
+    """The end of a task that has no pictures, for `error`; where its `.out` object lies is to be added."""
+    return Notification(
+        id=task_id[:LONGEST_TOLD_ID],
+        status=status,
+        runtime=runtime,
+        result=False,
+        image_url=[],
+        context=context,
+        error=error,
+    )
+
+
+def told_error(error: DarkroomError) -> NotifiedError:
+    """What is told of an error: its text may be as long as its runtime likes, and is cut."""
+    told = NotifiedError.of(error)
+    if len(told.message) <= LONGEST_ERROR_TEXT:
+        return told
+    return msgspec.structs.replace(told, message=told.message[:LONGEST_ERROR_TEXT] + " …")
+
+
+def fitted(notification: Notification, submission_id: str) -> Notification:
+    """What is told in place of `notification`, so that it fits with its attributes."""
+    if _fits(notification, submission_id):
+        return notification
+    pictures = notification.image_url
+    if pictures:
+        notification = msgspec.structs.replace(notification, image_url=[], image_url_omitted=len(pictures))
+        if _fits(notification, submission_id):
+            return notification
+    return msgspec.structs.replace(notification, context={}, context_omitted=True)
+
+
+def record_of(
+    told: Notification, names: TaskObjects, *, submitted_at: float, now: float, kind: TaskKind | None = None
+) -> TaskRecord:
+    """What to keep of what was told. Times are in seconds since 1970; `kind` is None where it is not known."""
+    return TaskRecord(
+        id=names.task_id,
+        submission_id=names.submission_id,
+        status=told.status,
+        runtime=told.runtime,
+        tasktype=kind,
+        output_location=names.location,
+        created_at=submitted_at,
+        updated_at=now,
+        image_url=told.image_url or [],
+        image_url_omitted=told.image_url_omitted or 0,
+        output_url=told.output_url or None,
+        error=told.error or None,
+        warnings=list(told.warnings),
+        context=None if told.context is msgspec.UNSET else told.context,
+    )
+
+
+def _fits(notification: Notification, submission_id: str) -> bool:
+    text = encode_notification(notification).encode()
+    return len(text) + attribute_bytes(notification_attributes(notification, submission_id)) <= MAXIMUM_MESSAGE_BYTES

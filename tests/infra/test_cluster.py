@@ -12,7 +12,7 @@ import pytest
 
 from darkroom.cli.main import main
 from darkroom.config.loader import parse_config
-from darkroom.errors import AwsUnavailable, StackFailure
+from darkroom.errors import AwsRefused, AwsUnavailable, StackFailure
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.cluster_api import ClusterApi, open_cluster
 from darkroom.infra.cluster_objects import (
@@ -181,7 +181,7 @@ def test_who_may_not_take_the_role_asks_as_himself(tmp_path: Path) -> None:
 def test_a_refusal_says_what_the_cluster_said(cluster: tuple[FakeCluster, ClusterApi]) -> None:
     fake, api = cluster
     fake.refuses = True
-    with pytest.raises(StackFailure, match="answers 403 to GET /a: you may not do this"):
+    with pytest.raises(AwsRefused, match="answers 403 to GET /a: you may not do this"):
         api.get("/a")
 
 

@@ -24,7 +24,8 @@ _TIMEOUT_SECONDS = 15.0
 class ClusterApi:
     """Reads and changes objects by their paths. `token` is asked for each call: it is good for some minutes only.
 
-    Every method raises `StackFailure` where the server refuses, and `AwsUnavailable` where it cannot be reached.
+    Every method raises `AwsRefused` where we may not ask, `AwsUnavailable` where the server cannot be reached, and
+    `StackFailure` where it does not do what it is asked.
     """
 
     def __init__(self, endpoint: str, certificate_authority: str, token: Callable[[], str]) -> None:
@@ -54,9 +55,8 @@ class ClusterApi:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_error:
-            raise StackFailure(
-                f"the cluster's API server answers {answer.status_code} to {method} {path}: {_why(answer)}"
-            )
+            kind = AwsRefused if answer.status_code in (401, 403) else StackFailure
+            raise kind(f"the cluster's API server answers {answer.status_code} to {method} {path}: {_why(answer)}")
         return answer.json()
 
 

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DarkroomConfig
-from darkroom.errors import AwsFailure, AwsUnavailable, DarkroomError, StackFailure
+from darkroom.errors import AwsFailure, DarkroomError, StackFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.preflight import check
@@ -137,7 +137,7 @@ class Deployment:
         with closing(api):
             try:
                 wait_until_gone(api, config, self._timing, self._told)
-            except AwsUnavailable as error:
+            except AwsFailure as error:
                 self._told(f"nodes: {error}: nobody could look whether old ones still leave")
 
     def _look_at_the_nodes(self, config: DarkroomConfig, outputs: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from darkroom.logs import configure_logs
 from darkroom.testing.loopback_aws import CREDENTIALS
 from tests.chaos.harness import run_chaos
 from tests.chaos.plan import ChaosPlan
@@ -48,7 +49,9 @@ def main() -> int:
         sys.stdout.flush()
 
     tell(f"seed {plan.seed}; the logs are in {folder}")
-    report = asyncio.run(run_chaos(plan, folder, tell))
+    with (folder / "front-door.log").open("w") as log:
+        configure_logs("INFO", log)
+        report = asyncio.run(run_chaos(plan, folder, tell))
     sys.stdout.write(f"{report}\n")
     return 1 if report.broken else 0
 

@@ -1,6 +1,8 @@
 """A chaos run, composed: real agents between an AWS and runtimes that both fail in every way that is known.
 
     tasks ─► emulator ◄─ fault proxy ◄─ agents (processes, killed at random) ─► runtimes (crash, hang, lie)
+                 │            ▲                └─► linked pictures (late, endless, missing)
+                 │            └── front door ◄─ applications (which try again, and change their minds)
                  └─► a subscriber, who sees everything ─► invariants
 
 Everything is drawn from the plan's seed. Processes run as fast as they run, so the same seed does not repeat a run to
@@ -11,52 +13,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from darkroom.api.ports import Ports
+from darkroom.api.service import Service
+from darkroom.aws.connection import open_aws
+from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.settings import AwsSettings
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, random_faults
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, loopback_aws
+from tests.chaos.applications import Applications
 from tests.chaos.invariants import Aftermath, Heard, broken_promises, terminal_id
-from tests.chaos.plan import AWS_WEIGHTS, ChaosPlan, planned_tasks
+from tests.chaos.links import PictureServer
+from tests.chaos.plan import AWS_WEIGHTS, ChaosPlan
 from tests.chaos.plane import RUNTIME, ChaosPlane, chaos_plane
 from tests.chaos.processes import AgentProcess
+from tests.chaos.report import ChaosReport, logged_faults
 from tests.chaos.runtimes import UnreliableRuntime
+from tests.chaos.tasks import PlannedTask, Submission, applications, planned_tasks
 
-_OUTAGES = (AwsFault.UNAVAILABLE, AwsFault.REFUSED, AwsFault.THROTTLED)
+_OUTAGES = (AwsFault.UNAVAILABLE, AwsFault.REFUSED, AwsFault.THROTTLED, AwsFault.DENIED, AwsFault.EXPIRED)
 _SERVICES = ("sqs", "sns", "s3", "dynamodb", "all")
-
-
-@dataclass
-class ChaosReport:
-    """What a run has shown. `broken` is empty when every promise held."""
-
-    plan: ChaosPlan
-    broken: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    notifications: int = 0
-    letters: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    aws: Counter[str] = field(default_factory=Counter)
-    requests: int = 0
-
-    def __str__(self) -> str:
-        def listed(counts: Counter[str]) -> str:
-            return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-
-        lines = [
-            f"chaos: seed {self.plan.seed}, {self.plan.tasks} tasks, {self.plan.agents} agents, {self.seconds:.0f} s",
-            f"  heard {self.notifications} notifications; {self.letters} dead letters",
-            f"  agents and runtimes: {listed(self.counts)}",
-            f"  AWS, of {self.requests} requests: {listed(self.aws)}",
-            *(f"  BROKEN: {promise}" for promise in self.broken),
-        ]
-        return "\n".join(lines if self.broken else [*lines, "  every promise held"])
+_AT_ONCE = 8
+_APPLICATIONS_AT_ONCE = 32  # they wait for the front door, and for themselves
+# How much longer than its lease a task may wait, which was read before its twin ended.
+_PATIENCE_IN_LEASES = 3.0
 
 
 async def run_chaos(plan: ChaosPlan, folder: Path, tell: Callable[[str], None] = lambda _: None) -> ChaosReport:
@@ -86,15 +72,19 @@ class _Run:
         self._report = report
         self._tell = tell
         self._tasks = planned_tasks(plan)
-        self._waiting = {terminal_id(task.submission_id) for task in self._tasks}
+        self._submitted = [Submission(task.submission_id, task) for task in self._tasks if not task.by_door]
+        self._applications: Applications | None = None
+        self._links = PictureServer()
+        self._told: set[str] = set()
         self._heard: list[Heard] = []
+        self._begun: dict[int, float] = {}
         self._outage: tuple[str, AwsFault] | None = None
         self._proxy = FaultProxy(endpoint_url, faults=self._aws_fault)
         self._random_fault = random_faults(plan.seed, plan.aws_fault_rate, AWS_WEIGHTS)
 
     def _is_calm(self) -> bool:
         """Whether nearly all is done: then nothing new goes wrong, so that the last tries come to an end."""
-        return len(self._waiting) <= (1 - self._plan.calm_share) * len(self._tasks)
+        return len(self._told) >= self._plan.calm_share * len(self._tasks)
 
     def _aws_fault(self, request: AwsRequest) -> AwsFault | None:
         if self._is_calm():
@@ -106,19 +96,24 @@ class _Run:
     async def run(self) -> None:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._proxy)
+            await stack.enter_async_context(self._links)
             listening = await stack.enter_async_context(_background(self._listen()))
             agents = []
             struck: set[object] = set()
             for number in range(self._plan.agents):
-                runtime = UnreliableRuntime(self._plan, number, self._is_calm, self._report.counts, struck)
+                runtime = UnreliableRuntime(self._plan, number, self._is_calm, self._report.counts, struck, self._begun)
                 await stack.enter_async_context(runtime.server)
                 await stack.enter_async_context(_background(runtime.keep()))
                 environment = self._environment(runtime.server.url)
                 agents.append(AgentProcess(number, environment, self._folder, self._report.counts))
             keeping = [asyncio.create_task(agent.keep()) for agent in agents]
             try:
-                async with _background(self._kill(agents)), _background(self._break_aws()):
-                    await self._plane.submit_all(self._tasks)
+                async with (
+                    _background(self._kill(agents)),
+                    _background(self._break_aws()),
+                    _background(self._report_progress()),
+                ):
+                    await self._submit_all(await stack.enter_async_context(self._front_door()))
                     await self._until_all_is_told()
             finally:
                 await asyncio.gather(*(agent.stop() for agent in agents))
@@ -128,24 +123,75 @@ class _Run:
                 await asyncio.sleep(0.1)
         await self._look_around()
 
+    @asynccontextmanager
+    async def _front_door(self) -> AsyncIterator[Applications]:
+        """Applications before a front door whose calls to AWS suffer, too."""
+        provisioned = self._plane.provisioned
+        settings = AwsSettings(region=REGION, endpoint_url=self._proxy.url)
+        service = Service(Catalogue([RuntimeSpec(name=RUNTIME, type="sdwebui", dynamic=True)]), provisioned.bucket)
+        async with open_aws(settings, "sns", "s3", "dynamodb") as aws:
+            ports = Ports(
+                topic=aws.topic(provisioned.input_topic_arn),
+                bucket=aws.bucket(provisioned.bucket),
+                records=aws.task_table(provisioned.table),
+            )
+            chance = self._plan.stream("applications")
+            self._applications = Applications(RUNTIME, service, ports, chance, self._report.counts)
+            yield self._applications
+
+    async def _submit_all(self, door: Applications) -> None:
+        """Send every task its way, some at a time."""
+        slots, applying = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_APPLICATIONS_AT_ONCE)
+        contents = {task.submission_id: self._content(task) for task in self._tasks}
+
+        async def publish(task: PlannedTask) -> None:
+            async with slots:
+                await self._plane.submit(task, contents[task.submission_id])
+
+        async def apply(tasks: list[PlannedTask]) -> None:
+            async with applying:
+                await door.run(tasks, contents)
+
+        past_the_door = [publish(task) for task in self._tasks if not task.by_door]
+        await asyncio.gather(*past_the_door, *(apply(group) for group in applications(self._tasks)))
+
+    def _content(self, task: PlannedTask) -> dict[str, Any]:
+        if task.link is None:
+            return task.content
+        return {**task.content, "init_images": [self._links.link(task.link, task.task_id)]}
+
+    @property
+    def _submissions(self) -> list[Submission]:
+        """Everything that was sent until now."""
+        return [*self._submitted, *(self._applications.submissions if self._applications else [])]
+
     async def _listen(self) -> None:
         while True:
             heard = await self._plane.hear()
             self._heard.extend(heard)
-            self._waiting.difference_update(one.notification_id for one in heard)
+            self._told.update(one.notification_id for one in heard)
 
     async def _until_all_is_told(self) -> None:
         """Wait until every task was told and nothing is left in the queue, or the deadline has come."""
         deadline = time.monotonic() + self._plan.deadline_seconds
-        told_at = 0.0
         while time.monotonic() < deadline:
-            left = sum((await self._plane.left()).values())
-            if not self._waiting and not left:
+            if not self._waiting and not await self._left():
                 return
-            if time.monotonic() - told_at > 10:
-                told_at = time.monotonic()
-                self._tell(f"{len(self._tasks) - len(self._waiting)} of {len(self._tasks)} told, {left} in the queue")
             await asyncio.sleep(0.2)
+
+    @property
+    def _waiting(self) -> set[str]:
+        """What has to be told, and was not yet."""
+        return {terminal_id(one.id) for one in self._submissions if one.accepted} - self._told
+
+    async def _left(self) -> int:
+        return sum((await self._plane.left()).values())
+
+    async def _report_progress(self) -> None:
+        while True:
+            await asyncio.sleep(10)
+            sent, waiting, left = len(self._submissions), len(self._waiting), await self._left()
+            self._tell(f"{sent} submissions of {len(self._tasks)} tasks, {waiting} not told yet, {left} in the queue")
 
     async def _kill(self, agents: list[AgentProcess]) -> None:
         chance = self._plan.stream("kills")
@@ -192,19 +238,24 @@ class _Run:
             "DARKROOM_TASK_TIMEOUT_SECONDS": "2",
             "DARKROOM_SWEEP_SECONDS": "2",
             "DARKROOM_TRIAL_SECONDS": "1",
+            "DARKROOM_LINK_ALLOW_PRIVATE": "true",
+            "DARKROOM_LINK_TIMEOUT_SECONDS": "2",
         }
 
     async def _look_around(self) -> None:
-        letters = await self._plane.letters()
+        letters, objects = await self._plane.letters(), await self._plane.objects()
         aftermath = Aftermath(
             heard=self._heard,
             letters=letters,
-            objects=await self._plane.objects(),
+            objects=objects,
+            seeds=await self._plane.seeds([key for key in objects if key.endswith(".png")]),
+            begun=self._begun,
+            patience_seconds=_PATIENCE_IN_LEASES * self._plan.visibility_seconds,
             bucket=self._plane.bucket.name,
             queues=await self._plane.left(),
-            faults_of_darkroom=_logged_faults(self._folder),
+            faults_of_darkroom=logged_faults(self._folder),
         )
-        self._report.broken = broken_promises(self._tasks, aftermath)
+        self._report.broken = broken_promises(self._submissions, aftermath)
         self._report.notifications, self._report.letters = len(self._heard), len(letters)
         self._report.aws.update({fault.value: count for fault, count in self._proxy.suffered.items()})
         self._report.requests = self._proxy.requests.total()
@@ -220,22 +271,3 @@ async def _background(work: object) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-def _logged_faults(folder: Path) -> list[str]:
-    """What agents logged with a traceback: an error that nobody has foreseen."""
-    found = []
-    for path in sorted(folder.glob("agent-*.log")):
-        for line in path.read_text(errors="replace").splitlines():
-            if "Traceback (most recent call last)" in line:
-                found.append(f"{path.name}: {_last_line(line)}")
-    return found
-
-
-def _last_line(line: str) -> str:
-    with contextlib.suppress(ValueError):
-        document = json.loads(line)
-        return " | ".join(str(value).strip().splitlines()[-1] for value in document.values() if str(value).strip())[
-            -600:
-        ]
-    return line[:200]

@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from darkroom.policy.dead_letters import MOVED_BY_SQS, DeadLetter
 from darkroom.tasks.notification import Notification, decode_notification, notification_attributes
 from darkroom.tasks.task import Status
-from tests.chaos.plan import Fate, PlannedTask
+from tests.chaos.tasks import Fate, Submission
 
 _MOST_EXAMPLES = 5
-_SET_ASIDE = (Fate.POISON, Fate.UNREADABLE, Fate.MOVED)
+_MUST_BE_SET_ASIDE = (Fate.UNREADABLE, Fate.MOVED)
+# These fail: at once, or when their tries are used up.
+_MAY_BE_SET_ASIDE = (*_MUST_BE_SET_ASIDE, Fate.POISON, Fate.REFUSED, Fate.DEAD_LINK)
+# A clock's resolution, in seconds.
+_SLACK_SECONDS = 1.5
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """One notification, as a subscriber got it."""
+    """One notification, as a subscriber got it at `at` (seconds since 1970)."""
 
     notification_id: str
     body: str
+    at: float = 0.0
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object in the bucket: its size in bytes, and when it was written last (seconds since 1970)."""
+
+    size: int
+    written_at: float = 0.0
 
 
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is when everything has come to rest: `objects` are sizes by key, `queues` counts of messages left."""
+    """What there is when everything has come to rest.
+
+    `seeds` are those that pictures were made for, by key; `begun` says when the last generation with a seed began;
+    `queues` counts messages that are left; `patience_seconds` is how long a task may wait in an agent that has read it.
+    """
 
     heard: Sequence[Heard]
     letters: Sequence[DeadLetter]
-    objects: Mapping[str, int]
+    objects: Mapping[str, Stored]
+    seeds: Mapping[str, int | None]
+    begun: Mapping[int, float]
     bucket: str
     queues: Mapping[str, int]
     faults_of_darkroom: Sequence[str]
+    patience_seconds: float = 0.0
 
 
 def terminal_id(submission_id: str) -> str:
@@ -40,15 +59,19 @@ def terminal_id(submission_id: str) -> str:
     return notification_attributes(end, submission_id)["notification_id"]
 
 
-def broken_promises(tasks: Sequence[PlannedTask], aftermath: Aftermath) -> list[str]:
+def broken_promises(submissions: Sequence[Submission], aftermath: Aftermath) -> list[str]:
     """Every invariant that does not hold; empty after a good run."""
     return [
-        *_summed_up(_untold(tasks, aftermath.heard), "tasks were lost: no terminal notification"),
+        *_summed_up(_untold(submissions, aftermath.heard), "tasks were lost: no terminal notification"),
         *_summed_up(_contradictions(aftermath.heard), "notifications contradict others of the same id"),
-        *_summed_up(_strangers(tasks, aftermath.heard), "notifications are of no submission"),
-        *_summed_up(_wrong_ends(tasks, aftermath.heard), "tasks ended in a way that they must not"),
+        *_summed_up(_strangers(submissions, aftermath.heard), "notifications are of no submission"),
+        *_summed_up(_wrong_ends(submissions, aftermath.heard), "tasks ended in a way that they must not"),
         *_summed_up(_missing_objects(aftermath), "URLs in notifications lead nowhere"),
-        *_summed_up(_wrong_letters(tasks, aftermath.letters), "things are wrong with the dead letters"),
+        *_summed_up(_foreign_pictures(submissions, aftermath), "pictures are another task's"),
+        *_summed_up(_shared_objects(aftermath), "objects belong to two tasks"),
+        *_summed_up(_overwritten(aftermath), "objects were written again after they had been told"),
+        *_summed_up(_made_again(submissions, aftermath), "tasks were begun again after their end had been told"),
+        *_summed_up(_wrong_letters(submissions, aftermath.letters), "things are wrong with the dead letters"),
         *_summed_up((f"{name}: {left}" for name, left in aftermath.queues.items() if left), "queues are not empty"),
         *_summed_up(aftermath.faults_of_darkroom, "faults in Darkroom itself were logged"),
     ]
@@ -62,9 +85,9 @@ def _summed_up(examples: Iterable[str], what: str) -> list[str]:
     return [f"{len(found)} {what}: {'; '.join(found[:_MOST_EXAMPLES])}{more}"]
 
 
-def _untold(tasks: Sequence[PlannedTask], heard: Sequence[Heard]) -> Iterable[str]:
+def _untold(submissions: Sequence[Submission], heard: Sequence[Heard]) -> Iterable[str]:
     told = {one.notification_id for one in heard}
-    return (f"{task.task_id} ({task.fate})" for task in tasks if terminal_id(task.submission_id) not in told)
+    return (f"{one.task.task_id} ({one.task.fate})" for one in submissions if one.accepted and _end(one) not in told)
 
 
 def _contradictions(heard: Sequence[Heard]) -> Iterable[str]:
@@ -74,18 +97,20 @@ def _contradictions(heard: Sequence[Heard]) -> Iterable[str]:
     return (" <> ".join(sorted(different)) for different in bodies.values() if len(different) > 1)
 
 
-def _strangers(tasks: Sequence[PlannedTask], heard: Sequence[Heard]) -> Iterable[str]:
-    known = {terminal_id(task.submission_id) for task in tasks}
+def _strangers(submissions: Sequence[Submission], heard: Sequence[Heard]) -> Iterable[str]:
+    known = {_end(one) for one in submissions}
     return (one.body for one in heard if one.notification_id not in known)
 
 
-def _wrong_ends(tasks: Sequence[PlannedTask], heard: Sequence[Heard]) -> Iterable[str]:
+def _wrong_ends(submissions: Sequence[Submission], heard: Sequence[Heard]) -> Iterable[str]:
     by_id = {one.notification_id: decode_notification(one.body) for one in heard}
-    for task in tasks:
-        end = by_id.get(terminal_id(task.submission_id))
-        if end is None:
+    for one in submissions:
+        end, task = by_id.get(_end(one)), one.task
+        if end is None or (end.status is Status.CANCELLED and one.may_be_cancelled):
             continue
-        if task.fate is Fate.GOOD:
+        if end.id != task.task_id or end.context != {"number": task.task_id}:
+            yield f"{task.task_id} was told as {end}"
+        elif task.fate is Fate.GOOD:
             if end.status is not Status.COMPLETED or len(end.image_url or []) != task.pictures:
                 yield f"{task.task_id} wanted {task.pictures} pictures and got {end}"
         elif end.status is not Status.FAILED or end.image_url:
@@ -93,23 +118,88 @@ def _wrong_ends(tasks: Sequence[PlannedTask], heard: Sequence[Heard]) -> Iterabl
 
 
 def _missing_objects(aftermath: Aftermath) -> Iterable[str]:
-    scheme = f"s3://{aftermath.bucket}/"
-    for one in aftermath.heard:
-        end = decode_notification(one.body)
+    for end, url, key in _named(aftermath):
+        found = aftermath.objects.get(key)
+        if found is None or not found.size:
+            yield f"{end.id}: {url}"
+
+
+def _foreign_pictures(submissions: Sequence[Submission], aftermath: Aftermath) -> Iterable[str]:
+    tasks = {_end(one): one.task for one in submissions}
+    for heard in aftermath.heard:
+        task, end = tasks.get(heard.notification_id), decode_notification(heard.body)
+        if task is None:
+            continue
+        for number, url in enumerate(end.image_url or []):
+            seed = aftermath.seeds.get(_key(url, aftermath.bucket))
+            if seed is not None and seed != task.seed + number:
+                yield f"{url} was made for the seed {seed}, and {task.task_id} asked for {task.seed + number}"
+
+
+def _shared_objects(aftermath: Aftermath) -> Iterable[str]:
+    owners: dict[str, set[str]] = defaultdict(set)
+    for heard in aftermath.heard:
+        end = decode_notification(heard.body)
         for url in [*(end.image_url or []), *([end.output_url] if end.output_url else [])]:
-            if not url.startswith(scheme) or not aftermath.objects.get(url.removeprefix(scheme)):
-                yield f"{end.id}: {url}"
+            owners[url].add(heard.notification_id)
+    return (url for url, ids in owners.items() if len(ids) > 1)
 
 
-def _wrong_letters(tasks: Sequence[PlannedTask], letters: Sequence[DeadLetter]) -> Iterable[str]:
-    fates = {task.task_id: task.fate for task in tasks}
-    found = Counter(letter.task_id for letter in letters)
+def _overwritten(aftermath: Aftermath) -> Iterable[str]:
+    first: dict[str, float] = {}
+    for heard in aftermath.heard:
+        first[heard.notification_id] = min(first.get(heard.notification_id, heard.at), heard.at)
+    seen: set[str] = set()
+    for heard in aftermath.heard:
+        end = decode_notification(heard.body)
+        for url in [*(end.image_url or []), *([end.output_url] if end.output_url else [])]:
+            found = aftermath.objects.get(_key(url, aftermath.bucket))
+            late = found is not None and found.written_at > first[heard.notification_id] + _SLACK_SECONDS
+            if late and url not in seen:
+                seen.add(url)
+                yield url
+
+
+def _made_again(submissions: Sequence[Submission], aftermath: Aftermath) -> Iterable[str]:
+    told: dict[str, float] = {}
+    for heard in aftermath.heard:
+        told[heard.notification_id] = min(told.get(heard.notification_id, heard.at), heard.at)
+    # A task of which the front door's caller never heard has the seed of the one that he sent in its place.
+    of_seed = Counter(one.task.seed for one in submissions)
+    for one in submissions:
+        ended, begun = told.get(_end(one)), aftermath.begun.get(one.task.seed)
+        if ended is None or begun is None or of_seed[one.task.seed] > 1:
+            continue
+        if begun > ended + aftermath.patience_seconds:
+            yield f"{one.task.task_id} ({begun - ended:.1f} s later)"
+
+
+def _wrong_letters(submissions: Sequence[Submission], letters: Sequence[DeadLetter]) -> Iterable[str]:
+    by_id = {one.id: one for one in submissions}
+    found = Counter(letter.submission_id for letter in letters)
     for letter in letters:
-        fate = fates.get(letter.task_id or "")
-        if fate not in _SET_ASIDE:
+        one = by_id.get(letter.submission_id)
+        fate = None if one is None else one.task.fate
+        if fate not in _MAY_BE_SET_ASIDE:
             yield f"{letter.task_id} ({fate}) is there: {letter.type}: {letter.reason}"
         elif letter.type == MOVED_BY_SQS:
             yield f"{letter.task_id} ({fate}) was moved by SQS, in silence"
-    for task in tasks:
-        if task.fate in _SET_ASIDE and not found[task.task_id]:
-            yield f"{task.task_id} ({task.fate}) is missing"
+    for one in submissions:
+        if one.task.fate in _MUST_BE_SET_ASIDE and not found[one.id]:
+            yield f"{one.task.task_id} ({one.task.fate}) is missing"
+
+
+def _named(aftermath: Aftermath) -> Iterator[tuple[Notification, str, str]]:
+    """Every object that a notification names: the notification, the URL, and the key (all of it for a foreign URL)."""
+    for heard in aftermath.heard:
+        end = decode_notification(heard.body)
+        for url in [*(end.image_url or []), *([end.output_url] if end.output_url else [])]:
+            yield end, url, _key(url, aftermath.bucket)
+
+
+def _key(url: str, bucket: str) -> str:
+    return url.removeprefix(f"s3://{bucket}/")
+
+
+def _end(submission: Submission) -> str:
+    return terminal_id(submission.id)

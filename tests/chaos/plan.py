@@ -1,16 +1,17 @@
-"""What is done to the system, all of it drawn from one seed: tasks, and the faults of runtimes and of AWS."""
+"""What is done to the system, all of it drawn from one seed: the faults of runtimes and of AWS. Tasks: `tasks.py`."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from darkroom.testing.fake_sdwebui import SdWebuiFault
 from darkroom.testing.fault_proxy import AwsFault
 
+# Found as a prompt, it makes the fake runtime fail for want of memory, whenever it is tried.
+POISON_PROMPT = "poison"
 MODELS = ("first.safetensors", "second.safetensors")
 
 # By how often they happen beside each other; silence is rare, because it costs a client half a minute.
@@ -24,6 +25,11 @@ AWS_WEIGHTS = {
     AwsFault.LATE_ERROR: 4.0,
     AwsFault.TORN: 2.0,
     AwsFault.SILENT: 0.3,
+    AwsFault.LOST_CALL: 3.0,
+    AwsFault.DENIED: 2.0,
+    AwsFault.EXPIRED: 2.0,
+    AwsFault.SKEWED: 1.0,
+    AwsFault.CONFLICT: 2.0,
 }
 RUNTIME_WEIGHTS = {
     SdWebuiFault.ERROR: 5.0,
@@ -36,21 +42,6 @@ RUNTIME_WEIGHTS = {
     SdWebuiFault.DEAF: 0.7,
     SdWebuiFault.DEVICE_LOST: 0.7,
 }
-
-
-class Fate(StrEnum):
-    """How a task has to end, whatever happens on its way."""
-
-    GOOD = "good"  # with its pictures
-    REFUSED = "refused"  # as failed, on its first try: the request is bad
-    POISON = "poison"  # as failed, when it has failed in the same way again, and among the dead letters
-    UNREADABLE = "unreadable"  # as failed, and among the dead letters, untried
-    MOVED = "moved"  # the same: SQS has set it aside by itself, and told nobody
-
-
-_MOVED_EVERY = 50
-# Found in a prompt, it makes the fake runtime fail.
-POISON_PROMPT = "poison"
 
 
 @dataclass(frozen=True)
@@ -69,60 +60,14 @@ class ChaosPlan:
     longest_outage_seconds: float = 6.0
     doubled_rate: float = 0.05
     offloaded_rate: float = 0.03
-    deadline_seconds: float = 90.0
+    door_rate: float = 0.2
+    link_rate: float = 0.03
+    deadline_seconds: float = 120.0
     calm_share: float = field(default=0.97)
 
     def stream(self, name: str) -> random.Random:
         """A source of chance of its own for each part of the harness, so that none changes another's."""
         return random.Random(f"{self.seed}/{name}")  # noqa: S311
-
-
-@dataclass(frozen=True)
-class PlannedTask:
-    """One submission: what is asked for, how it has to end, and how it is sent."""
-
-    task_id: str
-    submission_id: str
-    fate: Fate
-    pictures: int
-    content: dict[str, Any]
-    doubled: bool
-    offloaded: bool
-
-
-def planned_tasks(plan: ChaosPlan) -> list[PlannedTask]:
-    """The tasks of a plan: nearly all are good, and there is some of everything else."""
-    chance = plan.stream("tasks")
-    fates = [Fate.GOOD, Fate.REFUSED, Fate.POISON, Fate.UNREADABLE]
-    tasks = []
-    for number in range(plan.tasks):
-        # Some of everything in a run of any size, and early enough for a poisoned task to use up its tries.
-        fate = fates[number] if number < len(fates) else chance.choices(fates, [100, 2, 1, 1])[0]
-        if number % _MOVED_EVERY == len(fates):
-            fate = Fate.MOVED
-        pictures = chance.choice([1, 1, 1, 2])
-        content: dict[str, Any] = {
-            "prompt": POISON_PROMPT if fate is Fate.POISON else f"picture {number}",
-            "seed": number,
-            "steps": 4,
-            "batch_size": pictures,
-        }
-        if chance.random() < 0.5:
-            content["override_settings"] = {"sd_model_checkpoint": chance.choice(MODELS)}
-        if fate is Fate.REFUSED:
-            content["sampler_name"] = "no such sampler"
-        tasks.append(
-            PlannedTask(
-                task_id=f"task-{number}",
-                submission_id=f"{chance.getrandbits(128):032x}",
-                fate=fate,
-                pictures=pictures,
-                content=content,
-                doubled=chance.random() < plan.doubled_rate,
-                offloaded=chance.random() < plan.offloaded_rate,
-            )
-        )
-    return tasks
 
 
 # A task that takes its runtime down twice, leaves it sick twice or fails twice in the same way is poison, so chance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -15,9 +16,10 @@ from darkroom.policy.dead_letters import DeadLetter
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.settings import AwsSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
-from darkroom.tasks.task import Task, TaskKind
-from tests.chaos.invariants import Heard
-from tests.chaos.plan import Fate, PlannedTask
+from darkroom.tasks.task import JsonObject, Task, TaskKind
+from darkroom.testing.pictures import marked_seed
+from tests.chaos.invariants import Heard, Stored
+from tests.chaos.tasks import Fate, PlannedTask
 
 RUNTIME = "sdruntime"
 _AT_ONCE = 8
@@ -35,19 +37,16 @@ class ChaosPlane:
         self._topic = aws.topic(provisioned.input_topic_arn)
         self._s3 = aws.client("s3")
 
-    async def submit_all(self, tasks: Sequence[PlannedTask]) -> None:
-        """Publish every task, those that are doubled twice."""
-        for start in range(0, len(tasks), _AT_ONCE):
-            await asyncio.gather(*(self._submit(task) for task in tasks[start : start + _AT_ONCE]))
-
-    async def _submit(self, planned: PlannedTask) -> None:
+    async def submit(self, planned: PlannedTask, content: JsonObject) -> None:
+        """Publish a task past the front door; one that is doubled, twice."""
+        kind = TaskKind.TEXT_TO_IMAGE if planned.link is None else TaskKind.IMAGE_TO_IMAGE
         task = Task(
             id=planned.task_id,
             runtime=RUNTIME,
             # A pipeline is ComfyUI's: no SD Web UI can read it.
-            kind=TaskKind.PIPELINE if planned.fate is Fate.UNREADABLE else TaskKind.TEXT_TO_IMAGE,
+            kind=TaskKind.PIPELINE if planned.fate is Fate.UNREADABLE else kind,
             prefix="output",
-            content=planned.content,
+            content=content,
             context={"number": planned.task_id},
         )
         text = encode_message(task)
@@ -67,7 +66,8 @@ class ChaosPlane:
         """The next notifications, if some come within a second."""
         messages = await self.notifications.receive(maximum=10, wait_seconds=1)
         await asyncio.gather(*(self.notifications.delete(message.receipt_handle) for message in messages))
-        return [Heard(message.attributes["notification_id"], message.body) for message in messages]
+        now = time.time()
+        return [Heard(message.attributes["notification_id"], message.body, now) for message in messages]
 
     async def left(self) -> dict[str, int]:
         """How many messages are in the queue, seen and unseen."""
@@ -79,12 +79,24 @@ class ChaosPlane:
         async with held_letters(self.dead_letters, now=lambda: 0.0) as held:
             return await held.all(1_000_000)
 
-    async def objects(self) -> dict[str, int]:
-        """The size of every object in the bucket, by key."""
-        sizes: dict[str, int] = {}
+    async def objects(self) -> dict[str, Stored]:
+        """Every object in the bucket, by key."""
+        objects: dict[str, Stored] = {}
         async for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name):
-            sizes.update((item["Key"], item["Size"]) for item in page.get("Contents", []))
-        return sizes
+            for item in page.get("Contents", []):
+                objects[item["Key"]] = Stored(item["Size"], item["LastModified"].timestamp())
+        return objects
+
+    async def seeds(self, keys: Sequence[str]) -> dict[str, int | None]:
+        """The seeds that the pictures under `keys` were made for."""
+        found: dict[str, int | None] = {}
+
+        async def read(key: str) -> None:
+            found[key] = marked_seed(await self.bucket.get(key))
+
+        for start in range(0, len(keys), _AT_ONCE):
+            await asyncio.gather(*(read(key) for key in keys[start : start + _AT_ONCE]))
+        return found
 
 
 @asynccontextmanager

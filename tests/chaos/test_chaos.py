@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.harness import run_chaos
-from tests.chaos.plan import ChaosPlan, planned_tasks
+from tests.chaos.plan import ChaosPlan
+from tests.chaos.tasks import planned_tasks
 
 
 async def test_no_fault_loses_a_task_or_contradicts_what_was_told(

@@ -10,39 +10,44 @@ import pytest
 from darkroom.policy.dead_letters import MOVED_BY_SQS, DeadLetter
 from darkroom.tasks.notification import Notification, encode_notification
 from darkroom.tasks.task import Status
-from tests.chaos.invariants import Aftermath, Heard, broken_promises, terminal_id
-from tests.chaos.plan import Fate, PlannedTask
+from tests.chaos.invariants import Aftermath, Heard, Stored, broken_promises, terminal_id
+from tests.chaos.tasks import Fate, PlannedTask, Submission
 
 
-def planned(name: str, fate: Fate) -> PlannedTask:
-    return PlannedTask(name, f"s-{name}", fate, 1, {}, doubled=False, offloaded=False)
+def planned(name: str, fate: Fate, seed: int, **more: Any) -> Submission:
+    return Submission(f"s-{name}", PlannedTask(name, f"s-{name}", fate, 1, seed, {}), **more)
 
 
-GOOD, POISON = planned("good", Fate.GOOD), planned("poison", Fate.POISON)
-PICTURE, OUTPUT, FAILED_OUTPUT = "output/good-1.png", "output/good.out", "output/poison.out"
+GOOD, POISON = planned("good", Fate.GOOD, 10), planned("poison", Fate.POISON, 20)
+UNREADABLE = planned("unreadable", Fate.UNREADABLE, 30)
+UNHEARD = planned("unheard", Fate.GOOD, 40, accepted=False)
+REGRETTED = planned("regretted", Fate.GOOD, 50, may_be_cancelled=True)
+ALL = [GOOD, POISON, UNREADABLE, UNHEARD, REGRETTED]
+PICTURE, OUTPUT = "output/good-1.png", "output/good.out"
 
 
-def heard(task: PlannedTask, status: Status, *keys: str, output: str = OUTPUT) -> Heard:
+def heard(one: Submission, status: Status, *keys: str, output: str | None = None, at: float = 100.0) -> Heard:
     notification = Notification(
-        id=task.task_id,
+        id=one.task.task_id,
         status=status,
         runtime="r",
         result=status is Status.COMPLETED,
         image_url=[f"s3://b/{key}" for key in keys],
-        output_url=f"s3://b/{output}",
+        output_url=f"s3://b/{output or f'output/{one.task.task_id}.out'}",
+        context={"number": one.task.task_id},
     )
-    return Heard(terminal_id(task.submission_id), encode_notification(notification))
+    return Heard(terminal_id(one.id), encode_notification(notification), at)
 
 
-def letter(task: PlannedTask, **changes: Any) -> DeadLetter:
+def letter(one: Submission, **changes: Any) -> DeadLetter:
     found = DeadLetter(
         id="l1",
-        type="GenerationFailed",
+        type="UnreadableMessage",
         reason="x",
         tries=5,
         sent_at=0.0,
-        task_id=task.task_id,
-        submission_id=task.submission_id,
+        task_id=one.task.task_id,
+        submission_id=one.id,
         text="",
         attributes={},
     )
@@ -50,40 +55,56 @@ def letter(task: PlannedTask, **changes: Any) -> DeadLetter:
 
 
 COMPLETED = heard(GOOD, Status.COMPLETED, PICTURE)
-FAILED = heard(POISON, Status.FAILED, output=FAILED_OUTPUT)
+OTHERS = [heard(POISON, Status.FAILED), heard(UNREADABLE, Status.FAILED), heard(REGRETTED, Status.CANCELLED)]
 FINE = Aftermath(
-    heard=[COMPLETED, FAILED, COMPLETED],
-    letters=[letter(POISON)],
-    objects={PICTURE: 1500, OUTPUT: 10, FAILED_OUTPUT: 10},
+    heard=[COMPLETED, *OTHERS, COMPLETED],
+    letters=[letter(UNREADABLE), letter(POISON)],
+    objects={
+        name: Stored(10, 99.0)
+        for name in (PICTURE, OUTPUT, "output/poison.out", "output/unreadable.out", "output/regretted.out")
+    },
+    seeds={PICTURE: 10},
+    begun={10: 98.0},
     bucket="b",
     queues={"visible": 0, "in flight": 0},
     faults_of_darkroom=[],
+    patience_seconds=5.0,
 )
 
 
+def without(name: str) -> dict[str, Stored]:
+    return {key: stored for key, stored in FINE.objects.items() if key != name}
+
+
 def test_a_good_run_breaks_no_promise() -> None:
-    assert broken_promises([GOOD, POISON], FINE) == []
+    assert broken_promises(ALL, FINE) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"heard": [FAILED]}, "1 tasks were lost: no terminal notification: good"),
-        ({"heard": [COMPLETED, FAILED, heard(GOOD, Status.FAILED)]}, "contradict"),
-        ({"heard": [COMPLETED, FAILED, Heard("other", COMPLETED.body)]}, "of no submission"),
-        ({"heard": [heard(GOOD, Status.FAILED), FAILED]}, "ended in a way"),
-        ({"heard": [heard(GOOD, Status.COMPLETED), FAILED]}, "ended in a way"),
-        ({"heard": [COMPLETED, heard(POISON, Status.COMPLETED, PICTURE)]}, "ended in a way"),
-        ({"objects": {OUTPUT: 10, FAILED_OUTPUT: 10}}, PICTURE),
-        ({"objects": {PICTURE: 0, OUTPUT: 10, FAILED_OUTPUT: 10}}, PICTURE),
-        ({"objects": {PICTURE: 1500, FAILED_OUTPUT: 10}}, OUTPUT),
-        ({"letters": [letter(POISON), letter(GOOD)]}, "good (good) is there"),
-        ({"letters": [letter(POISON, type=MOVED_BY_SQS)]}, "in silence"),
-        ({"letters": []}, "poison (poison) is missing"),
+        ({"heard": OTHERS}, "1 tasks were lost: no terminal notification: good"),
+        ({"heard": [COMPLETED, *OTHERS, heard(GOOD, Status.FAILED)]}, "contradict"),
+        ({"heard": [COMPLETED, *OTHERS, Heard("other", COMPLETED.body)]}, "of no submission"),
+        ({"heard": [heard(GOOD, Status.FAILED), *OTHERS]}, "ended in a way"),
+        ({"heard": [heard(GOOD, Status.CANCELLED), *OTHERS]}, "ended in a way"),
+        ({"heard": [heard(GOOD, Status.COMPLETED), *OTHERS]}, "ended in a way"),
+        ({"heard": [COMPLETED, *OTHERS, heard(POISON, Status.COMPLETED, PICTURE)]}, "ended in a way"),
+        ({"heard": [*OTHERS, Heard(COMPLETED.notification_id, OTHERS[0].body)]}, "was told as"),
+        ({"objects": without(PICTURE)}, PICTURE),
+        ({"objects": {**FINE.objects, PICTURE: Stored(0, 99.0)}}, PICTURE),
+        ({"objects": without(OUTPUT)}, OUTPUT),
+        ({"objects": {**FINE.objects, PICTURE: Stored(10, 102.0)}}, "written again"),
+        ({"seeds": {PICTURE: 50}}, "made for the seed 50"),
+        ({"heard": [*FINE.heard, heard(UNHEARD, Status.COMPLETED, PICTURE)]}, "belong to two tasks"),
+        ({"begun": {10: 110.0}}, "good (10.0 s later)"),
+        ({"letters": [letter(UNREADABLE), letter(GOOD)]}, "good (good) is there"),
+        ({"letters": [letter(UNREADABLE, type=MOVED_BY_SQS)]}, "in silence"),
+        ({"letters": []}, "unreadable (unreadable) is missing"),
         ({"queues": {"visible": 0, "in flight": 1}}, "in flight: 1"),
         ({"faults_of_darkroom": ["agent-0.log: KeyError"]}, "KeyError"),
     ],
 )
 def test_each_kind_of_broken_promise_is_seen(changes: dict[str, Any], says: str) -> None:
-    broken = broken_promises([GOOD, POISON], msgspec.structs.replace(FINE, **changes))
+    broken = broken_promises(ALL, msgspec.structs.replace(FINE, **changes))
     assert any(says in promise for promise in broken), broken

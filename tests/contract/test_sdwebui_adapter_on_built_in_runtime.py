@@ -26,10 +26,11 @@ from darkroom.inference.neural_upscaling import SpandrelScaler
 from darkroom.inference.pocket.engine import PocketEngine
 from darkroom.inference.service import Service
 from darkroom.inference.upscaling import Upscaling
-from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness
+from darkroom.runtimes.contract import PATIENCE_SECONDS, RuntimeContract, RuntimeHarness, generate
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, RuntimeContext
 from darkroom.runtimes.sdwebui.adapter import SdWebui
 from darkroom.runtimes.sdwebui.door import Timings
+from darkroom.runtimes.sdwebui.response import read_information
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 
@@ -44,9 +45,19 @@ class MisbehavingEngine(PocketEngine):
         self._server = server
         self.latency = 0.0
         self.fault: str | None = None
+        #: How many generations have begun here: a job on the device may still be on its way to the engine.
+        self.begun = 0
+        self.ended = 0
 
     def generate(self, generation: Generation, watch: Watch) -> list[Image.Image]:
         fault, self.fault = self.fault, None
+        self.begun += 1
+        try:
+            return self._generate(fault, generation, watch)
+        finally:
+            self.ended += 1
+
+    def _generate(self, fault: str | None, generation: Generation, watch: Watch) -> list[Image.Image]:
         if fault == "fail":
             raise RuntimeError("a fault of the engine's own")
         if fault == "crash":
@@ -149,7 +160,8 @@ class BuiltInHarness(RuntimeHarness):
         self.server.engine.fault = "crash"
 
     def is_generating(self) -> bool:
-        return bool(self.server.service.device.status.job)
+        # An interrupt before the engine has begun would leave its fault to the next task.
+        return self.server.engine.begun > self.server.engine.ended
 
     async def restart(self) -> None:
         await self.server.start()
@@ -167,3 +179,21 @@ class TestSdWebuiOnTheBuiltInRuntime(RuntimeContract):
         await server.stop()
         del server, harness
         gc.collect()  # the engine's memory is onnxruntime's, and Python sees no need to hurry
+
+    async def test_what_the_runtime_did_not_do_reaches_whoever_asked(self, harness: BuiltInHarness) -> None:
+        content = {"prompt": "a (cat:1.4) <lora:style:1>", "width": 64, "height": 64, "steps": 2, "seed": 2**40}
+        request = GenerationRequest("warned", TaskKind.TEXT_TO_IMAGE, content, PATIENCE_SECONDS)
+        generation = await generate(harness.runtime, request)
+        assert len(generation.outputs) == 1
+        assert any(text.startswith("prompt: <lora:style:1> was left out") for text in generation.warnings)
+        assert any(text.startswith("prompt: emphasis") for text in generation.warnings)
+        plain = await generate(harness.runtime, harness.request("plain"))
+        assert plain.warnings == ()
+
+
+@pytest.mark.parametrize("others", [None, "text", 3, {"a": 1}, [1, None, {"b": 2}]])
+def test_another_servers_warnings_may_be_anything(others: Any) -> None:
+    information = read_information({"info": json.dumps({"sd_model_name": "x", "warnings": others})})
+    assert information is not None
+    assert information.sd_model_name == "x"
+    assert information.spoken_warnings == ()

@@ -170,6 +170,24 @@ async def test_a_runtime_that_nothing_heals_asks_for_a_restart_and_no_task_loses
     assert ends["poison"].error.type == "GenerationRefused"  # there is no such refiner now
 
 
+async def test_a_server_that_answers_only_with_faults_is_sick_and_not_away(plane: Plane) -> None:
+    """Somebody else has set an option to nonsense: then the server tells no options at all, until it is restarted."""
+    health = Health()
+    fake = FakeSdWebui(plain_bytes=1500, version="1.10.1")
+    fake.options["eta_noise_seed_delta"] = "x"
+    async with fake, working(settings_for(plane, fake.url, trial_seconds=0.2), health) as said:
+        await submit(plane, task_for(plane))
+        await until(lambda: not health.live)
+        canaries = len(fake.requests)
+        await until(lambda: len(fake.requests) > canaries + 3)
+        assert said == [True, False]
+        await fake.crash()
+        fake.options["eta_noise_seed_delta"] = 0
+        await fake.start()
+        ((end, _),) = await notified(plane)
+    assert end.status is Status.COMPLETED
+
+
 async def test_a_task_that_spoils_its_runtime_is_set_aside_though_each_time_another_one_is_there(
     plane: Plane,
 ) -> None:
@@ -254,10 +272,14 @@ async def test_comfyui_a_lost_device_asks_for_a_restart(plane: Plane) -> None:
     health = Health()
     async with FakeComfyUi() as fake:
         fake.faults.append(ComfyUiFault.DEVICE_LOST)
-        async with working(settings_for(plane, fake.url, runtime_type="comfyui"), health):
+        settings = settings_for(plane, fake.url, runtime_type="comfyui", trial_seconds=0.2)
+        async with working(settings, health) as said:
             for number in range(3):
                 await submit(plane, pipeline(plane, f"t{number}", number))
             await until(lambda: not health.live)
+            arrived = fake.arrivals
+            await until(lambda: fake.arrivals > arrived + 3)  # canaries
+            assert said == [True, False]
             await fake.crash()
             await fake.start()
             ends = await ends_of(plane, 3)

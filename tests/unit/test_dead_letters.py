@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -134,3 +135,12 @@ def test_a_long_body_is_cut_and_says_how_long_it_was() -> None:
 
 def test_what_is_not_json_is_shown_too() -> None:
     assert displayed("see http://a.example/b?key=1 there", 100) == "see http://a.example/b?(hidden) there"
+
+
+@pytest.mark.parametrize("unit", ["a.", "x://", "a://b", "http://h/?", '{"a":', "://u@"])
+def test_a_body_of_256_kib_that_is_no_json_is_shown_at_once(unit: str) -> None:
+    """Not in minutes, as when every part of it is looked at from each of its beginnings."""
+    text = unit * (256 * 1024 // len(unit))
+    began = time.process_time()
+    assert len(displayed(text, 4000)) < 4100
+    assert time.process_time() - began < 10

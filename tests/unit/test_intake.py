@@ -42,7 +42,7 @@ def reading(body: str, spec: RuntimeSpec, bucket: Any = None) -> Any:
     message = ReceivedMessage(
         body=body, message_id="m1", receipt_handle="h", received=1, sent_at=0.0, attributes={"submission_id": "s1"}
     )
-    clock = Clock()
+    clock = Clock(now=lambda: 1.0)  # a second after it was sent
     lease = Lease(None, message, 30.0, clock, 0.0)  # type: ignore[arg-type]  # a queue is not needed for reading
     return Intake(spec, bucket, 6, clock).read(lease)
 

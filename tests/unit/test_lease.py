@@ -178,5 +178,5 @@ async def test_an_unreadable_message_is_deleted_when_its_letter_is_sent_and_not_
         clock=scene.clock,
     )
     scene.fails_until = 3.0
-    await settlement.bury_unreadable(scene.lease(), Unreadable(UnreadableMessage("not JSON"), "s1"))
+    await settlement.bury_unreadable(scene.lease(), Unreadable(UnreadableMessage("not JSON"), "s1", submitted_at=1.0))
     assert scene.names == ["send", "delete"]

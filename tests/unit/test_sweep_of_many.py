@@ -79,7 +79,7 @@ class Ends:
         self.told: list[str] = []
 
     async def read(self, lease: Any) -> Any:
-        return Unreadable(UnreadableMessage("x"), lease.message.message_id)
+        return Unreadable(UnreadableMessage("x"), lease.message.message_id, submitted_at=0.0)
 
     async def bury_unreadable(self, lease: Any, unreadable: Any) -> None:
         self.told.append(lease.message.message_id)
@@ -99,6 +99,8 @@ async def test_every_letter_is_seen_once_and_given_back(letters: int, tick: floa
         sqs,  # type: ignore[arg-type]
         ends,  # type: ignore[arg-type]
         ends,  # type: ignore[arg-type]
+        queue=sqs,  # type: ignore[arg-type]  # neither is needed for what is unreadable
+        copies=ends,  # type: ignore[arg-type]
         maximum_receives=6,
         visibility_seconds=30.0,
         pause_seconds=0.001,

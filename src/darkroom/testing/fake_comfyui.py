@@ -284,6 +284,8 @@ class FakeComfyUi(LoopbackServer):
         return json_response({name: {"input": {"required": inputs}, "output": ["IMAGE"], "name": name}})
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
+        if self.executor.device_lost:  # it asks the device for its memory
+            return web.Response(status=500, text=_IN_TROUBLE)
         return json_response({"system": {"os": "posix", "comfyui_version": "0.3.64"}, "devices": []})
 
 

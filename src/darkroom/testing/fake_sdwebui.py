@@ -118,7 +118,7 @@ class FakeSdWebui(FakeDevice):
                 made = [first_seed + number for number in range(len(arrangement.are_grids))]
             model = self.checkpoints.current
             if self._plain is not None:
-                images = [self._plain] * len(made)
+                images = [self._plain + base64.b64encode(pictures.mark(seed)).decode() for seed in made]
             else:
                 images = await asyncio.to_thread(self._paint, body, made, initial, model)
             await restore()

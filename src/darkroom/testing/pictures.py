@@ -103,6 +103,27 @@ def plain(size_bytes: int) -> bytes:
     return small[:end] + chunk + small[end:]
 
 
+# A picture of `plain` with a mark behind it; sizes are multiples of three, so that both can be encoded one by one.
+_MARK = b"seed"
+
+
+def plain_to_mark(size_bytes: int) -> bytes:
+    """The same, of a length that a mark can follow in base64."""
+    made = plain(size_bytes)
+    return made + b"\0" * (-len(made) % 3)
+
+
+def mark(seed: int) -> bytes:
+    """What follows a plain picture, so that one can see later which seed it was made for."""
+    return _MARK + (seed % 2**64).to_bytes(8, "big")
+
+
+def marked_seed(data: bytes) -> int | None:
+    """The seed in the mark behind a plain picture; None where there is no mark."""
+    end = data[-len(_MARK) - 8 :]
+    return int.from_bytes(end[len(_MARK) :], "big") if end.startswith(_MARK) else None
+
+
 def _colour(hue: float, light: float) -> tuple[int, int, int]:
     red, green, blue = colorsys.hls_to_rgb(hue % 1.0, light * 0.8, 0.6)
     return int(red * 255), int(green * 255), int(blue * 255)

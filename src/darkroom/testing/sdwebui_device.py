@@ -75,7 +75,9 @@ class FakeDevice(LoopbackServer):
         self.without_weights: set[str] = set()
         self._conditioned: object = None
         # Encoded once, so that a load test measures its subject and not this server.
-        self._plain = base64.b64encode(pictures.plain(plain_bytes)).decode() if plain_bytes is not None else None
+        self._plain = (
+            base64.b64encode(pictures.plain_to_mark(plain_bytes)).decode() if plain_bytes is not None else None
+        )
         self._device = asyncio.Lock()
         self._interrupted = asyncio.Event()
         self._started_at = time.monotonic()

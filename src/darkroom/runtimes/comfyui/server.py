@@ -51,9 +51,9 @@ class ComfyUiServer:
         self._http = http
 
     async def check(self) -> None:
-        """Ask whether a ComfyUI answers here."""
+        """Ask whether a ComfyUI answers, if only with faults: one that has lost its device cannot tell its memory."""
         answer = await self._http.get("system_stats", timeout_seconds=QUICK_SECONDS)
-        if answer.status != 200:
+        if answer.status not in (200, 500):
             raise RuntimeUnavailable(
                 f"there is no ComfyUI at {self._http.server.with_user(None)}: HTTP {answer.status}"
             )

@@ -104,7 +104,10 @@ class SdWebui(Runtime):
             self._door.lost_touch, self._models.loaded = True, None
             raise
         if answer.status != 200:
-            raise RuntimeUnavailable(str(failure_of(answer, OPTIONS_PATH)))
+            failure = failure_of(answer, OPTIONS_PATH)
+            if isinstance(failure, GenerationFailed):
+                return  # it is there, and may be sick: an option with a wrong value makes it refuse to tell any
+            raise RuntimeUnavailable(str(failure))
         try:
             options = decode_answer(answer.body)
         except GenerationFailed as error:
@@ -207,6 +210,7 @@ class SdWebui(Runtime):
         ]
         if information is not None:
             await self._refuse_another_sampler(result.asked, information)
+            warnings.extend(information.spoken_warnings)
             warnings.extend(find_differences(result.asked, information, generation))
         return replace(generation, warnings=tuple(warnings))
 

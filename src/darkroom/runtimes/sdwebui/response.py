@@ -32,6 +32,14 @@ class Information(msgspec.Struct, frozen=True):
     infotexts: list[str] = msgspec.field(default_factory=list)
     index_of_first_image: int = 0
     job_timestamp: str | None = None
+    # Darkroom's own runtime says here what it did not do; another server's field of that name may be anything.
+    warnings: Any = None
+
+    @property
+    def spoken_warnings(self) -> tuple[str, ...]:
+        """What the server itself says that it did not do, in sentences."""
+        found = self.warnings if isinstance(self.warnings, list) else ()
+        return tuple(text for text in found if isinstance(text, str))
 
 
 def decode_answer(body: bytes) -> JsonObject:

@@ -40,6 +40,10 @@ COMMANDS = {
     "deploy": Command("darkroom.cli.deployment", "Deploy to AWS: everything, in one command.", "deploy"),
     "destroy": Command("darkroom.cli.deployment", "Remove a deployment; the buckets stay.", "deploy"),
     "synth": Command("darkroom.cli.deployment", "Write the CloudFormation template, without an account.", "deploy"),
+    "pause": Command(
+        "darkroom.cli.pausing", "Take all pods of a runtime away, and their GPU nodes, until `resume`.", "deploy"
+    ),
+    "resume": Command("darkroom.cli.pausing", "Let a paused runtime's queue count its pods again.", "deploy"),
     "config": Command("darkroom.cli.deployment", "Write, check and show config.yaml.", "deploy"),
     "models": Command("darkroom.cli.deployment", "Look at the models in their bucket, and bring more.", "deploy"),
     "cache": Command("darkroom.cli.deployment", "Cache images for a fast start of nodes.", "deploy"),

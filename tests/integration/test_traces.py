@@ -203,7 +203,7 @@ async def test_a_missing_extra_is_told_and_the_agent_works_without(
     async with working(settings_for(plane, runtime.url, traces_url="http://127.0.0.1:1/v1/traces")):
         await plane.queue.send(encode_message(task_for(plane)), {"submission_id": "s1"})
         await notified(plane)
-    assert len([text for text in caplog.messages if "darkroom[tracing]" in text]) == 1
+    assert len([text for text in caplog.messages if "'.[tracing]'" in text]) == 1
 
 
 async def test_the_front_door_on_lambda_hands_its_trace_on(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ The table has two kinds of items, under one partition key, `id`:
 - *A submission's record*, under `submission/` and its id. Nobody but this submission's own writers touches it, neither
   a newer submission of the same task id nor an older one. The wish to cancel stands here too.
 - *A task's pointer*, under the task's id, which never holds a slash: `latest` is the submission that whoever asks after
-  the task is told of, `previous` the one before it.
+  the task is told of, `previous` the one before it. Where the latest one was withdrawn, since it was not accepted,
+  its record says which one it had replaced.
 
 Every field of a record is an attribute of its own, so that updates and conditions can name it; a field that has its
 default is left out. `context` is the user's own data and may hold what DynamoDB cannot (numbers of more than 38

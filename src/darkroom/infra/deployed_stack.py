@@ -48,6 +48,17 @@ def find_deployed_stack(cloud: Cloud, name: str) -> DeployedStack:
     )
 
 
+def find_cluster_facts(cloud: Cloud, name: str) -> tuple[tuple[RuntimeFacts, ...], dict[str, str]]:
+    """The runtimes of a stack, found as `find_deployed_stack` does, and all of its outputs. Raises the same."""
+    with translated(f"looking for the stack {name}"):
+        outputs = _outputs(cloud, name) or _outputs(cloud, name + STACK_SUFFIX)
+    if outputs is None:
+        raise StackFailure(f"there is no stack {name} or {name}{STACK_SUFFIX} in {cloud.region}: deploy it, or name it")
+    if "Runtimes" not in outputs:
+        raise StackFailure(f"the stack {name} lacks the output Runtimes: run `darkroom deploy` again")
+    return decode_runtime_facts(outputs["Runtimes"]), outputs
+
+
 def _outputs(cloud: Cloud, name: str) -> dict[str, str] | None:
     try:
         (stack,) = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"]

@@ -175,6 +175,7 @@ class DarkroomStack(Stack):
                 type=runtime.type,
                 queue_url=tasks.queues[runtime.name].queue_url,
                 dead_letter_queue_url=tasks.dead_letters[runtime.name].queue_url,
+                namespace=runtime.namespace,
             )
             for runtime in self._config.models_runtime
         ]

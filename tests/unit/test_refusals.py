@@ -36,7 +36,7 @@ PARTS = {
     "nothing answers at <>: <>": "the client's, about no task",
     "the task <> ended as <>: <>": "the client's, around the words of the end",
     "the task <> is still <> after <> s": "the client's, about a task that goes on",
-    "<> needs the extra <>: pip install 'darkroom[<>]'": NOT_TOLD["MissingExtra"],
+    "<> needs the extra <>; in Darkroom's checkout: pip install '.[<>]'": NOT_TOLD["MissingExtra"],
 }
 # How an end is named that is no error.
 ENDS = {"CancelledByUser": {"Cancelled"}, "NotToBeRun": {"Cancelled", "Expired"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,7 @@ _JSON = re.compile(r"^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_ACTION = re.compile(r"\"((?:agent|aws|lease|message|queue|runtime|task)\.[a-z_]+)\"")
+_ACTION = re.compile(r"\"((?:agent|aws|bucket|lease|message|queue|runtime|task)\.[a-z_]+)\"")
 
 
 class AskedFor(Mapping[str, str]):
@@ -158,3 +159,13 @@ def test_the_example_requests_are_let_in() -> None:
         body = json.dumps(example).encode()
         plan = service.plan(HttpRequest(method="POST", path=path, content_type="application/json", body=body), "one", 0)
         assert isinstance(plan, Submission), plan
+
+
+def test_the_rooms_are_those_that_imports_are_checked_by() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    wanted = [set(layer.split(" | ")) for layer in layers if layer != "__main__"]
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("| room |") : text.index("Some rules hold beyond the list")]
+    rows = [set(re.findall(r"`([a-z]+)`", row.split("|")[1])) for row in table.splitlines()[2:] if row.startswith("|")]
+    assert rows == wanted

@@ -15,9 +15,11 @@ import pytest
 
 from darkroom.agent import agent as agent_module
 from darkroom.api.exchange import HttpRequest
+from darkroom.api.keys import ApiKeys
 from darkroom.api.service import Service, Submission
 from darkroom.cli.main import COMMANDS
 from darkroom.errors import SettingsError
+from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.settings import (
     read_agent_settings,
@@ -150,7 +152,10 @@ def test_examples_of_json_are_json(path: Path) -> None:
 
 def test_the_example_requests_are_let_in() -> None:
     examples = json_examples(ROOT / "docs" / "api.md")
-    (runtimes,) = (example for example in examples if isinstance(example, list) and isinstance(example[0], dict))
+    lists = [example for example in examples if isinstance(example, list) and isinstance(example[0], dict)]
+    (runtimes,) = (example for example in lists if "type" in example[0])
+    (callers,) = (example for example in lists if "type" not in example[0])
+    assert ApiKeys([], decode_callers(json.dumps(callers))).find("test") == callers[0]["name"]
     service = Service(decode_catalogue(json.dumps(runtimes)), "bucket")
     requests = [example for example in examples if "task" in example or "alwayson_scripts" in example]
     assert len(requests) == 2

@@ -1,7 +1,6 @@
 # Everything happens in .venv, from pinned packages. Needed beforehand: Python 3.11 or newer, and make.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo up test chaos check lock clean
 
@@ -40,11 +39,10 @@ clean:  ## Remove what was installed and made
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Darkroom needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv
 
-# pip shows no progress of its own here, so say what takes the time.
-.venv/%.installed: requirements/%.txt pyproject.toml | .venv/bin/python
+.venv/%.installed: requirements/%.txt requirements/uv.txt scripts/install pyproject.toml | .venv/bin/python
 	@echo "installing what 'make $(MAKECMDGOALS)' needs into .venv (once)"
-	$(PIP) install --require-hashes --requirement $<
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@scripts/install $<
 	@touch $@

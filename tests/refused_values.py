@@ -53,7 +53,10 @@ REFUSED = [
     Wrong("NodePool", f"{_POOL}.resourceLimits", "{gpu: 1}", "did you mean nvidia.com/gpu?"),
     Wrong("NodePool", f"{_POOL}.capacityType", "{onDemand: false, spot: false}", "one of onDemand and spot"),
     Wrong("NodePool", f"{_POOL}.disruption.terminationGracePeriod", "2m", "at least 330s"),
+    Wrong("NodePool", f"{_POOL}.labels", "{darkroom/node-pool: a}", "set by the deployment itself"),
+    Wrong("NodePool", f"{_POOL}.extraTaints", "[{key: nvidia.com/gpu, effect: NoSchedule}]", "nvidia.com/gpu is set"),
     # EC2NodeClass
+    Wrong("EC2NodeClass", f"{_NODES}.tags", "{stack: mine}", "set by the deployment itself"),
     Wrong("EC2NodeClass", f"{_NODES}.tags", "{'kubernetes.io/cluster/mine': owned}", "Karpenter or AWS sets itself"),
     Wrong("EC2NodeClass", f"{_NODES}.tags", "{'aws:name': a}", "Karpenter or AWS sets itself"),
     Wrong("EC2NodeClass", f"{_NODES}.subnetSelector", "{purpose: ''}", "at least 1"),
@@ -107,6 +110,7 @@ REFUSED = [
     Wrong("Deployment", "runtime.tolerations", "[{operator: Equal, value: a}]", "needs a key"),
     Wrong("Deployment", "runtime.nodeSelector", "{'my label': a}", "must match"),
     Wrong("Deployment", "runtime.labels", "{team: my team}", "must match"),
+    Wrong("Deployment", "runtime.labels", "{app.kubernetes.io/name: a}", "set by the deployment itself"),
     Wrong("Deployment", "runtime.annotations", "{'a/b/c': d}", "must match"),
     Wrong("Deployment", "runtime.replicas", "-1", "greater than or equal to 0"),
     Wrong("Deployment", "runtime.terminationGracePeriodSeconds", "90", "taskTimeoutSeconds sets the grace"),

@@ -93,7 +93,8 @@ class MissingExtra(DarkroomError):
     """An optional part of Darkroom is not installed."""
 
     def __init__(self, extra: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs the extra {extra!r}: pip install 'darkroom[{extra}]'")
+        # No index has Darkroom, and PyPI's `darkroom` is somebody else's.
+        super().__init__(f"{needed_for} needs the extra {extra!r}; in Darkroom's checkout: pip install '.[{extra}]'")
 
 
 class LinkFailure(DarkroomError):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+import webuiapi
 from PIL import Image
 
 from darkroom.inference.app import create_app
@@ -21,8 +22,6 @@ from darkroom.inference.neural_upscaling import SpandrelScaler
 from darkroom.inference.pocket.engine import PocketEngine
 from darkroom.inference.service import Service
 from darkroom.inference.upscaling import Upscaling
-
-webuiapi = pytest.importorskip("webuiapi")
 
 DEADLINE = 20.0
 SMALL = {"prompt": "a dog", "width": 64, "height": 64, "steps": 2, "seed": 1}

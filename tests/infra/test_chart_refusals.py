@@ -26,7 +26,17 @@ from darkroom.config.fit_rules import (
 )
 from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
-from tests.infra.chart import CHART, Chart, container, kinds, merge, problems_of, values_for
+from tests.infra.chart import (
+    CHART,
+    Chart,
+    container,
+    kinds,
+    merge,
+    node_values_for,
+    pod_values_for,
+    problems_of,
+    values_for,
+)
 from tests.infra.chart_matrix import IN_PLACE, VALUES
 from tests.refused_values import REFUSED
 
@@ -72,6 +82,62 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+# One good item for each list of mappings. Each of its keys, and each that it could have, gets the junk in turn.
+ITEMS: dict[str, dict[str, Any]] = {
+    "karpenter.provisioner.disruption.budgets": {"nodes": "10%", "schedule": "@daily", "duration": "8h"},
+    "karpenter.provisioner.extraRequirements": {"key": "a", "operator": "In", "values": ["b"]},
+    "karpenter.provisioner.extraTaints": {"key": "a", "effect": "NoSchedule"},
+    "runtime.tolerations": {"key": "a", "operator": "Exists", "effect": "NoExecute"},
+    "runtime.inferenceApi.extraEnv": {"name": "A", "value": "b"},
+    "runtime.queueAgent.extraEnv": {"name": "A", "value": "b"},
+    "runtime.networkPolicy.extraEgress": {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443}]},
+    "runtime.scaling.extraHPAConfig.scaleUp.policies": {"type": "Pods", "value": 4, "periodSeconds": 15},
+    "runtime.scaling.extraHPAConfig.scaleDown.policies": {"type": "Percent", "value": 10, "periodSeconds": 15},
+}
+
+
+def values_in(model: type[BaseModel]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every place of `leaves`, with each kind of junk, and lists of mappings with junk in one of their keys."""
+    for path in leaves(model):
+        for junk in JUNK:
+            yield path, junk
+        item = ITEMS.get(".".join(path))
+        if item is not None:
+            keys = {field.alias or name for name, field in item_model(model, path).model_fields.items()}
+            assert keys > set(item) or keys == set(item)
+            for key in sorted(keys):
+                for junk in JUNK:
+                    yield path, [{**item, key: junk}]
+
+
+def item_model(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel]:
+    for key in path:
+        field = next(field for name, field in model.model_fields.items() if key in (field.alias, name))
+        annotation = field.annotation
+        model = model_in(annotation) or listed_in(annotation) or model
+    return model
+
+
+def listed_in(annotation: Any) -> type[BaseModel] | None:
+    """The model of a list's items."""
+    if get_origin(annotation) is list:
+        return model_in(get_args(annotation)[0])
+    return next((found for part in get_args(annotation) if (found := listed_in(part)) is not None), None)
+
+
+def test_every_list_of_mappings_has_an_item_here() -> None:
+    lists = {".".join(path) for path in leaves(ChartValues) if listed_in(field_at(path)) is not None}
+    assert lists == set(ITEMS)
+
+
+def field_at(path: tuple[str, ...]) -> Any:
+    model: type[BaseModel] = ChartValues
+    for key in path:
+        annotation = next(field for name, field in model.model_fields.items() if key in (field.alias, name)).annotation
+        model = model_in(annotation) or model
+    return annotation
+
+
 def config_text(path: tuple[str, ...], value: Any) -> str:
     values: Any = value
     for key in reversed(path):
@@ -86,23 +152,32 @@ def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Ch
     taken: dict[str, list[dict[str, Any]]] = {}
     not_rendered: dict[str, str] = {}
     refused = 0
-    for path in places:
-        for junk in JUNK:
-            text = config_text(path, junk)
-            try:
-                parse_config(f"modelsRuntime:\n{text}")
-            except SettingsError:
-                refused += 1
-            else:
-                name = f"{'.'.join(path)}={junk!r}"
-                try:
-                    taken[name] = chart.render(values_for(text))
-                except (AssertionError, yaml.YAMLError) as error:
-                    not_rendered[name] = str(error)
+    for path, junk in values_in(ChartValues):
+        text = config_text(path, junk)
+        try:
+            parse_config(f"modelsRuntime:\n{text}")
+        except SettingsError:
+            refused += 1
+            continue
+        name = f"{'.'.join(path)}={junk!r}"
+        try:
+            taken[name] = chart.render(values_for(text))
+        except (AssertionError, yaml.YAMLError) as error:
+            not_rendered[name] = str(error)
     assert not_rendered == {}
     assert refused > 1000
     assert len(taken) > 200
     assert problems_of(taken, tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["123", "true", "1e3", "null", "0x1f"])
+def test_names_that_look_like_something_else_stay_names(chart: Chart, tmp_path: Path, name: str) -> None:
+    """YAML would make a number of some of them."""
+    text = f"- {{name: '{name}', namespace: '{name}', type: sdwebui}}"
+    manifests = chart.render(values_for(text), name, namespace=name)
+    nodes = chart.render(node_values_for(text), name, namespace=name)
+    pods = chart.render(pod_values_for(text), name, namespace=name)
+    assert problems_of({"one": manifests, "nodes": nodes, "pods": pods}, tmp_path) == []
 
 
 def test_what_the_schemas_see_is_refused_before(chart: Chart, tmp_path: Path) -> None:

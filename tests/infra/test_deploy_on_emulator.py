@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -17,6 +19,8 @@ from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, Stack
 from darkroom.infra import buckets
 from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.cloud import Cloud
+from darkroom.infra.cluster_api import open_cluster
+from darkroom.infra.cluster_objects import all_objects
 from darkroom.infra.models import DEFAULT_MODEL, list_models, upload_model
 from darkroom.infra.steps.deployment import Deployment
 from darkroom.infra.steps.initial_config import Wishes, initial_config
@@ -29,12 +33,15 @@ from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls, denied, interrupted
 from tests.infra.emulated_account import Front, emulated_account, moto_server
+from tests.infra.fake_cluster import fake_cluster
 from tests.infra.loopback_http import QuietHandler, serving
 
 ACCOUNT = "000000000000"
 ASSETS = f"darkroom-assets-{ACCOUNT}-us-east-1"
 MODEL = b"checkpoint" * 1000
 QUICK = Timing(time.monotonic, time.sleep, poll_seconds=0.05, limit_seconds=60)
+# A thousand seconds go by with every look at the clock.
+HASTY = replace(QUICK, clock=itertools.count(step=1000).__next__, poll_seconds=0, limit_seconds=1e9)
 REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
 
 
@@ -101,7 +108,7 @@ class Account:
         folder.mkdir(exist_ok=True)
         self.file = folder / "config.yaml"
 
-    def deployment(self, path: str = "/model", *, renew: bool = False) -> Deployment:
+    def deployment(self, path: str = "/model", **more: Any) -> Deployment:
         def synthesis(config: DarkroomConfig, pins: Pins, out: Path, asset_bucket: str) -> Assembly:
             assert asset_bucket == ASSETS
             self.synthesised.append(config)
@@ -109,15 +116,9 @@ class Account:
             return self._assembly
 
         wishes = Wishes(model_url=self._hub + path, image_registry=REGISTRY)
+        more = {"timing": QUICK, **more}
         return Deployment(
-            self.cloud,
-            self.file,
-            wishes,
-            self.lines.append,
-            synthesis=synthesis,
-            out=self.file.parent,
-            timing=QUICK,
-            renew=renew,
+            self.cloud, self.file, wishes, self.lines.append, synthesis=synthesis, out=self.file.parent, **more
         )
 
     def removal(self) -> Removal:
@@ -145,12 +146,37 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would_do(account: Account) -
     steps, findings = account.deployment().plan()
     assert [step.name for step in steps] == [
         "model bucket", "model", "image cache", "configuration", "bootstrap", "versions", "synthesis", "deploy",
+        "nodes",
         "verification",
     ]  # fmt: skip
     assert [step.name for step in steps if not step.is_needed] == ["image cache"]
     assert account.calls.changes == []
     assert not account.file.exists()
     assert {finding.verdict for finding in findings if "credentials" in finding.subject} == {Verdict.GOOD}
+
+
+def test_deployed_means_that_nodes_can_come(account: Account, tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    with fake_cluster(tmp_path / "tls") as (cluster, url):
+        cloud = Cloud(account.cloud.session, "us-east-1", url)
+        in_cluster = {"open_cluster": lambda _cloud, _outputs: open_cluster(cloud, cluster.outputs)}
+        account.deployment().run()
+        objects = all_objects(load_config(account.file))
+        for found in objects:
+            cluster.add(found.path)
+        cluster.add(objects[0].path, ready=False, reason="SubnetsReady=False")
+        with pytest.raises(StackFailure, match=r"no task would be done:\n  EC2NodeClass .* SubnetsReady=False$"):
+            account.deployment(**in_cluster, timing=HASTY).run()
+        cluster.add(objects[0].path)
+        account.lines.clear()
+        account.deployment(**in_cluster).run()
+        assert any(line.startswith("nodes: every NodePool, EC2NodeClass and ScaledObject") for line in account.lines)
+        # It was removed, and the last node has not gone: CloudFormation is not asked before.
+        cluster.add(objects[0].path, deletionTimestamp="2026-11-25T00:00:00Z")
+        account.calls.clear()
+        with pytest.raises(StackFailure, match="has been on its way out for 15 minutes"):
+            account.deployment(**in_cluster, timing=HASTY).run()
+        assert not [name for name in account.calls.changes if name.startswith("cloudformation.")]
 
 
 def test_every_step_is_done_once_and_in_order(account: Account) -> None:
@@ -246,10 +272,10 @@ def test_whichever_call_fails_the_next_run_mends_it(
 ) -> None:
     account.deployment().run()
     calls = list(account.calls.made)
-    # Whoever may not look at quotas, at what is in use, and at models may still deploy; a role for Spot may be there;
-    # events are for show.
+    # Whoever may not look at quotas, at what is in use, at models, and at an add-on's schema may still deploy; a role
+    # for Spot may be there; events are for show.
     optional = {"s3.HeadBucket", "s3.ListBuckets", "iam.CreateServiceLinkedRole", "cloudformation.DescribeStackEvents"}
-    optional |= {call for call in calls if call.startswith(("service-quotas.", "ec2.Describe"))}
+    optional |= {call for call in calls if call.startswith(("service-quotas.", "ec2.Describe", "eks.Describe"))}
     for number, call in enumerate(calls):
         where = f"{failure.__name__} at call {number}, {call}"
         account.reset(tmp_path / str(number))

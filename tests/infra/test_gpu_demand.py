@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from darkroom.config.loader import parse_config
+from darkroom.infra.burst_costs import burst_estimates
 from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.checks.gpu_nodes import GpuDemand, InstanceType, gpu_demands
 from darkroom.infra.checks.quotas import ON_DEMAND, SPOT, judge_gpus, pods_that_fit
+from darkroom.infra.costs import fixed_costs
 from darkroom.infra.template.partition import partition_facts
 
 KNOWN = {
@@ -26,6 +28,14 @@ def demand(*types: str, on_demand: bool = True, spot: bool = True, pods: int = 1
 
 def vcpus(on_demand: float, spot: float) -> dict[str, float]:
     return {ON_DEMAND.code: on_demand, SPOT.code: spot}
+
+
+def test_nodes_that_are_there_already_are_asked_of_nobody() -> None:
+    other = "{name: a, type: sdwebui, extraValues: {karpenter: {enabled: false}}}"
+    config = parse_config(f"modelsRuntime: [{other}, {{name: b, type: comfyui}}]")
+    assert [demand.runtime for demand in gpu_demands(config, partition_facts("us-east-1"))] == ["b"]
+    assert fixed_costs(config)
+    assert [estimate.runtime for estimate in burst_estimates(config)] == ["b"]
 
 
 def test_a_runtime_that_says_nothing_has_the_charts_defaults() -> None:

@@ -251,6 +251,25 @@ def test_what_waits_for_what(template: Template, nodes: str, runtimes: list[str]
         assert needed <= below_nodes, (kind, needed - below_nodes)
 
 
+def test_a_runtime_that_never_starts_wakes_somebody(template: Template) -> None:
+    """A wrong image with 20 tasks waiting is 20 GPU nodes with nothing done: the alarm says how to stop the cost."""
+    alarms = {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Stuck" in name
+    }
+    assert len(alarms) == 3
+    (alarm,) = (found for name, found in alarms.items() if "sdruntime" in name)
+    assert "darkroom pause sdruntime --stack-name sdoneksStack" in alarm["AlarmDescription"]
+    assert alarm["EvaluationPeriods"] * 5 == 30
+    metrics = {entry["Id"]: entry for entry in alarm["Metrics"]}
+    (expression,) = (entry["Expression"] for entry in metrics.values() if "Expression" in entry)
+    assert "FILL(nodes, 1000) > 3" in expression  # as many as there are for components
+    assert metrics["done"]["MetricStat"]["Metric"]["MetricName"] == "NumberOfMessagesDeleted"
+    assert metrics["nodes"]["MetricStat"]["Metric"]["Dimensions"] == [{"Name": "ClusterName", "Value": "sdoneksStack"}]
+    assert alarm["AlarmActions"]
+
+
 def test_nothing_waits_for_itself(template: Template) -> None:
     for name in template["Resources"]:
         assert name not in waits_for(template, name)

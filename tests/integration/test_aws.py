@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -348,3 +349,24 @@ async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailabl
     async with open_aws(nobody, "sqs") as unreachable:
         with pytest.raises(AwsUnavailable):
             await unreachable.queue(f"{nobody.endpoint_url}/000000000000/q").send("hello")
+
+
+async def test_a_callers_tasks_of_a_month_are_counted_up_to_the_limit(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    counted = await asyncio.gather(*(table.count_task("shop", "2026-11", 3) for _ in range(5)))
+    assert sorted(counted) == [False, False, True, True, True]
+    assert await table.count_task("shop", "2026-12", 3)
+    assert await table.count_task("lab", "2026-11", 3)
+    await table.uncount_task("shop", "2026-11")
+    assert [await table.count_task("shop", "2026-11", 3) for _ in range(2)] == [True, False]
+    assert not await table.count_task("nobody", "2026-11", 0)
+    assert await table.get("shop") is None
+
+
+async def test_who_submitted_a_task_stays_in_its_record_to_the_end(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(msgspec.structs.replace(of_submission("by-the-shop"), caller="shop"))
+    assert await table.advance(of_submission("by-the-shop", Status.COMPLETED))
+    record = await table.get_submission("by-the-shop")
+    assert record is not None
+    assert (record.caller, record.status) == ("shop", Status.COMPLETED)

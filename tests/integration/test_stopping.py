@@ -11,12 +11,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from darkroom.agent.budget import MemoryBudget
+from darkroom.agent.clock import Clock
+from darkroom.agent.device import Device
+from darkroom.agent.fetching import Fetching
+from darkroom.agent.health import Health
+from darkroom.agent.job import Job
+from darkroom.agent.pace import Pace
+from darkroom.aws.queue import Queue, QueueAttributes, ReceivedMessage
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from tests.integration.conftest import Plane
@@ -144,6 +153,42 @@ async def test_a_busy_agent_ends_after_its_task_and_takes_no_other(
     assert (end.id, end.status) == ("first", Status.COMPLETED)
     assert len(runtime.requests) == 1
     assert await counts(plane) == (1, 0)
+
+
+async def test_no_poll_begins_once_the_agent_was_told(plane: Plane) -> None:
+    """It may be told between two steps: while it asks how deep the queue is, for one."""
+    stopping = asyncio.Event()
+    polls: list[int] = []
+
+    class Watched(Queue):
+        async def read_attributes(self) -> QueueAttributes:
+            stopping.set()
+            return await super().read_attributes()
+
+        async def receive(self, **options: Any) -> list[ReceivedMessage]:
+            polls.append(1)
+            return await super().receive(**options)
+
+    clock, pace = Clock(), Pace()
+    device = Device(clock, remaining_seconds=pace.remaining_seconds, loaded_model=lambda: None, queues=False)
+    fetching = Fetching(
+        queue=Watched(plane.aws.client("sqs"), plane.queue.url),
+        device=device,
+        pace=pace,
+        budget=MemoryBudget(1 << 20),
+        health=Health(),
+        clock=clock,
+        stopping=stopping,
+        give_back=no_jobs,
+        wait_seconds=1,
+        model_window=10,
+    )
+    assert await fetching.next_messages() == []
+    assert polls == []
+
+
+async def no_jobs(jobs: Sequence[Job]) -> None:
+    assert not jobs
 
 
 async def test_a_task_that_does_not_end_in_time_is_given_back_and_the_reason_says_how_long_it_had(

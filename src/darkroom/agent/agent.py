@@ -109,7 +109,7 @@ class Agent:
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
-            return ready.done() and ready.result()
+            return ready.done() and ready.result() and not self._stopping.is_set()
         finally:
             ready.cancel()
             stopped.cancel()

@@ -172,10 +172,12 @@ class Fetching:
             await self._give_back(surplus)
 
     async def _receive(self, missing: int) -> list[ReceivedMessage]:
-        """Ask for messages. A poll is never cut off.
+        """Ask for messages. A poll is never cut off, and none begins once the agent was told to stop.
 
         SQS may have put a message into the reply that nobody would see until its visibility timeout ends.
         """
+        if self._stopping.is_set():  # while it was asked how deep the queue is, or what is too early was given back
+            return []
         asked_at, asked_on = self._clock.monotonic(), self._clock.now()
         try:
             messages = await self._queue.receive(

@@ -134,6 +134,7 @@ class Service:
             created_at=now,
             updated_at=now,
             context=task.context,
+            caller=request.caller,
         )
         return self._with_message(verdict, record, _accepted(draft, verdict, location), request.caller)
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import (
+    COUNT_RETENTION_SECONDS,
     KEY_ATTRIBUTE,
     POINTER_RETENTION_SECONDS,
     TASK_ATTRIBUTE,
+    count_key,
     item_to_record,
     pointer_key,
     record_to_item,
@@ -230,6 +233,41 @@ class TaskTable:
         elif _WITHDRAWN in before:
             await self._point(record, "created_at <= :created_at AND latest <> :latest", created)
         return True
+
+    async def count_task(self, caller: str, month: str, most: int) -> bool:
+        """Count one more task of `caller` in `month` (as in 2026-11), or return False where it has had `most`.
+
+        A count whose answer is lost is sent again by the AWS library, and may then have counted twice.
+        """
+        if most < 1:
+            return False
+        month_began = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC).timestamp()
+        try:
+            with translated(f"counting the tasks of {caller}", self._writing):
+                await self.client.update_item(
+                    TableName=self.name,
+                    Key=count_key(caller, month),
+                    UpdateExpression="SET expires_at = :expires_at ADD tasks :one",
+                    ConditionExpression="attribute_not_exists(tasks) OR tasks < :most",
+                    ExpressionAttributeValues={
+                        ":expires_at": to_attribute(int(month_began) + COUNT_RETENTION_SECONDS),
+                        ":one": to_attribute(1),
+                        ":most": to_attribute(most),
+                    },
+                )
+        except AlreadyExists:
+            return False
+        return True
+
+    async def uncount_task(self, caller: str, month: str) -> None:
+        """Count one task less: it was not accepted."""
+        with translated(f"counting the tasks of {caller}", self._writing):
+            await self.client.update_item(
+                TableName=self.name,
+                Key=count_key(caller, month),
+                UpdateExpression="ADD tasks :less",
+                ExpressionAttributeValues={":less": to_attribute(-1)},
+            )
 
     @property
     def _writing(self) -> str:

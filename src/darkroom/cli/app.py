@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from darkroom.cli.exit_codes import EXIT_CODES_HELP
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, MissingExtra
 
 _HELP = "Darkroom turns prompts into pictures, asynchronously: on one machine, and on AWS.\n\n" + EXIT_CODES_HELP
 
@@ -57,6 +57,13 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def print_help_without_extra(name: str, help_text: str, missing: MissingExtra) -> None:
+    """Tell a person what a command does whose options cannot be shown, and what shows them."""
+    console = Console(soft_wrap=True)
+    for line in (f"Usage: darkroom {name} [OPTIONS] ...", help_text, f"Its options are not known here: {missing}"):
+        console.print(line, markup=False, highlight=False, end="\n\n")
 
 
 def print_error(error: DarkroomError) -> None:

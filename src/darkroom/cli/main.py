@@ -32,6 +32,7 @@ COMMANDS = {
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
     ),
+    "callers": Command("darkroom.cli.callers", "See who may call, with which limits, and print a caller's key."),
     "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent", True),
     "runtime": Command("darkroom.inference.command", "Run the built-in Stable Diffusion runtime.", "inference"),
     "gateway": Command(
@@ -40,6 +41,10 @@ COMMANDS = {
     "deploy": Command("darkroom.cli.deployment", "Deploy to AWS: everything, in one command.", "deploy"),
     "destroy": Command("darkroom.cli.deployment", "Remove a deployment; the buckets stay.", "deploy"),
     "synth": Command("darkroom.cli.deployment", "Write the CloudFormation template, without an account.", "deploy"),
+    "pause": Command(
+        "darkroom.cli.pausing", "Take all pods of a runtime away, and their GPU nodes, until `resume`.", "deploy"
+    ),
+    "resume": Command("darkroom.cli.pausing", "Let a paused runtime's queue count its pods again.", "deploy"),
     "config": Command("darkroom.cli.deployment", "Write, check and show config.yaml.", "deploy"),
     "models": Command("darkroom.cli.deployment", "Look at the models in their bucket, and bring more.", "deploy"),
     "cache": Command("darkroom.cli.deployment", "Cache images for a fast start of nodes.", "deploy"),
@@ -53,18 +58,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     command = COMMANDS.get(arguments[0]) if arguments else None
     try:
-        function = load(arguments[0], command) if command is not None else None
+        function = _found(arguments, command) if command is not None else None
         if command is not None and function is not None and command.is_server and len(arguments) == 1:
             function()
             return 0
         from darkroom.cli.app import run_app
 
         return run_app(COMMANDS, arguments, function)
+    except _HelpWithoutExtra as asked:
+        from darkroom.cli.app import print_help_without_extra
+
+        print_help_without_extra(asked.name, asked.command.help, asked.missing)
+        return 0
     except DarkroomError as error:
         from darkroom.cli.app import print_error
 
         print_error(error)
         return exit_code(error)
+
+
+class _HelpWithoutExtra(Exception):
+    """Somebody asks what a command does that cannot be loaded."""
+
+    def __init__(self, name: str, command: Command, missing: MissingExtra) -> None:
+        self.name, self.command, self.missing = name, command, missing
+
+
+def _found(arguments: Sequence[str], command: Command) -> Callable[..., Any]:
+    try:
+        return load(arguments[0], command)
+    except MissingExtra as missing:
+        if {"--help", "-h"}.isdisjoint(arguments[1:]):
+            raise
+        raise _HelpWithoutExtra(arguments[0], command, missing) from missing
 
 
 def load(name: str, command: Command) -> Callable[..., Any]:

@@ -107,6 +107,9 @@ class Alarms(ConfigModel):
     queue_age_seconds: Annotated[int, Field(ge=60)] = Field(
         default=1800, description="alarm when the oldest waiting task is older than this"
     )
+    stuck_minutes: Annotated[int, Field(ge=10, le=1440)] = Field(
+        default=30, description="alarm when nodes are up and tasks wait, and nothing was done for so many minutes"
+    )
     monthly_spend_usd: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="AWS Budgets alarm for the stack's tagged cost in a month; none if not set"
     )

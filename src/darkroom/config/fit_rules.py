@@ -62,6 +62,21 @@ OWN_ENVIRONMENT = {
         "DARKROOM_HEALTH_PORT": "",
     },
 }
+# Keys that the chart writes into a map itself, by the map's place. Two of a key make the whole unreadable.
+OWN_KEYS: dict[tuple[str, ...], frozenset[str]] = {
+    ("runtime", "labels"): frozenset(
+        {
+            "helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/version",
+            "app.kubernetes.io/managed-by", "darkroom/runtime-type",
+        }
+    ),
+    ("runtime", "annotations"): frozenset({"darkroom/config"}),
+    ("runtime", "nodeSelector"): frozenset({"karpenter.sh/nodepool"}),
+    ("karpenter", "provisioner", "labels"): frozenset({"darkroom/runtime", "darkroom/node-pool"}),
+    ("karpenter", "nodeTemplate", "tags"): frozenset({"stack", "runtime", "node-pool"}),
+}  # fmt: skip
+OWN_KEYS["runtime", "persistence", "labels"] = OWN_KEYS["runtime", "labels"]
+OWN_TAINTS = (GPU, "runtime")
 
 
 def at(values: Any, *path: str) -> Any:
@@ -81,15 +96,29 @@ def unfit_environment(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFau
         else:
             listed = extra if isinstance(extra, list) else []
             named = [((*here, index), at(entry, "name")) for index, entry in enumerate(listed)]
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for place, name in named:
+            if not isinstance(name, str):
+                continue  # its type is somebody else's to say
             if name in own:
                 instead = f"say it with {own[name]}" if own[name] else "remove it"
                 yield ConfigFault(place, f"{name} is set by the deployment itself: {instead}")
-            elif name is not None and name in seen:
+            elif name in seen:
                 yield ConfigFault(place, f"{name} stands twice")
-            if isinstance(name, str):
-                seen.add(name)
+            seen.add(name)
+
+
+def unfit_keys(path: Path, extra: Any, root: tuple[str, ...] = ()) -> Iterator[ConfigFault]:
+    """Labels, tags and taints that the chart sets itself, in values that begin below `root` of the chart's."""
+    for place, own in OWN_KEYS.items():
+        said = at(extra, *place[len(root) :]) if place[: len(root)] == root else None
+        for key in sorted(own & set(said)) if isinstance(said, dict) else ():
+            yield ConfigFault((*path, *place[len(root) :], key), "is set by the deployment itself: remove it")
+    taints_at = ("karpenter", "provisioner", "extraTaints")[len(root) :]
+    taints = at(extra, *taints_at)
+    for index, taint in enumerate(taints if isinstance(taints, list) else []):
+        if at(taint, "key") in OWN_TAINTS and at(taint, "effect") == "NoSchedule":
+            yield ConfigFault((*path, *taints_at, index), f"{taint['key']} is set by the deployment itself: remove it")
 
 
 def unfit_resources(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:

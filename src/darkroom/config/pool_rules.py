@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
-from darkroom.config.fit_rules import at, task_timeout, unfit_grace, unfit_volumes
+from darkroom.config.fit_rules import at, task_timeout, unfit_grace, unfit_keys, unfit_volumes
 from darkroom.config.node_pool import CHART_PLACES, own_nodes_release
 
 Entry = tuple[Path, dict[str, Any]]
@@ -105,6 +105,7 @@ def _unfit_pool(path: Path, pool: dict[str, Any]) -> Iterator[ConfigFault]:
         yield ConfigFault((*path, "instanceFamilies"), "and instanceTypes exclude each other: remove one")
     yield from no_capacity(path, ("capacityType",), pool)
     yield from unfit_volumes(path, ("extraValues", "nodeTemplate"), pool)
+    yield from unfit_keys((*path, "extraValues"), pool.get("extraValues"), ("karpenter",))
     for key, place in CHART_PLACES.items():
         section: Any = pool.get("extraValues")
         for part in place:

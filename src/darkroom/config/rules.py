@@ -17,6 +17,7 @@ from darkroom.config.fit_rules import (
     task_timeout,
     unfit_environment,
     unfit_grace,
+    unfit_keys,
     unfit_nodes,
     unfit_resources,
     unfit_volumes,
@@ -52,6 +53,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         if not runtime.get("nodePool"):
             snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
             yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
+    yield from repeated(entries(values, "callers"), "name")
     yield from broken_pool_rules(values)
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))
@@ -98,6 +100,7 @@ def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
 def _unfit_chart_values(path: Path, runtime: dict[str, Any], pools: list[dict[str, Any]]) -> Iterator[ConfigFault]:
     yield from _nobodys_image(path, runtime)
     yield from unfit_environment(path, runtime)
+    yield from unfit_keys((*path, "extraValues"), runtime.get("extraValues"))
     yield from unfit_resources(path, runtime)
     yield from unfit_nodes(path, runtime, pools)
     place = ("extraValues", "karpenter", "provisioner")

@@ -10,12 +10,13 @@ from darkroom.errors import SettingsError
 
 
 class RuntimeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One runtime of a deployment."""
+    """One runtime of a deployment; `namespace` is that of its pods in the cluster."""
 
     name: str
     type: str
     queue_url: str
     dead_letter_queue_url: str
+    namespace: str = "default"
 
 
 def encode_runtime_facts(runtimes: Iterable[RuntimeFacts]) -> str:

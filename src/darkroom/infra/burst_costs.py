@@ -47,7 +47,7 @@ def burst_estimates(config: DarkroomConfig) -> list[BurstEstimate]:
     demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
     estimates = []
     for runtime in config.models_runtime:
-        if runtime.extra_value("runtime", "scaling", "enabled") is False:
+        if runtime.extra_value("runtime", "scaling", "enabled") is False or runtime.name not in demands:
             continue
         prices = [GPU_PER_HOUR[name] for name in matching(demands[runtime.name], GPU_PER_HOUR)]
         estimates.append(_estimate(runtime, min(prices) if prices else None))

@@ -85,9 +85,10 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
     ]
     if config.alarms.topic_arn is None:
         costs.append(Cost("KMS key of the alarms' topic", KEY_MONTH))
-    for runtime, demand in zip(config.models_runtime, gpu_demands(config, partition_facts(PRICED_REGION)), strict=True):
-        least = _least_pods(runtime.extra_values)
-        if least:
+    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
+    for runtime in config.models_runtime:
+        least, demand = _least_pods(runtime.extra_values), demands.get(runtime.name)
+        if least and demand is not None:
             prices = [GPU_PER_HOUR[name] for name in matching(demand, GPU_PER_HOUR)]
             cheapest = min(prices) * least * HOURS_PER_MONTH if prices else None
             costs.append(Cost(f"{least} GPU node for {runtime.name} that never goes, on demand", cheapest))
@@ -177,11 +178,15 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Two for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by two."""
-    always = 2 * len(config.models_runtime) + 4
+    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by two.
+
+    Where nodes are counted, each runtime's alarm for being stuck looks at them too.
+    """
+    runtimes = len(config.models_runtime)
+    always = 5 * runtimes + 4
     if config.cluster.name is not None:
         return always
-    return always + 4 + (3 if config.cluster.container_insights else 0)
+    return always + 4 + (3 + runtimes if config.cluster.container_insights else 0)
 
 
 def _becomes_dearer(config: DarkroomConfig) -> str:

@@ -1,8 +1,10 @@
 """The stack on one machine, composed: what `darkroom up` runs and `darkroom demo` uses.
 
-    emulator ─► provisioning ─► runtimes ─► agents ─► gateway ─► stack.json
+    runtimes ──────────────────┐
+    emulator ─► provisioning ──┴─► agents, gateway ─► stack.json
 
-Each step waits until the one before it answers. Whatever ends the `async with` stops everything in the opposite order.
+Each step waits until the one before it answers; what needs nothing of each other starts side by side. Whatever ends
+the `async with` stops everything in the opposite order.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,7 @@ from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
+from darkroom.local.caller_keys import kept_key
 from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
@@ -95,7 +97,7 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
     folder = options.folder.absolute()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with _only_one(folder):
-        api_key = _api_key(folder)
+        keys = {caller.name: kept_key(folder, caller.name) for caller in config.caller_specs()}
         aws_port = _port(options.aws_port, "the AWS emulator", "--aws-port")
         gateway_port = _port(options.gateway_port, "the gateway", "--port")
         aws = AwsSettings(region=REGION, endpoint_url=f"http://127.0.0.1:{aws_port}")
@@ -103,15 +105,18 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
         try:
             tell("starting the AWS emulator")
             await supervisor.start(emulator_program(aws_port, folder / "emulator"))
+            runtime_urls = await _start_runtimes(supervisor, config, options, tell)
             await _wait(supervisor, "emulator", lambda: asyncio.to_thread(is_answering, str(aws.endpoint_url)))
+            tell("making topics, queues, bucket and table")
             plane = await _provision(config, aws)
-            ready_urls = await _start_agents(supervisor, config, plane, aws, options, tell)
+            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
+            ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
             tell("starting the gateway")
-            await supervisor.start(gateway_program(config, plane, aws, api_key, gateway_port))
+            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))
             for name, url in ready_urls.items():
                 await _wait(supervisor, name, _answers(url))
-            facts = _facts(config, plane, aws, api_key, gateway_port)
+            facts = _facts(config, plane, aws, next(iter(keys.values())), gateway_port)
             write_stack_file(folder, facts)
             yield RunningStack(facts, config, supervisor)
         finally:
@@ -128,30 +133,38 @@ async def _provision(config: DarkroomConfig, aws: AwsSettings) -> ProvisionedPla
         raise StackFailure(f"the task plane could not be made at the emulator: {error}") from error
 
 
+async def _start_runtimes(
+    supervisor: Supervisor, config: DarkroomConfig, options: StackOptions, tell: Callable[[str], None]
+) -> dict[str, str]:
+    """Start each runtime that does not run already; return where each one listens."""
+    urls = dict(options.runtime_urls)
+    for runtime in config.models_runtime:
+        if runtime.name not in urls:
+            port = free_port()
+            urls[runtime.name] = f"http://127.0.0.1:{port}"
+            tell(f"starting the runtime {runtime.name} ({runtime.type})")
+            await supervisor.start(runtime_program(runtime, port, options.engine, options.models))
+    return urls
+
+
 async def _start_agents(
     supervisor: Supervisor,
     config: DarkroomConfig,
     plane: ProvisionedPlane,
     aws: AwsSettings,
-    options: StackOptions,
+    runtime_urls: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> dict[str, str]:
-    """Start a runtime (where none runs already) and an agent for each; return where each agent says it is ready."""
+    """Start an agent for each runtime; return where each one says that it is ready."""
     queues = {queue.runtime: queue for queue in plane.queues}
     ready_urls = {}
     for runtime in config.models_runtime:
-        base_url = options.runtime_urls.get(runtime.name)
-        if base_url is None:
-            runtime_port = free_port()
-            base_url = f"http://127.0.0.1:{runtime_port}"
-            tell(f"starting the runtime {runtime.name} ({runtime.type})")
-            await supervisor.start(runtime_program(runtime, runtime_port, options.engine, options.models))
-        health_port = free_port()
+        port = free_port()
         tell(f"starting the agent of {runtime.name}")
+        url = runtime_urls[runtime.name]
         queue = queues[runtime.name]
-        await supervisor.start(agent_program(runtime, plane, queue, aws, base_url, health_port, config.input_buckets))
-        if runtime.name not in options.runtime_urls:
-            ready_urls[f"agent-{runtime.name}"] = f"http://127.0.0.1:{health_port}/readyz"
+        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets))
+        ready_urls[runtime.name] = f"http://127.0.0.1:{port}/readyz"
     return ready_urls
 
 
@@ -178,6 +191,7 @@ def _facts(
             for queue in plane.queues
         ],
         pid=os.getpid(),
+        callers=config.caller_specs(),
     )
 
 
@@ -199,17 +213,6 @@ def _only_one(folder: Path) -> Iterator[None]:
             where = f" at {running.endpoint} (process {running.pid})" if running else ""
             raise StackFailure(f"a stack already runs in {folder}{where}; use it, or stop it with Ctrl-C") from None
         yield
-
-
-def _api_key(folder: Path) -> str:
-    """Return this folder's API key, made once, so that what was exported stays right after a restart."""
-    path = folder / "api_key"
-    if path.exists() and (kept := path.read_text().strip()):
-        return kept
-    path.touch(mode=0o600)
-    key = secrets.token_urlsafe(30)
-    path.write_text(key)
-    return key
 
 
 def _port(wanted: int, whose: str, option: str) -> int:

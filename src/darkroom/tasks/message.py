@@ -27,7 +27,7 @@ CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
 SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
 # Whose task it is, and where its objects lie: known without the text, which may lie elsewhere and not be readable.
-# The caller is an id of its API key, never the key.
+# The caller is a name, or an id of its API key, never the key.
 TASK_ATTRIBUTE = "task_id"
 PREFIX_ATTRIBUTE = "prefix"
 CALLER_ATTRIBUTE = "caller"
@@ -156,7 +156,7 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
 
 
 def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
-    """The attributes that say whose `task` is, for whoever cannot read its text; `caller` is an id of its API key.
+    """The attributes that say whose `task` is, for whoever cannot read its text; `caller` a name or an id of a key.
 
     What AWS would not take as an attribute's value is left out.
     """

@@ -108,11 +108,12 @@ class FakeSdWebui(FakeDevice):
             rounds, per_round = body.get("n_iter") or 1, body.get("batch_size") or 1
             first_seed = body.get("seed", -1)
             first_seed = random.randrange(2**32) if first_seed in (None, -1) else first_seed  # noqa: S311
-            seeds: list[int | None] = [first_seed + offset for offset in range(rounds * per_round)]
+            painted = [first_seed + offset for offset in range(rounds * per_round)]
+            seeds: list[int | None] = list(painted)
             done = await self._work(
                 "scripts_" + request.path.rpartition("/")[2], rounds, body.get("steps") or 50, fault
             )
-            made, stamp = seeds[: max(1, done) * per_round], self.job.timestamp
+            made, stamp = painted[: max(1, done) * per_round], self.job.timestamp
             arrangement = arrange(body, first_seed)
             if arrangement is not None:
                 made = [first_seed + number for number in range(len(arrangement.are_grids))]

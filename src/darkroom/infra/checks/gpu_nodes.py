@@ -47,8 +47,11 @@ class InstanceType:
 
 
 def gpu_demands(config: DarkroomConfig, facts: PartitionFacts) -> list[GpuDemand]:
-    """What each runtime may ask for, by its pool or its `extraValues`, and by the chart's defaults."""
-    return [_demand(config, runtime, facts) for runtime in config.models_runtime]
+    """What each runtime may ask for, by its pool or its `extraValues`, and by the chart's defaults.
+
+    A runtime whose nodes are there already asks for none.
+    """
+    return [_demand(config, runtime, facts) for runtime in config.models_runtime if runtime.uses_karpenter]
 
 
 def matching(demand: GpuDemand, names: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """`darkroom deploy`, step by step.
 
     preflight ─► model bucket ─► model ─► image cache ─► configuration
-              ─► bootstrap ─► versions ─► synthesis ─► deploy ─► verification
+              ─► bootstrap ─► versions ─► synthesis ─► deploy ─► nodes ─► verification
 
 Each step looks at what is there and does only what is missing, so a run that was interrupted is mended by the next one.
 `plan` says the same steps without doing them.
@@ -9,7 +9,8 @@ Each step looks at what is there and does only what is missing, so a run that wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.preflight import check
 from darkroom.infra.checks.zones import settled
 from darkroom.infra.cloud import Cloud, Told, translated
+from darkroom.infra.cluster_api import ClusterApi
+from darkroom.infra.cluster_api import open_cluster as open_cluster_on_aws
+from darkroom.infra.cluster_objects import wait_until_gone, wait_until_ready
 from darkroom.infra.commands import Run, run_program
 from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
 from darkroom.infra.releases import releases
@@ -57,10 +61,12 @@ class Deployment:
         timing: Timing | None = None,
         renew: bool = False,
         run: Run = run_program,
+        open_cluster: Callable[[Cloud, Mapping[str, str]], ClusterApi] | None = None,
     ) -> None:
         self._cloud = cloud
         self._renew = renew
         self._run_program = run
+        self._open_cluster = open_cluster or (open_cluster_on_aws if cloud.endpoint_url is None else None)
         self._file = config_file
         self._wishes = wishes
         self._told = told
@@ -105,6 +111,7 @@ class Deployment:
             publish(assembly, self._cloud.client("s3"), self._told)
         self._told(f"deploy: the stack {config.cloudformation_stack_name}; the first time takes 20 to 30 minutes")
         operations = self._operations(config)
+        self._wait_for_what_goes(config, operations)
         try:
             with translated("deploying"):
                 outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
@@ -115,8 +122,38 @@ class Deployment:
             self._charts(config).install(releases(config, outputs, self._cloud.region))
         if config.alarms.monthly_spend_usd is not None and self._cloud.facts.budgets:
             activate_cost_tag(self._cloud, self._told)
+        self._look_at_the_nodes(config, outputs)
         self._verify(outputs)
         return outputs
+
+    def _wait_for_what_goes(self, config: DarkroomConfig, operations: StackOperations) -> None:
+        """An earlier removal may still be under way in the cluster; nothing is made anew into it."""
+        if self._open_cluster is None or operations.status() is None:
+            return
+        try:
+            api = self._open_cluster(self._cloud, operations.outputs())
+        except (AwsFailure, StackFailure):
+            return  # there is none yet
+        with closing(api):
+            try:
+                wait_until_gone(api, config, self._timing, self._told)
+            except AwsFailure as error:
+                self._told(f"nodes: {error}: nobody could look whether old ones still leave")
+
+    def _look_at_the_nodes(self, config: DarkroomConfig, outputs: Mapping[str, str]) -> None:
+        """Ask for all without which no pod comes. Raises `StackFailure` that says what is not ready, and why."""
+        if self._open_cluster is None or config.cluster.charts == "gitops":
+            return
+        try:
+            with closing(self._open_cluster(self._cloud, outputs)) as api:
+                lacking = wait_until_ready(api, config, self._timing)
+        except AwsFailure as error:
+            self._told(f"nodes: {error}: nobody could look whether NodePools and ScaledObjects are ready")
+            return
+        if lacking:
+            listed = "\n".join(f"  {entry.found.kind} {entry.found.name} {entry.why}" for entry in lacking)
+            raise StackFailure(f"the stack is there, but no task would be done:\n{listed}")
+        self._told("nodes: every NodePool, EC2NodeClass and ScaledObject is ready; no node was started yet")
 
     def plan(self) -> tuple[list[Step], list[Finding]]:
         """What `run` would do, and what was found. Only reads; works without credentials as far as it can."""
@@ -253,7 +290,7 @@ class Deployment:
             raise StackFailure(f"the stack is there, but {endpoint} does not answer: {error}") from None
         if status != 401:
             raise StackFailure(f"the stack is there, but {endpoint} answers {status} without a key instead of 401")
-        self._told("verification: the front door answers; go on with: darkroom verify")
+        self._told("verification: the front door answers; no picture was made yet: darkroom verify")
 
 
 def _is_known(look: Callable[[], bool]) -> bool:

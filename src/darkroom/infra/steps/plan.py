@@ -69,6 +69,7 @@ def steps(config: DarkroomConfig, file: Path, sight: Sight) -> list[Step]:
         Step("synthesis", "write the CloudFormation template and its files"),
         Step("deploy", f"{change} the stack {config.cloudformation_stack_name}"),
         *_charts(config),
+        Step("nodes", "ask the cluster whether nodes can come"),
         Step("verification", "ask the front door without a key, and be refused"),
     ]
 

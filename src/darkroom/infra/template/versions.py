@@ -12,4 +12,4 @@ TRACE_COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
 
 def darkroom_version() -> str:
     """Darkroom's own version: the tag of its images, and the appVersion of its chart."""
-    return importlib.metadata.version("darkroom")
+    return importlib.metadata.version("darkroom-diffusion")

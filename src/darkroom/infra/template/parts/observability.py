@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -79,6 +81,7 @@ class Observability(Construct):
                 config.alarms.queue_age_seconds,
                 f"{runtime}: the oldest task waits for more than {config.alarms.queue_age_seconds} seconds",
             )
+            self._stuck(runtime, config)
         self.alarm(
             "FrontDoorErrors",
             self._front_door.function.metric_errors(period=PERIOD),
@@ -99,6 +102,34 @@ class Observability(Construct):
                 0,
                 f"SNS could not deliver from the {name.lower()} topic: a subscriber refuses or is gone",
             )
+
+    def _stuck(self, runtime: str, config: DarkroomConfig) -> None:
+        """A runtime that never starts, for its image or its checkpoint, costs GPU nodes for as long as tasks wait."""
+        queue, minutes = self._tasks.queues[runtime], config.alarms.stuck_minutes
+        expression = "FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0"
+        metrics: dict[str, cloudwatch.IMetric] = {
+            "waiting": queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+            "held": queue.metric_approximate_number_of_messages_not_visible(period=PERIOD, statistic="Maximum"),
+            "done": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
+        }
+        if config.cluster.name is None and config.cluster.container_insights:
+            # A gap in the count counts as up: the alarm is for what nodes cost.
+            expression += f" AND FILL(nodes, 1000) > {config.cluster_components.desired_count}"
+            metrics["nodes"] = node_count(Stack.of(self).stack_name)
+        stuck = cloudwatch.MathExpression(
+            expression=f"IF({expression}, 1, 0)",
+            using_metrics=metrics,
+            label=f"{runtime}: nothing done while nodes are up",
+            period=PERIOD,
+        )
+        self.alarm(
+            f"Stuck-{runtime}",
+            stuck,
+            0,
+            f"{runtime}: nodes are up and tasks wait, and none was done for {minutes} minutes. Stop the cost with: "
+            f"darkroom pause {runtime} --stack-name {Stack.of(self).stack_name}; then see docs/operate.md",
+            periods=math.ceil(minutes / PERIOD.to_minutes()),
+        )
 
     def alarm(
         self, id_: str, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1

@@ -43,7 +43,7 @@ def _rows(schema: dict[str, Any], node: dict[str, Any], at: str) -> Iterator[str
         inner = _referenced(schema, field)
         if key == "extraValues":
             yield _row(path, "", field["description"] + "; see below")
-        elif key in ("modelsRuntime", "nodePools"):
+        elif key in ("callers", "modelsRuntime", "nodePools"):
             yield _row(path, "required" if key in node.get("required", []) else "[]", field["description"])
             yield from _rows(schema, schema["$defs"][field["items"]["$ref"].removeprefix("#/$defs/")], f"{path}[].")
         elif inner is not None and "properties" in inner:

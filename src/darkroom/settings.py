@@ -75,12 +75,17 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What both doors of the API need. `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads."""
+    """What both doors of the API need.
+
+    `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads; `callers` another, which may hold keys, for
+    `darkroom.policy.callers`.
+    """
 
     topic_arn: str
     bucket: str
     runtimes: str
     task_table: str | None = None
+    callers: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,11 +164,14 @@ def read_front_door_settings(environment: Mapping[str, str]) -> FrontDoorSetting
 def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
     """The gateway's settings. Raises `SettingsError` that lists every variable that is missing or wrong."""
     read = _Reader(environment)
+    front_door = _front_door(read)
     settings = GatewaySettings(
         aws=_aws(read),
-        front_door=_front_door(read),
+        front_door=front_door,
         stage=read.text("DARKROOM_STAGE", "prod"),
-        api_keys=tuple(read.required_names("DARKROOM_API_KEYS")),
+        api_keys=tuple(
+            read.names("DARKROOM_API_KEYS") if front_door.callers else read.required_names("DARKROOM_API_KEYS")
+        ),
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
@@ -231,6 +239,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         bucket=read.text("S3_BUCKET"),
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
+        callers=read.optional_text("DARKROOM_CALLERS"),
     )
 
 

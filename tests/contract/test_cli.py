@@ -262,3 +262,23 @@ def test_verify_keeps_the_last_status_of_a_task_that_takes_too_long(server: Any,
     assert run.returncode == 1
     assert "running" in run.stdout
     assert "is still running" in run.stderr
+
+
+def test_what_was_done_otherwise_than_asked_for_is_shown_with_the_pictures(server: Any, tmp_path: Path) -> None:
+    said = "width: 96 pixels were made, and 100 were asked for"
+    server.view["warnings"] = [said]
+    waited = darkroom("submit", "a cat", "--runtime", "sdruntime", "--wait", folder=tmp_path, server=server)
+    assert waited.returncode == 0
+    assert f"Warning: {said}" in waited.stderr
+    assert "Warning" not in waited.stdout
+    assert waited.stderr.count(said) == 1  # and Python does not show it once more
+    (tmp_path / "typo.json").write_text(json.dumps(read_sample("v1alpha2-text-to-image")))
+    body = json.loads((tmp_path / "typo.json").read_text())
+    body["task"]["content"]["cfg_scal"] = 7
+    (tmp_path / "typo.json").write_text(json.dumps(body))
+    run = darkroom("submit", "typo.json", "--wait", "--json", folder=tmp_path, server=server)
+    assert json.loads(run.stdout)["warnings"] == ["task.content.cfg_scal is no field that is known here", said]
+    verified = darkroom("verify", "--runtime", "sdruntime", "--type", "sdwebui", folder=tmp_path, server=server)
+    assert verified.returncode == 0
+    assert verified.stderr.count(f"Warning: {said}") == 3
+    assert "RequestWarning" not in verified.stderr

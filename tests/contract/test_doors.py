@@ -19,6 +19,7 @@ from darkroom.api.lambda_handler import create_handler
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable
+from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
@@ -329,3 +330,28 @@ async def test_context_that_is_nested_too_deep_is_refused(door: Door) -> None:
     assert reply.status == 400
     assert "nested more than 100 deep" in reply.body["errors"][0]["reason"]
     assert door.topic.messages == []
+
+
+@pytest.mark.parametrize(("key_id", "caller"), [("a1b2c3d4e5", "shop"), ("f6g7h8i9j0", "f6g7h8i9j0")])
+async def test_behind_api_gateway_a_callers_name_stands_for_the_id_of_its_key(key_id: str, caller: str) -> None:
+    topic, records = MemoryTopic(), MemoryRecords()
+    callers = decode_callers('[{"name": "shop", "id": "a1b2c3d4e5", "monthlyTasks": 1}]')
+    front_door = FrontDoor(
+        Service(Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")]), "b"),
+        Ports(topic, MemoryBucket(), records),
+        clock=lambda: 1_800_000_000.0,
+        new_submission_id=lambda: "one",
+        callers=callers,
+    )
+    handler = create_handler(front_door, callers)
+    event = {
+        "httpMethod": "POST",
+        "path": "/v1alpha2",
+        "headers": JSON,
+        "body": json.dumps(SAMPLE),
+        "requestContext": {"identity": {"apiKey": "secret", "apiKeyId": key_id}},
+    }
+    statuses = [handler(event, None)["statusCode"] for _ in range(2)]
+    assert statuses == [200, 429 if caller == "shop" else 200]
+    assert (topic.messages[0].group, topic.messages[0].attributes["caller"]) == (caller, caller)
+    assert records.records["test-t2i"].caller == caller

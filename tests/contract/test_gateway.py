@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import httpx
 import msgspec
@@ -17,6 +20,8 @@ from darkroom.api.gateway import create_gateway
 from darkroom.api.openapi import RequestV1alpha1, RequestV1alpha2
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
+from darkroom.errors import AwsUnavailable, SettingsError
+from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import SAMPLES, read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
@@ -152,3 +157,91 @@ async def test_a_compressed_body_is_named(gateway: Gateway) -> None:
         400,
         "the request body is compressed (gzip); send it as it is",
     )
+
+
+SHOP, LAB = {"x-api-key": "shops-key"}, {"x-api-key": "labs-key"}
+CALLERS = json.dumps(
+    [
+        {"name": "shop", "key": "shops-key", "rateLimit": 5, "burstLimit": 3},
+        {"name": "lab", "keySha256": hashlib.sha256(b"labs-key").hexdigest(), "monthlyTasks": 2},
+    ]
+)
+
+
+@asynccontextmanager
+async def with_callers(records: MemoryRecords | None, *, now: float = 0.0) -> AsyncIterator[Gateway]:
+    running = Gateway(httpx.AsyncClient())
+    callers = decode_callers(CALLERS)
+    settings = GatewaySettings(
+        aws=AwsSettings(region="eu-west-1"),
+        front_door=FrontDoorSettings(topic_arn="arn", bucket="b", runtimes="[]", callers=CALLERS),
+        stage="prod",
+        api_keys=("first",),
+    )
+    front_door = FrontDoor(
+        Service(Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")]), "b"),
+        Ports(running.topic, MemoryBucket(), records),
+        clock=lambda: now,
+        new_submission_id=lambda: "id",
+        callers=callers,
+    )
+    app = create_gateway(settings, front_door, monotonic=lambda: running.now, callers=callers)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+        running.http = http
+        yield running
+
+
+async def test_each_caller_has_its_own_rate_and_burst_and_others_have_the_usual() -> None:
+    async with with_callers(MemoryRecords()) as gateway:
+
+        async def passed(key: dict[str, str], requests: int) -> int:
+            replies = [await gateway.http.get("/prod/v1alpha2/tasks/nobody", headers=key) for _ in range(requests)]
+            assert {reply.status_code for reply in replies} <= {404, 429}
+            return sum(reply.status_code == 404 for reply in replies)
+
+        assert [await passed(key, 60) for key in (SHOP, LAB, KEY)] == [3, 50, 50]
+        gateway.now += 0.4
+        assert await passed(SHOP, 10) == 2
+
+
+async def test_names_stand_in_groups_messages_and_records() -> None:
+    records = MemoryRecords()
+    async with with_callers(records) as gateway:
+        for key, name in ((SHOP, "shop"), (LAB, "lab")):
+            reply = await gateway.http.post("/prod/v1alpha2", json=SAMPLE, headers=key)
+            assert reply.status_code == 200
+            message = gateway.topic.messages[-1]
+            assert (message.group, message.attributes["caller"]) == (name, name)
+            assert records.records["test-t2i"].caller == name
+            assert "caller" not in (await gateway.http.get("/prod/v1alpha2/tasks/test-t2i", headers=key)).json()
+
+
+async def test_a_months_tasks_are_counted_and_lookups_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    records, end_of_november = MemoryRecords(), datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp()
+    async with with_callers(records, now=end_of_november) as gateway:
+
+        async def submit(key: dict[str, str], **changes: object) -> httpx.Response:
+            return await gateway.http.post("/prod/v1alpha2", json={**SAMPLE, **changes}, headers=key)
+
+        assert (await submit(LAB, task={})).status_code == 400
+        gateway.topic.failure = AwsUnavailable("publishing", "Throttled", "not now")
+        assert (await submit(LAB)).status_code == 503
+        gateway.topic.failure = None
+        assert [(await submit(LAB)).status_code for _ in range(3)] == [200, 200, 429]
+        for _ in range(3):
+            assert (await gateway.http.get("/prod/v1alpha2/tasks/test-t2i", headers=LAB)).status_code == 200
+        refused = await submit(LAB)
+        assert "2 tasks of 2026-11" in refused.json()["message"]
+        assert "2026-12-01 00:00 UTC" in refused.json()["message"]
+        assert (await submit(SHOP)).status_code == 200
+    assert len(gateway.topic.messages) == 3
+    assert records.counts == {("lab", "2026-11"): 2}
+    assert "labs-key" not in caplog.text
+    async with with_callers(records, now=end_of_november + 1) as gateway:
+        assert (await gateway.http.post("/prod/v1alpha2", json=SAMPLE, headers=LAB)).status_code == 200
+
+
+async def test_who_is_to_be_counted_needs_a_table() -> None:
+    with pytest.raises(SettingsError, match="DARKROOM_TASK_TABLE"):
+        async with with_callers(None):
+            pass

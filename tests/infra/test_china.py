@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from darkroom.config.loader import parse_config
 from darkroom.infra.checks.gpu_nodes import gpu_demands
+from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.chart_values import node_pool_values, node_values
 from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.synthesis import synthesise
+from tests.infra.accepted_findings import CDK_NAG, CFN_LINT, CHECKOV_TEMPLATE
 from tests.infra.conftest import read_template
+from tests.infra.test_findings import cfn_lint, checkov_of, nag, unargued
 from tests.infra.test_template import charts, helm_values
 
 REGISTRY = "123456789012.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
@@ -44,12 +48,25 @@ mirrors:
 SERVICE_PRINCIPAL = re.compile(r"^[a-z0-9-]+(\.eks)?\.amazonaws\.com$")
 
 
+REGION = "cn-northwest-1"
+
+
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> str:
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     out = tmp_path_factory.mktemp("china")
-    config = parse_config(CONFIG, region="cn-northwest-1")
-    assembly = synthesise(config, region="cn-northwest-1", out=out, asset_bucket="assets", for_emulator=True)
+    config = parse_config(CONFIG, region=REGION)
+    return synthesise(config, region=REGION, out=out, asset_bucket="assets", for_emulator=True)
+
+
+@pytest.fixture(scope="module")
+def template(assembly: Assembly) -> str:
     return json.dumps(read_template(assembly))
+
+
+def test_no_scanner_finds_what_nobody_has_argued(assembly: Assembly, tmp_path: Path) -> None:
+    assert unargued(cfn_lint(assembly, REGION), CFN_LINT) == []
+    assert unargued(checkov_of(assembly), CHECKOV_TEMPLATE) == []
+    assert unargued(nag(parse_config(CONFIG, region=REGION), assembly, tmp_path, REGION), CDK_NAG) == []
 
 
 def test_nothing_names_a_place_outside_china(template: str) -> None:

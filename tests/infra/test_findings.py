@@ -47,7 +47,7 @@ def compare(found: set[tuple[str, str]], accepted: Accepted) -> None:
     assert gone == [], "these do not occur any more"
 
 
-def nag(config: DarkroomConfig, assembly: Assembly, out: Path) -> set[tuple[str, str]]:
+def nag(config: DarkroomConfig, assembly: Assembly, out: Path, region: str = "us-east-1") -> set[tuple[str, str]]:
     """What cdk-nag says of the app that `assembly` came from."""
     import cdk_nag
     from aws_cdk import Validations
@@ -56,7 +56,7 @@ def nag(config: DarkroomConfig, assembly: Assembly, out: Path) -> set[tuple[str,
     from darkroom.infra.template.stack import StackOptions
 
     folder = assembly.template.path.parent
-    options = StackOptions("us-east-1", folder / "lambda-bundle", ROOT / "charts" / "darkroom-runtime")
+    options = StackOptions(region, folder / "lambda-bundle", ROOT / "charts" / "darkroom-runtime")
     app, stack = build_app(config, options, out, "assets")
     Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
     with pytest.raises(RuntimeError, match="ValidationFailed"):
@@ -105,9 +105,14 @@ def checkov(*arguments: str) -> list[dict[str, Any]]:
     return [finding for part in reports for finding in part["results"]["failed_checks"]]
 
 
+def checkov_of(assembly: Assembly) -> set[tuple[str, str]]:
+    """What checkov says of a template."""
+    findings = checkov("--framework", "cloudformation", "--file", str(assembly.template.path))
+    return {(finding["check_id"], finding["resource"]) for finding in findings}
+
+
 def test_checkov_on_the_template(full_assembly: Assembly) -> None:
-    findings = checkov("--framework", "cloudformation", "--file", str(full_assembly.template.path))
-    compare({(finding["check_id"], finding["resource"]) for finding in findings}, CHECKOV_TEMPLATE)
+    compare(checkov_of(full_assembly), CHECKOV_TEMPLATE)
 
 
 def test_checkov_on_the_chart() -> None:

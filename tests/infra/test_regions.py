@@ -14,7 +14,7 @@ from darkroom.infra.template.pins import ADD_ONS, OBSERVABILITY_ADD_ON, Pins
 from darkroom.infra.template.synthesis import synthesise
 from tests.infra.accepted_findings import CDK_NAG, CDK_NAG_BESIDE, CFN_LINT, CHECKOV_TEMPLATE
 from tests.infra.conftest import ASSET_BUCKET, EXISTING, read_template
-from tests.infra.test_findings import cfn_lint, checkov, nag, unargued
+from tests.infra.test_findings import cfn_lint, checkov_of, nag, unargued
 from tests.infra.test_template import charts, helm_values, of_type
 
 SMALL = """\
@@ -131,15 +131,25 @@ def test_cfn_lint(small: Assembly, central: Assembly, existing_assembly: Assembl
         assert unargued(cfn_lint(assembly, region), CFN_LINT) == [], region
 
 
-def test_checkov(small: Assembly, existing_assembly: Assembly) -> None:
-    for assembly in (small, existing_assembly):
-        findings = checkov("--framework", "cloudformation", "--file", str(assembly.template.path))
-        found = {(finding["check_id"], finding["resource"]) for finding in findings}
-        assert unargued(found, {**CHECKOV_TEMPLATE, **CLOSED}) == []
+def test_checkov(small: Assembly, central: Assembly, existing_assembly: Assembly) -> None:
+    for assembly in (small, central, existing_assembly):
+        assert unargued(checkov_of(assembly), {**CHECKOV_TEMPLATE, **CLOSED}) == []
 
 
 CLOSED = {
     ("CKV_AWS_37", "*Cluster*"): "the user's own choice here: cluster.controlPlaneLogs is empty",
+}
+
+
+@pytest.mark.parametrize(("config", "region"), [(SMALL, "us-west-1"), (CENTRAL, "eu-central-1")])
+def test_cdk_nag(config: str, region: str, small: Assembly, central: Assembly, tmp_path: Path) -> None:
+    assembly = small if region == "us-west-1" else central
+    found = nag(parse_config(config, region=region), assembly, tmp_path, region)
+    assert unargued(found, {**CDK_NAG, **ZONES_BY_NAME}) == []
+
+
+ZONES_BY_NAME = {
+    ("W3010", "Network/Vpc/*"): "zones that were chosen beforehand stand in the template by their names",
 }
 
 

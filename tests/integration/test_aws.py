@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable
 
@@ -10,6 +12,7 @@ import pytest
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.errors import AlreadyExists, NotFound
+from darkroom.aws.records import record_to_item
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable, LeaseLost
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
@@ -228,6 +231,49 @@ async def test_a_submission_that_is_not_accepted_leaves_the_one_before_as_it_was
     assert await table.request_cancel("t3") is None
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(("s2", "s3", "s4"))))
+async def test_submissions_at_once_that_are_not_accepted_leave_the_one_before_whichever_is_withdrawn_first(
+    plane: Plane, order: tuple[str, ...]
+) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    for number, submission_id in enumerate(("s2", "s3", "s4")):
+        await table.put(of_submission(submission_id, created_at=1100 + number))
+    for submission_id in order:
+        await table.withdraw("t1", submission_id)
+    assert await table.get("t1") == RECORD
+    cancelled = await table.request_cancel("t1")
+    assert cancelled is not None
+    assert cancelled.submission_id == "s1"
+
+
+async def test_a_submission_that_was_withdrawn_and_is_done_nevertheless_is_what_its_id_stands_for(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(RECORD)
+    await table.put(of_submission("s2", created_at=1100))
+    await table.withdraw("t1", "s2")
+    running = of_submission("s2", Status.RUNNING, created_at=1100)
+    assert await table.advance(running)
+    assert await table.get("t1") == running
+    await table.put(of_submission("s3", created_at=1200))
+    assert await table.advance(of_submission("s2", Status.COMPLETED, created_at=1100))
+    newest = await table.get("t1")
+    assert newest is not None
+    assert newest.submission_id == "s3"
+
+
+async def test_a_record_from_before_records_were_their_submissions_is_read_until_its_id_is_used_again(
+    plane: Plane,
+) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    old = {name: value for name, value in record_to_item(RECORD).items() if name != "task_id"}
+    await table.client.put_item(TableName=table.name, Item={**old, "id": {"S": "t1"}})
+    assert await table.get("t1") == RECORD
+    newer = of_submission("s2", created_at=1100)
+    await table.put(newer)
+    assert await table.get("t1") == newer
+
+
 async def test_a_wish_to_cancel_stays_with_its_submission(plane: Plane) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
     await table.put(RECORD)
@@ -303,3 +349,24 @@ async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailabl
     async with open_aws(nobody, "sqs") as unreachable:
         with pytest.raises(AwsUnavailable):
             await unreachable.queue(f"{nobody.endpoint_url}/000000000000/q").send("hello")
+
+
+async def test_a_callers_tasks_of_a_month_are_counted_up_to_the_limit(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    counted = await asyncio.gather(*(table.count_task("shop", "2026-11", 3) for _ in range(5)))
+    assert sorted(counted) == [False, False, True, True, True]
+    assert await table.count_task("shop", "2026-12", 3)
+    assert await table.count_task("lab", "2026-11", 3)
+    await table.uncount_task("shop", "2026-11")
+    assert [await table.count_task("shop", "2026-11", 3) for _ in range(2)] == [True, False]
+    assert not await table.count_task("nobody", "2026-11", 0)
+    assert await table.get("shop") is None
+
+
+async def test_who_submitted_a_task_stays_in_its_record_to_the_end(plane: Plane) -> None:
+    table = plane.aws.task_table(plane.provisioned.table)
+    await table.put(msgspec.structs.replace(of_submission("by-the-shop"), caller="shop"))
+    assert await table.advance(of_submission("by-the-shop", Status.COMPLETED))
+    record = await table.get_submission("by-the-shop")
+    assert record is not None
+    assert (record.caller, record.status) == ("shop", Status.COMPLETED)

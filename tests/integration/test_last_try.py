@@ -14,7 +14,7 @@ from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointe
 from darkroom.tasks.notification import notification_attributes
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
-from darkroom.testing.fault_proxy import AwsFault, FaultProxy
+from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
 from tests.integration.conftest import Plane
 from tests.integration.test_agent import is_empty, notified, settings_for, submit, task_for, until, until_empty, working
 
@@ -74,4 +74,79 @@ async def test_a_payload_that_s3_does_not_hand_out_on_the_last_try_is_read_when_
     assert end.status is Status.COMPLETED
     if attributes:
         assert message.attributes["notification_id"] == notification_attributes(end, "s1")["notification_id"]
+    assert await is_empty(plane.dead_letters)
+
+
+async def test_a_bucket_that_is_away_on_the_last_try_costs_no_try(plane: Plane) -> None:
+    """The copy that begins anew cannot be noted down then: the message is held until it can."""
+    away = True
+
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if away and request.service == "s3" else None
+
+    await submit(plane, task_for(plane))
+    await use_up_tries(plane)
+    health = Health()
+    async with (
+        FakeSdWebui(plain_bytes=1500) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy,
+    ):
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+            run = asyncio.create_task(agent.run())
+            await until(lambda: proxy.suffered[AwsFault.DENIED] >= 2)
+            await asyncio.sleep(1)  # how long it lasts is what is tested
+            assert health.aws_away
+            attributes = await plane.queue.read_attributes()
+            assert (attributes.visible, attributes.in_flight) == (0, 1)
+            away = False
+            ((end, _),) = await notified(plane)
+            await until_empty(plane.queue)
+            await agent.stop(20)
+            await run
+    assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 1)
+    assert await is_empty(plane.dead_letters)
+
+
+async def test_a_message_that_is_held_while_aws_is_away_does_not_keep_the_agent_from_stopping(plane: Plane) -> None:
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if request.service == "s3" else None
+
+    await submit(plane, task_for(plane))
+    await use_up_tries(plane)
+    health = Health()
+    async with (
+        FakeSdWebui(plain_bytes=1500) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy,
+    ):
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+            run = asyncio.create_task(agent.run())
+            await until(lambda: proxy.requests["s3:PUT"] >= 2)
+            begun = asyncio.get_running_loop().time()
+            await agent.stop(20)
+            await run
+    assert asyncio.get_running_loop().time() - begun < 5
+    assert len(await plane.queue.receive(wait_seconds=15)) == 1
+
+
+async def test_a_queue_that_lets_a_message_be_received_twice_has_a_try_for_whom_an_agent_gave_it_back(
+    plane: Plane,
+) -> None:
+    arn = await plane.dead_letters.read_arn()
+    policy = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 2}}'}
+    await plane.aws.client("sqs").set_queue_attributes(QueueUrl=plane.queue.url, Attributes=policy)
+    await submit(plane, task_for(plane))
+    async with FakeSdWebui(plain_bytes=1500) as runtime:
+        runtime.latency_seconds = 60.0
+        async with open_agent(settings_for(plane, runtime.url), Health()) as agent:
+            run = asyncio.create_task(agent.run())
+            await until(lambda: len(runtime.requests) == 1)
+            await agent.stop(0)
+            await run
+        runtime.latency_seconds = 0.0
+        async with working(settings_for(plane, runtime.url)):
+            ((end, _),) = await notified(plane)
+            await until_empty(plane.queue)
+    assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 2)
     assert await is_empty(plane.dead_letters)

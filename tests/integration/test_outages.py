@@ -156,3 +156,43 @@ async def test_a_message_is_acknowledged_when_its_letter_is_sent_and_not_before(
         proxy.faults = no_faults
         await dead_letter(plane)
         await until_empty(plane.queue)
+
+
+async def test_a_role_that_may_not_list_the_bucket_does_its_tasks_once_and_is_told_what_it_lacks(
+    plane: Plane, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with (
+        FakeSdWebui(plain_bytes=1500) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), may_list=False) as proxy,
+        working(plane, runtime, proxy) as (_, health),
+    ):
+        await submit(plane, task_for(plane), "s1")
+        ((first, _),) = await notified(plane)
+        await submit(plane, task_for(plane), "s1")  # the same once more: it has ended
+        await submit(plane, task_for(plane, "t2"))
+        others = await notified(plane, 2)
+        await until_empty(plane.queue)
+        assert health.ready
+    assert first.status is Status.COMPLETED
+    assert sorted((end.id, end.status) for end, _ in others) == [("t1", Status.COMPLETED), ("t2", Status.COMPLETED)]
+    assert len(runtime.requests) == 2
+    lines = [vars(record).get("darkroom_fields", {}).get("action") for record in caplog.records]
+    assert (lines.count("bucket.hides_absence"), lines.count("aws.away")) == (1, 0)
+
+
+async def test_a_role_that_may_not_list_the_bucket_notices_when_it_may_not_read_it_either(plane: Plane) -> None:
+    def outage(request: AwsRequest) -> AwsFault | None:
+        return AwsFault.DENIED if request.service == "s3" else None
+
+    async with (
+        FakeSdWebui(plain_bytes=1500) as runtime,
+        FaultProxy(str(plane.settings.endpoint_url), faults=outage, may_list=False) as proxy,
+        working(plane, runtime, proxy) as (_, health),
+    ):
+        await submit(plane, task_for(plane))
+        await until(lambda: bool(health.aws_away))
+        assert not runtime.requests
+        proxy.faults = no_faults
+        ((end, _),) = await notified(plane)
+    assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 1)

@@ -149,7 +149,7 @@ def test_any_message_is_unwrapped_and_any_letter_is_read_and_sent_again(
     assert redrive(letter, force=True).body == letter.text
     displayed(letter.text, 100)
     error = UnreadableMessage(letter.unreadable or "?")
-    assert letter_attributes(attributes, submission_id="s", error=error, received=1, task_id=letter.task_id)
+    assert letter_attributes(attributes, body="{}", submission_id="s", error=error, received=1, task_id=letter.task_id)
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])

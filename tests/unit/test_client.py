@@ -100,6 +100,13 @@ def test_what_the_front_door_warns_of_is_shown(call: Any) -> None:
     assert [warning.path for warning in accepted.warnings] == ["task.content.cfg_scal"]
 
 
+def test_what_was_done_otherwise_than_asked_for_is_shown_with_the_pictures(call: Any) -> None:
+    links = {"image_url": [], "expires_at": "2027-01-15T09:00:00Z"}
+    server = Server(httpx.Response(200, json=view("completed", warnings=["width: 96 pixels were made"], links=links)))
+    with pytest.warns(RequestWarning, match="96 pixels were made"):
+        assert call(server, "download", "cat") == []
+
+
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
 def test_a_body_as_the_guide_has_it_goes_where_it_belongs(call: Any, version: str) -> None:
     server = Server(httpx.Response(200, json={"id_task": "test-t2i", "output_location": "s3://b/x"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 
 from darkroom.agent import agent as agent_module
 from darkroom.api.exchange import HttpRequest
+from darkroom.api.keys import ApiKeys
 from darkroom.api.service import Service, Submission
 from darkroom.cli.main import COMMANDS
 from darkroom.errors import SettingsError
+from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.settings import (
     read_agent_settings,
@@ -33,7 +36,7 @@ _JSON = re.compile(r"^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_ACTION = re.compile(r"\"((?:agent|aws|lease|message|queue|runtime|task)\.[a-z_]+)\"")
+_ACTION = re.compile(r"\"((?:agent|aws|bucket|lease|message|queue|runtime|task)\.[a-z_]+)\"")
 
 
 class AskedFor(Mapping[str, str]):
@@ -149,7 +152,10 @@ def test_examples_of_json_are_json(path: Path) -> None:
 
 def test_the_example_requests_are_let_in() -> None:
     examples = json_examples(ROOT / "docs" / "api.md")
-    (runtimes,) = (example for example in examples if isinstance(example, list) and isinstance(example[0], dict))
+    lists = [example for example in examples if isinstance(example, list) and isinstance(example[0], dict)]
+    (runtimes,) = (example for example in lists if "type" in example[0])
+    (callers,) = (example for example in lists if "type" not in example[0])
+    assert ApiKeys([], decode_callers(json.dumps(callers))).find("test") == callers[0]["name"]
     service = Service(decode_catalogue(json.dumps(runtimes)), "bucket")
     requests = [example for example in examples if "task" in example or "alwayson_scripts" in example]
     assert len(requests) == 2
@@ -158,3 +164,13 @@ def test_the_example_requests_are_let_in() -> None:
         body = json.dumps(example).encode()
         plan = service.plan(HttpRequest(method="POST", path=path, content_type="application/json", body=body), "one", 0)
         assert isinstance(plan, Submission), plan
+
+
+def test_the_rooms_are_those_that_imports_are_checked_by() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    wanted = [set(layer.split(" | ")) for layer in layers if layer != "__main__"]
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("| room |") : text.index("Some rules hold beyond the list")]
+    rows = [set(re.findall(r"`([a-z]+)`", row.split("|")[1])) for row in table.splitlines()[2:] if row.startswith("|")]
+    assert rows == wanted

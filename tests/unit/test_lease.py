@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from darkroom.agent.clock import Clock
@@ -14,7 +15,8 @@ from darkroom.agent.lease import Lease
 from darkroom.agent.outages import Outages
 from darkroom.agent.settlement import Settlement
 from darkroom.aws.queue import ReceivedMessage
-from darkroom.errors import AwsDenied, AwsFailure, AwsUnavailable, LeaseLost, UnreadableMessage
+from darkroom.errors import AwsDenied, AwsFailure, AwsRefused, AwsUnavailable, LeaseLost, UnreadableMessage
+from darkroom.tasks.message import MAXIMUM_QUEUED_BYTES
 
 VISIBILITY_SECONDS = 30.0
 MESSAGE = ReceivedMessage(
@@ -31,6 +33,7 @@ class Scene:
     def __init__(self, last: float = 200.0) -> None:
         self.time = 0.0
         self.done: list[tuple[float, str]] = []
+        self.asked: list[str] = []
         self.failure: AwsFailure = AwsUnavailable("SQS is away")
         self.fails_from = self.fails_until = 0.0
         self.failing: set[str] = set()
@@ -47,6 +50,7 @@ class Scene:
         await asyncio.sleep(0)
 
     def _do(self, what: str) -> None:
+        self.asked.append(what)
         if what in self.failing or self.fails_from <= self.time < self.fails_until:
             raise self.failure
         self.done.append((self.time, what))
@@ -150,6 +154,14 @@ async def test_what_cannot_begin_anew_is_given_back_and_never_deleted(fails: str
     assert scene.names == done
 
 
+async def test_no_copy_is_noted_of_a_message_that_fills_its_queue() -> None:
+    scene = Scene()
+    anything: Any = scene
+    full = msgspec.structs.replace(MESSAGE, body="x" * (MAXIMUM_QUEUED_BYTES - 50))
+    await Lease(anything, full, VISIBILITY_SECONDS, scene.clock, received_at=0.0).start_over(5, anything)
+    assert scene.names == ["hide for 5"]
+
+
 async def test_a_message_is_held_until_it_is_deleted_and_then_given_back_by_nobody() -> None:
     scene = Scene()
     scene.failing = {"delete"}
@@ -180,3 +192,20 @@ async def test_an_unreadable_message_is_deleted_when_its_letter_is_sent_and_not_
     scene.fails_until = 3.0
     await settlement.bury_unreadable(scene.lease(), Unreadable(UnreadableMessage("not JSON"), "s1", submitted_at=1.0))
     assert scene.names == ["send", "delete"]
+
+
+async def test_a_message_whose_letter_is_refused_is_told_once_and_not_for_ever() -> None:
+    scene = Scene()
+    anything: Any = scene
+    settlement = Settlement(
+        runtime_name="r",
+        bucket=anything,
+        topic=anything,
+        dead_letters=anything,
+        table=None,
+        outages=Outages(Health(), scene.clock),
+        clock=scene.clock,
+    )
+    scene.failing, scene.failure = {"send"}, AwsRefused("the queue of the dead letters takes less")
+    await settlement.bury_unreadable(scene.lease(), Unreadable(UnreadableMessage("not JSON"), "s1", submitted_at=1.0))
+    assert scene.asked == ["send", "send", "delete"]

@@ -65,6 +65,24 @@ async def test_what_is_short_is_waited_for_with_nothing_held() -> None:
     assert budget.inputs.held_bytes == 0
 
 
+async def test_who_leaves_the_line_in_the_moment_when_room_is_made_gives_back_only_what_it_was_given() -> None:
+    pool = Pool(100)
+    pool.hold(100)
+    waiting = asyncio.create_task(pool.reserve(60))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    pool.release(60)  # before the one that was cancelled has woken
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert pool.held_bytes == 40
+    granted = asyncio.create_task(pool.reserve(70))
+    await asyncio.sleep(0)
+    pool.release(40)
+    assert pool.held_bytes == 70
+    granted.cancel()  # granted, but not yet woken
+    await asyncio.gather(granted, return_exceptions=True)
+    assert pool.held_bytes == 0
+
+
 async def test_two_tasks_that_each_want_the_others_rest_both_end() -> None:
     budget = MemoryBudget(50)
     ended = []

@@ -78,3 +78,13 @@ def test_the_built_in_runtime_compiles_where_it_pays_unless_told_otherwise() -> 
     assert (settings.compilation, settings.compile_cache, settings.keep_models) == ("never", "/cache", 3)
     with pytest.raises(SettingsError, match="DARKROOM_COMPILE must be one of auto, always, never, not 'sometimes'"):
         read_runtime_settings({"DARKROOM_COMPILE": "sometimes"})
+
+
+GATEWAY = {"AWS_REGION": "eu-west-1", "SNS_TOPIC_ARN": "arn", "S3_BUCKET": "b", "DARKROOM_RUNTIMES": "[]"}
+
+
+def test_named_callers_serve_in_place_of_keys_without_a_name() -> None:
+    settings = read_gateway_settings({**GATEWAY, "DARKROOM_CALLERS": '[{"name": "shop", "key": "k"}]'})
+    assert settings.api_keys == ()
+    with pytest.raises(SettingsError, match="DARKROOM_API_KEYS is not set"):
+        read_gateway_settings(GATEWAY)

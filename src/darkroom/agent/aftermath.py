@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies, Standing
 from darkroom.agent.job import Job
-from darkroom.agent.lease import Lease
+from darkroom.agent.lease import Lease, at_once
+from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
-from darkroom.errors import DarkroomError, GenerationInterrupted, LeaseLost, RuntimeKilled
+from darkroom.aws.queue import ReceivedMessage
+from darkroom.errors import AwsUnavailable, DarkroomError, GenerationInterrupted, LeaseLost, RuntimeKilled
 from darkroom.logs import log
-from darkroom.policy.outcomes import DeadLetter, FailForGood, GiveBack, StartOver, decide_on_failure, outage_seconds
+from darkroom.policy.outcomes import (
+    DeadLetter,
+    FailForGood,
+    GiveBack,
+    StartOver,
+    Tries,
+    decide_on_failure,
+    outage_seconds,
+)
 from darkroom.tasks.message import copy_number
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
+
+# A message that must not be received again as it is stays here while AWS is away; but where it is away for this agent
+# alone, nobody else can do the task meanwhile.
+_LONGEST_HOLD_SECONDS = 3600.0
 
 
 class ShuttingDown(DarkroomError):
@@ -50,13 +66,26 @@ class EndedElsewhere(DarkroomError):
 
 
 class Aftermath:
-    """Ends work that was stopped, or that failed. `stopping` says that the agent was told to stop."""
+    """Ends work that was stopped, or that failed.
 
-    def __init__(self, settlement: Settlement, copies: Copies, clock: Clock, stopping: asyncio.Event) -> None:
+    `tries` says how often a message was tried, and may be; `stopping`, that the agent was told to stop.
+    """
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        copies: Copies,
+        outages: Outages,
+        clock: Clock,
+        stopping: asyncio.Event,
+        tries: Callable[[ReceivedMessage], Tries],
+    ) -> None:
         self._settlement = settlement
         self._copies = copies
+        self._outages = outages
         self._clock = clock
         self._stopping = stopping
+        self._tries = tries
 
     async def after_stop(self, job: Job, reason: DarkroomError) -> None:
         """End a job whose work was stopped from outside, for `reason`. Raises `AwsFailure`."""
@@ -119,7 +148,7 @@ class Aftermath:
         """See whether a newer copy of the job's message sees to its end; if so, drop this one. Raises `AwsFailure`."""
         number = copy_number(job.lease.message.attributes)
         if number:
-            await self._copies.came(job.delivery.submission_id, number)
+            await self._outages.once(lambda: self._copies.came(job.delivery.submission_id, number))
         elif job.tries.received == 1:
             return False  # nobody has made a copy of what nobody has received
         if await self._copies.standing(job.delivery.submission_id, number) is not Standing.SUPERSEDED:
@@ -128,13 +157,35 @@ class Aftermath:
         return True
 
     async def hand_back(self, lease: Lease, delay_seconds: int = 0) -> None:
-        """Give back a message for a reason that is not its task's: only its first receive may be used up by that."""
+        """Give back a message for a reason that is not its task's: only its first receive may be used up by that.
+
+        Where the next receive would be its last, nor may AWS's being away use up this one: the message is held then,
+        until it can begin anew or the agent is to stop.
+        """
         if lease.is_acknowledged:
             return
-        if lease.message.received > 1:
+        tries = self._tries(lease.message)
+        if tries.is_last:
+            attempt = at_once if self._stopping.is_set() else self._patiently
+            await lease.start_over(delay_seconds, self._copies, attempt=attempt)
+        elif tries.received > 1:
             await lease.start_over(delay_seconds, self._copies)
         else:
             await lease.give_back(delay_seconds)
+
+    async def _patiently(self, operation: Callable[[], Awaitable[Any]]) -> Any:
+        """Do something at AWS, however long AWS is away, but not beyond the agent's end. Raises an `AwsFailure`."""
+        working = asyncio.ensure_future(self._outages.persistently(operation))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((working, stopped), timeout=_LONGEST_HOLD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise AwsUnavailable("the message could not be held until AWS was back")
+        finally:
+            working.cancel()
+            stopped.cancel()
+            await asyncio.gather(working, stopped, return_exceptions=True)
 
     async def hand_back_for_later(self, lease: Lease) -> None:
         """Give back a message that cannot be done while AWS is away: whoever takes it next may find it so as well."""

@@ -70,7 +70,9 @@ class Agent:
         self._outages = parts.outages
         self._outages.on_begin = self._give_back_unbegun
         self._handlers: set[asyncio.Task[None]] = set()
-        self._aftermath = Aftermath(parts.settlement, parts.copies, parts.clock, self._stopping)
+        self._aftermath = Aftermath(
+            parts.settlement, parts.copies, parts.outages, parts.clock, self._stopping, parts.intake.tries
+        )
         self._pipeline = Pipeline(
             parts,
             Generating(parts, self._device, self._diagnosis, self._pace, self._stopping),
@@ -92,7 +94,8 @@ class Agent:
                     if self._stopping.is_set():
                         await self._aftermath.hand_back(self._lease(message))
                     elif self._outages:
-                        await self._aftermath.hand_back_for_later(self._lease(message))
+                        later = self._aftermath.hand_back_for_later(self._lease(message))
+                        self._start(later, f"message {message.message_id}")
                     else:
                         self._receive(message)
             while self._handlers:

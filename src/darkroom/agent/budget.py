@@ -53,11 +53,11 @@ class Pool:
         try:
             await turn
         except asyncio.CancelledError:
-            if entry in self._line:
+            if not turn.cancelled():  # granted, but cancelled before it woke
+                self.release(size_bytes)
+            elif entry in self._line:  # otherwise it was passed by, and given nothing
                 self._line.remove(entry)
                 self._call()
-            else:  # granted, but cancelled before it woke
-                self.release(size_bytes)
             raise
 
     def hold(self, size_bytes: int) -> None:

@@ -61,4 +61,5 @@ class Incidents:
 
 
 def _key(job: Job) -> str:
-    return f"{RESERVED_PREFIX}incidents/{hashlib.sha256(job.delivery.submission_id.encode()).hexdigest()}.json"
+    digest = hashlib.sha256(job.delivery.submission_id.encode(errors="surrogatepass")).hexdigest()
+    return f"{RESERVED_PREFIX}incidents/{digest}.json"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
@@ -22,11 +23,20 @@ from darkroom.tasks.message import (
     copied_attributes,
     copy_number,
     first_sent_at,
+    fits_a_queue,
     open_envelope,
 )
 
 # Extended after a third of the time, so that two extensions may fail before the third one is too late.
 _EXTENSIONS_PER_TIMEOUT = 3
+
+# Does something at AWS, and may wait out passing faults of it.
+Attempt = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+async def at_once(operation: Callable[[], Awaitable[Any]]) -> Any:
+    """Do it, once."""
+    return await operation()
 
 
 class Lease:
@@ -43,6 +53,7 @@ class Lease:
         self._keeper: asyncio.Task[None] | None = None
         self.ended = False
         self.is_acknowledged = False
+        self._is_lost = False
         self._is_being_acknowledged = False
 
     def keep(self, on_lost: Callable[[LeaseLost], None], on_beat: Callable[[], None] = lambda: None) -> None:
@@ -76,7 +87,7 @@ class Lease:
             on_beat()
 
     def _lose(self, error: LeaseLost, on_lost: Callable[[LeaseLost], None]) -> None:
-        self.ended = True
+        self.ended = self._is_lost = True
         if not self._is_being_acknowledged:  # otherwise its deletion may have been done, and only the answer be lost
             on_lost(error)
 
@@ -95,33 +106,51 @@ class Lease:
         except AwsFailure as error:
             log(logging.WARNING, "lease.give_back_failed", str(error), message_id=self.message.message_id)
 
-    async def start_over(self, delay_seconds: int, copies: Copies, *, into: Queue | None = None) -> None:
+    async def start_over(
+        self, delay_seconds: int, copies: Copies, *, into: Queue | None = None, attempt: Attempt = at_once
+    ) -> None:
         """Let the same submission begin anew after `delay_seconds`, as if it had never been received.
 
         SQS counts receives for ever, and moves a message that has used them up in silence. So it gets a copy with a
         count of its own, first, and is deleted, second; `darkroom.agent.copies` says why neither may fail unnoticed.
         The copy stays in its trace, and its time in the queue goes on. It goes to the message's own queue, or `into`
         another. Where that cannot be done, the message is given back as it is.
+
+        The message is held while `attempt` waits; when it is lost meanwhile, whoever has it then sees to its end.
         """
-        await self._stop_keeping()
+        if self._keeper is None:
+            self.keep(on_lost=lambda _: None)
         message = self.message
         # A message without an id of its own goes by SNS's or SQS's, which the copy must bring along.
         _, attributes, fallback_id = open_envelope(message.body, message.attributes, message.message_id)
         submission_id = attributes.get(SUBMISSION_ATTRIBUTE) or fallback_id
+        number = copy_number(message.attributes)
+        own = {
+            SUBMISSION_ATTRIBUTE: submission_id,
+            FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
+            COPY_ATTRIBUTE: str(number + 1000),  # as long as it can become
+        }
+        if not fits_a_queue(message.body, own):
+            # Noted, a copy that cannot be sent would be waited for.
+            text = "the message is too large for what a copy of it must say; it keeps its receives"
+            log(logging.WARNING, "lease.start_over_failed", text, message_id=message.message_id)
+            await self.give_back(delay_seconds)
+            return
         try:
-            number = await copies.make(submission_id, copy_number(message.attributes))
-            own = {
-                SUBMISSION_ATTRIBUTE: submission_id,
-                FIRST_SENT_ATTRIBUTE: f"{first_sent_at(message.attributes, message.sent_at):.3f}",
-                COPY_ATTRIBUTE: str(number),
-            }
-            await (into or self._queue).send(
-                message.body,
-                copied_attributes(own, message.attributes),
-                delay_seconds,
-                group=message.group,
-                trace_header=message.trace_header,
+            number = await attempt(lambda: copies.make(submission_id, number))
+            own[COPY_ATTRIBUTE] = str(number)
+            if self._is_lost:
+                return
+            await attempt(
+                lambda: (into or self._queue).send(
+                    message.body,
+                    copied_attributes(own, message.attributes, message.body),
+                    delay_seconds,
+                    group=message.group,
+                    trace_header=message.trace_header,
+                )
             )
+            await self._stop_keeping()
             await self._queue.delete(message.receipt_handle)
         except AwsFailure as error:
             log(logging.WARNING, "lease.start_over_failed", str(error), message_id=message.message_id)

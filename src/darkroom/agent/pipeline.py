@@ -162,7 +162,10 @@ class Pipeline:
             await self._aftermath.after_failure(job, error)
         except Exception as error:
             logger.exception("a fault in Darkroom or in the runtime's adapter")
-            await self._aftermath.after_failure(job, GenerationFailed(f"{type(error).__name__}: {error}"))
+            await self._aftermath.after_failure(
+                job,
+                GenerationFailed(f"a fault in Darkroom or in the runtime's adapter: {type(error).__name__}: {error}"),
+            )
 
     def _twins(self, job: Job) -> set[asyncio.Task[None]]:
         """The work on other copies of the same submission here, which began before."""

@@ -105,7 +105,7 @@ async def open_agent(
         queue = aws.queue(settings.queue_url)
         attributes = await _read_attributes(queue, clock)
         outages = Outages(health, clock)
-        bucket = WatchedBucket(aws.bucket(settings.bucket), outages)
+        bucket = WatchedBucket(aws.bucket(settings.bucket), outages, clock)
         table = aws.task_table(settings.task_table) if settings.task_table else None
         # Whoever only reads does not wait for AWS to come back, but what is away is noticed there too.
         watched_table = None if table is None else WatchedTable(table, outages)

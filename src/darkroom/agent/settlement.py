@@ -29,9 +29,9 @@ from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
-from darkroom.errors import AwsFailure, DarkroomError
+from darkroom.errors import AwsFailure, AwsRefused, DarkroomError
 from darkroom.logs import log
-from darkroom.policy.dead_letters import letter_attributes
+from darkroom.policy.dead_letters import least_attributes, letter_attributes
 from darkroom.policy.ends import Ended
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.telling import ended_without_pictures, fitted, record_of, told_error
@@ -240,14 +240,32 @@ class Settlement:
         if self._dead_letters is None:
             log(logging.ERROR, "message.no_dead_letters", str(error), message_id=lease.message.message_id)
             return
-        dead_letters = self._dead_letters
-        message = lease.message
-        attributes = letter_attributes(
-            message.attributes, submission_id=submission_id, error=error, received=message.received, task_id=task_id
-        )
-        await self._persistently(
-            lambda: dead_letters.send(message.body, attributes, group=message.group, trace_header=message.trace_header)
-        )
+        dead_letters, message = self._dead_letters, lease.message
+
+        async def send(attributes: dict[str, str]) -> None:
+            await self._persistently(
+                lambda: dead_letters.send(
+                    message.body, attributes, group=message.group, trace_header=message.trace_header
+                )
+            )
+
+        try:
+            try:
+                await send(
+                    letter_attributes(
+                        message.attributes,
+                        body=message.body,
+                        submission_id=submission_id,
+                        error=error,
+                        received=message.received,
+                        task_id=task_id,
+                    )
+                )
+            except AwsRefused:  # the queue of the dead letters may take less than SQS does
+                await send(least_attributes(submission_id, error))
+        except AwsRefused as refusal:
+            # Kept, it would be told again and again, until it is too old for its queue.
+            log(logging.ERROR, "message.no_dead_letters", f"{refusal}; {error}", message_id=message.message_id)
 
     def _failure(self, job: Job, status: Status, error: NotifiedError) -> Callable[[TaskObjects], Notification]:
         failed = ended_without_pictures(job.task.id, status, self._runtime_name, job.task.context, error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from darkroom.agent.absence import Absence
+from darkroom.agent.clock import Clock
 from darkroom.agent.outages import Outages
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
@@ -16,9 +18,14 @@ from darkroom.tasks.record import TaskRecord
 class WatchedBucket(Bucket):
     """A bucket whose reads and streams are watched."""
 
-    def __init__(self, bucket: Bucket, outages: Outages) -> None:
+    def __init__(self, bucket: Bucket, outages: Outages, clock: Clock) -> None:
         super().__init__(bucket.client, bucket.name)
         self._outages = outages
+        self._absence = Absence(bucket, clock)
+
+    async def hides_absence(self) -> bool:
+        """Find out, as `darkroom.agent.absence` has it."""
+        return await self._absence.is_hidden()
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:

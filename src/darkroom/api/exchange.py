@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ _LONGEST_QUOTE = 200
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller sent. `path` begins after the stage, as in "/v1alpha2/tasks/cat"; its parts are still encoded.
 
-    `caller` is an id of the API key that it was sent with, never the key itself.
+    `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself.
     """
 
     method: str
@@ -99,6 +100,15 @@ def too_many_requests(retry_after_seconds: int) -> HttpReply:
         429,
         f"Too many requests with this API key. Try again in {retry_after_seconds} s.",
         headers={"Retry-After": str(retry_after_seconds)},
+    )
+
+
+def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:
+    """The caller has submitted as many tasks as it may in a month. No `Retry-After`: nobody should sleep that long."""
+    return error(
+        429,
+        f"This API key's {monthly_tasks} tasks of {month} are used up. More are taken from {until:%Y-%m-%d %H:%M} UTC; "
+        "tasks can still be looked up and cancelled.",
     )
 
 

@@ -10,8 +10,9 @@ from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports, Records
 from darkroom.api.service import Cancellation, Lookup, Service, Submission
-from darkroom.errors import AwsFailure
+from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
+from darkroom.policy.callers import Callers, month_of, next_month
 from darkroom.tasks.notification import decode_end
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.replies import Links, TaskView
@@ -19,17 +20,28 @@ from darkroom.tasks.replies import Links, TaskView
 LINK_SECONDS = 3600
 # A link signed with a role's credentials is up to 3 KB long, and AWS Lambda returns 6 MB at most.
 MOST_LINKS = 1000
+_NOBODY = Callers()
 
 
 class FrontDoor:
     """Answers requests.
 
-    `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has.
+    `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has. The tasks of
+    those of `callers` who have a limit for a month are counted in the task table: `SettingsError` where there is none.
     """
 
     def __init__(
-        self, service: Service, ports: Ports, *, clock: Callable[[], float], new_submission_id: Callable[[], str]
+        self,
+        service: Service,
+        ports: Ports,
+        *,
+        clock: Callable[[], float],
+        new_submission_id: Callable[[], str],
+        callers: Callers = _NOBODY,
     ) -> None:
+        if callers.are_counted and ports.records is None:
+            raise SettingsError("monthlyTasks are counted in the task table: set DARKROOM_TASK_TABLE, or remove them")
+        self._callers = callers
         self._service = service
         self._ports = ports
         self._clock = clock
@@ -53,6 +65,29 @@ class FrontDoor:
         return plan
 
     async def _submit(self, plan: Submission) -> HttpReply:
+        caller, records = plan.record.caller, self._ports.records
+        most = self._callers.monthly_tasks(caller)
+        if most is None or caller is None or records is None:
+            return await self._publish(plan)
+        now = plan.record.created_at
+        month = month_of(now)
+        if not await records.count_task(caller, month, most):
+            log(logging.WARNING, "front_door.month_used_up", f"{most} tasks of {month}", caller=caller)
+            return exchange.month_used_up(most, month, next_month(now))
+        try:
+            return await self._publish(plan)
+        except AwsFailure:
+            await self._uncount(records, caller, month)
+            raise
+
+    async def _uncount(self, records: Records, caller: str, month: str) -> None:
+        """Give back what a task was counted for that was not accepted."""
+        try:
+            await records.uncount_task(caller, month)
+        except AwsFailure as failure:
+            log(logging.ERROR, "front_door.uncount_failed", str(failure), caller=caller)
+
+    async def _publish(self, plan: Submission) -> HttpReply:
         ports, record = self._ports, plan.record
         if plan.payload is not None:
             await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)

@@ -18,6 +18,7 @@ from darkroom.api.front_door import FrontDoor
 from darkroom.api.keys import ApiKeys
 from darkroom.api.openapi import DESCRIPTION, components, operations
 from darkroom.api.throttle import Throttle
+from darkroom.policy.callers import Callers
 from darkroom.settings import GatewaySettings
 
 # A client that sends too much is read to the end, without keeping anything, as long as it is not absurd: a client that
@@ -26,11 +27,19 @@ _MAXIMUM_DRAIN_BYTES = 4 * exchange.MAXIMUM_BODY_BYTES
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def create_gateway(settings: GatewaySettings, front_door: FrontDoor, *, monotonic: Callable[[], float]) -> FastAPI:
-    """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets."""
+_NOBODY = Callers()
+
+
+def create_gateway(
+    settings: GatewaySettings, front_door: FrontDoor, *, monotonic: Callable[[], float], callers: Callers = _NOBODY
+) -> FastAPI:
+    """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets.
+
+    Raises `SettingsError` where a caller has no key.
+    """
     app = FastAPI(title="Darkroom", description=DESCRIPTION, openapi_url="/openapi.json", docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False
-    answer = _Gate(settings, front_door, monotonic).answer
+    answer = _Gate(settings, front_door, monotonic, callers).answer
     for operation in operations():
         app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
@@ -44,9 +53,11 @@ def create_gateway(settings: GatewaySettings, front_door: FrontDoor, *, monotoni
 class _Gate:
     """What stands before the front door."""
 
-    def __init__(self, settings: GatewaySettings, front_door: FrontDoor, monotonic: Callable[[], float]) -> None:
-        self._keys = ApiKeys(settings.api_keys)
-        self._throttle = Throttle(settings.rate_limit, settings.burst_limit)
+    def __init__(
+        self, settings: GatewaySettings, front_door: FrontDoor, monotonic: Callable[[], float], callers: Callers
+    ) -> None:
+        self._keys = ApiKeys(settings.api_keys, callers)
+        self._throttle = Throttle(settings.rate_limit, settings.burst_limit, callers)
         self._stage_path = f"/{settings.stage}"
         self._front_door = front_door
         self._monotonic = monotonic
@@ -56,10 +67,10 @@ class _Gate:
         return _respond(await self._answer(request))
 
     async def _answer(self, request: Request) -> HttpReply:
-        key = self._keys.find(request.headers.get("x-api-key", ""))
-        if key is None:
+        caller = self._keys.find(request.headers.get("x-api-key", ""))
+        if caller is None:
             return exchange.no_key()
-        wait_seconds = self._throttle.take(key, self._monotonic())
+        wait_seconds = self._throttle.take(caller, self._monotonic())
         if wait_seconds > 0:
             return exchange.too_many_requests(math.ceil(wait_seconds))
         body = await _read_body(request)
@@ -75,7 +86,7 @@ class _Gate:
                 content_encoding=request.headers.get("content-encoding", ""),
                 query=request.query_params,
                 body=body,
-                caller=key,
+                caller=caller,
             )
         )
 

@@ -1,7 +1,8 @@
 """API keys, compared so that the time it takes tells nothing about them.
 
-What is handed out is the beginning of a key's digest: enough to tell keys apart, and no key lies about in memory, in
-messages or in logs. Whoever sees it could still check guesses, so keys must be random.
+What is handed out is the name of a key's caller, or the beginning of the key's digest where nobody named it: enough to
+tell keys apart, and no key lies about in memory, in messages or in logs. Whoever sees a digest could still check
+guesses, so keys must be random.
 """
 
 from __future__ import annotations
@@ -10,23 +11,43 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
+from darkroom.errors import SettingsError
+from darkroom.policy.callers import CallerSpec
+
 _ID_CHARACTERS = 16
 
 
 class ApiKeys:
-    """The keys that open the gateway."""
+    """The keys that open the gateway: those of `callers`, and others. Raises `SettingsError` where one has no key."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(_digest(key) for key in keys)
+    def __init__(self, keys: Iterable[str], callers: Iterable[CallerSpec] = ()) -> None:
+        self._ids = {_digest(key): _digest(key).hex()[:_ID_CHARACTERS] for key in keys}
+        names: dict[bytes, str] = {}
+        for caller in callers:
+            for digest in _digests_of(caller):
+                if names.setdefault(digest, caller.name) != caller.name:
+                    raise SettingsError(f"the callers {names[digest]} and {caller.name} have the same key")
+        self._ids |= names
 
     def find(self, presented: str) -> str | None:
-        """An id of the key that was presented, the same in every process, or None when it is none of ours."""
+        """The name of the caller whose key was presented, or an id of the key, the same in every process.
+
+        None when it is none of ours.
+        """
         wanted = _digest(presented)
         found = None
-        for digest in self._digests:  # all of them, always
+        for digest, id_ in self._ids.items():  # all of them, always
             if hmac.compare_digest(digest, wanted):
-                found = digest
-        return None if found is None else found.hex()[:_ID_CHARACTERS]
+                found = id_
+        return found
+
+
+def _digests_of(caller: CallerSpec) -> list[bytes]:
+    digests = [] if caller.key is None else [_digest(caller.key)]
+    digests += [] if caller.key_sha256 is None else [bytes.fromhex(caller.key_sha256)]
+    if not digests:
+        raise SettingsError(f"the caller {caller.name} in DARKROOM_CALLERS has neither key nor keySha256")
+    return digests
 
 
 def _digest(key: str) -> bytes:

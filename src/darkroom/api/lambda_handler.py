@@ -22,10 +22,12 @@ from darkroom.api.front_door import FrontDoor
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.blocking import BlockingAws, run
+from darkroom.policy.callers import Callers, decode_callers
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.settings import read_aws_settings, read_front_door_settings
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+_NOBODY = Callers()
 
 
 class Identity(msgspec.Struct, frozen=True, rename={"key_id": "apiKeyId"}):
@@ -76,20 +78,22 @@ def compose(environment: Mapping[str, str]) -> Handler:
     )
     service = Service(decode_catalogue(settings.runtimes), settings.bucket)
     # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
-    return create_handler(FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex))
+    callers = decode_callers(settings.callers)
+    front_door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
+    return create_handler(front_door, callers)
 
 
-def create_handler(front_door: FrontDoor) -> Handler:
-    """Make the handler around a front door whose ports never suspend."""
+def create_handler(front_door: FrontDoor, callers: Callers = _NOBODY) -> Handler:
+    """Make the handler around a front door whose ports never suspend; `callers` name the keys' ids."""
 
     def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         """Answer one proxy event."""
-        return _encode(_answer(msgspec.convert(event, type=ProxyEvent), front_door))
+        return _encode(_answer(msgspec.convert(event, type=ProxyEvent), front_door, callers))
 
     return handler
 
 
-def _answer(event: ProxyEvent, front_door: FrontDoor) -> HttpReply:
+def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers) -> HttpReply:
     try:
         body = base64.b64decode(event.body or "", validate=True) if event.is_base64 else (event.body or "").encode()
     except (binascii.Error, UnicodeEncodeError) as error:
@@ -104,7 +108,7 @@ def _answer(event: ProxyEvent, front_door: FrontDoor) -> HttpReply:
                 content_encoding=headers.get("content-encoding", ""),
                 query=event.query or {},
                 body=body,
-                caller=event.caller,
+                caller=callers.name_of(event.caller),
             )
         )
     )

@@ -67,6 +67,14 @@ class Records(Protocol):
         """Ask the agent to stop the task's latest submission, and return its record; one that has ended stays so."""
         ...
 
+    async def count_task(self, caller: str, month: str, most: int) -> bool:
+        """Count one more task of `caller` in `month` (as in 2026-11), or return False where it has had `most`."""
+        ...
+
+    async def uncount_task(self, caller: str, month: str) -> None:
+        """Count one task less: it was not accepted."""
+        ...
+
 
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. `records` is None in a deployment that keeps none. Every method may raise `AwsFailure`."""

@@ -16,14 +16,16 @@ from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.connection import open_aws
 from darkroom.logs import configure_logs, log
+from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.settings import GatewaySettings, read_gateway_settings
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes cannot be read."""
+    """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes or callers is wrong."""
     front = settings.front_door
     service = Service(decode_catalogue(front.runtimes), front.bucket)
+    callers = decode_callers(front.callers)
     services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
     async with open_aws(settings.aws, *services) as aws:
         ports = Ports(
@@ -31,8 +33,8 @@ async def serve(settings: GatewaySettings) -> None:
             bucket=aws.bucket(front.bucket),
             records=None if front.task_table is None else aws.task_table(front.task_table),
         )
-        door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex)
-        app = create_gateway(settings, door, monotonic=time.monotonic)
+        door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
+        app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers)
         config = uvicorn.Config(
             app,
             host=settings.host,

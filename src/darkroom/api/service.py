@@ -23,6 +23,7 @@ from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.draft import Draft
 from darkroom.tasks.message import (
     MAXIMUM_MESSAGE_BYTES,
+    ROOM_FOR_COPIES_BYTES,
     SUBMISSION_ATTRIBUTE,
     PayloadPointer,
     attribute_bytes,
@@ -133,6 +134,7 @@ class Service:
             created_at=now,
             updated_at=now,
             context=task.context,
+            caller=request.caller,
         )
         return self._with_message(verdict, record, _accepted(draft, verdict, location), request.caller)
 
@@ -144,7 +146,7 @@ class Service:
             SUBMISSION_ATTRIBUTE: record.submission_id,
         }
         body = text.encode()
-        if len(body) + attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES:
+        if len(body) + attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES - ROOM_FOR_COPIES_BYTES:
             return Submission(record=record, text=text, attributes=attributes, reply=reply, group=group)
         payload = Payload(key=f"{RESERVED_PREFIX}{record.submission_id}", body=body)
         pointer = encode_pointer(PayloadPointer(bucket=self._bucket, key=payload.key))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+
+from darkroom.policy.callers import CallerSpec
 
 
 class TokenBucket:
@@ -26,16 +29,25 @@ class TokenBucket:
 
 
 class Throttle:
-    """One bucket per key. Give it keys that were checked: it remembers every one that it sees."""
+    """One bucket per key, each of `rate` and `burst` but where `callers` says otherwise.
 
-    def __init__(self, rate: float, burst: int) -> None:
+    Give it keys (or names) that were checked: it remembers every one that it sees.
+    """
+
+    def __init__(self, rate: float, burst: int, callers: Iterable[CallerSpec] = ()) -> None:
         self._rate = rate
         self._burst = burst
+        self._callers = {caller.name: caller for caller in callers}
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, key: str, now: float) -> float:
         """Let a request with `key` pass and return 0, or return the seconds until one may pass."""
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = TokenBucket(self._rate, self._burst)
+            bucket = self._buckets[key] = self._new_bucket(key)
         return bucket.take(now)
+
+    def _new_bucket(self, key: str) -> TokenBucket:
+        caller = self._callers.get(key)
+        rate, burst = (None, None) if caller is None else (caller.rate_limit, caller.burst_limit)
+        return TokenBucket(self._rate if rate is None else rate, self._burst if burst is None else burst)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, NotFound, TooLarge, translated
-from darkroom.errors import AwsFailure, AwsUnavailable
+from darkroom.errors import AwsDenied, AwsFailure, AwsUnavailable
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -123,7 +123,7 @@ class Bucket:
     async def _find_mark(self, key: str) -> str | None:
         """The mark of an object, empty where it has none; None where there is no object."""
         try:
-            with translated(f"looking at s3://{self.name}/{key}", f"reading from the bucket {self.name}"):
+            async with self._reading(f"looking at s3://{self.name}/{key}"):
                 reply = await self.client.head_object(Bucket=self.name, Key=key)
         except NotFound:
             return None
@@ -144,10 +144,25 @@ class Bucket:
     async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
         """Begin to read an object: its size, and its bytes in chunks. Raises `NotFound`."""
         doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
-        with translated(doing, what):
+        async with self._reading(doing):
             reply = await self.client.get_object(Bucket=self.name, Key=key)
         async with reply["Body"] as body:
             yield reply["ContentLength"], _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing, what)
+
+    @asynccontextmanager
+    async def _reading(self, doing: str) -> AsyncIterator[None]:
+        """Translate what goes wrong while an object is asked for."""
+        try:
+            with translated(doing, f"reading from the bucket {self.name}"):
+                yield
+        except AwsDenied as error:
+            if await self.hides_absence():
+                raise NotFound(str(error)) from error
+            raise
+
+    async def hides_absence(self) -> bool:
+        """Whether "denied" is what S3 says of objects that are not there; here it is taken by its word."""
+        return False
 
     async def find(self, key: str) -> bytes | None:
         """Read an object, or return None where there is none."""
@@ -158,9 +173,8 @@ class Bucket:
 
     async def find_version(self, key: str) -> tuple[bytes, str] | None:
         """Read a small object and the name of this version of it, for `replace`; None where there is no object."""
-        doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
         try:
-            with translated(doing, what):
+            async with self._reading(f"reading s3://{self.name}/{key}"):
                 reply = await self.client.get_object(Bucket=self.name, Key=key)
                 async with reply["Body"] as body:
                     return await body.read(), reply["ETag"]

@@ -1,11 +1,13 @@
 """Task records as DynamoDB holds them: pure functions between `TaskRecord` and an item in DynamoDB's wire form.
 
-The table has two kinds of items, under one partition key, `id`:
+The table has three kinds of items, under one partition key, `id`:
 
 - *A submission's record*, under `submission/` and its id. Nobody but this submission's own writers touches it, neither
   a newer submission of the same task id nor an older one. The wish to cancel stands here too.
 - *A task's pointer*, under the task's id, which never holds a slash: `latest` is the submission that whoever asks after
-  the task is told of, `previous` the one before it.
+  the task is told of, `previous` the one before it. Where the latest one was withdrawn, since it was not accepted,
+  its record says which one it had replaced.
+- *A count*, under `caller/`, the caller's name and the month: `tasks` is how many it has submitted in it.
 
 Every field of a record is an attribute of its own, so that updates and conditions can name it; a field that has its
 default is left out. `context` is the user's own data and may hold what DynamoDB cannot (numbers of more than 38
@@ -28,6 +30,8 @@ EXPIRY_ATTRIBUTE = "expires_at"
 RETENTION_SECONDS = 14 * 24 * 3600
 # A pointer is written once: SQS keeps the task for up to 14 days before its record's last change.
 POINTER_RETENTION_SECONDS = 2 * RETENTION_SECONDS
+# A month, and two more to look back at.
+COUNT_RETENTION_SECONDS = 93 * 24 * 3600
 _CONTEXT_ATTRIBUTE = "context"
 
 Item = dict[str, dict[str, Any]]
@@ -64,6 +68,11 @@ def submission_key(submission_id: str) -> Item:
 def pointer_key(task_id: str) -> Item:
     """The primary key of a task's pointer."""
     return {KEY_ATTRIBUTE: {"S": task_id}}
+
+
+def count_key(caller: str, month: str) -> Item:
+    """The primary key of the count of a caller's tasks in a month."""
+    return {KEY_ATTRIBUTE: {"S": f"caller/{caller}/{month}"}}
 
 
 def expiry(changed_at: float) -> int:

@@ -6,12 +6,18 @@ items.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import (
+    COUNT_RETENTION_SECONDS,
     KEY_ATTRIBUTE,
     POINTER_RETENTION_SECONDS,
+    TASK_ATTRIBUTE,
+    count_key,
     item_to_record,
     pointer_key,
     record_to_item,
@@ -31,6 +37,11 @@ _KEPT = ("created_at", "context")
 # Whoever writes the record of a new submission also points to it. One that was published past the front door is
 # pointed to by the agent, which cannot know whether it has done so before.
 _POINTED_TO = "is_pointed_to"
+# A submission that was not accepted, and the one that its task's id stood for before: whoever asks is told of that one.
+# It may have been withdrawn as well, where several were submitted at once. Who does such a task nevertheless (it was
+# published, and reported as failed) has its id stand for it again.
+_WITHDRAWN, _REPLACED = "withdrawn", "replaced"
+_MOST_WITHDRAWN = 100
 
 
 class TaskTable:
@@ -56,15 +67,24 @@ class TaskTable:
             pass
         if in_place_of is None:
             # Not if it is so already: the one before it would be forgotten.
-            await self._point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
+            replaced = await self._point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
         else:
-            await self._point(record, "latest = :old", {":old": {"S": in_place_of}})
+            replaced = await self._point(record, "latest = :old", {":old": {"S": in_place_of}})
+        if replaced:  # ids are seldom used twice, so this seldom costs a call
+            with translated(f"writing the record of task {record.id}", self._writing):
+                await self.client.update_item(
+                    TableName=self.name,
+                    Key=submission_key(record.submission_id),
+                    UpdateExpression=f"SET {_REPLACED} = :replaced",
+                    ExpressionAttributeValues={":replaced": {"S": replaced}},
+                )
 
-    async def _point(self, record: TaskRecord, condition: str, values: dict[str, Any]) -> None:
+    async def _point(self, record: TaskRecord, condition: str, values: dict[str, Any]) -> str | None:
+        """Have a task's id point to `record`, if `condition` is met; return what it pointed to before, if known."""
         created_at = record.created_at
         try:
             with translated(f"pointing to the record of task {record.id}", self._writing):
-                await self.client.update_item(
+                reply: Any = await self.client.update_item(
                     TableName=self.name,
                     Key=pointer_key(record.id),
                     UpdateExpression=(
@@ -79,37 +99,59 @@ class TaskTable:
                         ":expires_at": to_attribute(int(created_at) + POINTER_RETENTION_SECONDS),
                         **values,
                     },
+                    ReturnValues="UPDATED_OLD",
                 )
-        except AlreadyExists:
-            pass
+        except AlreadyExists:  # it may be that it was done before, and the answer was lost
+            pointer = await self._pointer(record.id)
+            return _text(pointer, "previous") if _text(pointer, "latest") == record.submission_id else None
+        return _text(reply.get("Attributes", {}), "latest")
 
     async def withdraw(self, task_id: str, submission_id: str) -> None:
-        """Have a task's id point again to what it pointed to before this submission, which was not accepted."""
-        try:
-            with translated(f"withdrawing the record of task {task_id}", self._writing):
-                await self.client.update_item(
-                    TableName=self.name,
-                    Key=pointer_key(task_id),
-                    UpdateExpression="SET latest = previous",
-                    ConditionExpression="latest = :mine",
-                    ExpressionAttributeValues={":mine": {"S": submission_id}},
-                )
-        except AlreadyExists:
-            pass
+        """Have a task's id stand again for what it did before this submission, which was not accepted."""
+        with suppress(AlreadyExists), translated(f"withdrawing the record of task {task_id}", self._writing):
+            await self.client.update_item(
+                TableName=self.name,
+                Key=submission_key(submission_id),
+                UpdateExpression=f"SET {_WITHDRAWN} = :yes",
+                ConditionExpression="attribute_exists(id)",
+                ExpressionAttributeValues={":yes": {"BOOL": True}},
+            )
+        with suppress(AlreadyExists), translated(f"withdrawing the record of task {task_id}", self._writing):
+            await self.client.update_item(
+                TableName=self.name,
+                Key=pointer_key(task_id),
+                UpdateExpression="SET latest = previous",
+                ConditionExpression="latest = :mine",
+                ExpressionAttributeValues={":mine": {"S": submission_id}},
+            )
 
     async def get(self, task_id: str) -> TaskRecord | None:
         """Read the record of the latest submission under this id."""
-        latest = await self._latest(task_id)
-        return None if latest is None else await self.get_submission(latest)
+        pointer = await self._pointer(task_id)
+        if "latest" not in pointer and "status" in pointer and TASK_ATTRIBUTE not in pointer:
+            # Written before each submission had a record of its own. It expires after 14 days, like every one.
+            return item_to_record({**pointer, TASK_ATTRIBUTE: pointer[KEY_ATTRIBUTE]})
+        item = await self._accepted(_text(pointer, "latest"))
+        return None if item is None else item_to_record(item)
+
+    async def _accepted(self, submission_id: str | None) -> dict[str, Any] | None:
+        """Read the item of a submission, or where it was withdrawn, of the one that it had taken the place of."""
+        for _ in range(_MOST_WITHDRAWN):
+            if submission_id is None:
+                return None
+            item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
+            if item is None or _WITHDRAWN not in item:
+                return item
+            submission_id = _text(item, _REPLACED)
+        return None
 
     async def get_submission(self, submission_id: str) -> TaskRecord | None:
         """Read the record of a submission."""
         item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
         return None if item is None else item_to_record(item)
 
-    async def _latest(self, task_id: str) -> str | None:
-        pointer = await self._read(pointer_key(task_id), f"reading the record of task {task_id}") or {}
-        return pointer.get("latest", {}).get("S") or None
+    async def _pointer(self, task_id: str) -> dict[str, Any]:
+        return await self._read(pointer_key(task_id), f"reading the record of task {task_id}") or {}
 
     async def _read(self, key: dict[str, Any], doing: str) -> dict[str, Any] | None:
         with translated(doing, f"reading from the table {self.name}"):
@@ -123,23 +165,40 @@ class TaskTable:
         Return that submission's record, or None where there is none. The wish stays with the submission, whatever is
         submitted under the same id later.
         """
-        latest = await self._latest(task_id)
+        latest = _text(await self._pointer(task_id), "latest")
         if latest is None:
             return None
+        reply = await self._ask_to_stop(task_id, latest)
+        if reply is None:
+            found = await self._accepted(latest)
+            if found is None:
+                return None
+            record = item_to_record(found)
+            if record.submission_id != latest:  # that was withdrawn
+                reply = await self._ask_to_stop(task_id, record.submission_id)
+            if reply is None:
+                return record
+        return item_to_record(reply)
+
+    async def _ask_to_stop(self, task_id: str, submission_id: str) -> dict[str, Any] | None:
+        """Write down the wish, and return the submission's item; None where it has ended, or is not to be told of."""
         try:
             with translated(f"cancelling task {task_id}", self._writing):
-                reply = await self.client.update_item(
+                reply: Any = await self.client.update_item(
                     TableName=self.name,
-                    Key=submission_key(latest),
+                    Key=submission_key(submission_id),
                     UpdateExpression="SET cancel_requested = :yes",
-                    ConditionExpression=f"attribute_exists(id) AND {_IS_UNFINISHED}",
+                    ConditionExpression=(
+                        f"attribute_exists(id) AND attribute_not_exists({_WITHDRAWN}) AND {_IS_UNFINISHED}"
+                    ),
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues={":yes": {"BOOL": True}, **_UNFINISHED},
                     ReturnValues="ALL_NEW",
                 )
         except AlreadyExists:
-            return await self.get_submission(latest)
-        return item_to_record(reply["Attributes"])
+            return None
+        item: dict[str, Any] = reply["Attributes"]
+        return item
 
     async def advance(self, record: TaskRecord) -> bool:
         """Bring the record of a submission up to date with `record`; return False where that runs, and it has ended.
@@ -159,7 +218,7 @@ class TaskTable:
                 reply = await self.client.update_item(
                     TableName=self.name,
                     Key=submission_key(record.submission_id),
-                    UpdateExpression="SET " + ", ".join(assignments),
+                    UpdateExpression=f"SET {', '.join(assignments)} REMOVE {_WITHDRAWN}",
                     ConditionExpression=f"attribute_not_exists(id) OR {_IS_UNFINISHED}",
                     ExpressionAttributeNames={f"#{name}": name for name in item},
                     ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **_UNFINISHED},
@@ -167,11 +226,53 @@ class TaskTable:
                 )
         except AlreadyExists:
             return record.status.is_terminal
-        if _POINTED_TO not in reply.get("Attributes", {}):
-            created = {":created_at": to_attribute(record.created_at)}
+        before = reply.get("Attributes", {})
+        created = {":created_at": to_attribute(record.created_at)}
+        if _POINTED_TO not in before:
             await self._point(record, "attribute_not_exists(id) OR created_at < :created_at", created)
+        elif _WITHDRAWN in before:
+            await self._point(record, "created_at <= :created_at AND latest <> :latest", created)
         return True
+
+    async def count_task(self, caller: str, month: str, most: int) -> bool:
+        """Count one more task of `caller` in `month` (as in 2026-11), or return False where it has had `most`.
+
+        A count whose answer is lost is sent again by the AWS library, and may then have counted twice.
+        """
+        if most < 1:
+            return False
+        month_began = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC).timestamp()
+        try:
+            with translated(f"counting the tasks of {caller}", self._writing):
+                await self.client.update_item(
+                    TableName=self.name,
+                    Key=count_key(caller, month),
+                    UpdateExpression="SET expires_at = :expires_at ADD tasks :one",
+                    ConditionExpression="attribute_not_exists(tasks) OR tasks < :most",
+                    ExpressionAttributeValues={
+                        ":expires_at": to_attribute(int(month_began) + COUNT_RETENTION_SECONDS),
+                        ":one": to_attribute(1),
+                        ":most": to_attribute(most),
+                    },
+                )
+        except AlreadyExists:
+            return False
+        return True
+
+    async def uncount_task(self, caller: str, month: str) -> None:
+        """Count one task less: it was not accepted."""
+        with translated(f"counting the tasks of {caller}", self._writing):
+            await self.client.update_item(
+                TableName=self.name,
+                Key=count_key(caller, month),
+                UpdateExpression="ADD tasks :less",
+                ExpressionAttributeValues={":less": to_attribute(-1)},
+            )
 
     @property
     def _writing(self) -> str:
         return f"writing to the table {self.name}"
+
+
+def _text(item: Mapping[str, Any], name: str) -> str | None:
+    return item.get(name, {}).get("S") or None

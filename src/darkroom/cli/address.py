@@ -16,6 +16,7 @@ from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import read_client_settings
 
 if TYPE_CHECKING:
+    from darkroom.infra.cloud import Cloud
     from darkroom.infra.deployed_stack import DeployedStack
 
 EndpointOption = Annotated[
@@ -107,9 +108,16 @@ def find_address(
 
 def find_stack_on_aws(name: str, region: str | None) -> DeployedStack:
     """Ask AWS, with the user's own credentials. Raises `MissingExtra`, `StackFailure` and `AwsFailure`."""
+    cloud = open_deployed(region)
+    from darkroom.infra.deployed_stack import find_deployed_stack
+
+    return find_deployed_stack(cloud, name)
+
+
+def open_deployed(region: str | None) -> Cloud:
+    """AWS, with the user's own credentials. Raises `MissingExtra`."""
     try:
         from darkroom.infra.cloud import open_cloud
-        from darkroom.infra.deployed_stack import find_deployed_stack
     except ModuleNotFoundError as error:
         raise MissingExtra("deploy", "--stack-name") from error
-    return find_deployed_stack(open_cloud(region), name)
+    return open_cloud(region)

@@ -32,6 +32,7 @@ COMMANDS = {
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
     ),
+    "callers": Command("darkroom.cli.callers", "See who may call, with which limits, and print a caller's key."),
     "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent", True),
     "runtime": Command("darkroom.inference.command", "Run the built-in Stable Diffusion runtime.", "inference"),
     "gateway": Command(

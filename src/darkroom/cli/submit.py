@@ -119,10 +119,17 @@ def submit(
             _print_result(as_json, said, [])
             return
         view = _wait(client, accepted.id, timeout, console)
+        for told in view.warnings:
+            console.print(f"[yellow]Warning:[/] {escape(told)}")
         paths = []
         if view.status is Status.COMPLETED:
-            paths = save_pictures(client.download(accepted.id), folder)
-        _print_result(as_json, msgspec.to_builtins(view) | {"files": [str(path) for path in paths]}, paths)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RequestWarning)
+                paths = save_pictures(client.download(accepted.id), folder)
+        result = msgspec.to_builtins(view) | {"files": [str(path) for path in paths]}
+        if accepted.warnings or view.warnings:
+            result["warnings"] = [*(f"{fault.path} {fault.reason}" for fault in accepted.warnings), *view.warnings]
+        _print_result(as_json, result, paths)
         if view.status is not Status.COMPLETED:
             if as_json:
                 raise typer.Exit(FAILED)

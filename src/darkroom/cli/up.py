@@ -103,6 +103,8 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("endpoint", facts.endpoint)
     table.add_row("API key", facts.api_key)
+    if len(facts.callers) > 1:
+        table.add_row("callers", f"{', '.join(caller.name for caller in facts.callers)} (darkroom callers key NAME)")
     table.add_row("runtimes", ", ".join(f"{runtime.name} ({runtime.type})" for runtime in facts.runtimes))
     table.add_row("input topic", facts.input_topic_arn)
     table.add_row("output topic", facts.output_topic_arn)

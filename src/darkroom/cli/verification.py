@@ -6,6 +6,7 @@ import asyncio
 import base64
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from darkroom.cli.pictures import save_pictures
-from darkroom.client import ApiFailure, AsyncClient, DarkroomError, Status, TaskFailed, TaskKind
+from darkroom.client import ApiFailure, AsyncClient, DarkroomError, RequestWarning, Status, TaskFailed, TaskKind
 from darkroom.client.core import why_it_failed
 from darkroom.samples import read_sample
 
@@ -39,13 +40,17 @@ WEIGHTLESS_UPSCALER = "Lanczos"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a case so far. `error` is why there are no pictures; `seconds` run from the submission."""
+    """What became of a case so far. `error` is why there are no pictures; `seconds` run from the submission.
+
+    `warnings` say what of the request was, or will be, done in another way than it is written.
+    """
 
     case: Case
     status: str = NOT_SENT
     seconds: float = 0.0
     paths: tuple[Path, ...] = ()
     error: DarkroomError | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -122,7 +127,8 @@ async def run_cases(
     async def run(number: int, case: Case) -> None:
         began = time.monotonic()
         try:
-            await client.submit(case.body)
+            accepted = await client.submit(case.body)
+            told = [f"{fault.path} {fault.reason}" for fault in accepted.warnings]
             view = await client.wait(
                 case.id,
                 timeout_seconds=timeout_seconds,
@@ -130,7 +136,9 @@ async def run_cases(
                     number, Result(case=case, status=view.status, seconds=time.monotonic() - began)
                 ),
             )
-            result = Result(case=case, status=view.status, seconds=time.monotonic() - began)
+            told += view.warnings
+            result = Result(case=case, status=view.status, seconds=time.monotonic() - began, warnings=tuple(told))
+            update(number, result)
             if view.status is not Status.COMPLETED:
                 raise TaskFailed(case.id, view.status, why_it_failed(view))
             paths = save_pictures(await client.download(case.id), folder)
@@ -143,5 +151,7 @@ async def run_cases(
             result = msgspec.structs.replace(results[number], status=status, error=error)
         update(number, result)
 
-    await asyncio.gather(*(run(number, case) for number, case in enumerate(cases)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RequestWarning)  # they are in the results
+        await asyncio.gather(*(run(number, case) for number, case in enumerate(cases)))
     return results

@@ -72,8 +72,10 @@ def verify(
     results = asyncio.run(_run(address, cases, folder, timeout))
     console = Console(stderr=True, soft_wrap=True)
     for result in results:
+        what = f"{result.case.runtime}, {result.case.kind}"
+        for warning in result.warnings:
+            console.print(f"[yellow]{what}[/]: Warning: {escape(warning)}", highlight=False)
         if result.error is not None:
-            what = f"{result.case.runtime}, {result.case.kind}"
             console.print(f"[bold red]{what}[/]: {escape(str(result.error))}", highlight=False)
     raise typer.Exit(max((exit_code(result.error) for result in results if result.error is not None), default=OK))
 

@@ -77,7 +77,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, rename={"id": "id_task
 
 
 class RequestWarning(UserWarning):
-    """The front door has accepted a request that will not be done quite as it is written."""
+    """A request will not be done quite as it is written (the front door says so), or was not (the runtime does)."""
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -139,10 +139,12 @@ class Core:
                 raise WaitTimeout(task_id, view.status, timeout_seconds)
 
     def download(self, task_id: str) -> Flow[list[Picture]]:
-        """Fetch the pictures of a task that has ended."""
+        """Fetch the pictures of a task that has ended; what was done otherwise than asked for is a `RequestWarning`."""
         view = yield from self.status(task_id, links=True)
         if view.status is not Status.COMPLETED:
             raise TaskFailed(task_id, view.status, why_it_failed(view))
+        for warning in view.warnings:
+            warnings.warn(RequestWarning(warning), stacklevel=2)
         pictures: list[Picture] = []
         count = view.image_url_omitted or len(view.image_url)
         while len(pictures) < count:

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from darkroom.config.callers import CallerConfig
 from darkroom.config.cluster import Alarms, ClusterAccess, ClusterComponents, Network
 from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import ConfigModel, DnsLabel, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.config.work_off import WorkOff
+from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
 from darkroom.policy.sdwebui_fields import ContentLimits
 from darkroom.tasks.task import TaskKind
@@ -186,6 +188,9 @@ class DarkroomConfig(ConfigModel):
         default=[], description="buckets that s3:// links in requests may lead to, beside the one for pictures"
     )
     api_gateway: ApiGateway = Field(default=ApiGateway(), alias="APIGW")
+    callers: list[CallerConfig] = Field(
+        default=[], description="who calls, with a key and limits for each; none: one key, the guide's"
+    )
     cluster: ClusterAccess = ClusterAccess()
     cluster_components: ClusterComponents = ClusterComponents()
     models_runtime: Annotated[list[RuntimeConfig], Field(min_length=1)] = Field(description="the runtimes")
@@ -236,6 +241,19 @@ class DarkroomConfig(ConfigModel):
     def catalogue_specs(self) -> list[RuntimeSpec]:
         """The runtimes as the front door knows them."""
         return [runtime.spec() for runtime in self.models_runtime]
+
+    def caller_specs(self) -> list[CallerSpec]:
+        """The callers with all their limits; where none is named, the one that there is then."""
+        throttle = self.api_gateway.throttle
+        return [
+            CallerSpec(
+                name=caller.name,
+                rate_limit=throttle.rate_limit if caller.rate_limit is None else caller.rate_limit,
+                burst_limit=throttle.burst_limit if caller.burst_limit is None else caller.burst_limit,
+                monthly_tasks=caller.monthly_tasks,
+            )
+            for caller in self.callers or [CallerConfig(name=DEFAULT_CALLER)]
+        ]
 
     def task_plane(self) -> TaskPlane:
         """The topics, queues, bucket and table that these runtimes need."""

@@ -53,6 +53,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         if not runtime.get("nodePool"):
             snapshot = ("extraValues", "karpenter", "nodeTemplate", "dataVolume", "snapshotID")
             yield from unfit_fast_start(path, runtime, snapshot, values.get("fastStart"))
+    yield from repeated(entries(values, "callers"), "name")
     yield from broken_pool_rules(values)
     yield from _unfit_network(values.get("network"))
     yield from _unfit_components(values.get("clusterComponents"))

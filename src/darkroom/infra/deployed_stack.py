@@ -29,10 +29,7 @@ def find_deployed_stack(cloud: Cloud, name: str) -> DeployedStack:
 
     Raises `StackFailure` where there is none, or where it was not deployed by this version of Darkroom; `AwsFailure`.
     """
-    with translated(f"looking for the stack {name}"):
-        outputs = _outputs(cloud, name) or _outputs(cloud, name + STACK_SUFFIX)
-    if outputs is None:
-        raise StackFailure(f"there is no stack {name} or {name}{STACK_SUFFIX} in {cloud.region}: deploy it, or name it")
+    outputs = find_outputs(cloud, name)
     missing = [output for output in ("FrontApiEndpoint", "ApiKeyId", "TaskTable", "Runtimes") if output not in outputs]
     if missing:
         raise StackFailure(f"the stack {name} lacks the outputs {', '.join(missing)}: run `darkroom deploy` again")
@@ -50,13 +47,19 @@ def find_deployed_stack(cloud: Cloud, name: str) -> DeployedStack:
 
 def find_cluster_facts(cloud: Cloud, name: str) -> tuple[tuple[RuntimeFacts, ...], dict[str, str]]:
     """The runtimes of a stack, found as `find_deployed_stack` does, and all of its outputs. Raises the same."""
+    outputs = find_outputs(cloud, name)
+    if "Runtimes" not in outputs:
+        raise StackFailure(f"the stack {name} lacks the output Runtimes: run `darkroom deploy` again")
+    return decode_runtime_facts(outputs["Runtimes"]), outputs
+
+
+def find_outputs(cloud: Cloud, name: str) -> dict[str, str]:
+    """All that a stack says of itself, found by its name as `find_deployed_stack` does. Raises the same."""
     with translated(f"looking for the stack {name}"):
         outputs = _outputs(cloud, name) or _outputs(cloud, name + STACK_SUFFIX)
     if outputs is None:
         raise StackFailure(f"there is no stack {name} or {name}{STACK_SUFFIX} in {cloud.region}: deploy it, or name it")
-    if "Runtimes" not in outputs:
-        raise StackFailure(f"the stack {name} lacks the output Runtimes: run `darkroom deploy` again")
-    return decode_runtime_facts(outputs["Runtimes"]), outputs
+    return outputs
 
 
 def _outputs(cloud: Cloud, name: str) -> dict[str, str] | None:

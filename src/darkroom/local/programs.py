@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
+import msgspec
+
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
 from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
+from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
@@ -101,9 +105,11 @@ def agent_program(
 
 
 def gateway_program(
-    config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, api_key: str, port: int
+    config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys: Mapping[str, str], port: int
 ) -> Program:
-    """Describe the front door."""
+    """Describe the front door, which the keys by their callers' names open."""
+    specs = config.caller_specs()
+    named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in specs]
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -112,7 +118,11 @@ def gateway_program(
         "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
         "DARKROOM_TASK_TABLE": plane.table,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
-        "DARKROOM_API_KEYS": api_key,
+        **(
+            {"DARKROOM_CALLERS": encode_callers(named)}
+            if config.callers
+            else {"DARKROOM_API_KEYS": ",".join(keys.values())}
+        ),
         "DARKROOM_RATE_LIMIT": str(config.api_gateway.throttle.rate_limit),
         "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
         "DARKROOM_HOST": "127.0.0.1",
@@ -124,6 +134,10 @@ def gateway_program(
         environment=environment,
         patience_seconds=4.0,
     )
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _base_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:

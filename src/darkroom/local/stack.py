@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +25,7 @@ from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
+from darkroom.local.caller_keys import kept_key
 from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
@@ -97,7 +97,7 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
     folder = options.folder.absolute()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with _only_one(folder):
-        api_key = _api_key(folder)
+        keys = {caller.name: kept_key(folder, caller.name) for caller in config.caller_specs()}
         aws_port = _port(options.aws_port, "the AWS emulator", "--aws-port")
         gateway_port = _port(options.gateway_port, "the gateway", "--port")
         aws = AwsSettings(region=REGION, endpoint_url=f"http://127.0.0.1:{aws_port}")
@@ -112,11 +112,11 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
             tell("starting the gateway")
-            await supervisor.start(gateway_program(config, plane, aws, api_key, gateway_port))
+            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))
             for name, url in ready_urls.items():
                 await _wait(supervisor, name, _answers(url))
-            facts = _facts(config, plane, aws, api_key, gateway_port)
+            facts = _facts(config, plane, aws, next(iter(keys.values())), gateway_port)
             write_stack_file(folder, facts)
             yield RunningStack(facts, config, supervisor)
         finally:
@@ -191,6 +191,7 @@ def _facts(
             for queue in plane.queues
         ],
         pid=os.getpid(),
+        callers=config.caller_specs(),
     )
 
 
@@ -212,17 +213,6 @@ def _only_one(folder: Path) -> Iterator[None]:
             where = f" at {running.endpoint} (process {running.pid})" if running else ""
             raise StackFailure(f"a stack already runs in {folder}{where}; use it, or stop it with Ctrl-C") from None
         yield
-
-
-def _api_key(folder: Path) -> str:
-    """Return this folder's API key, made once, so that what was exported stays right after a restart."""
-    path = folder / "api_key"
-    if path.exists() and (kept := path.read_text().strip()):
-        return kept
-    path.touch(mode=0o600)
-    key = secrets.token_urlsafe(30)
-    path.write_text(key)
-    return key
 
 
 def _port(wanted: int, whose: str, option: str) -> int:

@@ -9,12 +9,16 @@ import msgspec
 
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import StackFailure
+from darkroom.policy.callers import CallerSpec
 
 STACK_FOLDER = Path(".darkroom")
 
 
 class StackFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where everything is. `endpoint` goes up to and including the stage; `pid` is the supervisor's."""
+    """Where everything is. `endpoint` goes up to and including the stage; `pid` is the supervisor's.
+
+    `api_key` is the first caller's; those of all `callers` lie where `darkroom.local.caller_keys` says.
+    """
 
     endpoint: str
     api_key: str
@@ -26,6 +30,7 @@ class StackFacts(msgspec.Struct, frozen=True, kw_only=True):
     task_table: str
     runtimes: list[RuntimeFacts]
     pid: int
+    callers: list[CallerSpec] = []
 
 
 def write_stack_file(folder: Path, facts: StackFacts) -> None:

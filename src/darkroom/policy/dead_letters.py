@@ -20,6 +20,7 @@ from darkroom.tasks.message import (
     SUBMISSION_ATTRIBUTE,
     copied_attributes,
     decode_message,
+    fits_a_queue,
     open_envelope,
     submission_id_of,
     unwrap,
@@ -76,22 +77,33 @@ class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def letter_attributes(
-    original: Mapping[str, str], *, submission_id: str, error: DarkroomError, received: int, task_id: str | None
+    original: Mapping[str, str],
+    *,
+    body: str,
+    submission_id: str,
+    error: DarkroomError,
+    received: int,
+    task_id: str | None,
 ) -> dict[str, str]:
-    """The attributes of the letter that a message with the attributes `original` becomes.
+    """The attributes of the letter that a message with this `body` and the attributes `original` becomes.
 
     They say why; the submission's id is always there, whatever the message itself had, and then what fits.
     """
-    own = {
-        SUBMISSION_ATTRIBUTE: submission_id,
-        TYPE_ATTRIBUTE: error.type,
-        REASON_ATTRIBUTE: _printable(str(error), _LONGEST_REASON),
-        TRIES_ATTRIBUTE: str(received),
-    }
+    own = least_attributes(submission_id, error)
+    more = {TRIES_ATTRIBUTE: str(received), REASON_ATTRIBUTE: _printable(str(error), _LONGEST_REASON)}
     if task_id:
-        own[TASK_ATTRIBUTE] = _printable(task_id, _LONGEST_ID)
+        more[TASK_ATTRIBUTE] = _printable(task_id, _LONGEST_ID)
+    for name, value in more.items():
+        if fits_a_queue(body, {**own, name: value}):
+            own[name] = value
     # A letter that was put back by other means than Darkroom's still says why it died before.
-    return copied_attributes(own, {name: value for name, value in original.items() if not name.startswith(_OWN_PREFIX)})
+    others = {name: value for name, value in original.items() if not name.startswith(_OWN_PREFIX)}
+    return copied_attributes(own, others, body)
+
+
+def least_attributes(submission_id: str, error: DarkroomError) -> dict[str, str]:
+    """What every letter says: whose it is, and that its end was told."""
+    return {SUBMISSION_ATTRIBUTE: submission_id, TYPE_ATTRIBUTE: error.type}
 
 
 def is_labelled(attributes: Mapping[str, str]) -> bool:
@@ -148,7 +160,7 @@ def redrive(letter: DeadLetter, *, force: bool = False) -> Redelivery:
         others.setdefault(MESSAGE_TASK_ATTRIBUTE, letter.task_id)
     return Redelivery(
         body=letter.text,
-        attributes=copied_attributes({SUBMISSION_ATTRIBUTE: submission_id}, others),
+        attributes=copied_attributes({SUBMISSION_ATTRIBUTE: submission_id}, others, letter.text),
         submission_id=submission_id,
         group=letter.group,
         trace_header=letter.trace_header,

@@ -16,7 +16,7 @@ _DIGEST_CHARACTERS = 32
 
 
 def group_of(caller: str | None) -> str | None:
-    """The message group for the tasks of `caller`, an id of its API key (never the key: groups stand in logs).
+    """The message group for the tasks of `caller`: a name or an id of its API key, never the key, as groups are logged.
 
     One that AWS would not take is replaced by its digest, so that two callers stay two. None where nobody is known.
     """

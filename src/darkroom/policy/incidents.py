@@ -50,10 +50,9 @@ def tell_story(incidents: Sequence[Incident]) -> str:
     reasons = "; ".join(
         f"{incident.where}: {incident.reason}" if incident.where else incident.reason for incident in harm
     )
-    deed = "took its runtime down"
     if any(incident.kind is IncidentKind.SICKNESS for incident in harm):
-        deed += " or left it sick"
-    return f"the task {deed} {len(harm)} times: {reasons}"
+        return f"the task took its runtime down or left it sick {len(harm)} times: {reasons}"
+    return f"the task took its runtime down {len(harm)} times: {reasons}"
 
 
 def _harm(incidents: Sequence[Incident]) -> list[Incident]:

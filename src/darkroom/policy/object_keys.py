@@ -24,6 +24,8 @@ LONGEST_SUFFIX_BYTES = 2 + 5 + 7 + 12
 RESERVED_PREFIX = "darkroom-payloads/"
 # An empty object, by which an agent finds out whether the bucket can be written to again.
 PROBE_KEY = f"{RESERVED_PREFIX}probe"
+# Never an object, by which an agent finds out what the bucket says where there is none.
+ABSENT_KEY = f"{RESERVED_PREFIX}never-written"
 _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from darkroom.errors import RuntimeUnavailable, RuntimeUnreachable
@@ -34,7 +39,7 @@ def translated(server: URL) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorError as error:
-        raise RuntimeUnreachable(f"the runtime at {server} cannot be reached: {error.os_error.strerror}") from None
+        raise RuntimeUnreachable(f"the runtime at {server} cannot be reached: {why_not_reached(error)}") from None
     except TimeoutError:
         raise RuntimeUnavailable(f"the runtime at {server} did not answer in time") from None
     except (aiohttp.ClientError, ConnectionError) as error:
@@ -112,6 +117,19 @@ async def _read(response: aiohttp.ClientResponse, memory: Memory) -> bytes:
 def _with_pictures(text_bytes: int) -> int:
     """A text that is base64 for the greater part, and what it decodes to."""
     return text_bytes * 7 // 4
+
+
+def why_not_reached(error: aiohttp.ClientConnectorError) -> str:
+    """The operating system's own words: asyncio's hold the address as Python writes it."""
+    code = error.os_error.errno
+    if code is None or code not in errno.errorcode or isinstance(error.os_error, socket.gaierror):
+        return str(error.os_error.strerror or type(error.os_error).__name__)
+    return os.strerror(code)
+
+
+def as_text(value: Any) -> str:
+    """What a server's JSON holds where a text is usual, for a message: text as it is, and all else as JSON again."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def shorten(text: str) -> str:

@@ -25,6 +25,7 @@ from yarl import URL
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
+from darkroom.runtimes.http import why_not_reached
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.names import OwnThreadsResolver
 from darkroom.runtimes.protocol import InputFile
@@ -196,6 +197,9 @@ class LinkFetcher:
                 raise
             if refusals:
                 raise LinkRefused(link, f"it leads to {refusals[0]}{where}") from None
+            if isinstance(error, aiohttp.ClientConnectorError):
+                away = f"its server cannot be reached: {why_not_reached(error)}{where}"
+                raise LinkUnreachable(link, away) from None
             raise LinkUnreachable(link, f"{error or type(error).__name__}{where}") from None
         except ValueError:
             raise LinkRefused(link, f"{NO_URL}{where}") from None

@@ -85,11 +85,16 @@ class FieldReader:
         try:
             return msgspec.convert(source[key], type=kind)
         except msgspec.ValidationError as error:
-            reason = str(error)
             if kind is TaskKind and isinstance(source[key], str):
                 reason = f"{quoted(source[key])} is not a task type; there are: {', '.join(TaskKind)}"
-            self.faults.append(Fault(path, reason[0].lower() + reason[1:]))
+            else:
+                reason = _uncapitalised(str(error))
+            self.faults.append(Fault(path, reason))
             return None
+
+
+def _uncapitalised(text: str) -> str:
+    return text[0].lower() + text[1:]
 
 
 def quoted(text: str) -> str:

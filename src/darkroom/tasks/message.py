@@ -27,7 +27,7 @@ CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
 SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
 # Whose task it is, and where its objects lie: known without the text, which may lie elsewhere and not be readable.
-# The caller is an id of its API key, never the key.
+# The caller is a name, or an id of its API key, never the key.
 TASK_ATTRIBUTE = "task_id"
 PREFIX_ATTRIBUTE = "prefix"
 CALLER_ATTRIBUTE = "caller"
@@ -39,6 +39,11 @@ COPY_ATTRIBUTE = "copy_number"
 MOST_ATTRIBUTES = 10  # Amazon SQS
 # Amazon SNS's limit for a message: its text, and the names, types and values of its attributes.
 MAXIMUM_MESSAGE_BYTES = 256 * 1024
+# The same of Amazon SQS, for a queue that does not say less.
+MAXIMUM_QUEUED_BYTES = 1024 * 1024
+# Left free in what the front door publishes, so that its copies and its dead letter fit too where a queue takes no more
+# than a topic: they say more than the message does.
+ROOM_FOR_COPIES_BYTES = 2048
 _ATTRIBUTE_NAME = re.compile(r"(?!\.|(?i:aws\.|amazon\.))(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _ATTRIBUTE_VALUE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LONGEST_SUBMISSION_ID = 256
@@ -151,7 +156,7 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
 
 
 def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
-    """The attributes that say whose `task` is, for whoever cannot read its text; `caller` is an id of its API key.
+    """The attributes that say whose `task` is, for whoever cannot read its text; `caller` a name or an id of a key.
 
     What AWS would not take as an attribute's value is left out.
     """
@@ -164,22 +169,36 @@ def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
     return {name: value for name, value in identity.items() if _is_attribute(name, value)}
 
 
-def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str]) -> dict[str, str]:
-    """The attributes of a copy of a message: `own`, and of the original's as many as SQS takes.
+def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str], body: str) -> dict[str, str]:
+    """The attributes of a copy of a message with this `body`: `own`, and of the original's as many as SQS takes.
 
     Those that Darkroom reads go first, in case that a publisher has used up all ten. What came in an envelope may be
     nothing that SQS takes: such ones are left out, or the copy could not be sent.
     """
     possible = [name for name, value in of_original.items() if name not in own and _is_attribute(name, value)]
     known = [name for name in _READ_BY_DARKROOM if name in possible]
-    others = list(dict.fromkeys((*known, *possible)))
-    return {**own, **{name: of_original[name] for name in others[: MOST_ATTRIBUTES - len(own)]}}
+    copied = dict(own)
+    for name in dict.fromkeys((*known, *possible)):
+        if len(copied) < MOST_ATTRIBUTES and fits_a_queue(body, {**copied, name: of_original[name]}):
+            copied[name] = of_original[name]
+    return copied
+
+
+def fits_a_queue(body: str, attributes: Mapping[str, str]) -> bool:
+    """Whether SQS takes a message with these."""
+    return _byte_count(body) + attribute_bytes(attributes) <= MAXIMUM_QUEUED_BYTES
 
 
 def attribute_bytes(attributes: Mapping[str, str]) -> int:
     """What SNS counts for String attributes, with room for the size attribute of an offloaded payload."""
     room = len(SIZE_ATTRIBUTE) + len("Number") + 10
-    return room + sum(len(name) + len("String") + len(value.encode()) for name, value in attributes.items())
+    return room + sum(
+        len(name) + len("String") + len(value.encode(errors="surrogatepass")) for name, value in attributes.items()
+    )
+
+
+def _byte_count(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def first_sent_at(attributes: Mapping[str, str], sent_at: float) -> float:

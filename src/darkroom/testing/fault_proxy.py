@@ -104,12 +104,22 @@ def random_faults(seed: int | str, rate: float, weights: Mapping[AwsFault, float
 
 
 class FaultProxy(LoopbackServer):
-    """The proxy. `faults` and `slow_seconds` may be changed at any time; `suffered` counts what it has done."""
+    """The proxy. `faults` and `slow_seconds` may be changed at any time; `suffered` counts what it has done.
+
+    Where not `may_list`, S3 answers as to a role without `s3:ListBucket`: what is not there is not told to be missing.
+    """
 
     def __init__(
-        self, target_url: str, *, faults: FaultSource = no_faults, slow_seconds: float = 1.0, port: int = 0
+        self,
+        target_url: str,
+        *,
+        faults: FaultSource = no_faults,
+        slow_seconds: float = 1.0,
+        may_list: bool = True,
+        port: int = 0,
     ) -> None:
         super().__init__(port)
+        self._may_list = may_list
         self.faults = faults
         self.slow_seconds = slow_seconds
         self.suffered: Counter[AwsFault] = Counter()
@@ -164,6 +174,8 @@ class FaultProxy(LoopbackServer):
             case AwsFault.LOST_CALL:
                 self._lost_calls.add(call)
         status, headers, answer = await self._forward(request, body)
+        if service == "s3" and status == 404 and not self._may_list:
+            return _failure(service, AwsFault.DENIED, request)
         match fault:
             case AwsFault.LOST_ANSWER | AwsFault.LOST_CALL:
                 return _cut(request)

@@ -69,6 +69,7 @@ class MemoryRecords:
 
     def __init__(self) -> None:
         self.records: dict[str, TaskRecord] = {}
+        self.counts: dict[tuple[str, str], int] = {}
         self._before: dict[str, TaskRecord | None] = {}
         self.failure: AwsFailure | None = None
 
@@ -101,6 +102,20 @@ class MemoryRecords:
         if record is not None and not record.status.is_terminal:
             record = self.records[task_id] = msgspec.structs.replace(record, cancel_requested=True)
         return record
+
+    async def count_task(self, caller: str, month: str, most: int) -> bool:
+        """Count a task, up to `most`."""
+        self._check()
+        counted = self.counts.get((caller, month), 0)
+        if counted >= most:
+            return False
+        self.counts[caller, month] = counted + 1
+        return True
+
+    async def uncount_task(self, caller: str, month: str) -> None:
+        """Count one less."""
+        self._check()
+        self.counts[caller, month] -= 1
 
     def _check(self) -> None:
         if self.failure is not None:

@@ -252,10 +252,14 @@ def _filled(kind: Any, config: dict[str, Any], name: str, tensors_for: Any, numb
         raise ModelUnusable(f"{name} lacks {len(missing)} tensors of its {kind.__name__}, {missing[0]} among them")
     for key, place in wanted.items():
         if given[key].shape != place.shape:
-            raise ModelUnusable(f"{name}: {key} has the shape {tuple(given[key].shape)}, not {tuple(place.shape)}")
+            raise ModelUnusable(f"{name}: {key} has the shape {_shape(given[key])}, not {_shape(place)}")
     network.load_state_dict({key: given[key].to(number_type) for key in wanted}, assign=True)
     _restore_buffers(network)
     return network.eval().requires_grad_(False)
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "x".join(str(length) for length in tensor.shape) or "of one number"
 
 
 def _restore_buffers(network: nn.Module) -> None:

@@ -81,7 +81,7 @@ def counted_quotas(cloud: Cloud, config: DarkroomConfig) -> Iterator[tuple[Quota
 
     Buckets are not counted: listing thousands of them would find nothing for nearly everybody.
     """
-    rate = config.api_gateway.throttle.rate_limit * MESSAGES_PER_TASK
+    rate = sum(caller.rate_limit or 0 for caller in config.caller_specs()) * MESSAGES_PER_TASK
     yield Quota("sns", "L-F8E2BA85", "Messages Published per Second", rate, stops=False), None
     yield Quota("s3", "L-DC2B2D3D", "General purpose buckets", BUCKETS, cloud.facts.bucket_quota_region), None
     network = config.network

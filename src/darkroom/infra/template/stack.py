@@ -28,6 +28,7 @@ from darkroom.infra.template.parts.observability import COST_TAG, Observability,
 from darkroom.infra.template.parts.runtime import Identity, Namespaces, Runtime
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.infra.template.pins import Pins, encode_pins
+from darkroom.policy.callers import encode_callers
 
 # Public, unless config.yaml names mirrors.
 KARPENTER_REPOSITORY = "oci://public.ecr.aws/karpenter/karpenter"
@@ -163,6 +164,10 @@ class DarkroomStack(Stack):
             "prints the API key",
         )
         self._output("ApiKeyId", front_door.key_id, "names the API key")
+        if self._config.callers:
+            self._output(
+                "Callers", encode_callers(front_door.callers), "what darkroom callers asks for: names, no keys"
+            )
         self._output("sdNotificationLambdaARN", tasks.input_topic.topic_arn, "the topic that takes tasks directly")
         self._output(
             "sdNotificationOutputArn", tasks.output_topic.topic_arn, "the topic that tells when a task is done"

@@ -16,7 +16,7 @@ from darkroom.errors import (
 )
 from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.workflow import describe_node
-from darkroom.runtimes.http import Answer, shorten
+from darkroom.runtimes.http import Answer, as_text, shorten
 
 # PyTorch's class and texts, on a GPU and on a CPU; `Allocation on device` is ComfyUI's own.
 _MEMORY_TEXTS = (
@@ -66,7 +66,7 @@ def failure_of_event(event: str, data: Any, workflow: Workflow) -> RuntimeFailur
     node = describe_node(workflow, str(facts.get("node_id")))
     if event == "execution_interrupted":
         return GenerationInterrupted(f"the workflow was interrupted at node {node}")
-    kind, message = facts.get("exception_type", "error"), shorten(str(facts.get("exception_message", "")))
+    kind, message = facts.get("exception_type", "error"), shorten(as_text(facts.get("exception_message", "")))
     said = f"node {node} failed: {kind}: {message}"
     return OutOfMemory(said) if any(text in said for text in _MEMORY_TEXTS) else GenerationFailed(said)
 
@@ -79,6 +79,6 @@ def _refusal_reason(document: dict[str, Any], workflow: Workflow) -> str:
 
 def _message(error: Any) -> str:
     if not isinstance(error, dict):
-        return shorten(str(error))
-    message, details = str(error.get("message", "")), str(error.get("details", ""))
+        return shorten(as_text(error))
+    message, details = as_text(error.get("message", "")), as_text(error.get("details", ""))
     return shorten(f"{message} ({details})" if details and details != message else message)

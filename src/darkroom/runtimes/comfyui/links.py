@@ -15,6 +15,7 @@ from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.policy.links import find_links
 from darkroom.policy.media_types import AUDIO, PICTURES, VIDEOS, Kinds
 from darkroom.runtimes.comfyui.server import ComfyUiServer
+from darkroom.tasks.hints import quoted
 
 EXPLICIT = "fetch_links"
 _ANY = PICTURES | VIDEOS | AUDIO
@@ -75,7 +76,7 @@ def _explicit(node_id: str, node: Mapping[str, Any]) -> bool | None:
     meta = node.get("_meta")
     said = meta.get(EXPLICIT) if isinstance(meta, dict) else None
     if said is not None and not isinstance(said, bool):
-        raise GenerationRefused(f"_meta.{EXPLICIT} of node {node_id!r} must be true or false, not {said!r}")
+        raise GenerationRefused(f"_meta.{EXPLICIT} of node {node_id!r} must be true or false, not {quoted(said)}")
     return said
 
 

@@ -22,7 +22,7 @@ from darkroom.errors import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
-from darkroom.runtimes.http import Answer, shorten
+from darkroom.runtimes.http import Answer, as_text, shorten
 
 _REQUEST_TEXTS = (
     # Names that the server does not have.
@@ -96,18 +96,18 @@ def _decode(body: bytes) -> dict[str, Any]:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {"detail": shorten(body.decode(errors="replace")), "error": None}
-    return document if isinstance(document, dict) else {"detail": str(document), "error": None}
+    return document if isinstance(document, dict) else {"detail": as_text(document), "error": None}
 
 
 def _reason(document: dict[str, Any]) -> str:
     detail = document.get("detail")
     if isinstance(detail, list):
         return shorten("; ".join(_invalid_field(item) for item in detail))
-    return shorten(str(detail or document.get("errors") or document.get("error") or ""))
+    return shorten(as_text(detail or document.get("errors") or document.get("error") or ""))
 
 
 def _invalid_field(item: Any) -> str:
     if not isinstance(item, dict):
-        return str(item)
+        return as_text(item)
     location = ".".join(str(part) for part in item.get("loc", ()) if part != "body")
     return f"{location}: {item.get('msg')}" if location else str(item.get("msg"))

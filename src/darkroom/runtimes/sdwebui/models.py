@@ -94,9 +94,8 @@ class SdWebuiModels:
             raise failure_of(answer, OPTIONS_PATH)
         await self.read_loaded(_QUICK_SECONDS)
         if self.loaded != checkpoint.name:
-            raise GenerationFailed(
-                f"the runtime could not load the model {checkpoint.name!r}; it still has {self.loaded!r}"
-            )
+            loaded = "none" if self.loaded is None else repr(self.loaded)
+            raise GenerationFailed(f"the runtime could not load the model {checkpoint.name!r}; it has {loaded} loaded")
 
     async def _list(self, refresh: bool, timeout_seconds: float) -> None:
         if refresh:

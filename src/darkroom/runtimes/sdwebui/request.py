@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from darkroom.errors import GenerationRefused
 from darkroom.runtimes.body import FilledBody, encode_filled
 from darkroom.runtimes.protocol import GenerationRequest
+from darkroom.tasks.hints import quoted
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE
 from darkroom.tasks.task import JsonObject, TaskKind
 from darkroom.tasks.v1alpha1 import translate_content
@@ -37,13 +38,13 @@ def asked_model(request: GenerationRequest) -> AskedModel | None:
     routed, overriding = scripts.get(CHECKPOINT_ATTRIBUTE), overrides.get(CHECKPOINT_ATTRIBUTE)
     if routed and overriding and routed != overriding:
         raise GenerationRefused(
-            f"the request names two models: {routed!r} in alwayson_scripts and {overriding!r} in override_settings; "
-            "name one"
+            f"the request names two models: {quoted(routed)} in alwayson_scripts and {quoted(overriding)} in "
+            "override_settings; name one"
         )
     for name, through_override in ((overriding, True), (routed, False)):
         if name:
             if not isinstance(name, str):
-                raise GenerationRefused(f"the model's name must be a string, not {name!r}")
+                raise GenerationRefused(f"the model's name must be a string, not {quoted(name)}")
             return AskedModel(name, through_override)
     return None
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from darkroom.errors import GenerationFailed, GenerationInterrupted, RequestSuspected
-from darkroom.runtimes.http import shorten
+from darkroom.runtimes.http import as_text, shorten
 from darkroom.runtimes.protocol import Generation, Output
 from darkroom.runtimes.sdwebui.asked import Asked
 from darkroom.tasks.task import JsonObject
@@ -53,7 +53,9 @@ def decode_answer(body: bytes) -> JsonObject:
         text = shorten(body[:2000].decode(errors="replace"))
         raise GenerationFailed(f"the runtime answered with something other than JSON: {text}") from None
     if not isinstance(document, dict):
-        raise GenerationFailed(f"the runtime answered with something other than an object: {shorten(str(document))}")
+        raise GenerationFailed(
+            f"the runtime answered with something other than an object: {shorten(as_text(document))}"
+        )
     return document
 
 

@@ -1,4 +1,4 @@
-"""The front door: API Gateway with one key and its usage plan, and the Lambda function behind it."""
+"""The front door: API Gateway with a key and a usage plan for each caller, and the Lambda function behind it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
@@ -13,9 +14,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from darkroom.config.callers import function_callers
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
 
@@ -50,7 +53,10 @@ _ANSWERS = {
 
 
 class FrontDoor(Construct):
-    """`function` does the work; `api` is what clients see; `key_id` names the one API key."""
+    """`function` does the work; `api` is what clients see.
+
+    `callers` are those of the configuration with the ids of their keys; the first one, `key_id`, is for our own use.
+    """
 
     def __init__(
         self,
@@ -62,9 +68,13 @@ class FrontDoor(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, id_)
+        keys = [(caller, self._key(caller)) for caller in config.caller_specs()]
+        self.callers = [msgspec.structs.replace(caller, id=key.key_id) for caller, key in keys]
+        self.key_id = keys[0][1].key_id
         self.function = self._function(config, tasks, bundle, log_retention)
         self.api = self._api(config, log_retention)
-        self.key_id = self._usage_plan(config)
+        for caller, key in keys:
+            self._usage_plan(caller, key)
 
     def _function(
         self, config: DarkroomConfig, tasks: TaskPlaneResources, bundle: Path, log_retention: logs.RetentionDays
@@ -100,6 +110,8 @@ class FrontDoor(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             environment={
+                # Without named callers, groups are the key's id, as before there were names.
+                **({"DARKROOM_CALLERS": function_callers(self.callers)} if config.callers else {}),
                 "SNS_TOPIC_ARN": tasks.input_topic.topic_arn,
                 "S3_BUCKET": tasks.bucket.bucket_name,
                 "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
@@ -174,17 +186,30 @@ class FrontDoor(Construct):
                 task.add_method("GET", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
 
-    def _usage_plan(self, config: DarkroomConfig) -> str:
-        throttle = config.api_gateway.throttle
-        plan = self.api.add_usage_plan(
-            "UsagePlan",
-            name=f"{Stack.of(self).stack_name}-Default",
-            api_stages=[apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)],
-            throttle=apigateway.ThrottleSettings(rate_limit=throttle.rate_limit, burst_limit=throttle.burst_limit),
+    def _key(self, caller: CallerSpec) -> apigateway.ApiKey:
+        """The caller's key. The default one is as it was when there was no other: a new name would be a new key."""
+        if caller.name == DEFAULT_CALLER:
+            return apigateway.ApiKey(
+                self, "DefaultKey", description="The key that clients send as x-api-key", enabled=True
+            )
+        return apigateway.ApiKey(
+            self,
+            f"Key-{caller.name}",
+            api_key_name=f"{Stack.of(self).stack_name}-{caller.name}",
+            description=f"The key that {caller.name} sends as x-api-key",
+            enabled=True,
         )
-        key = apigateway.ApiKey(self, "DefaultKey", description="The key that clients send as x-api-key", enabled=True)
+
+    def _usage_plan(self, caller: CallerSpec, key: apigateway.ApiKey) -> None:
+        """The caller's rates. Its monthly tasks the function counts: a quota would count every request, lookups too."""
+        is_default = caller.name == DEFAULT_CALLER
+        plan = self.api.add_usage_plan(
+            "UsagePlan" if is_default else f"UsagePlan-{caller.name}",
+            name=f"{Stack.of(self).stack_name}-{'Default' if is_default else caller.name}",
+            api_stages=[apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)],
+            throttle=apigateway.ThrottleSettings(rate_limit=caller.rate_limit, burst_limit=caller.burst_limit),
+        )
         plan.add_api_key(key)
-        return key.key_id
 
 
 def _error_body(answer: _Answer) -> str:

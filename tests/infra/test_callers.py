@@ -1,0 +1,181 @@
+"""Callers with keys of their own: the template, and the task plane with three of them in an emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from darkroom.config.loader import parse_config
+from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.parts.front_door import HANDLER
+from darkroom.infra.template.synthesis import synthesise
+from darkroom.samples import read_sample
+from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
+from tests.infra.deployed import Deployed
+
+CALLERS = """\
+callers:
+- {name: default}
+- {name: shop, rateLimit: 0.5, burstLimit: 3}
+- {name: lab, monthlyTasks: 2}
+"""
+# What a stack that is deployed already has; another logical id, or another name, would be another key.
+DEFAULT_KEY, DEFAULT_PLAN = "FrontDoorDefaultKey6BCA8B4B", "FrontDoorFrontAPIUsagePlan39F1559C"
+DEFAULT_PLAN_KEY = f"FrontDoorFrontAPIUsagePlanUsagePlanKeyResource{'sdoneksStackFrontDoorDefaultKey0E4D796A485112E7'}"
+_PARTS = ("AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan", "AWS::ApiGateway::UsagePlanKey")
+_SAMPLE = read_sample("v1alpha2-text-to-image")
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    return synthesise(
+        parse_config(CONFIG + CALLERS),
+        region="us-east-1",
+        out=tmp_path_factory.mktemp("callers"),
+        asset_bucket=ASSET_BUCKET,
+        for_emulator=True,
+        task_plane_only=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def three(assembly: Assembly, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with loopback_aws(tmp_path_factory.mktemp("callers-emulator")) as settings:
+        yield Deployed(settings, assembly, "prod")
+
+
+def parts(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: part["Properties"] for name, part in template["Resources"].items() if part["Type"] in _PARTS}
+
+
+def variables(template: dict[str, Any]) -> dict[str, Any]:
+    (found,) = (
+        part["Properties"]["Environment"]["Variables"]
+        for part in template["Resources"].values()
+        if part["Type"] == "AWS::Lambda::Function" and part["Properties"].get("Handler") == HANDLER
+    )
+    return dict(found)
+
+
+def test_without_callers_everything_is_as_it_was(task_plane_assembly: Assembly) -> None:
+    template = read_template(task_plane_assembly)
+    found = parts(template)
+    assert found.keys() == {DEFAULT_KEY, DEFAULT_PLAN, DEFAULT_PLAN_KEY}
+    assert found[DEFAULT_KEY].keys() == {"Description", "Enabled", "Tags"}
+    assert found[DEFAULT_PLAN]["UsagePlanName"] == "sdoneksStack-Default"
+    assert found[DEFAULT_PLAN]["Throttle"] == {"RateLimit": 1, "BurstLimit": 60}
+    assert template["Outputs"]["ApiKeyId"]["Value"] == {"Ref": DEFAULT_KEY}
+    assert "Callers" not in template["Outputs"]
+    assert "DARKROOM_CALLERS" not in variables(template)
+
+
+def test_each_caller_has_a_key_and_a_plan_and_default_keeps_its_own(
+    task_plane_assembly: Assembly, assembly: Assembly
+) -> None:
+    before, after = (parts(read_template(one)) for one in (task_plane_assembly, assembly))
+    assert before.items() <= after.items()
+    assert len(after) == 9
+    plans = {part["UsagePlanName"]: part["Throttle"] for part in after.values() if "UsagePlanName" in part}
+    assert plans == {
+        "sdoneksStack-Default": {"RateLimit": 1, "BurstLimit": 60},
+        "sdoneksStack-shop": {"RateLimit": 0.5, "BurstLimit": 3},
+        "sdoneksStack-lab": {"RateLimit": 1, "BurstLimit": 60},
+    }
+    pairs = {(part["KeyId"]["Ref"], part["UsagePlanId"]["Ref"]) for part in after.values() if "KeyId" in part}
+    assert len({key for key, _ in pairs}) == len({plan for _, plan in pairs}) == 3
+    told = json.dumps(variables(read_template(assembly))["DARKROOM_CALLERS"])
+    assert "monthlyTasks" in told
+    assert "rateLimit" not in told  # API Gateway's affair, and the environment is small
+
+
+def test_the_outputs_lead_to_every_callers_key(three: Deployed) -> None:
+    found = {caller["name"]: caller for caller in json.loads(three.outputs["Callers"])}
+    assert found.keys() == {"default", "shop", "lab"}
+    assert found["default"]["id"] == three.outputs["ApiKeyId"]
+    assert (found["shop"]["rateLimit"], found["shop"]["burstLimit"]) == (0.5, 3)
+    keys = {key_of(three, name) for name in found}
+    assert len(keys) == 3
+    for key in keys:
+        assert three.send("GET", "v1alpha2/tasks/nobody", **{"x-api-key": key}).status_code == 404
+
+
+def test_a_name_stands_in_group_message_and_record_and_a_month_is_counted(three: Deployed) -> None:
+    """The function is called as API Gateway calls it: the emulator's leaves the key's id out."""
+    functions = three.client("lambda").list_functions()["Functions"]
+    (function,) = (found["FunctionName"] for found in functions if found["Handler"] == HANDLER)
+    key_ids = {caller["name"]: caller["id"] for caller in json.loads(three.outputs["Callers"])}
+
+    def submit(name: str) -> int:
+        event = {
+            "httpMethod": "POST",
+            "path": "/v1alpha2",
+            "headers": {"content-type": "application/json", "x-api-key": key_of(three, name)},
+            "body": json.dumps(_SAMPLE),
+            "requestContext": {"identity": {"apiKey": key_of(three, name), "apiKeyId": key_ids[name]}},
+        }
+        reply = three.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+        return int(json.loads(reply["Payload"].read())["statusCode"])
+
+    for name in ("lab", "shop", "lab"):
+        assert submit(name) == 200
+        message = three.receive(three.queue_url("InputQueuesdruntime"))
+        assert message["Attributes"]["MessageGroupId"] == name
+        assert json.loads(message["Body"])["MessageAttributes"]["caller"]["Value"] == name
+        assert key_of(three, name) not in json.dumps(message)
+        submission = json.loads(message["Body"])["MessageAttributes"]["submission_id"]["Value"]
+        key = {"id": {"S": f"submission/{submission}"}}
+        record = three.client("dynamodb").get_item(TableName=three.outputs["TaskTable"], Key=key)["Item"]
+        assert record["caller"] == {"S": name}
+    assert submit("lab") == 429
+    assert submit("shop") == 200
+
+
+def test_the_command_line_shows_limits_and_prints_one_key(three: Deployed) -> None:
+    listed = darkroom(three, "callers", "list", "--json")
+    assert [json.loads(line) for line in listed.splitlines()] == json.loads(three.outputs["Callers"])
+    table = darkroom(three, "callers", "list")
+    assert "shop" in table
+    keys = {key_of(three, name) for name in ("default", "shop", "lab")}
+    assert not [key for key in keys if key in listed + table]
+    assert darkroom(three, "callers", "key", "shop") == key_of(three, "shop") + "\n"
+    told = run(three, "callers", "key", "nobody")
+    assert told.returncode == 2
+    assert "there are: default, shop, lab" in told.stderr
+
+
+def test_a_stack_without_callers_shows_the_one_it_has(deployed: Deployed) -> None:
+    (caller,) = (json.loads(line) for line in darkroom(deployed, "callers", "list", "--json").splitlines())
+    assert (caller["name"], caller["id"]) == ("default", deployed.outputs["ApiKeyId"])
+    assert (caller["rateLimit"], caller["burstLimit"]) == (1, 60)
+    assert darkroom(deployed, "callers", "key", "default") == deployed.api_key + "\n"
+
+
+def key_of(deployed: Deployed, name: str) -> str:
+    (caller,) = (caller for caller in json.loads(deployed.outputs["Callers"]) if caller["name"] == name)
+    found: str = deployed.client("apigateway").get_api_key(apiKey=caller["id"], includeValue=True)["value"]
+    return found
+
+
+def run(deployed: Deployed, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": str(deployed.settings.endpoint_url)}
+    where = ["--stack-name", "sdoneks", "--region", "us-east-1"]
+    return subprocess.run(
+        [sys.executable, "-m", "darkroom", *command, *where],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def darkroom(deployed: Deployed, *command: str) -> str:
+    done = run(deployed, *command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo up test chaos check lock clean
+.PHONY: help demo up test quick chaos check lock clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -13,8 +13,16 @@ demo: .venv/demo.installed  ## Show the whole system at work: sample requests, a
 up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 	$(BIN)/darkroom up
 
-test: .venv/test.installed .venv/infra.installed  ## Run every test
-	$(BIN)/python -m pytest
+# Most tests wait for other processes, so there are more of them than cores. A file's tests stay together, and the folders
+# whose files take longest come first, so that none is left over at the end.
+SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PROCESSES ?= 4
+
+test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=4 of their files side by side
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/infra tests/integration tests
+
+quick: .venv/test.installed  ## Run what one runs while editing: the tests that need nothing but the code
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit
 
 chaos: .venv/test.installed  ## Do all that can go wrong to 5,000 tasks; repeat a run with SEED=...
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))

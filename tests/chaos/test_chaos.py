@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,12 @@ from tests.chaos.tasks import planned_tasks
 
 
 async def test_no_fault_loses_a_task_or_contradicts_what_was_told(
-    request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    request: pytest.FixtureRequest, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     seed = request.config.getoption("--seed")
     plan = ChaosPlan(seed=random.SystemRandom().randrange(10**6) if seed is None else seed)
     report = await run_chaos(plan, tmp_path)
-    with capsys.disabled():
-        print(f"\n{report}")  # noqa: T201 - the seed must be seen, also where the run is good
+    record_property("shown", str(report))  # the seed must be seen, also where the run is good
     assert not report.broken, f"{report}\nlogs: {tmp_path}\nrepeat: pytest tests/chaos --seed {plan.seed}"
 
 

@@ -1,18 +1,23 @@
-"""The deployment as it is synthesised: once for the whole run, because it takes a while."""
+"""The deployment as it is synthesised: once for the whole run, because it takes a while.
+
+Where the files of tests run side by side, in processes of pytest-xdist, the first that needs a stack makes it for all.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from darkroom.config.loader import parse_config
-from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.assembly import Assembly, read_assembly
 from darkroom.infra.template.synthesis import synthesise
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.chart import Chart, helm
@@ -42,11 +47,34 @@ alarms: {email: somebody@example.com, monthlySpendUsd: 500}
 """
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Assembly]) -> Assembly:
+    """The assembly that `make` writes into a folder: written by the first process that asks for `name`."""
+    # The parent of pytest-xdist's processes' folders is one run's, and no other run's.
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = shared / f"{name}.made"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            made.write_text(make(shared / name).stack_name)
+    return read_assembly(shared / name, made.read_text())
+
+
+def synthesised(config: str, out: Path, *, task_plane_only: bool = False) -> Assembly:
+    return synthesise(
+        parse_config(config),
+        region="us-east-1",
+        out=out,
+        asset_bucket=ASSET_BUCKET,
+        for_emulator=True,
+        task_plane_only=task_plane_only,
+    )
+
+
 @pytest.fixture(scope="session")
 def full_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """Everything, for the region where the emulator is."""
-    out = tmp_path_factory.mktemp("full")
-    return synthesise(parse_config(CONFIG), region="us-east-1", out=out, asset_bucket=ASSET_BUCKET, for_emulator=True)
+    return made_once(tmp_path_factory, "full", partial(synthesised, CONFIG))
 
 
 EXISTING = """\
@@ -62,22 +90,13 @@ nodePools: [{name: shared, instanceTypes: [g5.xlarge]}]
 @pytest.fixture(scope="session")
 def existing_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """What is made beside a cluster that is there."""
-    out = tmp_path_factory.mktemp("existing")
-    return synthesise(parse_config(EXISTING), region="us-east-1", out=out, asset_bucket=ASSET_BUCKET, for_emulator=True)
+    return made_once(tmp_path_factory, "existing", partial(synthesised, EXISTING))
 
 
 @pytest.fixture(scope="session")
 def task_plane_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """The task plane alone."""
-    out = tmp_path_factory.mktemp("task-plane")
-    return synthesise(
-        parse_config(CONFIG),
-        region="us-east-1",
-        out=out,
-        asset_bucket=ASSET_BUCKET,
-        for_emulator=True,
-        task_plane_only=True,
-    )
+    return made_once(tmp_path_factory, "task-plane", partial(synthesised, CONFIG, task_plane_only=True))
 
 
 @pytest.fixture(scope="module")

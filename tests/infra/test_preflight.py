@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+import pytest
 from botocore.stub import ANY, Stubber
 
 from darkroom.config.loader import parse_config
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.preflight import check
+from darkroom.infra.checks.quotas import MESSAGES_PER_TASK, counted_quotas
 from darkroom.infra.cloud import Cloud
 
 CONFIG = """\
@@ -215,3 +217,12 @@ def test_who_may_not_read_quotas_may_still_deploy() -> None:
     assert findings["instance types"].verdict is Verdict.UNKNOWN
     quotas = [finding.verdict for name, finding in findings.items() if name.startswith("quota ")]
     assert quotas == [Verdict.UNKNOWN] * 5
+
+
+@pytest.mark.parametrize(
+    ("callers", "rate"), [("", 30), ("callers: [{name: shop, rateLimit: 100}, {name: lab}]\n", 130)]
+)
+def test_the_topics_must_bear_what_all_callers_may_send_together(callers: str, rate: int) -> None:
+    config = parse_config(CONFIG % "true" + callers)
+    wanted = {quota.name: quota.needed for quota, _ in counted_quotas(Account().cloud, config)}
+    assert wanted["Messages Published per Second"] == rate * MESSAGES_PER_TASK

@@ -239,7 +239,7 @@ class _Run:
             "DARKROOM_SWEEP_SECONDS": "2",
             "DARKROOM_TRIAL_SECONDS": "1",
             "DARKROOM_LINK_ALLOW_PRIVATE": "true",
-            "DARKROOM_LINK_TIMEOUT_SECONDS": "2",
+            "DARKROOM_LINK_TIMEOUT_SECONDS": "5",
         }
 
     async def _look_around(self) -> None:

@@ -11,8 +11,8 @@ from darkroom.testing import pictures
 from darkroom.testing.loopback import LoopbackServer
 from tests.chaos.tasks import Link
 
-_DRIPS = 6
-_DRIP_SECONDS = 0.2
+_DRIPS = 4
+_DRIP_SECONDS = 0.15
 _FOR_EVER_SECONDS = 3600.0
 
 

@@ -55,7 +55,7 @@ async def test_a_process_generates_and_ends_on_sigterm(runtime_type: str) -> Non
         body = generation.outputs[0].body
         assert isinstance(body, bytes)
         assert recognise(body) == PNG
-        assert len(body) == 5000
+        assert 5000 <= len(body) < 5100  # a mark may stand behind it
         await runtime.close()
         server.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(server.wait(), PATIENCE_SECONDS) == 0

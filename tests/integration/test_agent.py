@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -413,9 +414,11 @@ async def test_a_cancelled_task_is_cancelled_though_its_id_is_submitted_again(
     plane: Plane, runtime: FakeSdWebui
 ) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
-    await table.put(TaskRecord(id="t1", submission_id="s1", status=Status.QUEUED, runtime=plane.runtime, created_at=1))
+    now = time.time()  # what is of long ago has outlived its time, and the table may drop it at any moment
+    record = TaskRecord(id="t1", submission_id="s1", status=Status.QUEUED, runtime=plane.runtime, created_at=now - 2)
+    await table.put(record)
     await table.request_cancel("t1")
-    await table.put(TaskRecord(id="t1", submission_id="s2", status=Status.QUEUED, runtime=plane.runtime, created_at=2))
+    await table.put(msgspec.structs.replace(record, submission_id="s2", created_at=now - 1))
     await submit(plane, task_for(plane), "s1")
     await submit(plane, task_for(plane), "s2")
     async with working(settings_for(plane, runtime.url)):

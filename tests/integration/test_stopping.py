@@ -182,6 +182,7 @@ async def test_no_poll_begins_once_the_agent_was_told(plane: Plane) -> None:
         give_back=no_jobs,
         wait_seconds=1,
         model_window=10,
+        visibility_seconds=30,
     )
     assert await fetching.next_messages() == []
     assert polls == []

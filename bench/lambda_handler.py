@@ -7,7 +7,8 @@ and boto3 alone, which any Python function on AWS Lambda that uses it pays for.
 Expected before the first measurement: 30 to 60 µs for one of the guide's samples, most of it msgspec and the checks of
 each field; for a request with a picture of 3 MB inline, 10 ms, which is decoding, encoding and copying 4 MB of base64.
 A request without an inline picture must take less than 1 ms. Loading: 60 ms more than boto3 alone.
-Measured on two shared cores of a cloud machine, with the checks of every field: 35 to 48 µs (p99 up to 83 µs); 14 ms with 3 MB; 24 ms more to load.
+Measured on two shared cores of a cloud machine, with the checks of every field: 35 to 48 µs (p99 up to 83 µs); 5 ms
+with 3 MB; 24 ms more to load.
 
 Run it from the project's root, on a quiet machine: `python bench/lambda_handler.py [--check]`.
 """

@@ -177,10 +177,9 @@ async def test_a_message_is_held_until_it_is_deleted_and_then_given_back_by_nobo
     assert lease.is_acknowledged
 
 
-async def test_an_unreadable_message_is_deleted_when_its_letter_is_sent_and_not_before() -> None:
-    scene = Scene()
+def settlement_of(scene: Scene) -> Settlement:
     anything: Any = scene
-    settlement = Settlement(
+    return Settlement(
         runtime_name="r",
         bucket=anything,
         topic=anything,
@@ -189,6 +188,11 @@ async def test_an_unreadable_message_is_deleted_when_its_letter_is_sent_and_not_
         outages=Outages(Health(), scene.clock),
         clock=scene.clock,
     )
+
+
+async def test_an_unreadable_message_is_deleted_when_its_letter_is_sent_and_not_before() -> None:
+    scene = Scene()
+    settlement = settlement_of(scene)
     scene.fails_until = 3.0
     await settlement.bury_unreadable(scene.lease(), Unreadable(UnreadableMessage("not JSON"), "s1", submitted_at=1.0))
     assert scene.names == ["send", "delete"]
@@ -196,16 +200,7 @@ async def test_an_unreadable_message_is_deleted_when_its_letter_is_sent_and_not_
 
 async def test_a_message_whose_letter_is_refused_is_told_once_and_not_for_ever() -> None:
     scene = Scene()
-    anything: Any = scene
-    settlement = Settlement(
-        runtime_name="r",
-        bucket=anything,
-        topic=anything,
-        dead_letters=anything,
-        table=None,
-        outages=Outages(Health(), scene.clock),
-        clock=scene.clock,
-    )
+    settlement = settlement_of(scene)
     scene.failing, scene.failure = {"send"}, AwsRefused("the queue of the dead letters takes less")
     await settlement.bury_unreadable(scene.lease(), Unreadable(UnreadableMessage("not JSON"), "s1", submitted_at=1.0))
     assert scene.asked == ["send", "send", "delete"]

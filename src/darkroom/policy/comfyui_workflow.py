@@ -9,7 +9,7 @@ import msgspec
 
 from darkroom.policy.field_rules import Finding
 from darkroom.tasks.hints import did_you_mean, quoted
-from darkroom.tasks.task import JsonObject
+from darkroom.tasks.task import JsonObject, object_or_empty
 
 Workflow = dict[str, dict[str, Any]]
 
@@ -62,7 +62,7 @@ def read_workflow(content: JsonObject) -> ReadWorkflow | tuple[Finding, ...]:
     workflow: Any = content
     extra: Any = {}
     at = ""
-    if "prompt" in content and "class_type" not in _object(content["prompt"]):
+    if "prompt" in content and "class_type" not in object_or_empty(content["prompt"]):
         workflow, extra, at = content["prompt"], content.get("extra_data") or {}, "prompt"
     if isinstance(workflow, dict) and isinstance(workflow.get("nodes"), list):
         return (Finding(at, _EDITORS_FORM),)
@@ -150,7 +150,3 @@ def _circles(links: Mapping[str, Mapping[str, str]], at: str) -> Iterator[Findin
 
 def _path(at: str, node_id: str) -> str:
     return f"{at}.{node_id}" if at else node_id
-
-
-def _object(value: Any) -> JsonObject:
-    return value if isinstance(value, dict) else {}

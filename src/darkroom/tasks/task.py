@@ -10,6 +10,11 @@ import msgspec
 JsonObject = dict[str, Any]
 
 
+def object_or_empty(value: Any) -> JsonObject:
+    """`value` where it is a JSON object; else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 class TaskKind(StrEnum):
     """What is to be done; the guide calls it `tasktype`."""
 

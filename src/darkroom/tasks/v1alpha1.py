@@ -25,7 +25,7 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
-from darkroom.tasks.task import JsonObject, TaskKind
+from darkroom.tasks.task import JsonObject, TaskKind, object_or_empty
 
 DEFAULT_PREFIX = "outputs"
 _PATHS = {
@@ -108,8 +108,8 @@ def translate_content(content: JsonObject) -> JsonObject:
         translated["init_images"] = [scripts["image_link"]]
     overrides = {
         **({"sd_vae": scripts["sd_vae"]} if scripts.get("sd_vae") and isinstance(scripts["sd_vae"], str) else {}),
-        **_object(content.get("override_settings")),
-        **_object(scripts.get("override_settings")),
+        **object_or_empty(content.get("override_settings")),
+        **object_or_empty(scripts.get("override_settings")),
     }
     if overrides or isinstance(scripts.get("override_settings"), dict):
         translated["override_settings"] = overrides
@@ -134,7 +134,3 @@ def _without_link(unit: Any) -> Any:
     others = {key: value for key, value in unit.items() if key != "image_link"}
     link = unit["image_link"]
     return {**others, "image": link} if isinstance(link, str) and not others.get("image") else others
-
-
-def _object(value: Any) -> JsonObject:
-    return value if isinstance(value, dict) else {}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from darkroom.errors import GenerationRefused
 from darkroom.policy import comfyui_workflow
 from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.policy.links import replace_strings
-from darkroom.tasks.task import JsonObject
+from darkroom.tasks.task import JsonObject, object_or_empty
 
 WEBSOCKET_OUTPUT = "SaveImageWebsocket"
 # The server leaves out inputs that a node does not have when it calls the node, and counts them when it compares.
@@ -50,16 +49,12 @@ def salted(workflow: Workflow, node_ids: Iterable[str], salt: str) -> Workflow:
 
 def describe_node(workflow: Workflow, node_id: str) -> str:
     """A node as its author knows it: id, class, and title where that says more."""
-    node = _object(workflow.get(node_id))
+    node = object_or_empty(workflow.get(node_id))
     class_type = node.get("class_type", "unknown")
-    title = _object(node.get("_meta")).get("title")
+    title = object_or_empty(node.get("_meta")).get("title")
     return f"{node_id} ({class_type}, {title!r})" if title and title != class_type else f"{node_id} ({class_type})"
 
 
 def websocket_nodes(workflow: Workflow) -> frozenset[str]:
     """The nodes whose pictures are sent on the websocket and kept nowhere."""
     return frozenset(node_id for node_id, node in workflow.items() if node.get("class_type") == WEBSOCKET_OUTPUT)
-
-
-def _object(value: Any) -> JsonObject:
-    return value if isinstance(value, dict) else {}

@@ -9,9 +9,10 @@ import pytest
 
 from darkroom.agent.health import Health
 from darkroom.agent.process import open_agent
+from darkroom.aws.queue import ReceivedMessage
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
-from darkroom.tasks.notification import notification_attributes
+from darkroom.tasks.notification import Notification, notification_attributes
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
@@ -26,9 +27,8 @@ async def use_up_tries(plane: Plane) -> None:
         await plane.queue.receive(visibility_seconds=0)
 
 
-async def test_a_task_that_is_interrupted_on_its_last_try_is_done_by_the_next_agent(plane: Plane) -> None:
-    submission = await submit(plane, task_for(plane))
-    await use_up_tries(plane)
+async def interrupted_and_done_by_the_next(plane: Plane) -> tuple[Notification, ReceivedMessage]:
+    """Stop an agent in the middle of the one task, let another one do it, and return what is told."""
     async with FakeSdWebui(plain_bytes=1500) as runtime:
         runtime.latency_seconds = 60.0
         async with open_agent(settings_for(plane, runtime.url), Health()) as agent:
@@ -41,6 +41,13 @@ async def test_a_task_that_is_interrupted_on_its_last_try_is_done_by_the_next_ag
             ((end, message),) = await notified(plane)
             await until_empty(plane.queue)
     assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 2)
+    return end, message
+
+
+async def test_a_task_that_is_interrupted_on_its_last_try_is_done_by_the_next_agent(plane: Plane) -> None:
+    submission = await submit(plane, task_for(plane))
+    await use_up_tries(plane)
+    end, message = await interrupted_and_done_by_the_next(plane)
     assert message.attributes["notification_id"] == notification_attributes(end, submission)["notification_id"]
     assert await is_empty(plane.dead_letters)
 
@@ -137,18 +144,7 @@ async def test_a_queue_that_lets_a_message_be_received_twice_has_a_try_for_whom_
     policy = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 2}}'}
     await plane.aws.client("sqs").set_queue_attributes(QueueUrl=plane.queue.url, Attributes=policy)
     await submit(plane, task_for(plane))
-    async with FakeSdWebui(plain_bytes=1500) as runtime:
-        runtime.latency_seconds = 60.0
-        async with open_agent(settings_for(plane, runtime.url), Health()) as agent:
-            run = asyncio.create_task(agent.run())
-            await until(lambda: len(runtime.requests) == 1)
-            await agent.stop(0)
-            await run
-        runtime.latency_seconds = 0.0
-        async with working(settings_for(plane, runtime.url)):
-            ((end, _),) = await notified(plane)
-            await until_empty(plane.queue)
-    assert (end.status, len(runtime.requests)) == (Status.COMPLETED, 2)
+    await interrupted_and_done_by_the_next(plane)
     assert await is_empty(plane.dead_letters)
 
 

@@ -134,6 +134,8 @@ def _unfit_work_off(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault
     if isinstance(within, int) and isinstance(task, int | float) and task > within:
         reason = f"is {within}, less than one task takes: taskSeconds is {task:g}"
         yield ConfigFault((*path, "workOff", "withinSeconds"), reason)
+    if task is None:
+        return  # until tasks were measured, the numbers of `extraValues` hold
     section = at(runtime, "extraValues", "runtime", "scaling")
     for said, here in (("queueLength", "withinSeconds"), ("maxReplicaCount", "burst")):
         if isinstance(section, dict) and said in section and here in wanted:

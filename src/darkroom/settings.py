@@ -43,7 +43,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
-    `traces_url` takes traces by OTLP over HTTP; None: they are not made.
+    `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
+    are not made.
     """
 
     aws: AwsSettings
@@ -71,6 +72,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     maximum_held_bytes: int = 48 * 1024 * 1024
     health_host: str = "127.0.0.1"
     health_port: int | None = None
+    metrics_namespace: str | None = None
     log_level: str = "INFO"
 
 
@@ -139,6 +141,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
+        metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the agent")

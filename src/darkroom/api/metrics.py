@@ -41,6 +41,8 @@ class GatewayMetrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        # Looking for a label's values takes as long as all else here.
+        self._found: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
         self.in_progress = Gauge(
             "darkroom_gateway_requests_in_progress", "Requests that are being answered.", registry=self.registry
         )
@@ -48,9 +50,14 @@ class GatewayMetrics:
     def answered(self, route: str, method: str, status: int, seconds: float, caller: str | None) -> None:
         """Count a request. `route` is the route's path, with its parameters' names in place of their values."""
         known = method if method in _METHODS else "other"
-        labels = [route, known, str(status), *([caller or ""] if self._names_callers else [])]
-        self._requests.labels(*labels).inc()
-        self._seconds.labels(route).observe(seconds)
+        of = (route, known, status, caller or "" if self._names_callers else "")
+        found = self._found.get(of)
+        if found is None:
+            labels = [route, known, str(status), *([of[3]] if self._names_callers else [])]
+            found = self._found[of] = (self._requests.labels(*labels), self._seconds.labels(route))
+        requests, seconds_of_route = found
+        requests.inc()
+        seconds_of_route.observe(seconds)
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """All figures, and their content type, for a request with this header `Accept`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.task import Status, TaskKind
 
 
@@ -16,7 +16,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     A task's id may be submitted several times; each submission has a record of its own, which no other one touches.
     `cancel_requested` asks the agent that has the task, or will have it, to stop. `image_url_omitted` is how many
     pictures there are, where their URLs are too many to be kept here. `caller` is the name, or an id, of the API key
-    that the task was submitted with; the front door alone knows it.
+    that the task was submitted with; the front door alone knows it. `provenance` is what each picture carries.
     """
 
     id: str
@@ -34,4 +34,5 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
     image_url_omitted: int = 0
     warnings: list[str] = msgspec.field(default_factory=list)
+    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
     caller: str | None = None

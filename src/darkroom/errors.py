@@ -21,6 +21,9 @@ DarkroomError
 │   ├── GenerationFailedAgain  it failed in the same way again, though it is well
 │   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
+├── SigningFailure           a picture could not be signed
+│   ├── SigningUnavailable   ... nor could any other: certificate, key, KMS; no task loses a try to that
+│   └── PictureUnsignable    ... because of what it is
 ├── InferenceFailure         the built-in runtime could not do what it was asked
 │   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
@@ -184,6 +187,24 @@ class RuntimeKilled(RuntimeFailure):
 
 class GenerationRefused(RuntimeFailure):
     """The runtime reported a fault of the request: the same request cannot succeed."""
+
+
+class SigningFailure(DarkroomError):
+    """A picture could not be signed. Tasks end by that only where signatures are required."""
+
+    retryable = True
+
+
+class SigningUnavailable(SigningFailure):
+    """The certificate, its key or what signs with it cannot be used now: somebody has to mend that."""
+
+
+class PictureUnsignable(SigningFailure):
+    """The library does not take this very file."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the picture could not be signed: {reason}")
 
 
 class InferenceFailure(DarkroomError):

@@ -99,6 +99,8 @@ class _Gate:
                 content_encoding=request.headers.get("content-encoding", ""),
                 query=request.query_params,
                 body=body,
+                base_url=f"{request.url.scheme}://{request.url.netloc}{self._stage_path}",
+                idempotency_key=request.headers.get("idempotency-key"),
                 caller=caller,
             )
         )

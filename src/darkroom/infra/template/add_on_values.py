@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# A file for Fluent Bit beside its own, for the lines with the agents' figures: its own wraps what it sends, and CloudWatch
-# finds no metrics in that. Both write to one group, for it is a line a minute.
+# A file for Fluent Bit beside its own, for the lines with the agents' figures: its own wraps lines, and CloudWatch has
+# no metrics of what is wrapped. Both write to one group, for it is a line a minute.
 METRICS_FILE = "darkroom-metrics.conf"
 _METRICS_PIPELINE = """\
 [INPUT]

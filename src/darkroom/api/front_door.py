@@ -13,6 +13,7 @@ from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
+from darkroom.api.uploading import Upload, Uploading
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
 from darkroom.policy.callers import Callers
@@ -44,6 +45,7 @@ class FrontDoor:
         self._submitting = Submitting(ports, callers)
         self._looking_up = LookingUp(ports, clock)
         self._cancelling = Cancelling(ports)
+        self._uploading = Uploading(ports, clock)
 
     async def answer(self, request: HttpRequest) -> HttpReply:
         """Do what `request` asks for and return the reply, whatever AWS does. Neither key nor payload is logged."""
@@ -54,6 +56,8 @@ class FrontDoor:
                     return await self._submitting.submit(plan)
                 case Lookup():
                     return await self._looking_up.look_up(plan)
+                case Upload():
+                    return await self._uploading.sign(plan)
                 case Cancellation():
                     return await self._cancelling.cancel(plan)
         except AwsFailure as failure:

@@ -44,6 +44,10 @@ class PayloadStore(Protocol):
         """Read an object; None where there is none."""
         ...
 
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
+        ...
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL with which anybody can read the object for `seconds`."""
         ...

@@ -11,9 +11,10 @@ from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.looking_up import Lookup, plan_lookup
 from darkroom.api.submission import Submission, SubmissionPlanner
+from darkroom.api.uploading import Upload, plan_upload
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Lookup | Cancellation
+Plan = HttpReply | Submission | Lookup | Cancellation | Upload
 
 
 class Service:
@@ -29,6 +30,10 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return self._submissions.plan(version, request, submission_id, now)
+            case ["v1alpha2", "uploads"]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                return plan_upload(request, submission_id)
             case ["v1alpha2", "tasks", task_id] if task_id:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")

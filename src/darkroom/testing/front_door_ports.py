@@ -60,6 +60,10 @@ class MemoryBucket:
             raise self.failure
         return self.objects.get(key)
 
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL that looks like a presigned one."""
+        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}"
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
         return f"https://{self.name}.example/{key}?signature=none&seconds={seconds}"

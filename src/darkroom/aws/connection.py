@@ -15,6 +15,7 @@ from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import TaskLists, all_at_once
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -58,6 +59,11 @@ class Aws:
         """Return the DynamoDB table of task records of this name."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskTable(client, name)
+
+    def task_lists(self, table: str) -> TaskLists:
+        """Return the lists of callers' tasks, as this table has them."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return TaskLists(client, table, all_at_once)
 
     def task_counts(self, table: str) -> TaskCounts:
         """Return the counts of callers' tasks that are kept in this table."""

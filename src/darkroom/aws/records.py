@@ -47,7 +47,11 @@ _CONTEXT_ATTRIBUTE = "context"
 LISTED_UNDER, LISTED_AS = "listed_under", "listed_as"
 CHANGED_UNDER, CHANGED_AS = "changed_under", "changed_as"
 SHARDS = 4
+# A submission that was not accepted has this attribute.
+WITHDRAWN = "withdrawn"
 _PROGRESS = "progress/"
+# In characters, of up to four bytes: DynamoDB's limit for a sort key is 1,024 bytes. Our own ids are 32 long.
+_LONGEST_IN_SORT_KEY = 200
 
 Item = dict[str, dict[str, Any]]
 
@@ -124,7 +128,12 @@ def change_partitions(caller: str) -> list[str]:
 
 def sort_key(at: float, submission_id: str) -> str:
     """Where a submission stands in an index: by a time in seconds since 1970, to the millisecond; never twice."""
-    return f"{max(0, round(at * 1000)):013d}/{submission_id}"
+    return f"{time_key(at)}/{submission_id[:_LONGEST_IN_SORT_KEY]}"
+
+
+def time_key(at: float) -> str:
+    """What stands in an index before everything of this time and after."""
+    return f"{max(0, round(at * 1000)):013d}"
 
 
 def shard_of(submission_id: str) -> int:

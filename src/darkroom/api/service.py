@@ -11,7 +11,7 @@ from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
-from darkroom.api.submitting import Submission, SubmissionPlanner
+from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 

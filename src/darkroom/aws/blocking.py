@@ -17,6 +17,7 @@ from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.heartbeats import HeartbeatTable
+from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
@@ -50,6 +51,10 @@ class BlockingAws:
     def task_lists(self, table: str) -> TaskLists:
         """The lists of callers' tasks, as this table has them."""
         return TaskLists(self._dynamodb, table)
+
+    def idempotency_keys(self, table: str) -> IdempotencyKeys:
+        """The idempotency keys that are kept in this table."""
+        return IdempotencyKeys(self._dynamodb, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

@@ -11,6 +11,7 @@ from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.heartbeats import HeartbeatTable
+from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
@@ -64,6 +65,11 @@ class Aws:
         """Return the lists of callers' tasks, as this table has them."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskLists(client, table, all_at_once)
+
+    def idempotency_keys(self, table: str) -> IdempotencyKeys:
+        """Return the idempotency keys that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return IdempotencyKeys(client, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """Return the counts of callers' tasks that are kept in this table."""

@@ -7,6 +7,7 @@ The table has one partition key, `id`, and several kinds of items:
 - *A task's pointer*, under `task/`, its caller and its id: `latest` is the submission that the caller is told of who
   asks after the task, `previous` the one before it. Where the latest one was withdrawn, since it was not accepted,
   its record says which one it had replaced. Two callers' tasks of the same id have two pointers.
+- *An idempotency key*, under `idempotency/`, its caller and itself: which request it was used for, and the answer.
 - *A count*, under `count/`, the caller's name and the month: `tasks` is how many it has submitted in it.
 - *A task's progress*, under `progress/` and its submission's id (`darkroom.aws.progress`), apart from the record, so
   that a write costs one unit whatever the record holds.
@@ -114,6 +115,11 @@ def submission_of(key: str) -> tuple[str, bool]:
     """Whose key this is: the submission's id, and whether it is its progress and not its record."""
     kind, _, submission_id = key.partition("/")
     return submission_id, f"{kind}/" == _PROGRESS
+
+
+def idempotency_key(caller: str, key: str) -> Item:
+    """The primary key of an idempotency key that a caller has used. A caller has no slash in it; a key may have."""
+    return {KEY_ATTRIBUTE: {"S": f"idempotency/{caller}/{key}"}}
 
 
 def listing_partitions(caller: str) -> list[str]:

@@ -89,11 +89,12 @@ def compose(environment: Mapping[str, str]) -> Handler:
         bucket=aws.bucket(settings.bucket),
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
         counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
+        lists=None if settings.task_table is None else aws.task_lists(settings.task_table),
         keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
     )
-    service = Service(decode_catalogue(settings.runtimes), settings.bucket)
-    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
     callers = decode_callers(settings.callers)
+    service = Service(decode_catalogue(settings.runtimes), settings.bucket, callers)
+    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
     front_door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
     return create_handler(front_door, callers)
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
+from darkroom.api.keys import key_id
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.connection import open_aws
@@ -24,8 +25,8 @@ from darkroom.settings import GatewaySettings, read_gateway_settings
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes or callers is wrong."""
     front = settings.front_door
-    service = Service(decode_catalogue(front.runtimes), front.bucket)
-    callers = decode_callers(front.callers)
+    callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
+    service = Service(decode_catalogue(front.runtimes), front.bucket, callers)
     services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
     async with open_aws(settings.aws, *services) as aws:
         ports = Ports(
@@ -33,6 +34,7 @@ async def serve(settings: GatewaySettings) -> None:
             bucket=aws.bucket(front.bucket),
             records=None if front.task_table is None else aws.task_table(front.task_table),
             counts=None if front.task_table is None else aws.task_counts(front.task_table),
+            lists=None if front.task_table is None else aws.task_lists(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)

@@ -13,10 +13,11 @@ from msgspec import Meta
 
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, json_content, replies
 from darkroom.api.openapi_reading import reading_operations
+from darkroom.api.uploading import CONTENT_TYPES, MAXIMUM_UPLOAD_BYTES
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
-from darkroom.tasks.replies import ErrorReply, TaskList, TaskView
+from darkroom.tasks.replies import ErrorReply, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import OnDuplicate, TaskKind
 
 DESCRIPTION = """\
@@ -85,6 +86,19 @@ class RequestV1alpha2(msgspec.Struct, kw_only=True):
     task: TaskDocument
 
 
+class RequestUpload(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What will be sent to the address that is asked for."""
+
+    size_bytes: Annotated[int, Meta(gt=0, le=MAXIMUM_UPLOAD_BYTES, description="Just this size.", examples=[8_000_000])]
+    content_type: Annotated[
+        str,
+        Meta(
+            description="The header Content-Type that it will be sent with.",
+            extra_json_schema={"enum": list(CONTENT_TYPES)},
+        ),
+    ] = "application/octet-stream"
+
+
 class Scripts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What v1alpha1 hides among SD Web UI's scripts; scripts of SD Web UI's own may stand beside it."""
 
@@ -107,7 +121,10 @@ def components() -> dict[str, Any]:
     """The document's `components`: schemas and the security scheme."""
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components(
-        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList],
+        [
+            *(RequestV1alpha2, RequestV1alpha1, RequestUpload),
+            *(v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, UploadReply),
+        ],
         ref_template=template,
     )
     # Both versions call it AcceptedReply.
@@ -159,10 +176,29 @@ def _submission(version: str, request: str, reply: str) -> Operation:
     )
 
 
+def _upload() -> Operation:
+    return Operation(
+        "/v1alpha2/uploads",
+        {
+            "methods": ["POST"],
+            "operation_id": "upload",
+            "summary": "Ask for an address for a large picture",
+            "description": "Send the picture there (PUT, with the `headers` told), and write `link` into a request.",
+            "tags": ["tasks"],
+            "responses": replies(200, "The address is good for 15 minutes.", "UploadReply", 400, 415),
+            "openapi_extra": {
+                "requestBody": {"required": True, "content": json_content("RequestUpload")},
+                "security": KEY_SECURITY,
+            },
+        },
+    )
+
+
 def operations() -> tuple[Operation, ...]:
     """The routes to document."""
     return (
         _submission("v1alpha2", "RequestV1alpha2", "AcceptedReply"),
         _submission("v1alpha1", "RequestV1alpha1", "AcceptedReplyV1alpha1"),
+        _upload(),
         *reading_operations(),
     )

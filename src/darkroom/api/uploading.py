@@ -17,7 +17,7 @@ from darkroom.tasks.replies import UploadReply
 
 UPLOAD_SECONDS = 900
 MAXIMUM_UPLOAD_BYTES = 64 * 1024 * 1024
-_CONTENT_TYPES = ("application/octet-stream", "image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
+CONTENT_TYPES = ("application/octet-stream", "image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -40,8 +40,8 @@ def plan_upload(request: HttpRequest, new_id: str) -> Upload | HttpReply:
     faults = list(reader.faults)
     if size is not None and not 0 < size <= MAXIMUM_UPLOAD_BYTES:
         faults.append(Fault("size_bytes", f"must be more than 0 and at most {MAXIMUM_UPLOAD_BYTES}"))
-    if content_type not in _CONTENT_TYPES:
-        faults.append(Fault("content_type", f"must be one of {', '.join(_CONTENT_TYPES)}"))
+    if content_type not in CONTENT_TYPES:
+        faults.append(Fault("content_type", f"must be one of {', '.join(CONTENT_TYPES)}"))
     if faults or size is None:
         return exchange.error(400, "The request cannot be accepted as it is.", faults)
     return Upload(f"{RESERVED_PREFIX}uploads/{new_id}", size, content_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
-from darkroom.aws.task_lists import TaskLists, all_at_once
+from darkroom.aws.task_lists import Positions, Questions, TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -64,7 +65,7 @@ class Aws:
     def task_lists(self, table: str) -> TaskLists:
         """Return the lists of callers' tasks, as this table has them."""
         client: DynamoDBClient = self._clients["dynamodb"]
-        return TaskLists(client, table, all_at_once)
+        return TaskLists(client, table, _all_at_once)
 
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """Return the idempotency keys that are kept in this table."""
@@ -138,3 +139,7 @@ def _sends(trace_header: Callable[[], str | None]) -> Callable[..., None]:
             params["headers"]["X-Amzn-Trace-Id"] = header
 
     return add
+
+
+async def _all_at_once(questions: Questions) -> list[Positions]:
+    return await asyncio.gather(*questions)

@@ -190,6 +190,7 @@ class FrontDoor(Construct):
                 all_tasks.add_method("GET", integration, api_key_required=True)
                 task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
+                resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
 
     def _key(self, caller: CallerSpec) -> apigateway.ApiKey:

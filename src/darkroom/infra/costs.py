@@ -38,8 +38,8 @@ INSIGHTS_PER_NODE = 10.00
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
-# KEDA looks at each queue every five seconds; agents that wait are paid with their nodes.
-QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 5
+# KEDA looks at each queue every two seconds, as the chart says; agents that wait are paid with their nodes.
+QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 2
 QUEUE_REQUEST = 0.40e-6
 
 

@@ -25,6 +25,7 @@ from darkroom.agent.preparation import Preparation, TimeLimits
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
+from darkroom.agent.task_records import TaskRecords
 from darkroom.agent.watched import WatchedBucket, WatchedTable
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
@@ -132,7 +133,7 @@ async def open_agent(
             bucket=bucket,
             topic=aws.topic(settings.topic_arn),
             dead_letters=dead_letters,
-            table=table,
+            records=TaskRecords(table, outages, clock),
             outages=outages,
             clock=clock,
             spans=spans,

@@ -43,7 +43,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
-    `traces_url` takes traces by OTLP over HTTP; None: they are not made.
+    `traces_url` takes traces by OTLP over HTTP; None: they are not made. `agent_name` is None where the agent is called
+    after its pod or host.
     """
 
     aws: AwsSettings
@@ -54,6 +55,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_name: str
     runtime_type: str
     base_url: str
+    agent_name: str | None = None
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False
@@ -122,6 +124,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         runtime_name=read.text("RUNTIME_NAME"),
         runtime_type=runtime_type,
         base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
+        agent_name=read.optional_text("DARKROOM_AGENT_NAME"),
         dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
         traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),
         notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),

@@ -186,7 +186,7 @@ def settlement_of(scene: Scene) -> Settlement:
         bucket=anything,
         topic=anything,
         dead_letters=anything,
-        records=TaskRecords(None, outages, scene.clock),
+        records=TaskRecords(None, outages, scene.clock, agent_name="a"),
         outages=outages,
         clock=scene.clock,
     )

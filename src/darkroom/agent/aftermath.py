@@ -14,6 +14,7 @@ from darkroom.agent.lease import Lease, at_once
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import ReceivedMessage
 from darkroom.errors import AwsUnavailable, DarkroomError, GenerationInterrupted, LeaseLost, RuntimeKilled
 from darkroom.logs import log
@@ -26,6 +27,7 @@ from darkroom.policy.outcomes import (
     decide_on_failure,
     outage_seconds,
 )
+from darkroom.policy.telling import after_tries
 from darkroom.tasks.message import copy_number
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
@@ -74,6 +76,7 @@ class Aftermath:
     def __init__(
         self,
         settlement: Settlement,
+        records: TaskRecords,
         copies: Copies,
         outages: Outages,
         clock: Clock,
@@ -81,6 +84,7 @@ class Aftermath:
         tries: Callable[[ReceivedMessage], Tries],
     ) -> None:
         self._settlement = settlement
+        self._records = records
         self._copies = copies
         self._outages = outages
         self._clock = clock
@@ -100,6 +104,8 @@ class Aftermath:
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
             job.span.note(outcome="given_back")
+            if job.began_at is not None:  # else it is queued, as its record says
+                await self._records.waits(job, str(reason))
             if isinstance(reason, AwsAway):
                 await self.hand_back_for_later(job.lease)
             else:
@@ -108,6 +114,7 @@ class Aftermath:
     async def after_failure(self, job: Job, error: DarkroomError) -> None:
         """End a job whose work failed with `error`, or let another try begin. Raises `AwsFailure`."""
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
+            await self._records.waits(job, str(error))
             await self.hand_back(job.lease)
             return
         job.span.fail(error.type)
@@ -119,9 +126,11 @@ class Aftermath:
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await self._records.waits(job, after_tries(job.tries.received, reason), delay)
                 await job.lease.give_back(delay)
             case StartOver(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await self._records.waits(job, reason, delay)
                 await self.hand_back(job.lease, delay)
             case FailForGood():
                 await self._settlement.fail(job, error)
@@ -139,7 +148,9 @@ class Aftermath:
             case Standing.NEWEST:
                 await self._settlement.dead_letter(job, error)
             case Standing.UNCERTAIN:
-                log(logging.WARNING, "task.given_back", "a copy of its message may wait", **job.log_fields)
+                reason = "a copy of its message may wait"
+                log(logging.WARNING, "task.given_back", reason, **job.log_fields)
+                await self._records.waits(job, reason)
                 await job.lease.start_over(0, self._copies)
             case Standing.SUPERSEDED:
                 await self._settlement.drop(job)

@@ -72,7 +72,13 @@ class Agent:
         self._outages.on_begin = self._give_back_unbegun
         self._handlers: set[asyncio.Task[None]] = set()
         self._aftermath = Aftermath(
-            parts.settlement, parts.copies, parts.outages, parts.clock, self._stopping, parts.intake.tries
+            parts.settlement,
+            parts.records,
+            parts.copies,
+            parts.outages,
+            parts.clock,
+            self._stopping,
+            parts.intake.tries,
         )
         self._pipeline = Pipeline(
             parts,

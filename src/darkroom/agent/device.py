@@ -122,7 +122,9 @@ class Device:
         if not self._at_runtime:
             self.quiet.set()
         if was_head:
-            self._head_since = self._clock.monotonic()
+            now = self._clock.monotonic()
+            job.device_seconds = now - self._head_since
+            self._head_since = now
         self._call()
         self.changed.set()
 

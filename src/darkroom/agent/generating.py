@@ -51,6 +51,8 @@ class Generating:
                 if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
                     looking = asyncio.create_task(self.stop_if_ended(job))
                 log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
+                job.began_at = self._parts.clock.now()
+                job.model = prepared.model or self._parts.runtime.loaded_model
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
                 )

@@ -15,6 +15,7 @@ from darkroom.agent.preparation import Preparation
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue
 from darkroom.policy.turn_order import MOST_OVERTAKES
 from darkroom.runtimes.protocol import Runtime
@@ -30,6 +31,7 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
+    records: TaskRecords
     copies: Copies
     incidents: Incidents
     health: Health

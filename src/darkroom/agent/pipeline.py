@@ -204,6 +204,8 @@ class Pipeline:
             job.settling = True
             await parts.settlement.skip(job, ready)
             return
+        if job.lost_agent is not None:
+            job.noting = asyncio.create_task(parts.records.agent_was_lost(job), name="record")
         job.prepared = ready
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
         # What the request brought along stands in what was prepared: all of it is counted there, and dropped here.
@@ -235,7 +237,9 @@ class Pipeline:
         del prepared
         job.memory.inputs.resize(0)
         with self._parts.spans.part("collect"):
-            return await self._parts.runtime.collect(result)
+            generation = await self._parts.runtime.collect(result)
+        job.model = generation.model or job.model
+        return generation
 
     def _on_beat(self, job: Job) -> None:
         """See, with every extension of the lease, whether anybody still waits for this."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -128,12 +129,13 @@ async def open_agent(
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
+        records = TaskRecords(table, outages, clock, agent_name=settings.agent_name or _own_name())
         settlement = Settlement(
             runtime_name=settings.runtime_name,
             bucket=bucket,
             topic=aws.topic(settings.topic_arn),
             dead_letters=dead_letters,
-            records=TaskRecords(table, outages, clock),
+            records=records,
             outages=outages,
             clock=clock,
             spans=spans,
@@ -167,6 +169,7 @@ async def open_agent(
                 preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
                 runtime=runtime,
                 settlement=settlement,
+                records=records,
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
@@ -182,6 +185,12 @@ async def open_agent(
                 trial_seconds=settings.trial_seconds,
             )
         )
+
+
+def _own_name() -> str:
+    """What this agent is called where nobody says: after its pod, or its host and which of its processes it is."""
+    number = os.getpid()
+    return socket.gethostname() if number == 1 else f"{socket.gethostname()}-{number}"
 
 
 def _spec(settings: AgentSettings, runtime: Runtime) -> RuntimeSpec:

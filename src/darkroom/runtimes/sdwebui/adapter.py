@@ -212,7 +212,8 @@ class SdWebui(Runtime):
             await self._refuse_another_sampler(result.asked, information)
             warnings.extend(information.spoken_warnings)
             warnings.extend(find_differences(result.asked, information, generation))
-        return replace(generation, warnings=tuple(warnings))
+        model = None if information is None else information.sd_model_name
+        return replace(generation, warnings=tuple(warnings), model=model)
 
     async def progress(self) -> Progress | None:
         """The server's own estimate, as soon as it is more than a guess."""

@@ -11,6 +11,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies, Standing
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease, at_once
+from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
@@ -82,6 +83,7 @@ class Aftermath:
         clock: Clock,
         stopping: asyncio.Event,
         tries: Callable[[ReceivedMessage], Tries],
+        metrics: Metrics | None = None,
     ) -> None:
         self._settlement = settlement
         self._records = records
@@ -90,10 +92,12 @@ class Aftermath:
         self._clock = clock
         self._stopping = stopping
         self._tries = tries
+        self._metrics = metrics or NoMetrics()
 
     async def after_stop(self, job: Job, reason: DarkroomError) -> None:
         """End a job whose work was stopped from outside, for `reason`. Raises `AwsFailure`."""
         if isinstance(reason, LeaseLost):
+            self._metrics.given_back(reason.type)
             log(logging.WARNING, "task.lease_lost", str(reason), **job.log_fields)
         elif isinstance(reason, CancelledByUser):
             job.settling = True
@@ -106,6 +110,7 @@ class Aftermath:
             job.span.note(outcome="given_back")
             if job.began_at is not None:  # else it is queued, as its record says
                 await self._records.waits(job, str(reason))
+            self._metrics.given_back(reason.type)
             if isinstance(reason, AwsAway):
                 await self.hand_back_for_later(job.lease)
             else:
@@ -115,10 +120,12 @@ class Aftermath:
         """End a job whose work failed with `error`, or let another try begin. Raises `AwsFailure`."""
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
             await self._records.waits(job, str(error))
+            self._metrics.given_back(error.type)
             await self.hand_back(job.lease)
             return
         job.span.fail(error.type)
         if isinstance(error, LeaseLost):
+            self._metrics.given_back(error.type)
             log(logging.WARNING, "task.lease_lost", str(error), **job.log_fields)
             return
         outcome = decide_on_failure(error, job.tries, self._clock.chance())
@@ -127,10 +134,12 @@ class Aftermath:
             case GiveBack(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
                 await self._records.waits(job, after_tries(job.tries.received, reason), delay)
+                self._metrics.given_back(error.type)
                 await job.lease.give_back(delay)
             case StartOver(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
                 await self._records.waits(job, reason, delay)
+                self._metrics.given_back(error.type)
                 await self.hand_back(job.lease, delay)
             case FailForGood():
                 await self._settlement.fail(job, error)

@@ -79,6 +79,7 @@ class Agent:
             parts.clock,
             self._stopping,
             parts.intake.tries,
+            parts.metrics,
         )
         self._pipeline = Pipeline(
             parts,
@@ -90,6 +91,7 @@ class Agent:
             has_arrived=self._has_arrived,
             start=self._start,
         )
+        parts.metrics.watch(lambda: self._device.busy_seconds, lambda: len(self._pipeline.jobs))
 
     async def run(self) -> None:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""

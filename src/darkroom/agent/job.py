@@ -11,6 +11,7 @@ from darkroom.agent.spans import NoSpan, Span
 from darkroom.errors import DarkroomError
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
+from darkroom.provenance.origin import Origin
 from darkroom.runtimes.protocol import Prepared
 from darkroom.tasks.message import Delivery, owner_of
 from darkroom.tasks.task import Task
@@ -25,6 +26,7 @@ class Job:
     `began_at` is when the device was taken for it, in seconds since 1970, and `device_seconds` how long it had it;
     `model` is the checkpoint that it is done with, where that is known. `is_recorded`: that it began stands in its
     record. `lost_agent` had it before, and went away with it; `noting` writes that down.
+    `origin` says how its pictures come to be, where they are to say that.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
     down; from then on only a lost lease stops it. `memory` counts what is held for it.
@@ -39,6 +41,7 @@ class Job:
     received_at: float
     submitted_at: float
     prepared: Prepared | None = None
+    origin: Origin | None = None
     overtaken: int = 0
     looked_at: float = 0.0
     began_at: float | None = None

@@ -10,7 +10,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
+from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
@@ -67,6 +69,16 @@ class Aws:
         """Return the counts of callers' tasks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskCounts(client, table)
+
+    def progress(self, table: str) -> ProgressTable:
+        """Return how far tasks are, as this table has it."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return ProgressTable(client, table)
+
+    def heartbeats(self, table: str) -> HeartbeatTable:
+        """Return the heartbeats of agents that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return HeartbeatTable(client, table)
 
     def client(self, service: str) -> Any:
         """Return the bare client, for provisioning, which uses what no other part of Darkroom needs."""

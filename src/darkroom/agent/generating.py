@@ -55,12 +55,14 @@ class Generating:
                 job.began_at = self._parts.clock.now()
                 job.model = prepared.model or self._parts.runtime.loaded_model
                 self._parts.metrics.began(self._parts.clock.now() - job.submitted_at)
+                self._parts.progress.begin(job)
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
                 )
                 with self._parts.spans.part("generate", **_facts(job, prepared)):
                     return await self._run(job, prepared)
         finally:
+            self._parts.progress.end(job)
             if looking is not None:
                 looking.cancel()
             if announcing is not None:
@@ -124,6 +126,7 @@ class Generating:
     def _on_progress(self, job: Job, progress: Progress) -> None:
         if self._device.is_running(job):
             self._pace.progress_reported(self._device.elapsed_seconds, progress.remaining_seconds)
+            self._parts.progress.report(job, progress)
 
     async def _interrupt(self, job: Job, prepared: Prepared) -> None:
         """Stop the runtime, so that it does not go on for nobody. The task that waits here was cancelled already."""

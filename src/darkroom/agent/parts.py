@@ -13,6 +13,7 @@ from darkroom.agent.intake import Intake
 from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import Preparation
+from darkroom.agent.progress import ProgressNotes
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
@@ -33,6 +34,7 @@ class AgentParts:
     runtime: Runtime
     settlement: Settlement
     records: TaskRecords
+    progress: ProgressNotes
     copies: Copies
     incidents: Incidents
     health: Health

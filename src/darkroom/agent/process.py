@@ -25,6 +25,7 @@ from darkroom.agent.metrics import Exposition, Metrics, NoMetrics, SeveralMetric
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
+from darkroom.agent.progress import ProgressNotes
 from darkroom.agent.provenance import open_provenance
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
@@ -141,6 +142,9 @@ async def open_agent(
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
+        progress_table = None
+        if settings.task_table and settings.progress_seconds is not None:
+            progress_table = aws.progress(settings.task_table)
         records = TaskRecords(table, outages, clock, agent_name=settings.agent_name or _own_name())
         budget = MemoryBudget(settings.maximum_held_bytes)
         provenance = await stack.enter_async_context(open_provenance(settings, budget, clock))
@@ -188,6 +192,7 @@ async def open_agent(
                 runtime=runtime,
                 settlement=settlement,
                 records=records,
+                progress=ProgressNotes(progress_table, clock, settings.progress_seconds or 0.0),
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,

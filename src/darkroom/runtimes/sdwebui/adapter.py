@@ -261,7 +261,7 @@ class SdWebui(Runtime):
     async def _wait_for_answer(self, request: GenerationRequest, job: Job, report: ProgressListener) -> Answer:
         """The time limit counts from when the server turns to the request, so not while it waits at the door."""
         await job.wait_for_turn()
-        watcher = asyncio.create_task(self._watch(report))
+        watcher = asyncio.create_task(self._watch(job, report))
         try:
             async with asyncio.timeout(request.timeout_seconds):
                 return await asyncio.shield(job.exchange)
@@ -280,11 +280,11 @@ class SdWebui(Runtime):
         finally:
             watcher.cancel()
 
-    async def _watch(self, report: ProgressListener) -> None:
+    async def _watch(self, job: Job, report: ProgressListener) -> None:
         while True:
             await asyncio.sleep(self._timings.progress_interval)
             with contextlib.suppress(RuntimeFailure):
-                progress = await self._door.progress()
+                progress = await self._door.progress_of(job)
                 if progress is not None:
                     report(progress)
 

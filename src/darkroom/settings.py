@@ -76,6 +76,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     agent_name: str | None = None
     progress_seconds: float | None = 2.0
+    heartbeats: bool = True
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False
@@ -152,6 +153,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         runtime_type=runtime_type,
         base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
         agent_name=read.optional_text("DARKROOM_AGENT_NAME"),
+        heartbeats=read.boolean("DARKROOM_HEARTBEATS", True),
         progress_seconds=read.number("DARKROOM_PROGRESS_SECONDS", float, 2.0, at_least=0) or None,
         dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
         traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),

@@ -58,7 +58,9 @@ async def test_a_short_task_costs_no_write_and_nothing_is_written_where_nobody_w
     runtime.latency_seconds = latency_seconds
     async with FaultProxy(str(plane.settings.endpoint_url)) as proxy:
         behind: Any = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
-        async with working(settings_for(plane, runtime.url, aws=behind, progress_seconds=progress_seconds)):
+        async with working(
+            settings_for(plane, runtime.url, aws=behind, progress_seconds=progress_seconds, heartbeats=False)
+        ):
             await submit(plane, task_for(plane), "s1")
             await notified(plane)
     assert await progress_of(plane, "s1") is None
@@ -93,7 +95,9 @@ async def test_a_runtime_that_tells_of_every_step_is_written_of_now_and_then(pla
         FaultProxy(str(plane.settings.endpoint_url)) as proxy,
     ):
         behind: Any = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
-        settings = settings_for(plane, fake.url, runtime_type="comfyui", aws=behind, progress_seconds=1.0)
+        settings = settings_for(
+            plane, fake.url, runtime_type="comfyui", aws=behind, progress_seconds=1.0, heartbeats=False
+        )
         async with working(settings):
             await submit(plane, task_for(plane, kind=TaskKind.PIPELINE, content=workflow), "s1")
             progress = await progress_when_told(plane, "s1")
@@ -115,7 +119,7 @@ async def test_a_table_that_does_not_take_progress_delays_no_task(
     loop = asyncio.get_running_loop()
     async with FaultProxy(str(plane.settings.endpoint_url), faults=away) as proxy:
         behind: Any = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
-        async with working(settings_for(plane, runtime.url, aws=behind, progress_seconds=0.5)):
+        async with working(settings_for(plane, runtime.url, aws=behind, progress_seconds=0.5, heartbeats=False)):
             began = loop.time()
             await submit(plane, task_for(plane), "s1")
             ((end, _),) = await notified(plane)

@@ -8,6 +8,7 @@ from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
 from darkroom.agent.health import Health
+from darkroom.agent.heartbeats import Heartbeats
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.metrics import Metrics, NoMetrics
@@ -38,6 +39,7 @@ class AgentParts:
     copies: Copies
     incidents: Incidents
     health: Health
+    heartbeats: Heartbeats
     outages: Outages
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)

@@ -19,6 +19,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
 from darkroom.agent.embedded_metrics import EmbeddedMetrics
 from darkroom.agent.health import Health
+from darkroom.agent.heartbeats import Heartbeats
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.metrics import Exposition, Metrics, NoMetrics, SeveralMetrics
@@ -142,10 +143,12 @@ async def open_agent(
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
+        agent_name = settings.agent_name or _own_name()
+        heartbeat_table = aws.heartbeats(settings.task_table) if settings.task_table and settings.heartbeats else None
         progress_table = None
         if settings.task_table and settings.progress_seconds is not None:
             progress_table = aws.progress(settings.task_table)
-        records = TaskRecords(table, outages, clock, agent_name=settings.agent_name or _own_name())
+        records = TaskRecords(table, outages, clock, agent_name=agent_name)
         budget = MemoryBudget(settings.maximum_held_bytes)
         provenance = await stack.enter_async_context(open_provenance(settings, budget, clock))
         settlement = Settlement(
@@ -196,6 +199,7 @@ async def open_agent(
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
+                heartbeats=Heartbeats(heartbeat_table, settings.runtime_name, agent_name, health, clock),
                 outages=outages,
                 budget=budget,
                 clock=clock,

@@ -158,6 +158,11 @@ class Runtime(Protocol):
         return None
 
     @property
+    def models(self) -> Sequence[str]:
+        """The models that it can load, as far as that is known without asking."""
+        return () if self.loaded_model is None else (self.loaded_model,)
+
+    @property
     def fault(self) -> str | None:
         """Why nothing but a restart can help, where the adapter knows that by itself. The agent's health repeats it."""
         return None

@@ -62,7 +62,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
     `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
-    are not made.
+    are not made. `agent_name` is None where the agent is called after its pod or host; `progress_seconds`, where a
+    task's progress is not written down.
     """
 
     aws: AwsSettings
@@ -73,6 +74,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_name: str
     runtime_type: str
     base_url: str
+    agent_name: str | None = None
+    progress_seconds: float | None = 2.0
+    heartbeats: bool = True
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False
@@ -148,6 +152,9 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         runtime_name=read.text("RUNTIME_NAME"),
         runtime_type=runtime_type,
         base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
+        agent_name=read.optional_text("DARKROOM_AGENT_NAME"),
+        heartbeats=read.boolean("DARKROOM_HEARTBEATS", True),
+        progress_seconds=read.number("DARKROOM_PROGRESS_SECONDS", float, 2.0, at_least=0) or None,
         dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
         traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),
         notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),

@@ -264,6 +264,7 @@ class DarkroomConfig(ConfigModel):
             for caller in self.callers or [CallerConfig(name=DEFAULT_CALLER)]
         ]
 
-    def task_plane(self) -> TaskPlane:
-        """The topics, queues, bucket and table that these runtimes need."""
-        return plan_task_plane(RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime)
+    def task_plane(self, *, with_events: bool = False) -> TaskPlane:
+        """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
+        routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
+        return plan_task_plane(routes, with_events=with_events)

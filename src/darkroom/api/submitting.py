@@ -82,21 +82,27 @@ class SubmissionPlanner:
         verdict = admit(draft, self._catalogue)
         if isinstance(verdict, Refused):
             return exchange.error(400, "The request cannot be accepted as it is.", verdict.faults)
+        location = output_location(self._bucket, verdict.task.prefix, verdict.task.id)
+        return self.plan_admitted(verdict, request.caller, submission_id, now, _accepted(draft, verdict, location))
+
+    def plan_admitted(
+        self, verdict: Admitted, caller: str, submission_id: str, now: float, reply: HttpReply
+    ) -> Submission:
+        """The submission of a task that is let in; `reply` is what its caller is told then."""
         task = verdict.task
-        location = output_location(self._bucket, task.prefix, task.id)
         record = TaskRecord(
             id=task.id,
             submission_id=submission_id,
             status=Status.QUEUED,
             runtime=task.runtime,
             tasktype=task.kind,
-            output_location=location,
+            output_location=output_location(self._bucket, task.prefix, task.id),
             created_at=now,
             updated_at=now,
             context=task.context,
-            caller=request.caller,
+            caller=caller,
         )
-        return self._with_message(verdict, record, _accepted(draft, verdict, location), request.caller)
+        return self._with_message(verdict, record, reply, caller)
 
     def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply, caller: str) -> Submission:
         text, group = encode_message(verdict.task), group_of(caller)

@@ -57,7 +57,9 @@ class OpenAiConfig(ConfigModel):
 def unfit_openai(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
     """What is wrong with the workflows of the runtime at `path` of the file, read as plain values."""
     section = runtime.get("openai")
-    for kind in _KINDS if isinstance(section, dict) else ():
+    if not isinstance(section, dict):
+        return
+    for kind in _KINDS:
         said = section.get(kind)
         if said is None:
             continue

@@ -28,6 +28,8 @@ NEEDED: Mapping[Kind, tuple[Slot, ...]] = {"generate": ("prompt",), "edit": ("pr
 STEPS: Mapping[str, int] = {
     "auto": 20, "low": 10, "medium": 20, "high": 30, "xhigh": 40, "max": 50, "standard": 20, "hd": 30,
 }  # fmt: skip
+# What the file is called, in the folder of a stack on one machine and in the Lambda function's code.
+OPENAI_FILE = "openai.json"
 _PLACE = re.compile(r"([^.]+)\.(.+)")
 
 

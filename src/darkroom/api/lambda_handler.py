@@ -52,10 +52,15 @@ class Authorizer(msgspec.Struct, frozen=True, rename={"principal_id": "principal
 
 
 class RequestContext(msgspec.Struct, frozen=True):
-    """What API Gateway knows of a request beyond what the caller sent."""
+    """What API Gateway knows of a request beyond what the caller sent.
+
+    `path` is the one in the caller's URL, with the stage, or with a custom domain's base path.
+    """
 
     identity: Identity | None = None
     authorizer: Authorizer | None = None
+    domain: str | None = msgspec.field(default=None, name="domainName")
+    path: str | None = None
 
 
 class ProxyEvent(
@@ -72,6 +77,14 @@ class ProxyEvent(
     body: str | None = None
     is_base64: bool = False
     context: RequestContext | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where the caller finds what is called "/" here; "" where API Gateway does not say."""
+        context = self.context
+        if context is None or context.domain is None or context.path is None:
+            return ""
+        return f"https://{context.domain}{context.path.partition('/v1alpha')[0]}"
 
     @property
     def caller(self) -> str | None:
@@ -92,6 +105,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
         bucket=aws.bucket(settings.bucket),
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
         counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
+        keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
     )
     catalogue = decode_catalogue(settings.runtimes)
     service = Service(catalogue, settings.bucket)
@@ -126,6 +140,8 @@ def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers, openai: 
         content_encoding=headers.get("content-encoding", ""),
         query=event.query or {},
         body=body,
+        base_url=event.base_url,
+        idempotency_key=headers.get("idempotency-key"),
         caller=callers.name_of(event.caller),
         client_retries=exchange.client_retries(headers),
         client_patience_seconds=exchange.client_patience_seconds(headers),

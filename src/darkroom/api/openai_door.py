@@ -18,7 +18,8 @@ from darkroom.api.openai_errors import as_openai, reply_of
 from darkroom.api.openai_pictures import Pictures
 from darkroom.api.openai_waiting import Pace, Pause, Place, Places, looks
 from darkroom.api.ports import Ports, Records
-from darkroom.api.submitting import SubmissionPlanner, Submitting
+from darkroom.api.submission import SubmissionPlanner
+from darkroom.api.submitting import Submitting
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.openai.form import is_form
@@ -190,7 +191,7 @@ class OpenAiDoor:
         translation = translate(request, target, self._ports.bucket.name, self._new_seed)
         if isinstance(translation, BadRequest):
             return translation
-        verdict = admit(translation.draft, self._catalogue)
+        verdict = admit(translation.draft, self._catalogue, self._clock())
         return BadRequest(verdict.faults) if isinstance(verdict, Refused) else (translation, verdict)
 
     async def _begin(

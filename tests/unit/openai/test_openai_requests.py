@@ -72,7 +72,7 @@ def done(request: ImageRequest | BadRequest) -> Translation | BadRequest:
 def content(request: ImageRequest | BadRequest) -> dict[str, Any]:
     translation = done(request)
     assert isinstance(translation, Translation), translation
-    verdict = admit(translation.draft, CATALOGUE)
+    verdict = admit(translation.draft, CATALOGUE, 0.0)
     assert isinstance(verdict, Admitted), verdict
     assert verdict.warnings == ()
     return verdict.task.content
@@ -81,7 +81,7 @@ def content(request: ImageRequest | BadRequest) -> dict[str, Any]:
 def params(request: ImageRequest | BadRequest) -> list[str]:
     answer = done(request)
     if isinstance(answer, Translation):
-        verdict = admit(answer.draft, CATALOGUE)
+        verdict = admit(answer.draft, CATALOGUE, 0.0)
         return [fault.path for fault in verdict.faults] if isinstance(verdict, Refused) else []
     return [fault.path for fault in answer.faults]
 
@@ -117,7 +117,7 @@ def test_pictures_are_made_at_once_as_far_as_the_runtime_can(most: int, expected
     assert isinstance(translation, Translation)
     made = translation.draft.content or {}
     assert (made["n_iter"], made["batch_size"]) == expected
-    assert isinstance(admit(translation.draft, Catalogue([runtime])), Admitted)
+    assert isinstance(admit(translation.draft, Catalogue([runtime]), 0.0), Admitted)
 
 
 def test_a_workflow_gets_the_values_in_its_slots_and_keeps_the_others() -> None:

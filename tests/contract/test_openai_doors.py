@@ -29,7 +29,7 @@ from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
 from darkroom.tasks.notification import NotifiedError
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryKeys, MemoryRecords, MemoryTopic
 
 CALLERS = Callers(
     [
@@ -112,7 +112,7 @@ class Door:
 async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     topic, bucket = MemoryTopic(), MemoryBucket("outputbucket")
     records = Agent(bucket)
-    ports = Ports(topic, bucket, records, MemoryCounts())
+    ports = Ports(topic, bucket, records, MemoryCounts(), MemoryKeys())
     catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5.safetensors")])
     ids = iter(range(1000))
     monotonic = iter(range(100_000))  # a second goes by at each look at the clock
@@ -283,6 +283,18 @@ async def test_the_same_request_on_purpose_is_another_picture(door: Door) -> Non
     assert [reply.status for reply in replies] == [200, 200]
     assert len(door.topic.messages) == 2
     assert len({message.attributes["submission_id"] for message in door.topic.messages}) == 2
+
+
+async def test_an_idempotency_key_makes_one_picture_of_any_number_of_requests(door: Door) -> None:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": '"a-key"'}
+    replies = [await door.send("POST", GENERATIONS, headers, b'{"prompt": "a cat"}') for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    assert len({reply.json["data"][0]["b64_json"] for reply in replies}) == 1
+    assert len(door.topic.messages) == 1
+    other = await door.send("POST", GENERATIONS, headers, b'{"prompt": "a dog"}')
+    assert (other.status, len(door.topic.messages)) == (422, 1)
+    bad = await door.send("POST", GENERATIONS, {**headers, "Idempotency-Key": '""'}, b'{"prompt": "a cat"}')
+    assert (bad.status, bad.error["param"]) == (400, "Idempotency-Key")
 
 
 async def test_another_callers_task_is_not_joined(door: Door) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.openai_beginning import Beginning, Waited
 from darkroom.api.openai_errors import as_openai, reply_of
 from darkroom.api.openai_pictures import Pictures
 from darkroom.api.openai_waiting import Pace, Pause, Place, Places, looks
@@ -23,7 +24,6 @@ from darkroom.api.submitting import Submitting
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.openai.form import is_form
-from darkroom.openai.joining import Join, join_or_begin
 from darkroom.openai.models import ModelList, Models, Target
 from darkroom.openai.replies import (
     Failure,
@@ -37,16 +37,14 @@ from darkroom.openai.replies import (
     refused,
 )
 from darkroom.openai.request import BadRequest, ImageRequest, Kind, read_edit, read_generation
-from darkroom.openai.translation import PREFIX, Made, Translation, translate
+from darkroom.openai.translation import Translation, translate
 from darkroom.policy.admission import Admitted, Refused, admit
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Status, object_or_empty
+from darkroom.tasks.task import Status
 
 EVENT_STREAM = "text/event-stream"
-# How much earlier than its client a door gives up, so that the client hears which task goes on.
-_AHEAD_SECONDS = 2.0
 _COMMENT_SECONDS = 10.0
 _BUSY_SECONDS = 5
 
@@ -66,16 +64,6 @@ class Stream(msgspec.Struct, frozen=True):
 
     events: AsyncIterator[bytes]
     close: Callable[[], None]
-
-
-class _Waited(msgspec.Struct, frozen=True):
-    """A task that somebody waits for, what its pictures are, and until when (by the monotonic clock)."""
-
-    request: ImageRequest
-    record: TaskRecord
-    made: Made
-    until: float
-    seconds: float
 
 
 class OpenAiDoor:
@@ -104,10 +92,15 @@ class OpenAiDoor:
         self._limits = limits
         self._clock = clock
         self._monotonic = monotonic
-        self._new_submission_id = new_submission_id
         self._new_seed = new_seed
-        self._planner = SubmissionPlanner(catalogue, ports.bucket.name)
-        self._submitting = Submitting(ports, callers)
+        self._beginning = Beginning(
+            SubmissionPlanner(catalogue, ports.bucket.name),
+            Submitting(ports, callers),
+            ports,
+            clock=clock,
+            new_submission_id=new_submission_id,
+            patience_seconds=limits.patience_seconds,
+        )
         self._pictures = Pictures(ports.bucket, limits.reply_bytes, clock)
         self._pause_in_stream = pause_in_stream or _no_stream
         self.places = Places(limits.most_waiting)
@@ -171,7 +164,7 @@ class OpenAiDoor:
             return reply_of(failure(503, text, code="too_many_waiting", headers=headers))
         is_handed_on = False
         try:
-            begun = await self._begin(http, request, plan, records, began)
+            begun = await self._beginning.begin(http, request, *plan, records, began)
             if isinstance(begun, HttpReply):
                 return begun
             if request.stream and self._limits.streams:
@@ -194,43 +187,7 @@ class OpenAiDoor:
         verdict = admit(translation.draft, self._catalogue, self._clock())
         return BadRequest(verdict.faults) if isinstance(verdict, Refused) else (translation, verdict)
 
-    async def _begin(
-        self,
-        http: HttpRequest,
-        request: ImageRequest,
-        plan: tuple[Translation, Admitted],
-        records: Records,
-        began: float,
-    ) -> _Waited | HttpReply:
-        """Submit the task, or find the one to join."""
-        translation, verdict = plan
-        # First, so that little time goes by between the look at what there is and the record of what is new.
-        for upload in translation.uploads:
-            await self._ports.bucket.put(upload.key, upload.body, upload.content_type)
-        patience = _patience(self._limits.patience_seconds, http.client_patience_seconds)
-        now, task_id = self._clock(), verdict.task.id
-        latest = await records.get(task_id, http.caller)
-        joined_made = None if latest is None else _made_of(latest)
-        decision = join_or_begin(
-            task_id,
-            http.caller,
-            None if joined_made is None else latest,  # a task of the caller's own under such an id is none of ours
-            retries=http.client_retries,
-            now=now,
-            patience_seconds=self._limits.patience_seconds,
-        )
-        if isinstance(decision, Join) and joined_made is not None:
-            log(logging.INFO, "openai.joined", task_id, caller=http.caller, retries=http.client_retries)
-            return _Waited(request, decision.record, joined_made, began + patience, patience)
-        submission_id = (None if isinstance(decision, Join) else decision.submission_id) or self._new_submission_id()
-        accepted = HttpReply(status=200, body=None)
-        submission = self._planner.plan_admitted(verdict, http.caller, submission_id, now, accepted)
-        reply = await self._submitting.submit(submission)
-        if reply is not accepted:
-            return reply
-        return _Waited(request, submission.record, translation.made, began + patience, patience)
-
-    async def _waited_for(self, waited: _Waited, records: Records, pause: Pause) -> HttpReply:
+    async def _waited_for(self, waited: Waited, records: Records, pause: Pause) -> HttpReply:
         record = waited.record
         async for look in looks(record, records, waited.until, self._monotonic, pause, self._limits.pace):
             record = look
@@ -244,7 +201,7 @@ class OpenAiDoor:
             return HttpReply(status=200, body=told, media_type=EVENT_STREAM, headers=headers)
         return HttpReply(status=200, body=outcome, headers=headers)
 
-    async def _told(self, waited: _Waited, records: Records, place: Place) -> AsyncIterator[bytes]:
+    async def _told(self, waited: Waited, records: Records, place: Place) -> AsyncIterator[bytes]:
         """The events of a stream: comments while the task waits and runs, then its pictures or its error."""
         try:
             record, spoke, said = waited.record, self._monotonic(), ""
@@ -269,7 +226,7 @@ class OpenAiDoor:
         finally:
             place.give_back()
 
-    async def _outcome(self, waited: _Waited, record: TaskRecord) -> ImagesReply | Failure:
+    async def _outcome(self, waited: Waited, record: TaskRecord) -> ImagesReply | Failure:
         if record.status is Status.COMPLETED:
             # Clients of a stream read base64 alone.
             wanted = "b64_json" if waited.request.stream else waited.request.response_format
@@ -279,16 +236,3 @@ class OpenAiDoor:
 
 async def _no_stream(_seconds: float) -> bool:
     return False
-
-
-def _patience(limit: float, clients: float | None) -> float:
-    """How long to wait in seconds: a little shorter than the client does."""
-    return limit if clients is None else min(limit, max(clients - _AHEAD_SECONDS, clients / 2))
-
-
-def _made_of(record: TaskRecord) -> Made | None:
-    """What was kept of the request in the context of a task of this API."""
-    try:
-        return msgspec.convert(object_or_empty(record.context).get(PREFIX), type=Made)
-    except msgspec.ValidationError:
-        return None

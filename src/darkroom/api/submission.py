@@ -33,7 +33,7 @@ from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import OnDuplicate, Status
 
 Version = Literal["v1alpha1", "v1alpha2"]
-_NO_KEY = Fault(
+NO_KEY = Fault(
     "Idempotency-Key", f"must be a string of 1 to {LONGEST_KEY} printable ASCII characters, in quotation marks"
 )
 
@@ -103,7 +103,7 @@ class SubmissionPlanner:
         decode = v1alpha1.decode_request if version == "v1alpha1" else v1alpha2.decode_request
         draft = decode(request.body)
         verdict = admit(draft, self._catalogue, now)
-        faults = [_NO_KEY] if key is None and request.idempotency_key is not None else []
+        faults = [NO_KEY] if key is None and request.idempotency_key is not None else []
         if isinstance(verdict, Refused):
             faults.extend(verdict.faults)
         if isinstance(verdict, Refused) or faults:

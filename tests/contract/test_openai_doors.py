@@ -195,6 +195,14 @@ async def test_a_picture_is_asked_for_waited_for_and_returned(door: Door) -> Non
     assert door.contents()[0]["batch_size"] == 2
 
 
+@pytest.mark.parametrize("door", ["lambda"], indirect=True)  # API Gateway's custom domains alone have base paths
+@pytest.mark.parametrize("base", ["/pictures", "/v1", "/v1/v1"])
+async def test_a_base_path_of_any_name_is_left_out(door: Door, base: str) -> None:
+    assert (await door.send("GET", f"{base}/v1/models", {}, b"")).status == 200
+    ours = await door.send("GET", f"{base}/v1alpha2/tasks/nobody", {}, b"")
+    assert (ours.status, "error" in ours.json) == (404, False)
+
+
 async def test_a_picture_is_changed(door: Door) -> None:
     reply = await door.edit([("image[]", png())], n="1", strength="0.3")
     assert reply.status == 200, reply.text

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import json
+import tracemalloc
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
@@ -31,7 +35,7 @@ GENERATIONS = "/v1/images/generations"
 class Gateway:
     """The gateway as an app, in front of a table in which no task ever ends."""
 
-    def __init__(self, most_waiting: int = 4, burst: int = 50) -> None:
+    def __init__(self, most_waiting: int = 4, burst: int = 50, stage: str = "prod") -> None:
         self.topic, self.records = MemoryTopic(), MemoryRecords()
         catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")])
         ports = Ports(self.topic, MemoryBucket("b"), self.records)
@@ -63,7 +67,7 @@ class Gateway:
         settings = GatewaySettings(
             aws=AwsSettings(region="eu-west-1"),
             front_door=FrontDoorSettings(topic_arn="arn", bucket="b", runtimes="[]"),
-            stage="prod",
+            stage=stage,
             api_keys=("secret", "other"),
             rate_limit=0.001,
             burst_limit=burst,
@@ -83,10 +87,12 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def connect(app: FastAPI, body: dict[str, Any]) -> tuple[asyncio.Task[None], asyncio.Event, list[Any]]:
+async def connect(
+    app: FastAPI, body: Any, path: str = GENERATIONS, content_type: str = "application/json"
+) -> tuple[asyncio.Task[None], asyncio.Event, list[Any]]:
     """Send a request as a server does that knows when the client goes: the event says that it has."""
     gone, sent = asyncio.Event(), []
-    encoded = json.dumps(body).encode()
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     messages = [{"type": "http.request", "body": encoded, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -98,10 +104,10 @@ async def connect(app: FastAPI, body: dict[str, Any]) -> tuple[asyncio.Task[None
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"authorization", b"Bearer secret"), (b"content-type", b"application/json")]
+    headers = [(b"authorization", b"Bearer secret"), (b"content-type", content_type.encode())]
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
-        "scheme": "http", "path": GENERATIONS, "raw_path": GENERATIONS.encode(), "query_string": b"",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
         "root_path": "", "headers": headers, "client": ("127.0.0.1", 1), "server": ("gateway", 80),
     }  # fmt: skip
     return asyncio.create_task(app(scope, receive, send)), gone, sent
@@ -143,7 +149,7 @@ async def test_a_fault_of_our_own_is_told_in_openais_form(monkeypatch: pytest.Mo
     async def broken(*_: object) -> None:
         raise ValueError("a secret detail")
 
-    gateway.door.answer = broken  # type: ignore[method-assign,assignment]
+    gateway.door.begin = broken  # type: ignore[method-assign,assignment]
     transport = httpx.ASGITransport(gateway.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         for path in ("/v1/models", "/prod/v1/models"):
@@ -181,6 +187,44 @@ async def test_no_more_wait_than_there_are_places_and_one_caller_takes_half_of_t
         gone.set()
         await serving
     await until(lambda: gateway.waiting == 0)
+
+
+async def test_who_waits_holds_nothing_of_its_pictures() -> None:
+    gateway = Gateway(most_waiting=100)
+    picture = png_of(4_000_000)
+    tracemalloc.start()
+    try:
+        clients = []
+        for number in range(10):
+            form = httpx.Request(
+                "POST", "http://x/", data={"prompt": f"cat {number}"}, files={"image": ("x", picture, "image/png")}
+            )
+            clients.append(await connect(gateway.app, form.read(), "/v1/images/edits", form.headers["content-type"]))
+            await until(lambda: gateway.waiting == len(clients))
+            del form
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 3 * len(picture)  # one in the bucket in memory, and what was here before
+    for serving, gone, _ in clients:
+        gone.set()
+        await serving
+
+
+@pytest.mark.parametrize("stage", ["v1", "prod"])
+async def test_a_stage_of_any_name_keeps_our_own_api(stage: str) -> None:
+    http = Gateway(stage=stage).http
+    ours = await http.get(f"/{stage}/v1alpha2/tasks/nobody", headers={"x-api-key": "secret"})
+    assert (ours.status_code, "message" in ours.json()) == (404, True)
+    assert (await http.get(f"/{stage}/v1/models", headers=KEY)).status_code == 200
+
+
+def png_of(size: int) -> bytes:
+    """A picture of so many bytes, which nobody has to decode."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "png")
+    return buffer.getvalue() + bytes(size - buffer.tell())
 
 
 def test_a_place_is_given_back_once() -> None:

@@ -69,7 +69,9 @@ def create_gateway(
         endpoint = OpenAiEndpoint(openai, gate.let_in_by_bearer, _respond).answer
         for operation in images_operations():
             app.add_api_route(f"/{settings.stage}{operation.path}", endpoint, **operation.route_options)
-        for prefix in (f"/{settings.stage}", ""):
+        # A stage that is itself called "v1" hides what is without one.
+        prefixes = (f"/{settings.stage}", "") if settings.stage != "v1" else ("/v1",)
+        for prefix in prefixes:
             for path in (OPENAI_PATH.rstrip("/"), f"{OPENAI_PATH}{{rest:path}}"):
                 app.add_api_route(f"{prefix}{path}", endpoint, methods=_METHODS, include_in_schema=False)
     for operation in operations():

@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from darkroom.api.exchange import HttpReply, HttpRequest
-from darkroom.api.openai_door import EVENT_STREAM, OpenAiDoor, Stream
+from darkroom.api.openai_door import OpenAiDoor
 from darkroom.api.openai_errors import as_openai
+from darkroom.api.openai_finishing import EVENT_STREAM, Stream
 
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -40,6 +41,10 @@ class OpenAiEndpoint:
         admitted = await self._let_in(request)
         if isinstance(admitted, HttpReply):
             return self._respond(as_openai(admitted))
+        begun = await self._door.begin(admitted)
+        del admitted  # and its body with it: as many wait as there are places
+        if isinstance(begun, HttpReply):
+            return self._respond(begun)
         connection = asyncio.create_task(_until_gone(request))
 
         async def pause(seconds: float) -> bool:
@@ -47,7 +52,7 @@ class OpenAiEndpoint:
             return not gone
 
         try:
-            answer = await self._door.answer(admitted, pause)
+            answer = await self._door.finish(begun, pause)
         finally:
             # The response to a stream listens to the connection itself, and ends the stream with it.
             connection.cancel()

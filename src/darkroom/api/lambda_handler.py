@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,9 +21,9 @@ from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.openai_composition import open_openai_door
-from darkroom.api.openai_door import DoorLimits, OpenAiDoor, Stream
-from darkroom.api.openai_errors import PATH as OPENAI_PATH
+from darkroom.api.openai_door import DoorLimits, OpenAiDoor
 from darkroom.api.openai_errors import is_openai
+from darkroom.api.openai_finishing import Stream
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.blocking import BlockingAws, run
@@ -32,6 +33,7 @@ from darkroom.settings import read_aws_settings, read_front_door_settings
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 _NOBODY = Callers()
+_OUR_PATHS = re.compile(r"/v1alpha|/v1/(?:images|models)(?:/|$)")
 # API Gateway ends a request after 29 seconds, and AWS Lambda returns 6 MB at most.
 OPENAI_LIMITS = DoorLimits(patience_seconds=25.0, reply_bytes=6_000_000, most_waiting=1, streams=False)
 
@@ -148,7 +150,8 @@ def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers, openai: 
     )
     if openai is None or not is_openai(request.path):
         return run(front_door.answer(request))
-    answer = run(openai.answer(request, _pause))
+    begun = run(openai.begin(request))
+    answer = begun if isinstance(begun, HttpReply) else run(openai.finish(begun, _pause))
     if isinstance(answer, Stream):
         raise AssertionError("this door's replies come in one piece")
     return answer
@@ -161,9 +164,9 @@ async def _pause(seconds: float) -> bool:
 
 
 def _without_base_path(path: str) -> str:
-    """A custom domain name may put a base path before ours."""
-    found = [at for at in (path.find("/v1alpha"), path.find(OPENAI_PATH)) if at >= 0]
-    return path[min(found) :] if found else path
+    """A custom domain name may put a base path before ours, "v1" perhaps."""
+    found = _OUR_PATHS.search(path)
+    return path[found.start() :] if found else path
 
 
 def _encode(reply: HttpReply) -> dict[str, Any]:

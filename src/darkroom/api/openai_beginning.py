@@ -9,12 +9,13 @@ import msgspec
 
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.openai_waiting import Place
 from darkroom.api.ports import Ports, Records
 from darkroom.api.submission import NO_KEY, SubmissionPlanner
 from darkroom.api.submitting import Submitting
 from darkroom.logs import log
 from darkroom.openai.joining import Begin, Join, join_or_begin
-from darkroom.openai.request import ImageRequest
+from darkroom.openai.request import ImageRequest, Kind
 from darkroom.openai.translation import PREFIX, Made, Translation
 from darkroom.policy.admission import Admitted
 from darkroom.tasks.idempotency import read_idempotency_key
@@ -26,9 +27,15 @@ _AHEAD_SECONDS = 2.0
 
 
 class Waited(msgspec.Struct, frozen=True):
-    """A task that somebody waits for, what its pictures are, and until when (by the monotonic clock)."""
+    """A task that somebody waits for, in a place of its own, and how the reply is wanted.
 
-    request: ImageRequest
+    `until` is by the monotonic clock, and `seconds` from the beginning. Nothing of the request's pictures is in it.
+    """
+
+    kind: Kind
+    stream: bool
+    response_format: str | None
+    place: Place
     record: TaskRecord
     made: Made
     until: float
@@ -62,6 +69,7 @@ class Beginning:
         translation: Translation,
         verdict: Admitted,
         records: Records,
+        place: Place,
         began: float,
     ) -> Waited | HttpReply:
         """Submit the task, or find the one to join."""
@@ -69,6 +77,11 @@ class Beginning:
         for upload in translation.uploads:
             await self._ports.bucket.put(upload.key, upload.body, upload.content_type)
         patience = _patience(self._patience_seconds, http.client_patience_seconds)
+
+        def waited(record: TaskRecord, made: Made) -> Waited:
+            wanted = request.kind, request.stream, request.response_format
+            return Waited(*wanted, place, record, made, began + patience, patience)
+
         now, task_id = self._clock(), verdict.task.id
         latest = await records.get(task_id, http.caller)
         joined_made = None if latest is None else _made_of(latest)
@@ -84,7 +97,7 @@ class Beginning:
             )
         if isinstance(decision, Join) and joined_made is not None:
             log(logging.INFO, "openai.joined", task_id, caller=http.caller, retries=http.client_retries)
-            return Waited(request, decision.record, joined_made, began + patience, patience)
+            return waited(decision.record, joined_made)
         submission_id = (None if isinstance(decision, Join) else decision.submission_id) or self._new_submission_id()
         accepted = HttpReply(status=200, body=None)
         submission = self._planner.plan_admitted(verdict, http.caller, submission_id, now, accepted)
@@ -103,7 +116,7 @@ class Beginning:
         made = None if record is None else _made_of(record)
         if record is None or made is None:
             return exchange.error(404, f"There is no task {task_id!r}, or it ended more than 14 days ago.")
-        return Waited(request, record, made, began + patience, patience)
+        return waited(record, made)
 
 
 def _patience(limit: float, clients: float | None) -> float:

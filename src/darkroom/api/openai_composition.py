@@ -7,7 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
-from darkroom.api.openai_door import DoorLimits, OpenAiDoor
+from darkroom.api.openai_door import Beside, DoorLimits, OpenAiDoor
 from darkroom.api.openai_waiting import Pause
 from darkroom.api.ports import Ports
 from darkroom.errors import SettingsError
@@ -25,6 +25,7 @@ def open_openai_door(
     limits: DoorLimits,
     options_file: str | None,
     pause_in_stream: Pause | None = None,
+    beside: Beside | None = None,
 ) -> OpenAiDoor:
     """The door, with this process's clocks and chance. Raises `SettingsError` where `options_file` is of no use."""
     return OpenAiDoor(
@@ -39,6 +40,7 @@ def open_openai_door(
         new_seed=lambda: random.SystemRandom().randrange(LARGEST_SEED + 1),
         callers=callers,
         pause_in_stream=pause_in_stream,
+        beside=beside,
     )
 
 

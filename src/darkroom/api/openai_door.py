@@ -6,8 +6,7 @@ large it may be. Whoever cannot wait that long is told which task goes on, and j
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
 import msgspec
@@ -15,25 +14,18 @@ import msgspec
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.openai_beginning import Beginning, Waited
-from darkroom.api.openai_errors import as_openai, reply_of
+from darkroom.api.openai_errors import as_openai, aws_failed, reply_of
+from darkroom.api.openai_finishing import Finishing, Stream
 from darkroom.api.openai_pictures import Pictures
-from darkroom.api.openai_waiting import Pace, Pause, Place, Places, looks
-from darkroom.api.ports import Ports, Records
+from darkroom.api.openai_waiting import Pace, Pause, Places
+from darkroom.api.ports import Ports
 from darkroom.api.submission import SubmissionPlanner
 from darkroom.api.submitting import Submitting
 from darkroom.errors import AwsFailure
-from darkroom.logs import log
 from darkroom.openai.form import is_form
 from darkroom.openai.models import ModelList, Models, Target
 from darkroom.openai.replies import (
-    Failure,
-    ImagesReply,
-    comment,
-    error_event,
-    events,
-    failed_task,
     failure,
-    not_yet,
     refused,
 )
 from darkroom.openai.request import BadRequest, ImageRequest, Kind, read_edit, read_generation
@@ -41,8 +33,6 @@ from darkroom.openai.translation import Translation, translate
 from darkroom.policy.admission import Admitted, Refused, admit
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
-from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Status
 
 EVENT_STREAM = "text/event-stream"
 _COMMENT_SECONDS = 10.0
@@ -59,17 +49,20 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     pace: Pace = Pace()
 
 
-class Stream(msgspec.Struct, frozen=True):
-    """A reply that is told as it happens. `close` is to be called when nobody listens any more, begun or not."""
+_Plan = tuple[ImageRequest, Translation, Admitted]
+Beside = Callable[[Callable[[], "_Plan | BadRequest"]], Awaitable["_Plan | BadRequest"]]
+"""Runs a function and returns what it returns."""
 
-    events: AsyncIterator[bytes]
-    close: Callable[[], None]
+
+async def _here(work: Callable[[], _Plan | BadRequest]) -> _Plan | BadRequest:
+    return work()
 
 
 class OpenAiDoor:
     """Answers requests. `clock` tells seconds since 1970, `monotonic` seconds that only grow; `new_seed` is random.
 
     `pause_in_stream` is needed where replies are streams: who sends one hears by itself that its client has gone.
+    `beside` runs what takes a while beside the event loop, where there is one.
     """
 
     def __init__(
@@ -85,6 +78,7 @@ class OpenAiDoor:
         new_seed: Callable[[], int],
         callers: Callers,
         pause_in_stream: Pause | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._models = models
@@ -93,6 +87,7 @@ class OpenAiDoor:
         self._clock = clock
         self._monotonic = monotonic
         self._new_seed = new_seed
+        self._beside = beside or _here
         self._beginning = Beginning(
             SubmissionPlanner(catalogue, ports.bucket.name),
             Submitting(ports, callers),
@@ -101,20 +96,34 @@ class OpenAiDoor:
             new_submission_id=new_submission_id,
             patience_seconds=limits.patience_seconds,
         )
-        self._pictures = Pictures(ports.bucket, limits.reply_bytes, clock)
-        self._pause_in_stream = pause_in_stream or _no_stream
+        self._finishing = Finishing(
+            Pictures(ports.bucket, limits.reply_bytes, clock),
+            ports.records,
+            limits.pace,
+            monotonic=monotonic,
+            pause_in_stream=pause_in_stream,
+        )
         self.places = Places(limits.most_waiting)
 
-    async def answer(self, request: HttpRequest, pause: Pause) -> HttpReply | Stream:
-        """Do what `request` asks for; `pause` is how its door waits. Neither key nor prompt is logged."""
-        try:
-            answer = await self._answer(request, pause)
-        except AwsFailure as failure:
-            log(logging.ERROR, "openai.aws_failed", str(failure), error_type=failure.type)
-            answer = exchange.try_again() if failure.retryable else exchange.out_of_order()
-        return answer if isinstance(answer, Stream) else as_openai(answer)
+    async def begin(self, request: HttpRequest) -> HttpReply | Waited:
+        """Do what `request` asks for, up to its task. Neither key nor prompt is logged.
 
-    async def _answer(self, request: HttpRequest, pause: Pause) -> HttpReply | Stream:
+        What is returned holds nothing of the request's body: let go of that before `finish`, or the pictures of all who
+        wait are kept.
+        """
+        try:
+            begun = await self._begin(request)
+        except AwsFailure as failed:
+            begun = aws_failed(failed)
+        return as_openai(begun) if isinstance(begun, HttpReply) else begun
+
+    async def finish(self, waited: Waited, pause: Pause) -> HttpReply | Stream:
+        """Wait for the task, in the way of `pause`, and reply."""
+        if waited.stream and self._limits.streams:
+            return self._finishing.stream(waited)
+        return await self._finishing.reply(waited, pause)
+
+    async def _begin(self, request: HttpRequest) -> HttpReply | Waited:
         match request.path.strip("/").split("/"):
             case ["v1", "models"]:
                 if request.method != "GET":
@@ -128,7 +137,7 @@ class OpenAiDoor:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 kind: Kind = "generate" if route == "generations" else "edit"
-                return self._unreadable(kind, request) or await self._images(kind, request, pause)
+                return self._unreadable(kind, request) or await self._images(kind, request)
         return exchange.not_found(request.path)
 
     def _model(self, id_: str) -> HttpReply:
@@ -148,34 +157,30 @@ class OpenAiDoor:
             return exchange.error(415, "An edit is sent as a form: its Content-Type must be multipart/form-data.")
         return None
 
-    async def _images(self, kind: Kind, http: HttpRequest, pause: Pause) -> HttpReply | Stream:
+    async def _images(self, kind: Kind, http: HttpRequest) -> HttpReply | Waited:
         began = self._monotonic()
-        request = read_generation(http.body) if kind == "generate" else read_edit(http.content_type, http.body)
-        plan = self._plan(request)
-        if isinstance(plan, BadRequest) or isinstance(request, BadRequest):
-            return reply_of(refused(plan if isinstance(plan, BadRequest) else request))  # type: ignore[arg-type]
-        records = self._ports.records
-        if records is None:
+        if kind == "generate":
+            plan = self._plan(read_generation(http.body))
+        else:  # looking through pictures takes a while
+            plan = await self._beside(lambda: self._plan(read_edit(http.content_type, http.body)))
+        if isinstance(plan, BadRequest):
+            return reply_of(refused(plan))
+        if self._ports.records is None:
             return exchange.error(404, "This deployment keeps no records of tasks, which this API needs.")
         place = self.places.take(http.caller)
         if place is None:
             text = "As many requests wait for pictures as this front door lets wait: send it again in a little while."
             headers = {"Retry-After": str(_BUSY_SECONDS)}
             return reply_of(failure(503, text, code="too_many_waiting", headers=headers))
-        is_handed_on = False
+        begun: HttpReply | Waited | None = None
         try:
-            begun = await self._beginning.begin(http, request, *plan, records, began)
-            if isinstance(begun, HttpReply):
-                return begun
-            if request.stream and self._limits.streams:
-                is_handed_on = True
-                return Stream(self._told(begun, records, place), place.give_back)
-            return await self._waited_for(begun, records, pause)
+            begun = await self._beginning.begin(http, *plan, self._ports.records, place, began)
         finally:
-            if not is_handed_on:
+            if not isinstance(begun, Waited):
                 place.give_back()
+        return begun
 
-    def _plan(self, request: ImageRequest | BadRequest) -> tuple[Translation, Admitted] | BadRequest:
+    def _plan(self, request: ImageRequest | BadRequest) -> _Plan | BadRequest:
         if isinstance(request, BadRequest):
             return request
         target = self._models.choose(request.model, request.kind)
@@ -185,54 +190,4 @@ class OpenAiDoor:
         if isinstance(translation, BadRequest):
             return translation
         verdict = admit(translation.draft, self._catalogue, self._clock())
-        return BadRequest(verdict.faults) if isinstance(verdict, Refused) else (translation, verdict)
-
-    async def _waited_for(self, waited: Waited, records: Records, pause: Pause) -> HttpReply:
-        record = waited.record
-        async for look in looks(record, records, waited.until, self._monotonic, pause, self._limits.pace):
-            record = look
-        outcome = await self._outcome(waited, record)
-        headers = {"x-request-id": record.submission_id}
-        if isinstance(outcome, Failure):
-            reply = reply_of(outcome)
-            return msgspec.structs.replace(reply, headers={**reply.headers, **headers})
-        if waited.request.stream:  # at a door whose replies come in one piece
-            told = b"".join(events(waited.request.kind, outcome))
-            return HttpReply(status=200, body=told, media_type=EVENT_STREAM, headers=headers)
-        return HttpReply(status=200, body=outcome, headers=headers)
-
-    async def _told(self, waited: Waited, records: Records, place: Place) -> AsyncIterator[bytes]:
-        """The events of a stream: comments while the task waits and runs, then its pictures or its error."""
-        try:
-            record, spoke, said = waited.record, self._monotonic(), ""
-            pause = self._pause_in_stream
-            yield comment(f"{record.id} {record.status}")
-            async for look in looks(record, records, waited.until, self._monotonic, pause, self._limits.pace):
-                record = look
-                text = f"{record.id} {record.status}"
-                if text != said or self._monotonic() - spoke >= _COMMENT_SECONDS:
-                    spoke, said = self._monotonic(), text
-                    yield comment(text)
-            outcome = await self._outcome(waited, record)
-            if isinstance(outcome, Failure):
-                yield error_event(outcome.error)
-                return
-            for event in events(waited.request.kind, outcome):
-                yield event
-        except AwsFailure as failure_:
-            log(logging.ERROR, "openai.aws_failed", str(failure_), error_type=failure_.type)
-            text = f"A service behind the front door is not available; the task {waited.record.id!r} goes on."
-            yield error_event(failure(503, text, task=waited.record.id).error)
-        finally:
-            place.give_back()
-
-    async def _outcome(self, waited: Waited, record: TaskRecord) -> ImagesReply | Failure:
-        if record.status is Status.COMPLETED:
-            # Clients of a stream read base64 alone.
-            wanted = "b64_json" if waited.request.stream else waited.request.response_format
-            return await self._pictures.reply(record, waited.made, wanted)
-        return failed_task(record) if record.status.is_terminal else not_yet(record, waited.seconds)
-
-
-async def _no_stream(_seconds: float) -> bool:
-    return False
+        return BadRequest(verdict.faults) if isinstance(verdict, Refused) else (request, translation, verdict)

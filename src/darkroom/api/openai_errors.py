@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
+from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply
+from darkroom.errors import AwsFailure
+from darkroom.logs import log
 from darkroom.openai.replies import NO_RETRY, ErrorBody, Failure, failure, said
 from darkroom.tasks.replies import ErrorReply
 
@@ -26,6 +31,12 @@ def no_key() -> HttpReply:
     return reply_of(
         failure(401, "The header Authorization must be 'Bearer' and a valid API key; x-api-key will do too.")
     )
+
+
+def aws_failed(failed: AwsFailure) -> HttpReply:
+    """The reply, in our own form, where AWS did not do what was needed; the log says what that was."""
+    log(logging.ERROR, "openai.aws_failed", str(failed), error_type=failed.type)
+    return exchange.try_again() if failed.retryable else exchange.out_of_order()
 
 
 def as_openai(reply: HttpReply) -> HttpReply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ from darkroom.tasks.record import TaskRecord
 _PICTURES = (".png", ".jpg", ".webp", ".gif", ".avif", ".bmp", ".tiff")
 # What a reply holds beside its pictures.
 _REST_BYTES = 64 * 1024
+# While it is made, a reply is in memory three times: as pictures, in base64, and in JSON.
+_MOST_AT_ONCE = 4
 
 
 class Pictures:
@@ -25,6 +28,8 @@ class Pictures:
         self._bucket = bucket
         self._reply_bytes = reply_bytes
         self._clock = clock
+        # Never waits at AWS Lambda's door, where there is one request at a time and no event loop.
+        self._reading = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def reply(self, record: TaskRecord, made: Made, response_format: str | None) -> ImagesReply | Failure:
         """The reply for a task that completed: base64, and links where no format is set and that is too long."""
@@ -34,12 +39,14 @@ class Pictures:
             return failure(
                 500, f"The task {record.id!r} completed without a picture.", code="no_pictures", task=record.id
             )
-        found = await self._read(record, keys) if response_format != "url" else _TOO_LONG
-        if isinstance(found, Failure):
-            return found
-        if found is not _TOO_LONG:
-            texts = tuple(Image(b64_json=base64.b64encode(picture).decode()) for picture in found)
-            return images_reply(record, made, texts, found[0], self._clock())
+        if response_format != "url":
+            async with self._reading:
+                found = await self._read(record, keys)
+                if isinstance(found, Failure):
+                    return found
+                if found is not _TOO_LONG:
+                    texts = tuple(Image(b64_json=base64.b64encode(picture).decode()) for picture in found)
+                    return images_reply(record, made, texts, found[0], self._clock())
         if response_format == "b64_json":
             text = (
                 f"The pictures of {record.id!r} are too large for one reply: ask for response_format=url, or for fewer."

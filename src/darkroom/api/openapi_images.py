@@ -18,6 +18,7 @@ _ERRORS = {
     404: "There is nothing of this name.",
     409: "The task was cancelled.",
     413: "The request is larger than 6 MB, or the pictures are too large for a reply.",
+    422: "The Idempotency-Key was used for another request.",
     415: "The body is of another kind: JSON for generations, a form for edits.",
     429: "Too many requests with this key, or the month's tasks are used up.",
     500: "The task failed, and would fail again.",
@@ -74,7 +75,7 @@ def images_operations() -> tuple[Operation, ...]:
 
 
 def _images(route: str, summary: str, content_type: str, schema: str) -> Operation:
-    replies = _replies("ImagesReply", 400, 401, 409, 413, 415, 429, 500, 503, 504)
+    replies = _replies("ImagesReply", 400, 401, 404, 409, 413, 415, 422, 429, 500, 503, 504)
     stream = {"text/event-stream": {"schema": {"type": "string"}}}
     replies[200]["content"] |= stream
     return Operation(

@@ -49,7 +49,7 @@ async def serve(settings: GatewaySettings) -> None:
             most_waiting=settings.openai_most_waiting,
             streams=True,
         )
-        openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, _pause)
+        openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, _pause, asyncio.to_thread)
         app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers, openai=openai)
         config = uvicorn.Config(
             app,

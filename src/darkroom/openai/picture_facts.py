@@ -13,6 +13,8 @@ FORMATS = {PNG: "png", APNG: "png", JPEG: "jpeg", WEBP: "webp"}
 # 4096 x 4096 with an alpha channel.
 _MOST_PIXELS = 4096 * 4096
 _SIGNATURE_BYTES = 8
+# Encoders write 8 KB at least into each, so this is 32 MB.
+_MOST_CHUNKS = 4096
 _GREY_ALPHA, _RGBA, _PALETTE = 4, 6, 3
 _CHANNELS = {0: 1, 2: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
 # JPEG's frame headers: all of 0xC0 to 0xCF but these (tables, and a reserved one).
@@ -99,9 +101,12 @@ def _rows(png: bytes, row_bytes: int, height: int) -> Iterator[bytes]:
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each chunk's type and data. Of a file that is made of nothing but tiny ones, the first."""
     at = _SIGNATURE_BYTES
-    while at + 8 <= len(png):
+    for _ in range(_MOST_CHUNKS):
         length, kind = int.from_bytes(png[at : at + 4], "big"), png[at + 4 : at + 8]
+        if len(kind) < 4 or kind == b"IEND":
+            return
         yield kind, png[at + 8 : at + 8 + length]
         at += 12 + length
 

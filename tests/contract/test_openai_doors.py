@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.lambda_handler import create_handler
 from darkroom.api.openai_door import DoorLimits, OpenAiDoor
-from darkroom.api.openai_waiting import Pace
+from darkroom.api.openai_waiting import EventLoop, Pace, at_once
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.errors import AwsRefused, AwsUnavailable
@@ -133,7 +134,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
         new_submission_id=lambda: f"submission-{next(ids)}",
         new_seed=lambda: 41,
         callers=CALLERS,
-        pause_in_stream=pause,
+        loop=EventLoop(pause, at_once, nullcontext()),
     )
     service = Service(catalogue, "outputbucket")
     front_door = FrontDoor(service, ports, clock=lambda: 0.0, new_submission_id=lambda: "other", callers=CALLERS)

@@ -17,7 +17,7 @@ from PIL import Image
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.openai_door import DoorLimits, OpenAiDoor
-from darkroom.api.openai_waiting import Pace, Places
+from darkroom.api.openai_waiting import EventLoop, Pace, Places
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.openai.models import Models
@@ -62,7 +62,7 @@ class Gateway:
             new_submission_id=lambda: f"submission-{next(ids)}",
             new_seed=lambda: 1,
             callers=Callers(),
-            pause_in_stream=pause,
+            loop=EventLoop(pause, asyncio.to_thread, asyncio.Semaphore(1)),
         )
         settings = GatewaySettings(
             aws=AwsSettings(region="eu-west-1"),

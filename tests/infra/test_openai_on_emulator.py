@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
+from openai import OpenAI
 from PIL import Image
 
 from tests.infra.deployed import Deployed, agent_beside_fake, until
@@ -64,6 +66,27 @@ def test_pictures_are_made_and_changed(deployed: Deployed, door: OpenAiDoor, tmp
         changed = door.send("POST", "images/edits", data={"prompt": "a dog", "n": "2"}, files=files)
         assert changed.status_code == 200, changed.text
         assert len(changed.json()["data"]) == 2
+
+
+def test_openais_own_library_reads_what_this_door_says(deployed: Deployed, door: OpenAiDoor, tmp_path: Path) -> None:
+    headers = {"x-api-key": deployed.api_key}
+    with (
+        agent_beside_fake(deployed, "sdruntime", "sdwebui", tmp_path),
+        OpenAI(base_url=door.url, api_key=deployed.api_key, default_headers=headers) as client,
+    ):
+        assert "sdruntime" in [model.id for model in client.models.list()]
+        reply = client.images.generate(prompt="a kite", n=2, size="64x64")
+        assert len([one.b64_json for one in reply.data or []]) == 2
+        events = list(client.images.generate(prompt="a swan", stream=True))  # in one piece, at the end
+        assert [event.type for event in events] == ["image_generation.completed"]
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.images.generate(prompt="a swan", model="nobody")
+        assert raised.value.param == "model"
+    with (
+        OpenAI(base_url=door.url, api_key="wrong", max_retries=0) as stranger,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        stranger.models.list()
 
 
 def test_a_retry_joins_the_first_tries_task(deployed: Deployed, door: OpenAiDoor, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import time
 import uuid
 from pathlib import Path
 
-from darkroom.api.openai_door import Beside, DoorLimits, OpenAiDoor
-from darkroom.api.openai_waiting import Pause
+from darkroom.api.openai_door import DoorLimits, OpenAiDoor
+from darkroom.api.openai_waiting import NO_EVENT_LOOP, EventLoop
 from darkroom.api.ports import Ports
 from darkroom.errors import SettingsError
 from darkroom.openai.models import Models
@@ -24,8 +24,7 @@ def open_openai_door(
     callers: Callers,
     limits: DoorLimits,
     options_file: str | None,
-    pause_in_stream: Pause | None = None,
-    beside: Beside | None = None,
+    loop: EventLoop = NO_EVENT_LOOP,
 ) -> OpenAiDoor:
     """The door, with this process's clocks and chance. Raises `SettingsError` where `options_file` is of no use."""
     return OpenAiDoor(
@@ -39,8 +38,7 @@ def open_openai_door(
         # From the operating system: AWS Lambda's instances that were restored from one snapshot would draw alike.
         new_seed=lambda: random.SystemRandom().randrange(LARGEST_SEED + 1),
         callers=callers,
-        pause_in_stream=pause_in_stream,
-        beside=beside,
+        loop=loop,
     )
 
 

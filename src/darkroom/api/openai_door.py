@@ -6,7 +6,7 @@ large it may be. Whoever cannot wait that long is told which task goes on, and j
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import unquote
 
 import msgspec
@@ -17,7 +17,7 @@ from darkroom.api.openai_beginning import Beginning, Waited
 from darkroom.api.openai_errors import as_openai, aws_failed, reply_of
 from darkroom.api.openai_finishing import Finishing, Stream
 from darkroom.api.openai_pictures import Pictures
-from darkroom.api.openai_waiting import Pace, Pause, Places
+from darkroom.api.openai_waiting import NO_EVENT_LOOP, EventLoop, Pace, Pause, Places
 from darkroom.api.ports import Ports
 from darkroom.api.submission import SubmissionPlanner
 from darkroom.api.submitting import Submitting
@@ -50,19 +50,12 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Plan = tuple[ImageRequest, Translation, Admitted]
-Beside = Callable[[Callable[[], "_Plan | BadRequest"]], Awaitable["_Plan | BadRequest"]]
-"""Runs a function and returns what it returns."""
-
-
-async def _here(work: Callable[[], _Plan | BadRequest]) -> _Plan | BadRequest:
-    return work()
 
 
 class OpenAiDoor:
     """Answers requests. `clock` tells seconds since 1970, `monotonic` seconds that only grow; `new_seed` is random.
 
-    `pause_in_stream` is needed where replies are streams: who sends one hears by itself that its client has gone.
-    `beside` runs what takes a while beside the event loop, where there is one.
+    `loop` is needed where replies are streams.
     """
 
     def __init__(
@@ -77,8 +70,7 @@ class OpenAiDoor:
         new_submission_id: Callable[[], str],
         new_seed: Callable[[], int],
         callers: Callers,
-        pause_in_stream: Pause | None = None,
-        beside: Beside | None = None,
+        loop: EventLoop = NO_EVENT_LOOP,
     ) -> None:
         self._catalogue = catalogue
         self._models = models
@@ -87,7 +79,7 @@ class OpenAiDoor:
         self._clock = clock
         self._monotonic = monotonic
         self._new_seed = new_seed
-        self._beside = beside or _here
+        self._loop = loop
         self._beginning = Beginning(
             SubmissionPlanner(catalogue, ports.bucket.name),
             Submitting(ports, callers),
@@ -97,11 +89,11 @@ class OpenAiDoor:
             patience_seconds=limits.patience_seconds,
         )
         self._finishing = Finishing(
-            Pictures(ports.bucket, limits.reply_bytes, clock),
+            Pictures(ports.bucket, limits.reply_bytes, clock, loop.making_replies),
             ports.records,
             limits.pace,
             monotonic=monotonic,
-            pause_in_stream=pause_in_stream,
+            pause_in_stream=loop.pause,
         )
         self.places = Places(limits.most_waiting)
 
@@ -160,9 +152,9 @@ class OpenAiDoor:
     async def _images(self, kind: Kind, http: HttpRequest) -> HttpReply | Waited:
         began = self._monotonic()
         if kind == "generate":
-            plan = self._plan(read_generation(http.body))
+            plan: _Plan | BadRequest = self._plan(read_generation(http.body))
         else:  # looking through pictures takes a while
-            plan = await self._beside(lambda: self._plan(read_edit(http.content_type, http.body)))
+            plan = await self._loop.beside(lambda: self._plan(read_edit(http.content_type, http.body)))
         if isinstance(plan, BadRequest):
             return reply_of(refused(plan))
         if self._ports.records is None:

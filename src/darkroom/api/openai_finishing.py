@@ -38,13 +38,13 @@ class Finishing:
         pace: Pace,
         *,
         monotonic: Callable[[], float],
-        pause_in_stream: Pause | None,
+        pause_in_stream: Pause,
     ) -> None:
         self._pictures = pictures
         self._records = records
         self._pace = pace
         self._monotonic = monotonic
-        self._pause_in_stream = pause_in_stream or _no_stream
+        self._pause_in_stream = pause_in_stream
 
     async def reply(self, waited: Waited, pause: Pause) -> HttpReply:
         """Wait for the end of the task, of the door's patience, or of the client's; give the place back, and reply."""
@@ -108,7 +108,3 @@ class Finishing:
         if self._records is None:
             raise AssertionError("without records nothing is begun")
         return looks(waited.record, self._records, waited.until, self._monotonic, pause, self._pace)
-
-
-async def _no_stream(_seconds: float) -> bool:
-    return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from darkroom.api.looking_up import LINK_SECONDS
 from darkroom.api.ports import PayloadStore
@@ -17,19 +18,22 @@ from darkroom.tasks.record import TaskRecord
 _PICTURES = (".png", ".jpg", ".webp", ".gif", ".avif", ".bmp", ".tiff")
 # What a reply holds beside its pictures.
 _REST_BYTES = 64 * 1024
-# While it is made, a reply is in memory three times: as pictures, in base64, and in JSON.
-_MOST_AT_ONCE = 4
 
 
 class Pictures:
     """Reads and links pictures. A reply is at most `reply_bytes` long. Every method may raise an `AwsFailure`."""
 
-    def __init__(self, bucket: PayloadStore, reply_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bucket: PayloadStore,
+        reply_bytes: int,
+        clock: Callable[[], float],
+        making_replies: AbstractAsyncContextManager[Any],
+    ) -> None:
         self._bucket = bucket
         self._reply_bytes = reply_bytes
         self._clock = clock
-        # Never waits at AWS Lambda's door, where there is one request at a time and no event loop.
-        self._reading = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._making_replies = making_replies
 
     async def reply(self, record: TaskRecord, made: Made, response_format: str | None) -> ImagesReply | Failure:
         """The reply for a task that completed: base64, and links where no format is set and that is too long."""
@@ -40,7 +44,7 @@ class Pictures:
                 500, f"The task {record.id!r} completed without a picture.", code="no_pictures", task=record.id
             )
         if response_format != "url":
-            async with self._reading:
+            async with self._making_replies:
                 found = await self._read(record, keys)
                 if isinstance(found, Failure):
                     return found

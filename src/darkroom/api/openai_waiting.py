@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 
 import msgspec
 
@@ -24,6 +26,31 @@ class Pace(msgspec.Struct, frozen=True):
 
     first: float = 0.2
     longest: float = 1.0
+
+
+class EventLoop(msgspec.Struct, frozen=True):
+    """What a door with an event loop does in its way; one without, at AWS Lambda, does one thing after the other.
+
+    `pause` is how a stream waits, whose sender hears by itself that its client has gone; `beside` runs a function aside
+    from the loop and returns what it returns; `making_replies` lets few be made at once.
+    """
+
+    pause: Pause
+    beside: Callable[[Callable[[], Any]], Awaitable[Any]]
+    making_replies: AbstractAsyncContextManager[Any]
+
+
+async def no_pause(_seconds: float) -> bool:
+    """There is nobody to wait for."""
+    return False
+
+
+async def at_once(work: Callable[[], Any]) -> Any:
+    """Run a function."""
+    return work()
+
+
+NO_EVENT_LOOP = EventLoop(no_pause, at_once, nullcontext())
 
 
 class Place(msgspec.Struct):

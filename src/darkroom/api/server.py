@@ -15,6 +15,7 @@ from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.openai_composition import open_openai_door
 from darkroom.api.openai_door import DoorLimits
+from darkroom.api.openai_waiting import EventLoop
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.connection import open_aws
@@ -49,7 +50,9 @@ async def serve(settings: GatewaySettings) -> None:
             most_waiting=settings.openai_most_waiting,
             streams=True,
         )
-        openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, _pause, asyncio.to_thread)
+        # While it is made, a reply is in memory three times: as pictures, in base64, and in JSON.
+        loop = EventLoop(_pause, asyncio.to_thread, asyncio.Semaphore(4))
+        openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, loop)
         app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers, openai=openai)
         config = uvicorn.Config(
             app,

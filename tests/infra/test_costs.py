@@ -119,8 +119,10 @@ def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(templat
     assert f"3 x {disk['Ebs']['VolumeSize']} GiB disk" in " ".join(lines)
     paid = {"AWS::EC2::VPCEndpoint": 2}  # both are gateways, which cost nothing
     assert {kind: count(kind) for kind in paid} == paid
-    (stage,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage")
-    assert not any(setting["MetricsEnabled"] for setting in stage["MethodSettings"])
+    stages = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage"]
+    settings = [setting for stage in stages for setting in stage["MethodSettings"]]
+    assert len(settings) == len(stages) == 2
+    assert not any(setting["MetricsEnabled"] for setting in settings)
 
 
 def test_each_saving_is_what_the_key_really_saves() -> None:

@@ -41,8 +41,8 @@ class PayloadStore(Protocol):
         """Write an object."""
         ...
 
-    async def find(self, key: str) -> bytes | None:
-        """Read an object; None where there is none."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
         ...
 
     async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
@@ -67,6 +67,10 @@ class Records(Protocol):
 
     async def get(self, task_id: str, caller: str) -> TaskRecord | None:
         """Read the record of the latest submission that `caller` has made under this id."""
+        ...
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Read the record of a submission."""
         ...
 
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:

@@ -164,10 +164,10 @@ class Bucket:
         """Whether "denied" is what S3 says of objects that are not there; here it is taken by its word."""
         return False
 
-    async def find(self, key: str) -> bytes | None:
-        """Read an object, or return None where there is none."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Read an object, or return None where there is none. Raises `TooLarge`, as `get` does."""
         try:
-            return await self.get(key)
+            return await self.get(key, maximum_bytes=maximum_bytes)
         except NotFound:
             return None
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from darkroom.errors import AwsFailure
+from darkroom.errors import AwsFailure, AwsRefused
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTask, ListedTasks
@@ -55,11 +55,14 @@ class MemoryBucket:
             raise self.failure
         self.objects[key] = body
 
-    async def find(self, key: str) -> bytes | None:
-        """Return an object."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Return an object, if it is not too large."""
         if self.failure is not None:
             raise self.failure
-        return self.objects.get(key)
+        found = self.objects.get(key)
+        if found is not None and maximum_bytes is not None and len(found) > maximum_bytes:
+            raise AwsRefused(f"{key} is {len(found)} bytes; at most {maximum_bytes} are read")
+        return found
 
     async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
@@ -97,6 +100,11 @@ class MemoryRecords:
         """Return the record of a caller's task."""
         self._check()
         return self.records.get((task_id, caller))
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Return the record of a submission."""
+        self._check()
+        return next((record for record in self.records.values() if record.submission_id == submission_id), None)
 
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Put back the record that the task had before this submission."""

@@ -257,4 +257,7 @@ class DarkroomConfig(ConfigModel):
 
     def task_plane(self) -> TaskPlane:
         """The topics, queues, bucket and table that these runtimes need."""
-        return plan_task_plane(RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime)
+        return plan_task_plane(
+            (RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime),
+            webhook_callers=[caller.name for caller in self.callers if caller.webhook is not None],
+        )

@@ -11,6 +11,8 @@ import msgspec
 from darkroom.errors import DarkroomError
 from darkroom.tasks.task import JsonObject, Status
 
+# The message attribute that is the same whenever a task's end is told.
+NOTIFICATION_ATTRIBUTE = "notification_id"
 _MOST_WARNINGS = 16
 _LONGEST_WARNING = 500
 
@@ -103,7 +105,7 @@ def notification_attributes(notification: Notification, submission_id: str) -> d
     attributes = {
         "runtime": notification.runtime,
         "status": notification.status.value,
-        "notification_id": digest[:32],
+        NOTIFICATION_ATTRIBUTE: digest[:32],
     }
     if notification.result is not msgspec.UNSET:
         attributes["result"] = "true" if notification.result else "false"

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,7 +26,7 @@ from darkroom.samples import read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryRecords, MemoryTopic
 
 JSON = {"Content-Type": "application/json"}
 SAMPLE = read_sample("v1alpha2-text-to-image")
@@ -44,6 +45,7 @@ class Door:
     topic: MemoryTopic
     bucket: MemoryBucket
     records: MemoryRecords
+    caller: str
 
     async def submit(self, document: Any, version: str = "v1alpha2") -> Reply:
         return await self.send("POST", f"/{version}", JSON, json.dumps(document).encode())
@@ -77,7 +79,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
                 reply = await http.request(method, f"/{path.lstrip('/')}", headers=headers, content=body)
                 return Reply(reply.status_code, dict(reply.headers), reply.json())
 
-            yield Door(send, topic, bucket, records)
+            yield Door(send, topic, bucket, records, sha256(b"secret").hexdigest()[:16])
         return
 
     handler = create_handler(front_door)
@@ -99,7 +101,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
         lower = {name.lower(): value for name, value in reply["headers"].items()}
         return Reply(reply["statusCode"], lower, json.loads(reply["body"]))
 
-    yield Door(invoke, topic, bucket, records)
+    yield Door(invoke, topic, bucket, records, "a1b2c3d4e5")
 
 
 async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
@@ -122,7 +124,7 @@ async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
         "prefix": "output",
     }
     assert message.payload_size is None
-    assert door.records.records["test-t2i"].status is Status.QUEUED
+    assert door.records.records["test-t2i", door.caller].status is Status.QUEUED
 
 
 async def test_the_older_version_is_translated(door: Door) -> None:
@@ -240,7 +242,7 @@ async def test_a_task_can_be_looked_up(door: Door) -> None:
 
 async def test_links_are_given_when_asked_for(door: Door) -> None:
     url = "s3://outputbucket/output/a cat/a cat-abcd-1.png"
-    door.records.records["a cat"] = TaskRecord(
+    door.records.records["a cat", door.caller] = TaskRecord(
         id="a cat", submission_id="s", status=Status.COMPLETED, runtime="sdruntime", image_url=[url]
     )
     plain = await door.send("GET", "/v1alpha2/tasks/a%20cat", {}, b"")
@@ -257,7 +259,9 @@ async def test_a_task_can_be_cancelled_until_it_has_ended(door: Door) -> None:
     await door.submit(SAMPLE)
     reply = await door.send("PUT", "/v1alpha2/tasks/test-t2i/cancel", {}, b"")
     assert (reply.status, reply.body["cancel_requested"]) == (202, True)
-    door.records.records["done"] = TaskRecord(id="done", submission_id="s", status=Status.FAILED, runtime="sdruntime")
+    door.records.records["done", door.caller] = TaskRecord(
+        id="done", submission_id="s", status=Status.FAILED, runtime="sdruntime"
+    )
     reply = await door.send("PUT", "/v1alpha2/tasks/done/cancel", {}, b"")
     assert (reply.status, reply.body["status"], reply.body["result"]) == (200, "failed", False)
 
@@ -283,12 +287,12 @@ async def test_when_the_topic_is_not_available_the_record_goes_and_the_caller_is
 
 async def test_a_resubmission_that_is_not_accepted_leaves_the_former_record(door: Door) -> None:
     assert (await door.submit(SAMPLE)).status == 200
-    former = door.records.records["test-t2i"] = msgspec.structs.replace(
-        door.records.records["test-t2i"], status=Status.COMPLETED
+    former = door.records.records["test-t2i", door.caller] = msgspec.structs.replace(
+        door.records.records["test-t2i", door.caller], status=Status.COMPLETED
     )
     door.topic.failure = AwsUnavailable("publishing: throttled")
     assert (await door.submit(SAMPLE)).status == 503
-    assert door.records.records == {"test-t2i": former}
+    assert door.records.records == {("test-t2i", door.caller): former}
 
 
 async def test_when_the_table_is_not_available_nothing_is_published(door: Door) -> None:
@@ -338,7 +342,7 @@ async def test_behind_api_gateway_a_callers_name_stands_for_the_id_of_its_key(ke
     callers = decode_callers('[{"name": "shop", "id": "a1b2c3d4e5", "monthlyTasks": 1}]')
     front_door = FrontDoor(
         Service(Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")]), "b"),
-        Ports(topic, MemoryBucket(), records),
+        Ports(topic, MemoryBucket(), records, MemoryCounts()),
         clock=lambda: 1_800_000_000.0,
         new_submission_id=lambda: "one",
         callers=callers,
@@ -354,4 +358,4 @@ async def test_behind_api_gateway_a_callers_name_stands_for_the_id_of_its_key(ke
     statuses = [handler(event, None)["statusCode"] for _ in range(2)]
     assert statuses == [200, 429 if caller == "shop" else 200]
     assert (topic.messages[0].group, topic.messages[0].attributes["caller"]) == (caller, caller)
-    assert records.records["test-t2i"].caller == caller
+    assert records.records["test-t2i", caller].caller == caller

@@ -12,7 +12,7 @@ from darkroom.errors import DarkroomError
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
 from darkroom.runtimes.protocol import Prepared
-from darkroom.tasks.message import Delivery
+from darkroom.tasks.message import Delivery, owner_of
 from darkroom.tasks.task import Task
 
 
@@ -49,6 +49,11 @@ class Job:
         if self.stop_reason is None and self.activity is not None and not self.activity.done():
             self.stop_reason = reason
             self.activity.cancel()
+
+    @property
+    def caller(self) -> str:
+        """Whose task it is; "" is nobody."""
+        return owner_of(self.delivery.attributes)
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -162,7 +162,13 @@ class Settlement:
             await self._persistently(lambda: self._publish(told, submission_id))
             if unreadable.objects is not None:
                 now = self._clock.now()
-                record = record_of(told, unreadable.objects, submitted_at=unreadable.submitted_at, now=now)
+                record = record_of(
+                    told,
+                    unreadable.objects,
+                    caller=unreadable.caller,
+                    submitted_at=unreadable.submitted_at,
+                    now=now,
+                )
                 await self._record_quietly(record)
         if ended is None or ended.result is not True:
             await self._bury(lease, error, submission_id, unreadable.task_id)
@@ -191,8 +197,8 @@ class Settlement:
         if unreadable.context is not None or unreadable.objects is None or self._table is None:
             return {} if unreadable.context is None else unreadable.context
         with suppress(AwsFailure):
-            record = await self._table.get(unreadable.objects.task_id)
-            if record is not None and record.submission_id == unreadable.submission_id and record.context is not None:
+            record = await self._table.get_submission(unreadable.submission_id)
+            if record is not None and record.context is not None:
                 return record.context
         return {}
 
@@ -234,7 +240,14 @@ class Settlement:
 
     def _record_of(self, job: Job, notification: Notification) -> TaskRecord:
         now = self._clock.now()
-        return record_of(notification, job.objects, submitted_at=job.submitted_at, now=now, kind=job.task.kind)
+        return record_of(
+            notification,
+            job.objects,
+            caller=job.caller,
+            submitted_at=job.submitted_at,
+            now=now,
+            kind=job.task.kind,
+        )
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:
         if self._dead_letters is None:

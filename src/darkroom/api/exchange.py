@@ -20,7 +20,7 @@ _LONGEST_QUOTE = 200
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller sent. `path` begins after the stage, as in "/v1alpha2/tasks/cat"; its parts are still encoded.
 
-    `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself.
+    `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself; "" is nobody.
     """
 
     method: str
@@ -29,7 +29,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str = ""
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
-    caller: str | None = None
+    caller: str = ""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):

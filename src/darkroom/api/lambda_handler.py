@@ -75,6 +75,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
         topic=aws.topic(settings.topic_arn),
         bucket=aws.bucket(settings.bucket),
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
+        counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
     )
     service = Service(decode_catalogue(settings.runtimes), settings.bucket)
     # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from darkroom.api.front_door import MOST_LINKS
+from darkroom.api.looking_up import MOST_LINKS
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2

@@ -55,17 +55,24 @@ class Records(Protocol):
         """Write the record of a new submission, which is then the one that its task's id stands for."""
         ...
 
-    async def get(self, task_id: str) -> TaskRecord | None:
-        """Read the record of a task."""
+    async def get(self, task_id: str, caller: str) -> TaskRecord | None:
+        """Read the record of the latest submission that `caller` has made under this id."""
         ...
 
-    async def withdraw(self, task_id: str, submission_id: str) -> None:
-        """Have the task's id stand for the submission before this one again, if it stands for this one."""
+    async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
+        """Have the caller's id stand for the submission before this one again, if it stands for this one."""
         ...
 
-    async def request_cancel(self, task_id: str) -> TaskRecord | None:
-        """Ask the agent to stop the task's latest submission, and return its record; one that has ended stays so."""
+    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
+        """Ask the agent to stop the caller's latest submission of this id, and return its record.
+
+        One that has ended stays so.
+        """
         ...
+
+
+class Counts(Protocol):
+    """How many tasks each caller has submitted."""
 
     async def count_task(self, caller: str, month: str, most: int) -> bool:
         """Count one more task of `caller` in `month` (as in 2026-11), or return False where it has had `most`."""
@@ -77,8 +84,12 @@ class Records(Protocol):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """Everything together. `records` is None in a deployment that keeps none. Every method may raise `AwsFailure`."""
+    """Everything together. Every method may raise `AwsFailure`.
+
+    `records` and `counts` are None in a deployment that has no task table.
+    """
 
     topic: Publisher
     bucket: PayloadStore
     records: Records | None = None
+    counts: Counts | None = None

@@ -75,7 +75,9 @@ class DeliveryTable:
             return False
         return True
 
-    async def page(self, caller: str, limit: int, before: str | None = None) -> tuple[list[WebhookDelivery], str | None]:
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
         """Up to `limit` (1 to 100) deliveries of a caller's tasks, the newest first, and what to ask for the next with.
 
         `before` is what the page before has returned.

@@ -255,9 +255,8 @@ class DarkroomConfig(ConfigModel):
             for caller in self.callers or [CallerConfig(name=DEFAULT_CALLER)]
         ]
 
-    def task_plane(self) -> TaskPlane:
-        """The topics, queues, bucket and table that these runtimes need."""
-        return plan_task_plane(
-            (RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime),
-            webhook_callers=[caller.name for caller in self.callers if caller.webhook is not None],
-        )
+    def task_plane(self, *, with_events: bool = False) -> TaskPlane:
+        """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
+        routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
+        webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
+        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)

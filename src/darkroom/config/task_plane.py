@@ -181,12 +181,33 @@ class BucketPlan:
 
 
 @dataclass(frozen=True)
+class IndexPlan:
+    """An index of the table that holds keys alone, of items that have both attributes."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+
+
+LISTING = IndexPlan("listing", "listed_under", "listed_as")
+CHANGES = IndexPlan("changes", "changed_under", "changed_as")
+
+
+@dataclass(frozen=True)
 class TablePlan:
-    """The DynamoDB table of task records, paid for by the request; records expire by themselves."""
+    """The DynamoDB table of task records, paid for by the request; records expire by themselves.
+
+    All keys are strings. `darkroom.aws.records` says what is in the items.
+    """
 
     name: str = TASK_TABLE
     partition_key: str = "id"
     expiry_attribute: str = "expires_at"
+    indices: tuple[IndexPlan, ...] = (LISTING,)
+
+    def key_attributes(self) -> list[str]:
+        """Every attribute that is a key somewhere."""
+        return [self.partition_key, *(key for index in self.indices for key in (index.partition_key, index.sort_key))]
 
 
 @dataclass(frozen=True)
@@ -205,10 +226,17 @@ class TaskPlane:
         return {queue.runtime: queue for queue in self.queues}[runtime]
 
 
-def plan_task_plane(routes: Iterable[RuntimeRoute], *, webhook_callers: Iterable[str] = ()) -> TaskPlane:
-    """The task plane for these runtimes; `webhook_callers` are told of each of their tasks."""
+def plan_task_plane(
+    routes: Iterable[RuntimeRoute], *, with_events: bool = False, webhook_callers: Iterable[str] = ()
+) -> TaskPlane:
+    """The task plane for these runtimes; `webhook_callers` are told of each of their tasks.
+
+    `with_events`: a gateway tells of what changes, for which the table needs an index more. It costs some five writes a
+    task, so there is none where the front door is AWS Lambda, which cannot tell of events.
+    """
     return TaskPlane(
         queues=tuple(QueuePlan(runtime=route.name, filter_policy=_filter_policy(route)) for route in routes),
+        table=TablePlan(indices=(LISTING, CHANGES)) if with_events else TablePlan(),
         webhooks=plan_webhook_queue(webhook_callers),
     )
 
@@ -216,9 +244,7 @@ def plan_task_plane(routes: Iterable[RuntimeRoute], *, webhook_callers: Iterable
 def plan_webhook_queue(callers: Iterable[str] = ()) -> WebhookQueuePlan:
     """The queue for notifications of tasks that name a webhook, and of all tasks of these callers."""
     by_task, names = {WEBHOOK_ATTRIBUTE: [WEBHOOK_WANTED]}, list(callers)
-    return WebhookQueuePlan(
-        filter_policy={"$or": [by_task, {CALLER_ATTRIBUTE: names}]} if names else dict(by_task)
-    )
+    return WebhookQueuePlan(filter_policy={"$or": [by_task, {CALLER_ATTRIBUTE: names}]} if names else dict(by_task))
 
 
 def _only_with_tls(arn: str, action: str) -> dict[str, Any]:

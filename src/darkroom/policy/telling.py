@@ -66,9 +66,18 @@ def fitted(notification: Notification, submission_id: str) -> Notification:
 
 
 def record_of(
-    told: Notification, names: TaskObjects, *, submitted_at: float, now: float, kind: TaskKind | None = None
+    told: Notification,
+    names: TaskObjects,
+    *,
+    caller: str,
+    submitted_at: float,
+    now: float,
+    kind: TaskKind | None = None,
 ) -> TaskRecord:
-    """What to keep of what was told. Times are in seconds since 1970; `kind` is None where it is not known."""
+    """What to keep of what was told of a task of `caller` ("" is nobody).
+
+    Times are in seconds since 1970; `kind` is None where it is not known.
+    """
     return TaskRecord(
         id=names.task_id,
         submission_id=names.submission_id,
@@ -76,6 +85,7 @@ def record_of(
         runtime=told.runtime,
         tasktype=kind,
         output_location=names.location,
+        caller=caller,
         created_at=submitted_at,
         updated_at=now,
         image_url=told.image_url or [],

@@ -143,9 +143,7 @@ class Sender:
             id_ = delivery_id(delivery.attributes[NOTIFICATION_ATTRIBUTE])
         except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError) as error:
             raise UnreadableMessage(f"the message is no notification of a task: {type(error).__name__}") from None
-        record, known = await asyncio.gather(
-            self._records.get_submission(submission_id), self._deliveries.get(id_)
-        )
+        record, known = await asyncio.gather(self._records.get_submission(submission_id), self._deliveries.get(id_))
         if known is not None:
             return known if known.status is DeliveryStatus.PENDING else None
         if record is None:
@@ -220,13 +218,13 @@ class Sender:
                 await self._deliveries.put(
                     _changed(delivery, now, status=DeliveryStatus.DELIVERED, last_error=None, next_try_at=None)
                 )
-                log(logging.INFO, "webhook.delivered", delivery.event, **fields, seconds=round(now - message.sent_at, 3))
+                log(
+                    logging.INFO, "webhook.delivered", delivery.event, **fields, seconds=round(now - message.sent_at, 3)
+                )
                 return Done()
             case TryAgain(delay_seconds=delay, reason=reason):
                 await self._deliveries.put(
-                    _changed(
-                        delivery, now, status=DeliveryStatus.PENDING, last_error=reason, next_try_at=now + delay
-                    )
+                    _changed(delivery, now, status=DeliveryStatus.PENDING, last_error=reason, next_try_at=now + delay)
                 )
                 log(logging.WARNING, "webhook.retrying", reason, **fields, delay_seconds=round(delay, 1))
                 return Later(delay)

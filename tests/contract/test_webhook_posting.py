@@ -70,8 +70,8 @@ async def test_the_status_and_retry_after_are_told() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(status: int) -> None:
     async with FakeReceiver() as other:
-        headers = {"location": other.url()}
-        async with FakeReceiver(statuses=[status], headers=headers) as receiver, posting() as sender:
+        receiver = FakeReceiver(statuses=[status], headers={"location": other.url()})
+        async with receiver, posting() as sender:
             assert await sender.post(receiver.url(), BODY, HEADERS) == Answered(status)
     assert other.received == []
 
@@ -155,6 +155,5 @@ async def test_a_lying_receiver_cannot_keep_the_sender(lie: Lie) -> None:
             assert len(answer.reason) < 400
         # Whatever it still writes is read by nobody.
         async with asyncio.timeout(5):
-            while receiver.connections:
-                await asyncio.sleep(0.01)
+            await receiver.idle()
     assert time.monotonic() - begun < 4

@@ -14,6 +14,8 @@ from standardwebhooks.webhooks import Webhook as TheirWebhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from darkroom.errors import SettingsError
+from darkroom.policy.admission import Admitted, Refused, admit
+from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.policy.webhook_tries import (
     SPAN_SECONDS,
     TRIES,
@@ -27,8 +29,10 @@ from darkroom.policy.webhook_tries import (
     turn_seconds,
 )
 from darkroom.policy.webhook_urls import faults_of_webhook, receiver_of, web_address
+from darkroom.samples import read_sample
 from darkroom.tasks.notification import Notification, NotifiedError
 from darkroom.tasks.task import Status
+from darkroom.tasks.v1alpha2 import decode_request
 from darkroom.tasks.webhook import Webhook, WebhookEvent, event_of
 from darkroom.webhooks.payload import MAXIMUM_BYTES, delivery_id, payload_of
 from darkroom.webhooks.signatures import (
@@ -157,7 +161,7 @@ def test_events_that_are_none_are_named() -> None:
 
 
 def test_there_is_an_event_for_every_status_that_is_notified() -> None:
-    assert {event_of(status) for status in Status if status is not Status.QUEUED} == {*WebhookEvent}
+    assert {event_of(status.value) for status in Status if status is not Status.QUEUED} == {*WebhookEvent}
     assert [event for event in WebhookEvent if not Webhook("https://x").wants(event)] == [WebhookEvent.RUNNING]
     assert Webhook("https://x", ("task.running",)).wants("task.running")
     assert not Webhook("https://x", ("task.running",)).wants("task.completed")
@@ -280,3 +284,27 @@ def test_keys_come_back_as_they_were_kept_and_are_shown_to_nobody() -> None:
             decode_keys(damaged, "a file")
         assert 'short"' not in str(raised.value)
         assert "kkk" not in str(raised.value)
+
+
+def test_the_front_door_refuses_a_webhook_that_cannot_be_told() -> None:
+    catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui", dynamic=True)])
+    sample = read_sample("v1alpha2-text-to-image")
+
+    def judged(webhook: Any) -> Admitted | Refused:
+        sample["task"]["metadata"]["webhook"] = webhook
+        return admit(decode_request(json.dumps(sample)), catalogue)
+
+    verdict = judged({"url": "https://example.com/hook", "events": ["task.completed"]})
+    assert isinstance(verdict, Admitted)
+    assert verdict.task.webhook == Webhook("https://example.com/hook", ("task.completed",))
+    for webhook, path in (
+        ({"url": "ftp://example.com"}, "task.metadata.webhook.url"),
+        ({"url": 1}, "task.metadata.webhook.url"),
+        ({}, "task.metadata.webhook.url"),
+        ("https://example.com", "task.metadata.webhook"),
+        ({"url": "https://example.com", "events": ["completed"]}, "task.metadata.webhook.events.0"),
+        ({"url": "https://example.com", "events": "all"}, "task.metadata.webhook.events"),
+    ):
+        refused = judged(webhook)
+        assert isinstance(refused, Refused)
+        assert [fault.path for fault in refused.faults] == [path]

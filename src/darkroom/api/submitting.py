@@ -95,6 +95,7 @@ class SubmissionPlanner:
             updated_at=now,
             context=task.context,
             caller=request.caller,
+            webhook=task.webhook,
         )
         return self._with_message(verdict, record, _accepted(draft, verdict, location), request.caller)
 

@@ -136,7 +136,7 @@ def to_attribute(value: Any) -> dict[str, Any]:
             return {"N": format(Decimal(repr(value)), "f")}
         case str():
             return {"S": value}
-        case list():
+        case list() | tuple():
             return {"L": [to_attribute(element) for element in value]}
         case dict():
             return {"M": {name: to_attribute(element) for name, element in value.items()}}

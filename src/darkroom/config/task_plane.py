@@ -153,18 +153,19 @@ class WebhookQueuePlan(SubscribedQueuePlan):
     receiver has no place for it: this maximum, SQS's highest, is for what no sender can read to its end.
     """
 
+    role: str = "Webhook"
     visibility_timeout_seconds: int = 180
     maximum_receives: int = 1000
 
     @property
     def name(self) -> str:
         """The role of the queue."""
-        return "WebhookQueue"
+        return f"{self.role}Queue"
 
     @property
     def dead_letter_name(self) -> str:
         """The role of the queue for dead letters."""
-        return "WebhookDeadLetters"
+        return f"{self.role}DeadLetters"
 
 
 @dataclass(frozen=True)

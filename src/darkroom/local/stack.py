@@ -1,7 +1,7 @@
 """The stack on one machine, composed: what `darkroom up` runs and `darkroom demo` uses.
 
     runtimes ──────────────────┐
-    emulator ─► provisioning ──┴─► agents, gateway ─► stack.json
+    emulator ─► provisioning ──┴─► agents, sender, gateway ─► stack.json
 
 Each step waits until the one before it answers; what needs nothing of each other starts side by side. Whatever ends
 the `async with` stops everything in the opposite order.
@@ -26,7 +26,14 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
 from darkroom.local.caller_keys import kept_key
-from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
+from darkroom.local.programs import (
+    LocalEngine,
+    agent_program,
+    emulator_program,
+    gateway_program,
+    runtime_program,
+    sender_program,
+)
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
     STACK_FOLDER,
@@ -36,6 +43,7 @@ from darkroom.local.stack_file import (
     write_stack_file,
 )
 from darkroom.local.supervisor import Supervisor, wait_until
+from darkroom.local.webhook_keys import kept_keys
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
@@ -111,6 +119,8 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             plane = await _provision(config, aws)
             agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
+            tell("starting the sender of webhooks")
+            await supervisor.start(sender_program(config, plane, aws, kept_keys(folder)))
             tell("starting the gateway")
             await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))

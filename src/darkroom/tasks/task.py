@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from darkroom.tasks.webhook import Webhook
+
 JsonObject = dict[str, Any]
 
 
@@ -50,7 +52,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted request.
 
     `content` is the runtime's own request body; `context` is the user's own data, returned in every notification;
-    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue.
+    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue; `webhook` is who is told of it.
     """
 
     id: str
@@ -60,3 +62,4 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     content: JsonObject
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
+    webhook: Webhook | None = None

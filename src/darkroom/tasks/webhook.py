@@ -6,8 +6,6 @@ from enum import StrEnum
 
 import msgspec
 
-from darkroom.tasks.task import Status
-
 # The attribute of a notification by which the sender's queue takes it, and its one value.
 WEBHOOK_ATTRIBUTE, WEBHOOK_WANTED = "webhook", "yes"
 # The attribute of a message that asks the sender for one delivery once more.
@@ -24,9 +22,9 @@ class WebhookEvent(StrEnum):
     EXPIRED = "task.expired"
 
 
-def event_of(status: Status) -> str:
+def event_of(status: str) -> str:
     """The event of a notification with this status, as in task.completed."""
-    return f"task.{status.value}"
+    return f"task.{status}"
 
 
 class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):

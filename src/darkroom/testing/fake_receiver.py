@@ -68,6 +68,10 @@ class FakeReceiver:
         """Where it is told."""
         return f"http://127.0.0.1:{self.port}{path}"
 
+    async def idle(self) -> None:
+        """Wait until no connection is open."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def __aenter__(self) -> Self:
         self._lies = itertools.cycle(Lie)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=_LONGEST_HEAD)

@@ -35,7 +35,7 @@ def payload_of(notification: Notification, at: float) -> str:
     when = datetime.fromtimestamp(int(at), UTC)
     text = b""
     for told in _ever_smaller(notification):
-        text = msgspec.json.encode(_Payload(event_of(notification.status), when, told))
+        text = msgspec.json.encode(_Payload(event_of(notification.status.value), when, told))
         if len(text) < MAXIMUM_BYTES:
             break
     return text.decode()

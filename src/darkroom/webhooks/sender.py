@@ -1,6 +1,6 @@
 """One message of the sender's queue: whom it tells, what is sent, and what becomes of it.
 
-    notification ─► record ─► its webhook, or its caller's ─► a place ─► sign, send ─► delivery written ─► done, or later
+    notification ─► record ─► whose webhook ─► a place ─► sign, send ─► write down ─► done, or later
 
 Everything that is known of a delivery stands in its item: how often it was tried, and what came of it. So it does not
 matter which sender takes the message next, and a notification that comes twice is told once.
@@ -148,7 +148,7 @@ class Sender:
             return known if known.status is DeliveryStatus.PENDING else None
         if record is None:
             raise _NoRecordYet(f"there is no record of the submission {submission_id}")
-        webhook, event = self._webhook_of(record), event_of(notification.status)
+        webhook, event = self._webhook_of(record), event_of(notification.status.value)
         if webhook is None or not webhook.wants(event):
             return None
         return WebhookDelivery(

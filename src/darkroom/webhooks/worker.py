@@ -21,13 +21,13 @@ _LONGEST_DELAY_SECONDS = 11 * 3600
 
 
 class Worker:
-    """Works until it is stopped."""
+    """Works until it is stopped; sends `most_at_once` webhooks at the same time at most."""
 
-    def __init__(self, queue: Queue, sender: Sender, clock: Clock) -> None:
+    def __init__(self, queue: Queue, sender: Sender, clock: Clock, *, most_at_once: int = MOST_AT_ONCE) -> None:
         self._queue = queue
         self._sender = sender
         self._clock = clock
-        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
+        self._slots = asyncio.Semaphore(most_at_once)
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:

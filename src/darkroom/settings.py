@@ -6,6 +6,7 @@ The agent's variables without the prefix `DARKROOM_` are those that the guide's 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 DEFAULT_BASE_URLS = {"sdwebui": "http://localhost:8080/sdapi/v1/", "comfyui": "localhost:8080"}
 
 
@@ -43,7 +46,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
-    `traces_url` takes traces by OTLP over HTTP; None: they are not made.
+    `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
+    are not made.
     """
 
     aws: AwsSettings
@@ -71,6 +75,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     maximum_held_bytes: int = 48 * 1024 * 1024
     health_host: str = "127.0.0.1"
     health_port: int | None = None
+    metrics_namespace: str | None = None
     log_level: str = "INFO"
 
 
@@ -89,7 +94,10 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests."""
+    """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests.
+
+    `metrics_from` has the networks that figures are told to; `metrics_callers`, whether these name callers.
+    """
 
     aws: AwsSettings
     front_door: FrontDoorSettings
@@ -99,6 +107,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     burst_limit: int = 50
     host: str = "127.0.0.1"
     port: int = 8000
+    metrics_from: tuple[Network, ...] = LOOPBACK
+    metrics_callers: bool = False
     log_level: str = "INFO"
 
 
@@ -156,6 +166,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
+        metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the agent")
@@ -193,6 +204,8 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
+        metrics_from=read.networks("DARKROOM_METRICS_FROM", LOOPBACK),
+        metrics_callers=read.boolean("DARKROOM_METRICS_CALLERS", False),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the gateway")
@@ -317,6 +330,18 @@ class _Reader:
         if not names:
             self._faults.append(f"{name} is not set")
         return names
+
+    def networks(self, name: str, default: tuple[Network, ...]) -> tuple[Network, ...]:
+        """Networks, or addresses; `none` is none."""
+        texts, found = self.names(name), list[Network]()
+        if not texts:
+            return default
+        for text in texts if texts != ["none"] else []:
+            try:
+                found.append(ipaddress.ip_network(text))
+            except ValueError as error:
+                self._faults.append(f"{name} must be networks such as 10.0.0.0/16, or none: {error}")
+        return tuple(found)
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self._environment.get(name)

@@ -26,7 +26,7 @@ from darkroom.samples import read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryKeys, MemoryRecords, MemoryTopic
 
 JSON = {"Content-Type": "application/json"}
 SAMPLE = read_sample("v1alpha2-text-to-image")
@@ -46,6 +46,7 @@ class Door:
     bucket: MemoryBucket
     records: MemoryRecords
     caller: str
+    address: str
 
     async def submit(self, document: Any, version: str = "v1alpha2") -> Reply:
         return await self.send("POST", f"/{version}", JSON, json.dumps(document).encode())
@@ -58,7 +59,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     ids = iter(range(1000))
     front_door = FrontDoor(
         Service(catalogue, "outputbucket"),
-        Ports(topic, bucket, records),
+        Ports(topic, bucket, records, keys=MemoryKeys()),
         clock=lambda: 1_800_000_000.0,
         new_submission_id=lambda: f"submission-{next(ids)}",
     )
@@ -79,7 +80,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
                 reply = await http.request(method, f"/{path.lstrip('/')}", headers=headers, content=body)
                 return Reply(reply.status_code, dict(reply.headers), reply.json())
 
-            yield Door(send, topic, bucket, records, sha256(b"secret").hexdigest()[:16])
+            yield Door(send, topic, bucket, records, sha256(b"secret").hexdigest()[:16], "http://gateway/prod")
         return
 
     handler = create_handler(front_door)
@@ -95,13 +96,18 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             "queryStringParameters": dict(parse_qsl(parts.query)) or None,
             "body": (base64.b64encode(body).decode() if encoded else body.decode()) or None,
             "isBase64Encoded": encoded,
-            "requestContext": {"stage": "prod", "identity": {"apiKey": "secret", "apiKeyId": "a1b2c3d4e5"}},
+            "requestContext": {
+                "stage": "prod",
+                "identity": {"apiKey": "secret", "apiKeyId": "a1b2c3d4e5"},
+                "domainName": "api.example",
+                "path": f"/prod{parts.path}",
+            },
         }
         reply = json.loads(json.dumps(handler(event, None)))  # AWS Lambda sends it as JSON
         lower = {name.lower(): value for name, value in reply["headers"].items()}
         return Reply(reply["statusCode"], lower, json.loads(reply["body"]))
 
-    yield Door(invoke, topic, bucket, records, "a1b2c3d4e5")
+    yield Door(invoke, topic, bucket, records, "a1b2c3d4e5", "https://api.example/prod")
 
 
 async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
@@ -113,6 +119,8 @@ async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
         "id": "test-t2i",
         "runtime": "sdruntime",
         "output_location": "s3://outputbucket/output/test-t2i",
+        "status_url": f"{door.address}/v1alpha2/tasks/test-t2i",
+        "cancel_url": f"{door.address}/v1alpha2/tasks/test-t2i/cancel",
     }
     (message,) = door.topic.messages
     assert json.loads(message.text) == SAMPLE["task"]
@@ -134,6 +142,8 @@ async def test_the_older_version_is_translated(door: Door) -> None:
         "id_task": "test-i2i",
         "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
         "output_location": "s3://outputbucket/outputs/test-i2i",
+        "status_url": f"{door.address}/v1alpha2/tasks/test-i2i",
+        "cancel_url": f"{door.address}/v1alpha2/tasks/test-i2i/cancel",
     }
     (message,) = door.topic.messages
     assert message.attributes["sd_model_checkpoint"] == "v1-5-pruned-emaonly.safetensors"
@@ -334,6 +344,74 @@ async def test_context_that_is_nested_too_deep_is_refused(door: Door) -> None:
     assert reply.status == 400
     assert "nested more than 100 deep" in reply.body["errors"][0]["reason"]
     assert door.topic.messages == []
+
+
+def with_metadata(**metadata: Any) -> Any:
+    document = json.loads(json.dumps(SAMPLE))
+    document["task"]["metadata"] |= metadata
+    return document
+
+
+async def test_a_request_with_the_same_idempotency_key_is_done_once_and_answered_alike(door: Door) -> None:
+    keyed = {**JSON, "Idempotency-Key": '"8e03978e"'}
+    body = json.dumps(SAMPLE).encode()
+    first = await door.send("POST", "/v1alpha2", keyed, body)
+    again = await door.send("POST", "/v1alpha2", {**keyed, "Idempotency-Key": "8e03978e"}, body)
+    assert (first.status, again.status, again.body) == (200, 200, first.body)
+    assert len(door.topic.messages) == 1
+    other = await door.send("POST", "/v1alpha2", keyed, json.dumps(with_metadata(id="other")).encode())
+    assert other.status == 422
+    assert "another request" in other.body["message"]
+    assert len(door.topic.messages) == 1
+
+
+async def test_a_request_whose_first_try_failed_is_done_by_the_second(door: Door) -> None:
+    keyed = {**JSON, "Idempotency-Key": '"8e03978e"'}
+    door.topic.failure = AwsUnavailable("publishing: throttled")
+    assert (await door.send("POST", "/v1alpha2", keyed, json.dumps(SAMPLE).encode())).status == 503
+    door.topic.failure = None
+    assert (await door.send("POST", "/v1alpha2", keyed, json.dumps(SAMPLE).encode())).status == 200
+    assert len(door.topic.messages) == 1
+
+
+@pytest.mark.parametrize("header", ['""', "", '"open', "two words", '"' + "x" * 256 + '"'])
+async def test_an_idempotency_key_that_is_none_is_refused(door: Door, header: str) -> None:
+    keyed = {**JSON, "Idempotency-Key": header}
+    reply = await door.send("POST", "/v1alpha2", keyed, json.dumps(SAMPLE).encode())
+    assert (reply.status, reply.body["errors"][0]["path"]) == (400, "Idempotency-Key")
+    assert door.topic.messages == []
+
+
+async def test_who_wants_no_second_task_gets_the_first_ones_reply_or_a_refusal(door: Door) -> None:
+    first = await door.submit(with_metadata(on_duplicate="return"))
+    assert first.status == 200
+    again = await door.submit(with_metadata(on_duplicate="return"))
+    assert (again.status, again.body) == (200, first.body)
+    assert len(door.topic.messages) == 1
+    other = await door.submit(with_metadata(on_duplicate="return", timeout=9))
+    assert other.status == 409
+    assert "of another request" in other.body["message"]
+    refused = await door.submit(with_metadata(on_duplicate="refuse"))
+    assert refused.status == 409
+    assert "'test-t2i'" in refused.body["message"] or "test-t2i" in refused.body["message"]
+    assert (await door.submit(with_metadata(on_duplicate="new"))).status == 200
+    assert (await door.submit(SAMPLE)).status == 200
+    assert len(door.topic.messages) == 3
+
+
+async def test_a_deadline_travels_and_one_that_is_over_is_refused(door: Door) -> None:
+    # The door's clock says 2027-01-15T08:00:00Z.
+    assert (await door.submit(with_metadata(deadline="2027-01-15T09:00:00.5+01:00"))).status == 200
+    metadata = json.loads(door.topic.messages[0].text)["metadata"]
+    assert metadata["deadline"] == 1_800_000_000.5
+    assert "on_duplicate" not in metadata
+    assert door.records.records["test-t2i", door.caller].deadline == 1_800_000_000.5
+    for wrong in ("2027-01-15T07:59:00Z", 1, "2027-01-15T09:00:00", "tomorrow", True, [], 1e300):
+        reply = await door.submit(with_metadata(deadline=wrong))
+        assert reply.status == 400, wrong
+        assert reply.body["errors"][0]["path"] == "task.metadata.deadline"
+    reply = await door.submit(with_metadata(on_duplicate="perhaps"))
+    assert (reply.status, reply.body["errors"][0]["path"]) == (400, "task.metadata.on_duplicate")
 
 
 @pytest.mark.parametrize(("key_id", "caller"), [("a1b2c3d4e5", "shop"), ("f6g7h8i9j0", "f6g7h8i9j0")])

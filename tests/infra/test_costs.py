@@ -17,6 +17,7 @@ from darkroom.infra.burst_costs import (
     burst_estimates,
 )
 from darkroom.infra.costs import fixed_costs, savings, total, unpriced
+from darkroom.infra.picture_costs import SECONDS_PER_PICTURE
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
 
@@ -69,6 +70,13 @@ def test_the_plan_says_what_each_choice_costs_for_a_burst() -> None:
     assert usd == sorted(usd, reverse=True)
     ends = [choice.found.last_ends for choice in found.choices]
     assert ends == sorted(ends)
+
+
+def test_a_burst_is_reckoned_by_what_is_told_else_measured_else_assumed() -> None:
+    runtimes = "[{name: a, type: sdwebui, workOff: {withinSeconds: 60, taskSeconds: 6}}, {name: b, type: comfyui}, %s]"
+    config = parse_config(f"modelsRuntime: {runtimes % '{name: c, type: comfyui}'}")
+    found = burst_estimates(config, {"a": 9.0, "b": 7.5})
+    assert [estimate.task_seconds for estimate in found] == [6, 7.5, SECONDS_PER_PICTURE]
 
 
 def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:

@@ -73,6 +73,9 @@ def test_v1alpha2_is_answered_as_the_guide_says() -> None:
         "id": "test-t2i",
         "runtime": "sdruntime",
         "output_location": "s3://outputbucket/output/test-t2i",
+        # Beyond the guide; whoever knows the door's own address has it before them.
+        "status_url": "/v1alpha2/tasks/test-t2i",
+        "cancel_url": "/v1alpha2/tasks/test-t2i/cancel",
     }
     assert outcome.attributes["runtime"] == "sdruntime"
 
@@ -84,6 +87,8 @@ def test_v1alpha1_is_answered_as_the_guide_says_and_routed_by_its_checkpoint() -
         "id_task": "test-t2i",
         "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
         "output_location": "s3://outputbucket/outputs/test-t2i",
+        "status_url": "/v1alpha2/tasks/test-t2i",
+        "cancel_url": "/v1alpha2/tasks/test-t2i/cancel",
     }
     assert outcome.attributes["sd_model_checkpoint"] == "v1-5-pruned-emaonly.safetensors"
 

@@ -292,7 +292,7 @@ def test_the_front_door_refuses_a_webhook_that_cannot_be_told() -> None:
 
     def judged(webhook: Any) -> Admitted | Refused:
         sample["task"]["metadata"]["webhook"] = webhook
-        return admit(decode_request(json.dumps(sample)), catalogue)
+        return admit(decode_request(json.dumps(sample)), catalogue, NOW)
 
     verdict = judged({"url": "https://example.com/hook", "events": ["task.completed"]})
     assert isinstance(verdict, Admitted)

@@ -119,6 +119,7 @@ class Pipeline:
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             span.fail(error.type)
+            self._parts.metrics.given_back(error.type)
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
             if isinstance(error, AwsUnavailable):
                 await self._aftermath.hand_back_for_later(lease)
@@ -138,12 +139,14 @@ class Pipeline:
                 raise
             uncancel()
             log(logging.INFO, "message.given_back", str(arrival.stop_reason), message_id=lease.message.message_id)
+            self._parts.metrics.given_back(arrival.stop_reason.type)
             if not isinstance(arrival.stop_reason, LeaseLost):
                 await self._aftermath.hand_back(lease)
             return None
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
             span.fail(error.type)
+            self._parts.metrics.given_back(error.type)
             await self._aftermath.hand_back_for_later(lease)
             return None
         finally:

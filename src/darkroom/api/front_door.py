@@ -11,7 +11,8 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.looking_up import LookingUp, Lookup
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
-from darkroom.api.submitting import Submission, Submitting
+from darkroom.api.submission import Submission
+from darkroom.api.submitting import Submitting
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
 from darkroom.policy.callers import Callers

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.record import TaskRecord
 
 
@@ -55,6 +56,10 @@ class Records(Protocol):
         """Write the record of a new submission, which is then the one that its task's id stands for."""
         ...
 
+    async def put_if_new(self, record: TaskRecord) -> TaskRecord | None:
+        """Write the record of a submission whose id its caller has not used; else return what stands under it."""
+        ...
+
     async def get(self, task_id: str, caller: str) -> TaskRecord | None:
         """Read the record of the latest submission that `caller` has made under this id."""
         ...
@@ -83,13 +88,30 @@ class Counts(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """The idempotency keys that callers have used. Times are seconds since 1970."""
+
+    async def claim(self, caller: str, key: str, digest: str, submission_id: str, now: float) -> Claim:
+        """Claim a caller's key for the request of this digest; done as `submission_id` where nobody claimed it."""
+        ...
+
+    async def answer(self, caller: str, key: str, submission_id: str, body: str) -> None:
+        """Keep what was answered."""
+        ...
+
+    async def give_up(self, caller: str, key: str, submission_id: str) -> None:
+        """Let the next one try at once."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records` and `counts` are None in a deployment that has no task table.
+    `records`, `counts` and `keys` are None in a deployment that has no task table.
     """
 
     topic: Publisher
     bucket: PayloadStore
     records: Records | None = None
     counts: Counts | None = None
+    keys: Keys | None = None

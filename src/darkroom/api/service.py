@@ -10,7 +10,7 @@ from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.looking_up import Lookup, plan_lookup
-from darkroom.api.submitting import Submission, SubmissionPlanner
+from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.policy.catalogue import Catalogue
 
 Plan = HttpReply | Submission | Lookup | Cancellation

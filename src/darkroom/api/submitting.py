@@ -1,141 +1,22 @@
-"""`POST /v1alpha1` and `/v1alpha2`: from a request to a message on the input topic."""
+"""`POST /v1alpha1` and `/v1alpha2`: a submission is counted, recorded, published and answered."""
 
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from collections.abc import Awaitable
 
 import msgspec
 
 from darkroom.api import exchange
-from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.exchange import HttpReply
 from darkroom.api.ports import Counts, Ports, Records
-from darkroom.errors import AwsFailure
+from darkroom.api.submission import Submission
+from darkroom.errors import AwsFailure, Fault
 from darkroom.logs import log
-from darkroom.policy.admission import Admitted, Refused, admit
 from darkroom.policy.callers import Callers, month_of, next_month
-from darkroom.policy.catalogue import Catalogue
-from darkroom.policy.fairness import group_of
-from darkroom.policy.object_keys import RESERVED_PREFIX, output_location
-from darkroom.tasks import v1alpha1, v1alpha2
-from darkroom.tasks.draft import Draft
-from darkroom.tasks.message import (
-    MAXIMUM_MESSAGE_BYTES,
-    ROOM_FOR_COPIES_BYTES,
-    SUBMISSION_ATTRIBUTE,
-    PayloadPointer,
-    attribute_bytes,
-    encode_message,
-    encode_pointer,
-    identity_attributes,
-)
+from darkroom.tasks.idempotency import Answered, InWork, OtherRequest
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Status
-
-Version = Literal["v1alpha1", "v1alpha2"]
-
-
-class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """A message text that goes to the bucket, because it is too large for the topic."""
-
-    key: str
-    body: bytes
-
-
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted task: store the payload if there is one, keep the record, publish, and reply; in this order.
-
-    The record comes before the message, so that the agent finds it however fast it is. `group` is the caller's share of
-    the queue (see `darkroom.policy.fairness`).
-    """
-
-    record: TaskRecord
-    text: str
-    attributes: dict[str, str]
-    reply: HttpReply
-    group: str | None = None
-    payload: Payload | None = None
-
-    @property
-    def payload_size(self) -> int | None:
-        """The size in bytes of the offloaded payload, which a Number attribute of the message tells."""
-        return None if self.payload is None else len(self.payload.body)
-
-
-class SubmissionPlanner:
-    """Plans submissions to the runtimes of `catalogue`, whose pictures will lie in `bucket`."""
-
-    def __init__(self, catalogue: Catalogue, bucket: str) -> None:
-        self._catalogue = catalogue
-        self._bucket = bucket
-
-    def plan(self, version: Version, request: HttpRequest, submission_id: str, now: float) -> Submission | HttpReply:
-        """Decide what a request for a task needs."""
-        if not exchange.is_json(request.content_type):
-            return exchange.not_json(request.content_type)
-        if not exchange.is_plain(request.content_encoding):
-            return exchange.not_plain(request.content_encoding)
-        if len(request.body) > exchange.MAXIMUM_BODY_BYTES:
-            return exchange.body_too_large()
-        decode = v1alpha1.decode_request if version == "v1alpha1" else v1alpha2.decode_request
-        draft = decode(request.body)
-        verdict = admit(draft, self._catalogue)
-        if isinstance(verdict, Refused):
-            return exchange.error(400, "The request cannot be accepted as it is.", verdict.faults)
-        task = verdict.task
-        location = output_location(self._bucket, task.prefix, task.id)
-        record = TaskRecord(
-            id=task.id,
-            submission_id=submission_id,
-            status=Status.QUEUED,
-            runtime=task.runtime,
-            tasktype=task.kind,
-            output_location=location,
-            created_at=now,
-            updated_at=now,
-            context=task.context,
-            caller=request.caller,
-            webhook=task.webhook,
-        )
-        return self._with_message(verdict, record, _accepted(draft, verdict, location), request.caller)
-
-    def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply, caller: str) -> Submission:
-        text, group = encode_message(verdict.task), group_of(caller)
-        attributes = {
-            **identity_attributes(verdict.task, caller),
-            verdict.attribute: verdict.value,
-            SUBMISSION_ATTRIBUTE: record.submission_id,
-        }
-        body = text.encode()
-        if len(body) + attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES - ROOM_FOR_COPIES_BYTES:
-            return Submission(record=record, text=text, attributes=attributes, reply=reply, group=group)
-        payload = Payload(key=f"{RESERVED_PREFIX}{record.submission_id}", body=body)
-        pointer = encode_pointer(PayloadPointer(bucket=self._bucket, key=payload.key))
-        return Submission(record=record, text=pointer, attributes=attributes, reply=reply, group=group, payload=payload)
-
-
-def _accepted(draft: Draft, verdict: Admitted, location: str) -> HttpReply:
-    task = verdict.task
-    if draft.checkpoint is not None:
-        return HttpReply(
-            status=200,
-            body=v1alpha1.AcceptedReply(
-                id_task=task.id,
-                sd_model_checkpoint=draft.checkpoint,
-                output_location=location,
-                warnings=verdict.warnings,
-            ),
-        )
-    return HttpReply(
-        status=200,
-        body=v1alpha2.AcceptedReply(
-            id_task=task.id,
-            id=task.id,
-            runtime=task.runtime,
-            output_location=location,
-            warnings=verdict.warnings,
-        ),
-    )
+from darkroom.tasks.task import OnDuplicate
 
 
 class Submitting:
@@ -146,6 +27,42 @@ class Submitting:
         self._callers = callers
 
     async def submit(self, plan: Submission) -> HttpReply:
+        """Accept the task, once for each idempotency key."""
+        if plan.idempotency_key is None:
+            return await self._accept(plan)
+        return await self._accept_once(plan, plan.idempotency_key)
+
+    async def _accept_once(self, plan: Submission, key: str) -> HttpReply:
+        keys, caller, digest = self._ports.keys, plan.record.caller, plan.record.request_digest
+        if keys is None or digest is None:
+            return _needs_records("Idempotency-Key", "leave the header out")
+        claim = await keys.claim(caller, key, digest, plan.record.submission_id, plan.record.created_at)
+        match claim:
+            case InWork():
+                return exchange.in_work()
+            case OtherRequest():
+                return exchange.key_of_another_request()
+            case Answered():
+                return HttpReply(status=200, body=msgspec.Raw(claim.body.encode()))
+        try:
+            reply = await self._accept(plan.as_submission(claim.submission_id))
+        except AwsFailure:
+            await self._quietly(keys.give_up(caller, key, claim.submission_id))
+            raise
+        if reply.status == 200:
+            await self._quietly(keys.answer(caller, key, claim.submission_id, reply.encode_body().decode()))
+        else:
+            await self._quietly(keys.give_up(caller, key, claim.submission_id))
+        return reply
+
+    async def _quietly(self, keeping: Awaitable[None]) -> None:
+        """Keep what became of a key; where that fails, the next one with it goes on as the same submission."""
+        try:
+            await keeping
+        except AwsFailure as failure:
+            log(logging.ERROR, "front_door.key_not_kept", str(failure))
+
+    async def _accept(self, plan: Submission) -> HttpReply:
         """Count the task where its caller has a limit for a month, keep its record, and publish it."""
         caller, counts = plan.record.caller, self._ports.counts
         most = self._callers.monthly_tasks(caller)
@@ -174,7 +91,13 @@ class Submitting:
         if plan.payload is not None:
             await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)
         try:
-            if ports.records is not None:
+            if plan.on_duplicate is not OnDuplicate.NEW:
+                if ports.records is None:
+                    return _needs_records("task.metadata.on_duplicate", "leave it out")
+                standing = await ports.records.put_if_new(record)
+                if standing is not None:
+                    return _duplicate(plan, standing)
+            elif ports.records is not None:
                 await ports.records.put(record)
             await ports.topic.publish(plan.text, plan.attributes, plan.payload_size, plan.group)
         except AwsFailure:
@@ -192,3 +115,16 @@ class Submitting:
             await records.withdraw(record.id, record.submission_id, record.caller)
         except AwsFailure as failure:
             log(logging.ERROR, "front_door.withdraw_failed", str(failure), id=record.id)
+
+
+def _duplicate(plan: Submission, standing: TaskRecord) -> HttpReply:
+    """What is told of a task whose id its caller has used before, who did not want another one."""
+    is_same = standing.request_digest == plan.record.request_digest
+    if plan.on_duplicate is OnDuplicate.RETURN and is_same:
+        return plan.reply  # the same request, so the same reply
+    return exchange.id_taken(plan.record.id, standing.status, is_same=is_same)
+
+
+def _needs_records(what: str, instead: str) -> HttpReply:
+    fault = Fault(what, f"needs a table of task records, which this deployment does not have: {instead}")
+    return exchange.error(400, "The request cannot be accepted as it is.", [fault])

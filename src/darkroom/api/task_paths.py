@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -33,6 +33,11 @@ def read_task_path(encoded_id: str) -> TaskPath:
         return TaskPath("", (Fault("id", "is not percent-encoded UTF-8"),))
     # What no task can be called is not asked for: AWS itself refuses the longest.
     return TaskPath(task_id, tuple(faults_of_id(task_id, "id")))
+
+
+def task_url(base_url: str, task_id: str) -> str:
+    """Where a task can be looked up."""
+    return f"{base_url}/v1alpha2/tasks/{quote(task_id, safe='')}"
 
 
 def no_records() -> HttpReply:

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_table import TaskTable
@@ -43,6 +44,10 @@ class BlockingAws:
     def task_table(self, name: str) -> TaskTable:
         """The DynamoDB table of task records of this name."""
         return TaskTable(self._dynamodb, name)
+
+    def idempotency_keys(self, table: str) -> IdempotencyKeys:
+        """The idempotency keys that are kept in this table."""
+        return IdempotencyKeys(self._dynamodb, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

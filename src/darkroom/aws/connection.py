@@ -11,6 +11,7 @@ from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.deliveries import DeliveryTable
+from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.secret import Secret
@@ -58,6 +59,11 @@ class Aws:
         """Return the DynamoDB table of task records of this name."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskTable(client, name)
+
+    def idempotency_keys(self, table: str) -> IdempotencyKeys:
+        """Return the idempotency keys that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return IdempotencyKeys(client, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """Return the counts of callers' tasks that are kept in this table."""

@@ -7,6 +7,7 @@ The table has one partition key, `id`, and several kinds of items:
 - *A task's pointer*, under `task/`, its caller and its id: `latest` is the submission that the caller is told of who
   asks after the task, `previous` the one before it. Where the latest one was withdrawn, since it was not accepted,
   its record says which one it had replaced. Two callers' tasks of the same id have two pointers.
+- *An idempotency key*, under `idempotency/`, its caller and itself: which request it was used for, and the answer.
 - *A count*, under `count/`, the caller's name and the month: `tasks` is how many it has submitted in it.
 
 Two sparse indices hold keys alone, so that a record's size does not matter to them. `listing` has a caller's tasks in
@@ -83,6 +84,11 @@ def pointer_key(task_id: str, caller: str) -> Item:
 def count_key(caller: str, month: str) -> Item:
     """The primary key of the count of a caller's tasks in a month."""
     return {KEY_ATTRIBUTE: {"S": f"count/{caller}/{month}"}}
+
+
+def idempotency_key(caller: str, key: str) -> Item:
+    """The primary key of an idempotency key that a caller has used. A caller has no slash in it; a key may have."""
+    return {KEY_ATTRIBUTE: {"S": f"idempotency/{caller}/{key}"}}
 
 
 def listing_partitions(caller: str) -> list[str]:

@@ -57,15 +57,7 @@ class TaskTable:
 
         With `in_place_of`, the id only does so if it points to that submission: newer ones are not hidden.
         """
-        try:
-            with translated(f"writing the record of task {record.id}", self._writing):
-                await self.client.put_item(
-                    TableName=self.name,
-                    Item={**record_to_item(record), _POINTED_TO: {"BOOL": True}},
-                    ConditionExpression="attribute_not_exists(id)",
-                )
-        except AlreadyExists:  # written before, and the answer was lost; an agent may have brought it up to date
-            pass
+        await self._write(record)
         if in_place_of is None:
             # Not if it is so already: the one before it would be forgotten.
             replaced = await self._point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
@@ -79,6 +71,50 @@ class TaskTable:
                     UpdateExpression=f"SET {_REPLACED} = :replaced",
                     ExpressionAttributeValues={":replaced": {"S": replaced}},
                 )
+
+    async def put_if_new(self, record: TaskRecord) -> TaskRecord | None:
+        """Write the record of a submission whose id its caller has not used, or return the one that stands under it.
+
+        Of several at once, one is written.
+        """
+        for _ in range(_MOST_WITHDRAWN):
+            latest = _text(await self._pointer(record.id, record.caller), "latest")
+            found = await self._accepted(latest)
+            if found is not None and (standing := item_to_record(found)).submission_id != record.submission_id:
+                return standing
+            await self._write(record)
+            if latest is None:
+                await self._point(record, "attribute_not_exists(latest)", {})
+            else:
+                await self._point(record, "latest = :seen", {":seen": {"S": latest}})
+            if _text(await self._pointer(record.id, record.caller), "latest") == record.submission_id:
+                return None
+            await self.withdraw(record.id, record.submission_id, record.caller)  # somebody was faster
+        return None
+
+    async def _write(self, record: TaskRecord) -> None:
+        """Write the record of a new submission."""
+        try:
+            with translated(f"writing the record of task {record.id}", self._writing):
+                await self.client.put_item(
+                    TableName=self.name,
+                    Item={**record_to_item(record), _POINTED_TO: {"BOOL": True}},
+                    ConditionExpression="attribute_not_exists(id)",
+                )
+        except AlreadyExists:  # written before, and the answer was lost; an agent may have brought it up to date
+            await self._take_back_withdrawal(record)
+
+    async def _take_back_withdrawal(self, record: TaskRecord) -> None:
+        """Have a submission count again that was withdrawn, since it was not accepted, and is now submitted again."""
+        indexed = {name: value for name, value in record_to_item(record).items() if name in _INDEXED}
+        with suppress(AlreadyExists), translated(f"writing the record of task {record.id}", self._writing):
+            await self.client.update_item(
+                TableName=self.name,
+                Key=submission_key(record.submission_id),
+                UpdateExpression=f"SET {', '.join(f'{name} = :{name}' for name in indexed)} REMOVE {_WITHDRAWN}",
+                ConditionExpression=f"attribute_exists({_WITHDRAWN})",
+                ExpressionAttributeValues={f":{name}": value for name, value in indexed.items()},
+            )
 
     async def _point(self, record: TaskRecord, condition: str, values: dict[str, Any]) -> str | None:
         """Have a task's id point to `record`, if `condition` is met; return what it pointed to before, if known."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,8 +15,10 @@ from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.costs import fixed_costs, savings, total, unpriced
 from darkroom.infra.picture_costs import PICTURE_BYTES, PICTURES, SECONDS_PER_PICTURE, gpu_costs, service_costs
 from darkroom.infra.prices import AS_OF, PRICED_REGIONS
+from darkroom.infra.service_times import ServiceTime, said_of, with_measured
 from darkroom.infra.steps.plan import Step
 
+_NOTHING_MEASURED: Mapping[str, ServiceTime] = MappingProxyType({})
 _COLOURS = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
 
 
@@ -25,8 +28,12 @@ def show_plan(
     steps: Sequence[Step],
     findings: Sequence[Finding],
     region: str | None = None,
+    measured: Mapping[str, ServiceTime] = _NOTHING_MEASURED,
 ) -> bool:
-    """Show it all; the last line says what is missing, and the return value whether nothing is."""
+    """Show it all; the last line says what is missing, and the return value whether nothing is.
+
+    `measured` is what tasks of the deployed stack took, by runtime.
+    """
     plan = Table("step", "what would be done", title="Plan: nothing is done")
     for step in steps:
         plan.add_row(step.name, escape(step.what) if step.is_needed else f"[dim]nothing: {step.why_not}[/]")
@@ -34,8 +41,11 @@ def show_plan(
     console.print(_fixed(config, region))
     console.print(_by_use(config))
     console.print(_savings(config))
-    for estimate in burst_estimates(config):
-        console.print(_burst(estimate))
+    for line in said_of(config, measured):
+        console.print(escape(line), highlight=False)
+    seconds = {runtime: time.median_seconds for runtime, time in measured.items()}
+    for estimate in burst_estimates(with_measured(config, measured), seconds):
+        console.print(_burst(estimate, _basis(estimate, config, measured)))
     checks = Table("check", "", "what to do", title="Checks")
     for finding in findings:
         verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
@@ -84,8 +94,17 @@ def _by_use(config: DarkroomConfig) -> Table:
     return costs
 
 
-def _burst(estimate: BurstEstimate) -> Table:
-    title = f"{estimate.runtime}: {BURST} tasks of {estimate.task_seconds:g} s at once, nothing warm (expected)"
+def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[str, ServiceTime]) -> str:
+    """Where an estimate has the time of a task from."""
+    (runtime,) = (runtime for runtime in config.models_runtime if runtime.name == estimate.runtime)
+    if runtime.work_off is not None and runtime.work_off.task_seconds is not None:
+        return "as config.yaml says"
+    return "as measured" if estimate.runtime in measured else "assumed: nothing is told or measured"
+
+
+def _burst(estimate: BurstEstimate, basis: str) -> Table:
+    seconds = f"{estimate.task_seconds:g} s ({basis})"
+    title = f"{estimate.runtime}: {BURST} tasks of {seconds} at once, nothing warm (expected)"
     costs = Table("tasks for each pod (queueLength)", "nodes", "the last one ends after", "USD", title=escape(title))
     for choice in estimate.choices:
         length = (

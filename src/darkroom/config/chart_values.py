@@ -105,8 +105,8 @@ class Volume(ChartModel):
     volume_type: Literal["gp3", "io1", "io2"] | None = None
     delete_on_termination: bool | None = None
     encrypted: bool | None = None
-    iops: Annotated[int, Field(ge=3000, le=16000)] | None = None
-    throughput: Annotated[int, Field(ge=125, le=1000)] | None = None
+    iops: Annotated[int, Field(ge=100, le=256_000)] | None = None
+    throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     snapshot_id: Annotated[str, Field(pattern=r"^(snap-[0-9a-f]+)?$")] | None = Field(default=None, alias="snapshotID")
     volume_initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
 

@@ -192,15 +192,6 @@ def task_timeout(runtime: dict[str, Any]) -> int:
     return found if isinstance(found, int) else DEFAULT_TASK_TIMEOUT_SECONDS
 
 
-def unfit_volumes(path: Path, place: tuple[str, ...], nodes: dict[str, Any]) -> Iterator[ConfigFault]:
-    """EBS volumes that EC2 does not make: throughput is gp3's alone, and needs I/O operations."""
-    for volume in ("osVolume", "dataVolume"):
-        said = at(nodes, *place, volume)
-        if isinstance(said, dict) and said.get("volumeType") in ("io1", "io2") and "throughput" in said:
-            reason = f"is for gp3 alone, not for {said['volumeType']}: remove it"
-            yield ConfigFault((*path, *place, volume, "throughput"), reason)
-
-
 def _merged(container: str, said: dict[str, Any], part: str) -> dict[str, Any]:
     own = said.get(part)
     return {**DEFAULT_RESOURCES[container][part], **(own if isinstance(own, dict) else {})}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
@@ -21,6 +23,7 @@ DEFAULT_COOLDOWN_SECONDS = 60
 DEFAULT_CONSOLIDATE_SECONDS = 10.0
 _WITHIN = (60, 300)
 _GUIDES_LENGTH = 10
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,25 @@ class BurstEstimate:
     choices: list[Choice]
 
 
-def burst_estimates(config: DarkroomConfig) -> list[BurstEstimate]:
-    """An estimate for each runtime whose pods are counted by its queue."""
+def burst_estimates(config: DarkroomConfig, measured: Mapping[str, float] = _NOTHING) -> list[BurstEstimate]:
+    """An estimate for each runtime whose pods are counted by its queue.
+
+    `measured` are the seconds that a runtime's tasks took, for those of which config.yaml says nothing.
+    """
     demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
     estimates = []
     for runtime in config.models_runtime:
         if runtime.extra_value("runtime", "scaling", "enabled") is False or runtime.name not in demands:
             continue
         prices = [GPU_PER_HOUR[name] for name in matching(demands[runtime.name], GPU_PER_HOUR)]
-        estimates.append(_estimate(runtime, min(prices) if prices else None))
+        seconds = measured.get(runtime.name, SECONDS_PER_PICTURE)
+        estimates.append(_estimate(runtime, min(prices) if prices else None, seconds))
     return estimates
 
 
-def _estimate(runtime: RuntimeConfig, per_hour: float | None) -> BurstEstimate:
-    seconds = runtime.work_off.task_seconds if runtime.work_off else SECONDS_PER_PICTURE
+def _estimate(runtime: RuntimeConfig, per_hour: float | None, seconds: float) -> BurstEstimate:
+    if runtime.work_off is not None and runtime.work_off.task_seconds is not None:
+        seconds = runtime.work_off.task_seconds
     chosen = runtime.scaling_value("queueLength", 1)
     warmth = Warmth(
         START_SECONDS,

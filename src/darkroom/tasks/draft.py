@@ -15,7 +15,7 @@ from darkroom.errors import Fault
 from darkroom.tasks.hints import did_you_mean
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
 from darkroom.tasks.json_text import BadJson, read_json
-from darkroom.tasks.task import JsonObject, TaskKind
+from darkroom.tasks.task import JsonObject, OnDuplicate, TaskKind
 from darkroom.tasks.webhook import Webhook
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
     webhook: Webhook | None = None
+    deadline: float | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.NEW
 
 
 class FieldReader:

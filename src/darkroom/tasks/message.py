@@ -6,6 +6,7 @@ offloading libraries in place of the text: `["software.amazon.payloadoffloading.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -112,7 +113,14 @@ def encode_message(task: Task) -> str:
         metadata["timeout"] = task.timeout_seconds
     if task.webhook is not None:
         metadata["webhook"] = task.webhook
+    if task.deadline is not None:
+        metadata["deadline"] = task.deadline
     return msgspec.json.encode({"metadata": metadata, "content": task.content}).decode()
+
+
+def request_digest(task: Task) -> str:
+    """What is the same for two requests that ask for the same, in whatever order and form they are written."""
+    return hashlib.sha256(msgspec.json.encode(task, order="deterministic")).hexdigest()
 
 
 def encode_pointer(pointer: PayloadPointer) -> str:

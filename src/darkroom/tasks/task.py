@@ -48,11 +48,20 @@ class Status(StrEnum):
         return self not in (Status.QUEUED, Status.RUNNING)
 
 
+class OnDuplicate(StrEnum):
+    """What is done where the caller has a task of the same id: the first one's reply, another task, or nothing."""
+
+    RETURN = "return"
+    NEW = "new"
+    REFUSE = "refuse"
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted request.
 
     `content` is the runtime's own request body; `context` is the user's own data, returned in every notification;
-    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue; `webhook` is who is told of it.
+    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue. A task that has not begun by
+    `deadline`, in seconds since 1970, is not begun any more. `webhook` is who is told of it.
     """
 
     id: str
@@ -63,3 +72,4 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
     webhook: Webhook | None = None
+    deadline: float | None = None

@@ -6,11 +6,12 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.submission_terms import read_deadline, read_on_duplicate
 from darkroom.tasks.task import JsonObject, TaskKind
 from darkroom.tasks.v1alpha1 import check_content
 from darkroom.tasks.webhook import Webhook
 
-_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout", "webhook")
+_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout", "deadline", "on_duplicate", "webhook")
 _TASK = ("metadata", "content")
 _WEBHOOK = ("url", "events")
 
@@ -18,6 +19,7 @@ _WEBHOOK = ("url", "events")
 class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the caller is told at once. The guide documents `id_task`; its sample code returns `id`: both are here.
 
+    `status_url` and `cancel_url` are where the task can be looked up (GET) and stopped (PUT), with the same key.
     `warnings` say what of the request will be ignored, or taken for something else than was written.
     """
 
@@ -25,6 +27,8 @@ class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     id: str
     runtime: str
     output_location: str
+    status_url: str | None = None
+    cancel_url: str | None = None
     warnings: tuple[Fault, ...] = ()
 
 
@@ -56,6 +60,8 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         "prefix": f"{at}metadata.prefix",
         "timeout_seconds": f"{at}metadata.timeout",
         "webhook": f"{at}metadata.webhook",
+        "deadline": f"{at}metadata.deadline",
+        "on_duplicate": f"{at}metadata.on_duplicate",
         "content": f"{at}content",
     }
     return Draft(
@@ -67,6 +73,8 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         context=metadata.get("context", {}),
         timeout_seconds=reader.optional(metadata, "timeout", paths["timeout_seconds"], float),
         webhook=_read_webhook(reader, metadata, paths["webhook"]),
+        deadline=read_deadline(reader, metadata, paths["deadline"]),
+        on_duplicate=read_on_duplicate(reader, metadata, paths["on_duplicate"]),
         content=content,
         faults=tuple(reader.faults),
         warnings=tuple(reader.warnings),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from darkroom.errors import AwsFailure
+from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
 from darkroom.tasks.record import TaskRecord
 
 
@@ -78,6 +79,15 @@ class MemoryRecords:
         self._before[record.submission_id] = self.records.get((record.id, record.caller))
         self.records[record.id, record.caller] = record
 
+    async def put_if_new(self, record: TaskRecord) -> TaskRecord | None:
+        """Keep the record of a submission whose id is free, or return the one that is there."""
+        self._check()
+        standing = self.records.get((record.id, record.caller))
+        if standing is None or standing.submission_id == record.submission_id:
+            await self.put(record)
+            return None
+        return standing
+
     async def get(self, task_id: str, caller: str) -> TaskRecord | None:
         """Return the record of a caller's task."""
         self._check()
@@ -132,3 +142,28 @@ class MemoryCounts:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryKeys:
+    """Keeps idempotency keys in `keys`, by caller and key: digest, submission, and the answer once there is one."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[str, str], tuple[str, str, str | None]] = {}
+
+    async def claim(self, caller: str, key: str, digest: str, submission_id: str, now: float) -> Claim:
+        """Claim a key that nobody has claimed."""
+        standing = self.keys.get((caller, key))
+        if standing is None:
+            self.keys[caller, key] = (digest, submission_id, None)
+            return Mine(submission_id)
+        if standing[0] != digest:
+            return OtherRequest()
+        return InWork() if standing[2] is None else Answered(standing[2])
+
+    async def answer(self, caller: str, key: str, submission_id: str, body: str) -> None:
+        """Keep an answer."""
+        self.keys[caller, key] = (self.keys[caller, key][0], submission_id, body)
+
+    async def give_up(self, caller: str, key: str, submission_id: str) -> None:
+        """Forget a key."""
+        del self.keys[caller, key]

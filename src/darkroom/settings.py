@@ -91,6 +91,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    webhook_queue_url: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,6 +292,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )
 
 

@@ -13,10 +13,13 @@ from msgspec import Meta
 
 from darkroom.api.looking_up import MOST_LINKS
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
+from darkroom.policy.webhook_urls import LONGEST_URL
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
+from darkroom.tasks.delivery_replies import DeliveryPage
 from darkroom.tasks.replies import ErrorReply, TaskView
 from darkroom.tasks.task import OnDuplicate, TaskKind
+from darkroom.tasks.webhook import DeliveryStatus, WebhookEvent
 
 DESCRIPTION = """\
 Turns prompts into pictures, asynchronously: a request is answered at once with the place where its pictures will lie
@@ -45,6 +48,13 @@ Prefix = Annotated[
 ]
 
 
+class WebhookRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Who is told of the task, by a POST request as Standard Webhooks has it."""
+
+    url: Annotated[Text, Meta(max_length=LONGEST_URL, examples=["https://example.com/darkroom"])]
+    events: Annotated[list[WebhookEvent], Meta(description="What is told; not set: every end of the task.")] = []
+
+
 class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What is to be done, and where."""
 
@@ -63,6 +73,7 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     timeout: Annotated[
         float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
     ] = 300.0
+    webhook: WebhookRequest | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskDocument(msgspec.Struct, kw_only=True):
@@ -113,7 +124,8 @@ def components() -> dict[str, Any]:
     """The document's `components`: schemas and the security scheme."""
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components(
-        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView], ref_template=template
+        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView, DeliveryPage],
+        ref_template=template,
     )
     # Both versions call it AcceptedReply.
     _, older = msgspec.json.schema_components([v1alpha1.AcceptedReply], ref_template=template)
@@ -247,4 +259,58 @@ def operations() -> tuple[Operation, ...]:
                 200: {"description": "The task had already ended.", "content": _json("TaskView")},
             },
         ),
+        _webhook_operation(
+            "/v1alpha2/webhooks/deliveries",
+            "GET",
+            "list_webhook_deliveries",
+            "See what became of your webhooks",
+            "The deliveries of webhooks of your tasks, the newest first; they are kept for 14 days.",
+            _replies(200, "A page of deliveries.", "DeliveryPage", 400, 404),
+            [
+                _query(
+                    "limit", "How many to look at.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+                ),
+                _query("status", "Only those that stand so.", {"enum": [status.value for status in DeliveryStatus]}),
+                _query("next", "What the page before has said in `next`.", {"type": "string"}),
+            ],
+        ),
+        _webhook_operation(
+            "/v1alpha2/webhooks/deliveries/{delivery_id}/retry",
+            "POST",
+            "retry_webhook_delivery",
+            "Have a webhook sent again",
+            "A delivery that has come to an end, whichever, is tried again: at once, and as often as it was at first.",
+            {
+                **_replies(202, "It is being tried.", "DeliveryView", 404),
+                409: {"description": "It has not come to its end yet.", "content": _json("ErrorReply")},
+            },
+            [{"name": "delivery_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        ),
+    )
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+def _webhook_operation(
+    path: str,
+    method: str,
+    operation_id: str,
+    summary: str,
+    description: str,
+    responses: dict[int | str, dict[str, Any]],
+    parameters: list[dict[str, Any]],
+) -> Operation:
+    return Operation(
+        path,
+        {
+            "methods": [method],
+            "operation_id": operation_id,
+            "summary": summary,
+            "description": description,
+            "tags": ["webhooks"],
+            "responses": responses,
+            "openapi_extra": {"parameters": parameters, "security": [{"ApiKey": []}]},
+        },
     )

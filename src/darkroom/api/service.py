@@ -11,9 +11,15 @@ from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.looking_up import Lookup, plan_lookup
 from darkroom.api.submission import Submission, SubmissionPlanner
+from darkroom.api.webhook_deliveries import (
+    DeliveryListing,
+    DeliveryRetry,
+    plan_delivery_listing,
+    plan_delivery_retry,
+)
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Lookup | Cancellation
+Plan = HttpReply | Submission | Lookup | Cancellation | DeliveryListing | DeliveryRetry
 
 
 class Service:
@@ -37,4 +43,12 @@ class Service:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")
                 return plan_cancellation(task_id, request.caller)
+            case ["v1alpha2", "webhooks", "deliveries"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_delivery_listing(request.query, request.caller)
+            case ["v1alpha2", "webhooks", "deliveries", delivery_id, "retry"]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                return plan_delivery_retry(delivery_id, request.caller)
         return exchange.not_found(request.path)

@@ -1,4 +1,4 @@
-"""`GET /v1alpha2/webhooks/deliveries`, and `POST` to one's `retry`: what became of a caller's webhooks, and once more."""
+"""`/v1alpha2/webhooks/deliveries`: what became of the webhooks of a caller's tasks, and to have one sent again."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from darkroom.config.model import DarkroomConfig
 
 # AWS Lambda's limit for all variables of a function together, and what the rest of them takes at most: names of topic,
-# bucket, table and stage, which AWS makes.
+# bucket, table, queue and stage, which AWS makes.
 _ENVIRONMENT_BYTES = 4096
-_OTHER_VARIABLES_BYTES = 640
+_OTHER_VARIABLES_BYTES = 840
 _KEY_ID = "0123456789"
 # The same of the function that sends webhooks: two queues, a table and a secret.
 _SENDER_VARIABLES_BYTES = 1024

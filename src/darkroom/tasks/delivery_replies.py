@@ -48,7 +48,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Deliveries, the newest first. With `next` there are more: ask for them with it. A page may be empty before that."""
+    """Deliveries, the newest first. Where there may be more, `next` asks for them; a page may be empty before that."""
 
     deliveries: list[DeliveryView]
     next: str | None = None

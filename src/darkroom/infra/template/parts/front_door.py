@@ -16,6 +16,7 @@ from constructs import Construct
 
 from darkroom.config.callers import function_callers
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.task_plane import LISTING
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
@@ -96,6 +97,12 @@ class FrontDoor(Construct):
                 resources=[tasks.table.table_arn],
             )
         )
+        # What became of webhooks: listed, and asked for once more.
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
+        )
+        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
             self,
             "Function",
@@ -116,6 +123,7 @@ class FrontDoor(Construct):
                 "S3_BUCKET": tasks.bucket.bucket_name,
                 "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
+                "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_STAGE": config.api_gateway.stage_name,
             },
         )
@@ -185,6 +193,10 @@ class FrontDoor(Construct):
                 task = resource.add_resource("tasks").add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
+                deliveries = resource.add_resource("webhooks").add_resource("deliveries")
+                deliveries.add_method("GET", integration, api_key_required=True)
+                retry = deliveries.add_resource("{delivery}").add_resource("retry")
+                retry.add_method("POST", integration, api_key_required=True)
 
     def _key(self, caller: CallerSpec) -> apigateway.ApiKey:
         """The caller's key. The default one is as it was when there was no other: a new name would be a new key."""

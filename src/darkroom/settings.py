@@ -117,6 +117,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The sender of webhooks. `callers` is a JSON list, which `darkroom.policy.webhook_callers` reads.
 
     The key that they are signed with lies in `keys_file`, or in AWS Secrets Manager under the ARN `keys_secret`.
+    `metrics_namespace` is CloudWatch's, for figures in the log.
     """
 
     aws: AwsSettings
@@ -127,6 +128,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     keys_file: str | None = None
     keys_secret: str | None = None
     allow_private: bool = False
+    metrics_namespace: str | None = None
     log_level: str = "INFO"
 
 
@@ -228,6 +230,7 @@ def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
         keys_file=keys_file,
         keys_secret=keys_secret,
         allow_private=read.boolean("DARKROOM_WEBHOOK_ALLOW_PRIVATE", False),
+        metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the sender of webhooks")

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from standardwebhooks.webhooks import Webhook as TheirWebhook
 
+from darkroom.aws.connection import open_aws
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.local.webhook_keys import kept_keys, keys_path, read_keys, rotate_secret
 from darkroom.policy.webhook_callers import encode_caller_webhooks
@@ -27,7 +28,7 @@ from darkroom.testing.fake_receiver import Behaviour, FakeReceiver, Lie, Receive
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.free_port import free_port
 from darkroom.webhooks.clock import Clock
-from darkroom.webhooks.process import open_sender
+from darkroom.webhooks.composition import open_sender
 from darkroom.webhooks.sender import Done, Later, Sender
 from darkroom.webhooks.signatures import secrets_of
 from darkroom.webhooks.worker import Worker
@@ -58,7 +59,7 @@ def sender_settings(plane: Plane, folder: Path, *callers: CallerWebhook) -> Webh
 @asynccontextmanager
 async def sending(settings: WebhookSettings, **options: int) -> AsyncIterator[None]:
     """A sender that works for the body of the `async with`."""
-    async with open_sender(settings) as (aws, sender):
+    async with open_aws(settings.aws, "sqs", "dynamodb") as aws, open_sender(settings, aws) as sender:
         worker = Worker(aws.queue(settings.queue_url), sender, Clock(), **options)
         run = asyncio.create_task(worker.run())
         try:
@@ -216,8 +217,7 @@ async def by_hand(plane: Plane, runtime: FakeSdWebui, folder: Path, *urls: str) 
             await submit_for(plane, task_for(plane, f"t{number}", webhook=Webhook(url)))
         await notified(plane, len(urls))
         await until_empty(plane.queue)
-        _, sender = await stack.enter_async_context(open_sender(sender_settings(plane, folder)))
-        yield sender
+        yield await stack.enter_async_context(open_sender(sender_settings(plane, folder), plane.aws))
 
 
 async def received(queue: Queue) -> ReceivedMessage:

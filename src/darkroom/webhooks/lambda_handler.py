@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
 from darkroom.aws.queue import Queue, ReceivedMessage
+from darkroom.aws.threaded import ThreadedAws
 from darkroom.errors import AwsFailure
 from darkroom.logs import configure_logs, log
+from darkroom.metrics.deliveries import EmbeddedDeliveries
 from darkroom.settings import read_webhook_settings
-from darkroom.webhooks.process import open_sender
+from darkroom.webhooks.composition import open_sender
 from darkroom.webhooks.sender import Later, Sender
 from darkroom.webhooks.worker import hide
 
@@ -61,18 +65,20 @@ def compose(environment: Mapping[str, str]) -> Handler:
     """Make the handler, whose clients live as long as its instance. Raises `SettingsError`."""
     settings = read_webhook_settings(environment)
     configure_logs(settings.log_level)
-    runner = asyncio.Runner()
-    opened = open_sender(settings)
-    aws, sender = runner.run(opened.__aenter__())
+    namespace = settings.metrics_namespace
+    figures = None if namespace is None else EmbeddedDeliveries(namespace, time.time)
+    aws = ThreadedAws(settings.aws)
+    runner, opened = asyncio.Runner(), AsyncExitStack()
+    sender = runner.run(opened.enter_async_context(open_sender(settings, aws, figures=figures)))
 
-    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    def handler(event: dict[str, Any], context: object, _held: AsyncExitStack = opened) -> dict[str, Any]:
         """Send one batch, and name the messages that are to come again."""
         records = msgspec.convert(event, type=_Event).records
         failed = runner.run(_send([record.message() for record in records], sender, aws.queue(settings.queue_url)))
+        if figures is not None:
+            figures.tell()
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
-    # What was opened must not be collected, and closed by that, while the instance lives.
-    handler.__dict__["opened"] = opened
     return handler
 
 

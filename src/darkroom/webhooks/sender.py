@@ -20,6 +20,7 @@ from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure, DarkroomError, LinkRefused, SettingsError, UnreadableMessage, WebhookFailed
 from darkroom.logs import log
+from darkroom.metrics.deliveries import Deliveries, Tried
 from darkroom.policy.dead_letters import letter_attributes
 from darkroom.policy.outcomes import outage_seconds
 from darkroom.policy.webhook_tries import (
@@ -88,6 +89,7 @@ class Sender:
         keys: KeySource,
         callers: Mapping[str, Webhook],
         clock: Clock,
+        figures: Deliveries,
     ) -> None:
         self._records = records
         self._deliveries = deliveries
@@ -97,6 +99,7 @@ class Sender:
         self._keys = keys
         self._callers = callers
         self._clock = clock
+        self._figures = figures
 
     async def handle(self, message: ReceivedMessage) -> Done | Later:
         """Do what a message asks for; nothing is raised."""
@@ -185,6 +188,7 @@ class Sender:
         now = self._clock.now()
         secrets = secrets_of(keys, delivery.caller, now)
         headers = signed_headers(delivery.id, delivery.body, secrets, now)
+        begun = self._clock.monotonic()
         answer = await self._posting.post(delivery.url, delivery.body, headers)
         tries = delivery.attempts + 1
         verdict = judge(answer, tries=tries, age_seconds=age, chance=self._clock.chance())
@@ -194,6 +198,7 @@ class Sender:
             is_slow=isinstance(answer, NotAnswered) and answer.is_slow,
             rest_seconds=verdict.rest_seconds if isinstance(verdict, TryAgain) else 0.0,
         )
+        self._figures.tried(_came_out(verdict), self._clock.monotonic() - begun)
         tried = msgspec.structs.replace(
             delivery, attempts=tries, last_status=answer.status if isinstance(answer, Answered) else None
         )
@@ -252,6 +257,16 @@ class Sender:
 
 class _NoRecordYet(DarkroomError):
     """The task has no record, or not yet."""
+
+
+def _came_out(verdict: Verdict) -> Tried:
+    match verdict:
+        case Delivered():
+            return Tried.DELIVERED
+        case TryAgain():
+            return Tried.AGAIN
+        case GiveUp(is_gone=is_gone):
+            return Tried.GONE if is_gone else Tried.GIVEN_UP
 
 
 def _receiver(url: str) -> str:

@@ -45,7 +45,9 @@ def _ever_smaller(notification: Notification) -> Iterator[Notification]:
     yield notification
     if notification.image_url:
         count = len(notification.image_url)
-        notification = msgspec.structs.replace(notification, image_url=[], image_url_omitted=count)
+        notification = msgspec.structs.replace(
+            notification, image_url=[], image_url_omitted=count, provenance=msgspec.UNSET
+        )
         yield notification
     if notification.context not in (msgspec.UNSET, {}, ""):
         notification = msgspec.structs.replace(notification, context={}, context_omitted=True)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +14,13 @@ from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
 from darkroom.infra.template.parts.webhooks import SENDER_HANDLER
 from darkroom.samples import read_sample
-from darkroom.testing.fake_receiver import FakeReceiver
 from darkroom.webhooks.posting import TIMEOUT_SECONDS
 from darkroom.webhooks.signatures import decode_keys, secrets_of
 from tests.infra.conftest import CONFIG
 from tests.infra.deployed import Deployed, agent_beside_fake, until
 from tests.infra.test_alarms import alarms
 from tests.infra.test_template import of_type
+from tests.receiving import receiving
 
 
 def sender(template: dict[str, Any]) -> dict[str, Any]:
@@ -120,26 +116,6 @@ def test_more_webhooks_than_a_functions_environment_holds_are_refused() -> None:
     callers = "".join(f"- {{name: c{n}, webhook: {{url: 'https://example.com/{'a' * 900}'}}}}\n" for n in range(4))
     with pytest.raises(SettingsError, match="AWS Lambda's environment has room for"):
         parse_config(CONFIG + "callers:\n" + callers)
-
-
-@contextmanager
-def receiving() -> Iterator[FakeReceiver]:
-    """A receiver that listens in a thread of its own."""
-    receiver, opened, over = FakeReceiver(), threading.Event(), threading.Event()
-
-    async def listen() -> None:
-        async with receiver:
-            opened.set()
-            await asyncio.to_thread(over.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(listen()))
-    thread.start()
-    try:
-        assert opened.wait(10)
-        yield receiver
-    finally:
-        over.set()
-        thread.join()
 
 
 def allow_loopback(deployed: Deployed, allowed: str) -> None:

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import msgspec
 
+from darkroom.api.keys import key_id
 from darkroom.aws.connection import open_aws
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
@@ -44,6 +46,7 @@ from darkroom.local.stack_file import (
 )
 from darkroom.local.supervisor import Supervisor, wait_until
 from darkroom.local.webhook_keys import kept_keys
+from darkroom.policy.callers import CallerSpec
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
@@ -201,8 +204,13 @@ def _facts(
             for queue in plane.queues
         ],
         pid=os.getpid(),
-        callers=config.caller_specs(),
+        callers=_known_as(config.caller_specs(), api_key, are_named=bool(config.callers)),
     )
+
+
+def _known_as(callers: list[CallerSpec], api_key: str, *, are_named: bool) -> list[CallerSpec]:
+    """The callers; the one that nobody has named owns its tasks under the id of its key."""
+    return callers if are_named else [msgspec.structs.replace(caller, id=key_id(api_key)) for caller in callers]
 
 
 def _check_runtime_urls(config: DarkroomConfig, runtime_urls: Mapping[str, str]) -> None:

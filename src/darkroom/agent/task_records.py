@@ -91,6 +91,7 @@ class TaskRecords:
             submitted_at=job.submitted_at,
             now=self._clock.now(),
             kind=job.task.kind,
+            webhook=job.task.webhook,
         )
         if job.began_at is None:
             return record

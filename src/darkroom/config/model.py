@@ -269,4 +269,5 @@ class DarkroomConfig(ConfigModel):
     def task_plane(self, *, with_events: bool = False) -> TaskPlane:
         """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
         routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
-        return plan_task_plane(routes, with_events=with_events)
+        webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
+        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import msgspec
 
+from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
 from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.webhook_callers import encode_caller_webhooks
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
 
@@ -125,6 +127,7 @@ def gateway_program(
         "S3_BUCKET": plane.bucket,
         "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
         "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
         **(
             {"DARKROOM_CALLERS": encode_callers(named)}
@@ -142,6 +145,26 @@ def gateway_program(
         command=[sys.executable, "-m", "darkroom", "gateway"],
         environment=environment,
         patience_seconds=4.0,
+    )
+
+
+def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys_file: Path) -> Program:
+    """Describe the sender of webhooks, which signs them with the key in `keys_file`."""
+    environment = {
+        **_base_environment(),
+        **_aws_environment(aws),
+        "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
+        "DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL": plane.webhooks.dead_letter_url,
+        "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_WEBHOOK_KEYS_FILE": str(keys_file),
+        "DARKROOM_WEBHOOKS": encode_caller_webhooks(caller_webhooks(config.callers)),
+        "DARKROOM_WEBHOOK_ALLOW_PRIVATE": "true",
+    }
+    return Program(
+        name="sender",
+        command=[sys.executable, "-m", "darkroom", "sender"],
+        environment=environment,
+        patience_seconds=5.0,
     )
 
 

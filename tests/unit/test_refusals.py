@@ -38,6 +38,8 @@ PARTS = {
     "nothing answers at <>: <>": "the client's, about no task",
     "the task <> ended as <>: <>": "the client's, around the words of the end",
     "the task <> is still <> after <> s": "the client's, about a task that goes on",
+    "nothing was heard of the task <> within <> s; it may have been accepted": "the client's, about such a task",
+    "there was no answer within <> s": "the client's, about no task",
     "<> needs the extra <>; in Darkroom's checkout: pip install '.[<>]'": NOT_TOLD["MissingExtra"],
 }
 # How an end is named that is no error.

@@ -14,6 +14,7 @@ from darkroom.config.cluster import Alarms, ClusterAccess, ClusterComponents, Ne
 from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import ConfigModel, DnsLabel, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
+from darkroom.config.provenance import Provenance
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.config.work_off import WorkOff
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
@@ -206,6 +207,7 @@ class DarkroomConfig(ConfigModel):
     )
     log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
     alarms: Alarms = Alarms()
+    provenance: Provenance = Provenance()
     mirrors: Mirrors = Mirrors()
 
     @property

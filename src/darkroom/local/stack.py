@@ -27,6 +27,7 @@ from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
 from darkroom.local.caller_keys import kept_key
 from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
+from darkroom.local.provenance import local_provenance
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
     STACK_FOLDER,
@@ -36,7 +37,7 @@ from darkroom.local.stack_file import (
     write_stack_file,
 )
 from darkroom.local.supervisor import Supervisor, wait_until
-from darkroom.settings import AwsSettings
+from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
 
@@ -109,7 +110,8 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             await _wait(supervisor, "emulator", lambda: asyncio.to_thread(is_answering, str(aws.endpoint_url)))
             tell("making topics, queues, bucket and table")
             plane = await _provision(config, aws)
-            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
+            provenance = await asyncio.to_thread(local_provenance, config.provenance, folder, tell)
+            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, provenance, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
             tell("starting the gateway")
             await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
@@ -153,6 +155,7 @@ async def _start_agents(
     plane: ProvisionedPlane,
     aws: AwsSettings,
     runtime_urls: Mapping[str, str],
+    provenance: ProvenanceSettings,
     tell: Callable[[str], None],
 ) -> dict[str, str]:
     """Start an agent for each runtime; return where each one says that it is ready."""
@@ -163,7 +166,7 @@ async def _start_agents(
         tell(f"starting the agent of {runtime.name}")
         url = runtime_urls[runtime.name]
         queue = queues[runtime.name]
-        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets))
+        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets, provenance))
         ready_urls[runtime.name] = f"http://127.0.0.1:{port}/readyz"
     return ready_urls
 

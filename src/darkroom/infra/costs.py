@@ -193,7 +193,8 @@ def _least_pods(values: dict[str, Any]) -> int:
 def _alarm_metrics(config: DarkroomConfig) -> int:
     """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by two.
 
-    Two of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being stuck looks at them too.
+    Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
+    stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
     always = 5 * runtimes + 4

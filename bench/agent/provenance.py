@@ -1,8 +1,8 @@
 """What signing every picture costs the agent, in one run: duty, idle time, processor time and memory, on against off.
 
-The same plane as in `run.py`: AWS behind a relay of 20 ms each way, a runtime with a fixed service time for each picture
-of 1024 x 1024 pixels and 2.8 MB. Both agents do the same tasks, one after the other, and again in the opposite order; each
-figure is the mean of its two, and the larger of the two for memory.
+The same plane as in `run.py`: AWS behind a relay of 20 ms each way, a runtime with a fixed service time for each
+picture of 1024 x 1024 pixels and 2.8 MB. Both agents do the same tasks, one after the other, and again in the opposite
+order; each figure is the mean of its two, and the larger of the two for memory.
 
     python bench/agent/provenance.py                      the table, at 0.5 and 0.1 s a picture
     python bench/agent/provenance.py --check              fail unless signing costs less than 0.002 of the duty, and the

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.metrics_names import metrics_namespace
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.policy.webhook_callers import encode_caller_webhooks
@@ -107,5 +108,10 @@ class WebhookSender(Construct):
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
                 "DARKROOM_WEBHOOK_KEYS_SECRET": self.keys.secret_arn,
                 "DARKROOM_WEBHOOKS": encode_caller_webhooks(caller_webhooks(config.callers)),
+                **(
+                    {"DARKROOM_METRICS_NAMESPACE": metrics_namespace(Stack.of(self).stack_name)}
+                    if config.cluster.agent_metrics
+                    else {}
+                ),
             },
         )

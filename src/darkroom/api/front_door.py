@@ -14,6 +14,7 @@ from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
+from darkroom.api.waiting import Waiter
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
 from darkroom.policy.callers import Callers
@@ -26,6 +27,7 @@ class FrontDoor:
 
     `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has. The tasks of
     those of `callers` who have a limit for a month are counted in the task table: `SettingsError` where there is none.
+    `waiter` is how somebody waits for a task; without one, every look-up is answered at once.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class FrontDoor:
         clock: Callable[[], float],
         new_submission_id: Callable[[], str],
         callers: Callers = _NOBODY,
+        waiter: Waiter | None = None,
     ) -> None:
         if callers.are_counted and ports.counts is None:
             raise SettingsError("monthlyTasks are counted in the task table: set DARKROOM_TASK_TABLE, or remove them")
@@ -43,7 +46,7 @@ class FrontDoor:
         self._clock = clock
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
-        self._looking_up = LookingUp(ports, clock)
+        self._looking_up = LookingUp(ports, clock, waiter)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
 

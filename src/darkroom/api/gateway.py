@@ -6,12 +6,15 @@ Each request passes, in this order: its API key (401), the key's token bucket (4
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
@@ -57,6 +60,7 @@ def create_gateway(
     app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
     app.add_api_route(METRICS_PATH, _telling(metrics, settings.metrics_from), methods=["GET"], include_in_schema=False)
     app.add_exception_handler(HTTPException, _nothing_outside(settings.stage))
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _broken)
     _add_components(app)
     return app
@@ -91,7 +95,7 @@ class _Gate:
             return exchange.body_too_large()
         # Not `request.url.path`, in which a task id's "%2F" would have become a "/".
         path: str = request.scope["raw_path"].decode("latin-1")
-        return await self._front_door.answer(
+        answer = self._front_door.answer(
             HttpRequest(
                 method=request.method,
                 path=path.removeprefix(self._stage_path),
@@ -104,6 +108,21 @@ class _Gate:
                 caller=caller,
             )
         )
+        return await (_while_there(request, answer) if "wait" in request.query_params else answer)
+
+
+async def _while_there(request: Request, answer: Coroutine[Any, Any, HttpReply]) -> HttpReply:
+    """Wait for the answer as long as the client does. Its request has been read: the next thing is that it goes."""
+    answering = asyncio.create_task(answer)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientDisconnect
+        return await answering
+    finally:
+        answering.cancel()
+        gone.cancel()
 
 
 async def _read_body(request: Request) -> bytes | None:
@@ -151,6 +170,11 @@ def _nothing_outside(stage: str) -> Callable[[Request, Exception], Awaitable[Res
         return _respond(exchange.not_found(path))
 
     return answer
+
+
+async def _gone(_request: Request, _failure: Exception) -> Response:
+    """Nobody reads this. The status is the one that others use for a client that has gone, for the figures."""
+    return Response(status_code=499)
 
 
 async def _broken(_request: Request, _failure: Exception) -> Response:

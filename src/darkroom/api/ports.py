@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from darkroom.tasks.idempotency import Claim
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
 
@@ -65,6 +66,10 @@ class Records(Protocol):
         """Read the record of the latest submission that `caller` has made under this id."""
         ...
 
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Read those of these records that are there, by their submissions' ids; they may be a little old."""
+        ...
+
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Have the caller's id stand for the submission before this one again, if it stands for this one."""
         ...
@@ -87,6 +92,14 @@ class TaskLists(Protocol):
 
         `since` is when the oldest was created, in seconds since 1970. What was withdrawn is left out.
         """
+        ...
+
+
+class ProgressReports(Protocol):
+    """How far tasks are."""
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are, by their ids; of those that have said nothing there is nothing."""
         ...
 
 
@@ -121,7 +134,7 @@ class Keys(Protocol):
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts`, `keys` and `lists` are None in a deployment that has no task table.
+    All but `topic` and `bucket` are None in a deployment that has no task table.
     """
 
     topic: Publisher
@@ -129,4 +142,5 @@ class Ports(msgspec.Struct, frozen=True):
     records: Records | None = None
     counts: Counts | None = None
     lists: TaskLists | None = None
+    progress: ProgressReports | None = None
     keys: Keys | None = None

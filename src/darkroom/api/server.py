@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
 
+from darkroom.api.composition import ports_of
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.keys import key_id
-from darkroom.api.ports import Ports
 from darkroom.api.service import Service
+from darkroom.api.waiting import SharedWaiter
 from darkroom.aws.connection import open_aws
 from darkroom.logs import configure_logs, log
 from darkroom.policy.callers import decode_callers
@@ -29,15 +31,16 @@ async def serve(settings: GatewaySettings) -> None:
     service = Service(decode_catalogue(front.runtimes), front.bucket, callers)
     services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
     async with open_aws(settings.aws, *services) as aws:
-        ports = Ports(
-            topic=aws.topic(front.topic_arn),
-            bucket=aws.bucket(front.bucket),
-            records=None if front.task_table is None else aws.task_table(front.task_table),
-            counts=None if front.task_table is None else aws.task_counts(front.task_table),
-            lists=None if front.task_table is None else aws.task_lists(front.task_table),
-            keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
+        ports = ports_of(aws, front)
+        waiter = None if ports.records is None else SharedWaiter(ports.records, time.monotonic)
+        door = FrontDoor(
+            service,
+            ports,
+            clock=time.time,
+            new_submission_id=lambda: uuid.uuid4().hex,
+            callers=callers,
+            waiter=waiter,
         )
-        door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
         app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers)
         config = uvicorn.Config(
             app,
@@ -49,8 +52,23 @@ async def serve(settings: GatewaySettings) -> None:
             timeout_graceful_shutdown=10,
         )
         log(logging.INFO, "gateway.starting", f"http://{settings.host}:{settings.port}/{settings.stage}")
-        await uvicorn.Server(config).serve()
+        server = _Server(config, ends=[] if waiter is None else [waiter.close])
+        await server.serve()
     log(logging.INFO, "gateway.stopped", "every request has been answered")
+
+
+class _Server(uvicorn.Server):
+    """A server that ends what would keep it from stopping: requests that wait for something to happen."""
+
+    def __init__(self, config: uvicorn.Config, ends: Sequence[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self._ends = ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer who waits, and stop when every request has been answered."""
+        for end in self._ends:
+            end()
+        await super().shutdown(sockets)
 
 
 async def run_gateway(environment: Mapping[str, str]) -> None:

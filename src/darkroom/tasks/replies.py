@@ -9,6 +9,7 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
 
@@ -36,7 +37,12 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
     `image_url_omitted` is how many pictures there are, where `image_url` is empty because it would be too long; `links`
-    lead to them. `caller` is whose the task is, which an operator alone is told: "" is nobody's.
+    lead to them.
+
+    `started_at` is when the device was first taken for the task, `attempts` how often it was tried, `model` the
+    checkpoint that it was done with, `device_seconds` how long the last attempt had the device. `progress` is there
+    while it runs, where the runtime reports any. `waits_because` and `next_try_at` are there while a task that was
+    tried waits again. An operator alone is told `caller`, whose the task is ("": nobody's), and `agent`, who has it.
     """
 
     id: str
@@ -55,18 +61,35 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
     links: Links | None = None
     image_url_omitted: int = 0
+    deadline: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+    model: str | None = None
+    device_seconds: float | None = None
+    progress: Progress | None = None
+    waits_because: str | None = None
+    next_try_at: datetime | None = None
+    agent: str | None = None
     caller: str | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, record: TaskRecord, links: Links | None = None, *, for_operator: bool = False) -> TaskView:
+    def of(
+        cls,
+        record: TaskRecord,
+        links: Links | None = None,
+        *,
+        progress: Progress | None = None,
+        for_operator: bool = False,
+    ) -> TaskView:
         """What a caller may see of `record`; an operator also sees whose it is."""
         return cls(
             id=record.id,
             status=record.status,
             runtime=record.runtime,
             output_location=record.output_location,
-            created_at=datetime.fromtimestamp(record.created_at, UTC),
-            updated_at=datetime.fromtimestamp(record.updated_at, UTC),
+            created_at=_time(record.created_at),
+            updated_at=_time(record.updated_at),
             tasktype=record.tasktype,
             result=record.status is Status.COMPLETED if record.status.is_terminal else msgspec.UNSET,
             image_url=record.image_url,
@@ -77,8 +100,26 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             cancel_requested=record.cancel_requested,
             links=links,
             image_url_omitted=record.image_url_omitted,
+            deadline=_time_or_none(record.deadline),
+            started_at=_time_or_none(record.started_at),
+            ended_at=_time_or_none(record.ended_at),
+            attempts=record.attempts,
+            model=record.model,
+            device_seconds=record.device_seconds,
+            progress=None if record.status.is_terminal else progress,
+            waits_because=None if record.status.is_terminal else record.waits_because,
+            next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),
+            agent=record.agent if for_operator else None,
             caller=record.caller if for_operator else msgspec.UNSET,
         )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else _time(seconds)
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from darkroom.errors import AwsFailure
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTask, ListedTasks
 
@@ -67,12 +68,13 @@ class MemoryBucket:
 
 
 class MemoryRecords:
-    """Keeps records in `records`, by task id and caller."""
+    """Keeps records in `records`, by task id and caller; counts in `looks` how often submissions were asked for."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], TaskRecord] = {}
         self._before: dict[str, TaskRecord | None] = {}
         self.failure: AwsFailure | None = None
+        self.looks = 0
 
     async def put(self, record: TaskRecord) -> None:
         """Keep the record of a new submission, and remember which one its task had before."""
@@ -93,6 +95,14 @@ class MemoryRecords:
         """Return the record of a caller's task."""
         self._check()
         return self.records.get((task_id, caller))
+
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Return the records of these submissions."""
+        self._check()
+        self.looks += 1
+        return {
+            record.submission_id: record for record in self.records.values() if record.submission_id in submission_ids
+        }
 
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Put back the record that the task had before this submission."""
@@ -119,6 +129,17 @@ class MemoryRecords:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryProgress:
+    """Keeps how far tasks are in `progress`, by submission."""
+
+    def __init__(self) -> None:
+        self.progress: dict[str, Progress] = {}
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are."""
+        return {id_: self.progress[id_] for id_ in submission_ids if id_ in self.progress}
 
 
 class MemoryTaskLists:

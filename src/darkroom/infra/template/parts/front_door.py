@@ -24,8 +24,8 @@ from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
 
 HANDLER = "darkroom.api.lambda_entry.handler"
-# API Gateway ends a request after 29 seconds; the function only publishes, so it is done long before.
-FUNCTION_TIMEOUT_SECONDS = 20
+# API Gateway ends a request after 29 seconds. The longest ones wait for a task's status to change, for 20 seconds.
+FUNCTION_TIMEOUT_SECONDS = 28
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 

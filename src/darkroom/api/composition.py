@@ -1,0 +1,28 @@
+"""What stands behind the front door, from its settings: the same for both doors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from darkroom.api.ports import Ports
+from darkroom.settings import FrontDoorSettings
+
+if TYPE_CHECKING:
+    from darkroom.aws.blocking import BlockingAws
+    from darkroom.aws.connection import Aws
+
+
+def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
+    """Everything that the front door asks of AWS, as far as this deployment has it."""
+    topic, bucket, table = aws.topic(settings.topic_arn), aws.bucket(settings.bucket), settings.task_table
+    if table is None:
+        return Ports(topic, bucket)
+    return Ports(
+        topic,
+        bucket,
+        records=aws.task_table(table),
+        counts=aws.task_counts(table),
+        keys=aws.idempotency_keys(table),
+        lists=aws.task_lists(table),
+        progress=aws.progress(table),
+    )

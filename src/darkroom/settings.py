@@ -43,6 +43,21 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
 
 
+class ProvenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How pictures say that a machine made them.
+
+    `certificate` is a file with the chain, or the ARN of a secret in AWS Secrets Manager; the key stands behind it,
+    unless `kms_key_id` names one. Without it, pictures are not signed. `required`: what cannot be signed is no success.
+    """
+
+    enabled: bool = True
+    required: bool = False
+    certificate: str | None = None
+    kms_key_id: str | None = None
+    timestamp_authority: str | None = None
+    include_prompts: bool = False
+
+
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
@@ -77,6 +92,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     health_port: int | None = None
     metrics_namespace: str | None = None
     log_level: str = "INFO"
+    provenance: ProvenanceSettings = ProvenanceSettings()
 
 
 class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +167,7 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
         metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+        provenance=_provenance(read),
     )
     read.raise_faults("the agent")
     return settings
@@ -238,6 +255,30 @@ def _aws(read: _Reader) -> AwsSettings:
     return AwsSettings(region=region, endpoint_url=read.optional_text("AWS_ENDPOINT_URL"))
 
 
+def _provenance(read: _Reader) -> ProvenanceSettings:
+    settings = ProvenanceSettings(
+        enabled=read.boolean("DARKROOM_PROVENANCE_ENABLED", True),
+        required=read.boolean("DARKROOM_PROVENANCE_REQUIRED", False),
+        certificate=read.optional_text("DARKROOM_PROVENANCE_CERTIFICATE"),
+        kms_key_id=read.optional_text("DARKROOM_PROVENANCE_KMS_KEY_ID"),
+        timestamp_authority=read.optional_text("DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY"),
+        include_prompts=read.boolean("DARKROOM_PROVENANCE_INCLUDE_PROMPTS", False),
+    )
+    authority = settings.timestamp_authority
+    if authority is not None and not authority.startswith(("http://", "https://")):
+        read.fault(f"DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY must be an http(s) URL, not {authority!r}")
+    if settings.certificate is None:
+        for name, said in (
+            ("REQUIRED", settings.enabled and settings.required),
+            ("KMS_KEY_ID", settings.kms_key_id is not None),
+        ):
+            if said:
+                read.fault(
+                    f"DARKROOM_PROVENANCE_{name} needs DARKROOM_PROVENANCE_CERTIFICATE too: the chain to sign with"
+                )
+    return settings
+
+
 def _traces_url(read: _Reader) -> str | None:
     """Where traces go, by OpenTelemetry's own variables: the whole URL, or the one that its usual path is added to."""
     base = read.optional_text("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -262,6 +303,9 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._faults: list[str] = []
+
+    def fault(self, text: str) -> None:
+        self._faults.append(text)
 
     def optional_text(self, name: str) -> str | None:
         return self._environment.get(name, "").strip() or None

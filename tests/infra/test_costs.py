@@ -29,7 +29,7 @@ RUNTIME = "modelsRuntime: [{name: a, type: comfyui, extraValues: {runtime: {scal
 def test_every_line_of_an_idle_month() -> None:
     costs = {cost.what: cost.monthly_usd for cost in fixed_costs(parse_config(RUNTIME % 0))}
     assert costs == {
-        "EKS cluster (438 from 2027-06-22 on, unless Kubernetes 1.36 is upgraded)": pytest.approx(73.0),
+        "EKS cluster (438 from 2027-03-27 on, unless Kubernetes 1.35 is upgraded)": pytest.approx(73.0),
         "2 x m7g.large for components": pytest.approx(119.136),
         "2 x 20 GiB disk for components": pytest.approx(3.2),
         "3 x NAT gateway, each with a public address": pytest.approx(109.5),

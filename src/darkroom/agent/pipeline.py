@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -224,6 +224,8 @@ class Pipeline:
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
         job.memory.answer.resize(_size(generation))
+        if job.origin is not None and generation.model is not None:
+            job.origin = replace(job.origin, model=generation.model)
         job.settling = True
         await parts.settlement.complete(job, generation)
 

@@ -24,6 +24,7 @@ from darkroom.agent.metrics import Exposition, Metrics, NoMetrics, SeveralMetric
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
+from darkroom.agent.provenance import open_provenance
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
@@ -138,6 +139,8 @@ async def open_agent(
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
+        budget = MemoryBudget(settings.maximum_held_bytes)
+        provenance = await stack.enter_async_context(open_provenance(settings, budget, clock))
         settlement = Settlement(
             runtime_name=settings.runtime_name,
             bucket=bucket,
@@ -147,6 +150,7 @@ async def open_agent(
             outages=outages,
             clock=clock,
             spans=spans,
+            marking=provenance.marking,
             metrics=metrics,
         )
         copies = Copies(bucket)
@@ -175,14 +179,16 @@ async def open_agent(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
                 intake=intake,
-                preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
+                preparation=Preparation(
+                    runtime, links, bucket, watched_table, limits, clock, provenance.origins, provenance.marking
+                ),
                 runtime=runtime,
                 settlement=settlement,
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
                 outages=outages,
-                budget=MemoryBudget(settings.maximum_held_bytes),
+                budget=budget,
                 clock=clock,
                 spans=spans,
                 metrics=metrics,

@@ -21,9 +21,10 @@ from darkroom.agent.ends import Ends, with_urls
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
+from darkroom.agent.marking import Marking
 from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
-from darkroom.agent.pictures import Pictures
+from darkroom.agent.pictures import Pictures, why_unsigned
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.aws.bucket import Bucket
@@ -64,11 +65,12 @@ class Settlement:
         outages: Outages,
         clock: Clock,
         spans: Spans | None = None,
+        marking: Marking | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._runtime_name = runtime_name
         self._ends = Ends(bucket)
-        self._pictures = Pictures(bucket, self._persistently)
+        self._pictures = Pictures(bucket, self._persistently, marking)
         self._topic = topic
         self._dead_letters = dead_letters
         self._table = table
@@ -103,7 +105,10 @@ class Settlement:
         await self._tell(job, ended, again=isinstance(found, Ended))
 
     async def _deliver(self, job: Job, names: TaskObjects, generation: Generation) -> Notification:
-        urls = await self._pictures.store(job, names, generation.outputs)
+        pictures = await self._pictures.store(job, names, generation.outputs)
+        urls, carried = [picture.url for picture in pictures], [picture.provenance for picture in pictures]
+        for fault in (unsigned := why_unsigned(pictures)):
+            log(logging.WARNING, "task.unsigned", fault, **job.log_fields)
 
         def completed(names: TaskObjects) -> Notification:
             return Notification(
@@ -114,7 +119,8 @@ class Settlement:
                 image_url=urls,
                 output_url=names.url(names.output_key),
                 context=job.task.context,
-                warnings=bounded_warnings(generation.warnings),
+                warnings=bounded_warnings([*unsigned, *generation.warnings]),
+                provenance=carried if any(carried) else msgspec.UNSET,
             )
 
         return await self._commit(names, completed, with_urls(generation, urls))

@@ -21,6 +21,7 @@ from darkroom.config.kubernetes_text import (
     ObjectName,
     Quantity,
 )
+from darkroom.config.metrics_values import AgentMetrics
 from darkroom.config.node_values import Budget, NodeLabels, NodeTaint, Requirement, Tags, TagSelector, UserData
 from darkroom.config.pod_values import (
     Behaviour,
@@ -231,6 +232,7 @@ class QueueAgent(ChartModel):
     task_timeout_seconds: Annotated[int, Field(ge=1, le=36000)] | None = None
     resources: Resources | None = None
     security_context: SecurityContext | None = None
+    metrics: AgentMetrics | None = None
     xray: Xray | None = None
     # How the guide's own schema spells it.
     xray_in_capitals: Xray | None = Field(default=None, alias="XRay")

@@ -60,6 +60,7 @@ OWN_ENVIRONMENT = {
         "DARKROOM_GRACE_PERIOD_SECONDS": "taskTimeoutSeconds",
         "DARKROOM_HEALTH_HOST": "",
         "DARKROOM_HEALTH_PORT": "",
+        "DARKROOM_METRICS_NAMESPACE": "metrics.cloudWatchNamespace",
     },
 }
 # Keys that the chart writes into a map itself, by the map's place. Two of a key make the whole unreadable.

@@ -4,8 +4,8 @@ Amazon SNS takes 256 KiB, and Amazon DynamoDB records of 400 KB. What may be of 
 list of pictures; and the context, in a message that no front door has checked (one does not let in more than 64 KiB).
 
 - An error's text is cut before it is written down anywhere.
-- The list of pictures is left out where it does not fit: `image_url` is empty, and `image_url_omitted` says how many
-  there are. All of it stands in the `.out` object, which may be of any size.
+- The list of pictures is left out where it does not fit, with what is told of each: `image_url` is empty, and
+  `image_url_omitted` says how many there are. All of it stands in the `.out` object, which may be of any size.
 - A context that does not fit even then is left out, and `context_omitted` says so.
 
 So what is told follows from what was written down, and is the same whenever it is told again. The record says what was
@@ -59,7 +59,9 @@ def fitted(notification: Notification, submission_id: str) -> Notification:
         return notification
     pictures = notification.image_url
     if pictures:
-        notification = msgspec.structs.replace(notification, image_url=[], image_url_omitted=len(pictures))
+        notification = msgspec.structs.replace(
+            notification, image_url=[], image_url_omitted=len(pictures), provenance=msgspec.UNSET
+        )
         if _fits(notification, submission_id):
             return notification
     return msgspec.structs.replace(notification, context={}, context_omitted=True)
@@ -93,6 +95,7 @@ def record_of(
         output_url=told.output_url or None,
         error=told.error or None,
         warnings=list(told.warnings),
+        provenance=told.provenance or [],
         context=None if told.context is msgspec.UNSET else told.context,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import Fault
-from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
@@ -37,7 +37,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
     `image_url_omitted` is how many pictures there are, where `image_url` is empty because it would be too long; `links`
-    lead to them.
+    lead to them. `provenance` says of each picture, in their order, what it carries that says how it came to be.
 
     `started_at` is when the device was first taken for the task, `attempts` how often it was tried, `model` the
     checkpoint that it was done with, `device_seconds` how long the last attempt had the device. `progress` is there
@@ -72,6 +72,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next_try_at: datetime | None = None
     agent: str | None = None
     caller: str | msgspec.UnsetType = msgspec.UNSET
+    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
 
     @classmethod
     def of(
@@ -111,6 +112,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),
             agent=record.agent if for_operator else None,
             caller=record.caller if for_operator else msgspec.UNSET,
+            provenance=record.provenance,
         )
 
 

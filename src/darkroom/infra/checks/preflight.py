@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.add_on_schema import check_add_on_values
@@ -18,7 +18,7 @@ from darkroom.infra.checks.quotas import check_quotas
 from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.commands import ask_kubectl
-from darkroom.infra.kubernetes_support import support_fault
+from darkroom.infra.kubernetes_support import support_fault, untested_with
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
 from darkroom.infra.prices import PRICED_REGION
 from darkroom.infra.template.partition import partition_facts
@@ -59,6 +59,9 @@ def _said_by_config(config: DarkroomConfig, today: date) -> Iterator[Finding]:
     is_made = config.cluster.name is None
     if is_made and (fault := support_fault(config.kubernetes_version, today)):
         yield Finding(Verdict.LIMITED, f"Kubernetes {config.kubernetes_version}", fault)
+    if is_made and (parts := untested_with(config.kubernetes_version)):
+        remedy = f"{' and '.join(parts)} is not tested with it: kubernetesVersion {DEFAULT_KUBERNETES} is with all"
+        yield Finding(Verdict.LIMITED, f"Kubernetes {config.kubernetes_version}'s parts", remedy)
     if not config.alarms.has_listener:
         remedy = "set alarms.email or alarms.topicArn: the alarms are there, and nobody is told"
         yield Finding(Verdict.LIMITED, "alarms", remedy)

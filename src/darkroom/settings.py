@@ -99,7 +99,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What both doors of the API need.
 
     `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads; `callers` another, which may hold keys, for
-    `darkroom.policy.callers`.
+    `darkroom.policy.callers`; `queues` a JSON object, which `darkroom.policy.queue_urls` reads.
     """
 
     topic_arn: str
@@ -107,6 +107,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    queues: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,6 +295,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        queues=read.optional_text("DARKROOM_QUEUES"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from darkroom.api.ports import Ports
+from darkroom.policy.queue_urls import decode_queue_urls
 from darkroom.settings import FrontDoorSettings
 
 if TYPE_CHECKING:
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 
 def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
-    """Everything that the front door asks of AWS, as far as this deployment has it."""
+    """Everything that the front door asks of AWS, as far as this deployment has it. Raises `SettingsError`."""
     topic, bucket, table = aws.topic(settings.topic_arn), aws.bucket(settings.bucket), settings.task_table
+    urls = decode_queue_urls(settings.queues)
+    depths = aws.queue_depths(urls) if urls else None
     if table is None:
-        return Ports(topic, bucket)
+        return Ports(topic, bucket, depths=depths)
     return Ports(
         topic,
         bucket,
@@ -25,4 +28,6 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
         keys=aws.idempotency_keys(table),
         lists=aws.task_lists(table),
         progress=aws.progress(table),
+        heartbeats=aws.heartbeats(table),
+        depths=depths,
     )

@@ -11,6 +11,8 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
 from darkroom.api.ports import Ports
+from darkroom.api.runtime_states import RuntimeStates
+from darkroom.api.runtimes import RuntimeLister, RuntimeListing
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
@@ -46,7 +48,9 @@ class FrontDoor:
         self._clock = clock
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
-        self._looking_up = LookingUp(ports, clock, waiter)
+        states = RuntimeStates(ports, clock)
+        self._looking_up = LookingUp(ports, clock, states, waiter)
+        self._runtimes = RuntimeLister(service.catalogue, states)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
 
@@ -59,6 +63,8 @@ class FrontDoor:
                     return await self._submitting.submit(plan)
                 case Listing():
                     return await self._lister.list_tasks(plan)
+                case RuntimeListing():
+                    return await self._runtimes.list_runtimes()
                 case Lookup():
                     return await self._looking_up.look_up(plan)
                 case Cancellation():

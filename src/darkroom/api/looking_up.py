@@ -10,6 +10,7 @@ import msgspec
 
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports, ProgressReports, Records
+from darkroom.api.runtime_states import RuntimeStates
 from darkroom.api.task_paths import no_records, no_such_task, read_task_path
 from darkroom.api.waiting import Waiter
 from darkroom.api.whose import Sight, whose_task
@@ -73,9 +74,12 @@ async def progress_of(records: Iterable[TaskRecord], reports: ProgressReports | 
 class LookingUp:
     """Carries look-ups out. `clock` tells seconds since 1970 (UTC). Every method may raise an `AwsFailure`."""
 
-    def __init__(self, ports: Ports, clock: Callable[[], float], waiter: Waiter | None = None) -> None:
+    def __init__(
+        self, ports: Ports, clock: Callable[[], float], states: RuntimeStates, waiter: Waiter | None = None
+    ) -> None:
         self._ports = ports
         self._clock = clock
+        self._states = states
         self._waiter = waiter
 
     async def look_up(self, plan: Lookup) -> HttpReply:
@@ -89,7 +93,8 @@ class LookingUp:
             record = await self._waiter.until_changed(record, plan.wait)
         links = await self._links(record, plan.first) if plan.links else None
         progress = (await progress_of([record], self._ports.progress)).get(record.submission_id)
-        view = TaskView.of(record, links, progress=progress, for_operator=plan.sight.is_operator)
+        place = await self._states.place_of(record)
+        view = TaskView.of(record, links, progress=progress, place=place, for_operator=plan.sight.is_operator)
         return HttpReply(status=200, body=view)
 
     async def _find(self, plan: Lookup, records: Records) -> TaskRecord | None:

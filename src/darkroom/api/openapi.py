@@ -16,7 +16,7 @@ from darkroom.api.openapi_reading import reading_operations
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
-from darkroom.tasks.replies import ErrorReply, TaskList, TaskView
+from darkroom.tasks.replies import ErrorReply, RuntimeList, TaskList, TaskView
 from darkroom.tasks.task import OnDuplicate, TaskKind
 
 DESCRIPTION = """\
@@ -107,7 +107,7 @@ def components() -> dict[str, Any]:
     """The document's `components`: schemas and the security scheme."""
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components(
-        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList],
+        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, RuntimeList],
         ref_template=template,
     )
     # Both versions call it AcceptedReply.

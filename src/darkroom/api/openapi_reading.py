@@ -142,4 +142,15 @@ def reading_operations() -> tuple[Operation, ...]:
             _TASK_ID,
             _CALLER,
         ),
+        _operation(
+            "/v1alpha2/runtimes",
+            "GET",
+            "list_runtimes",
+            (
+                "See what does tasks, and how busy it is",
+                "Each runtime with its models, the tasks that wait for it, and how long a task would wait that came "
+                "now: an estimate.",
+            ),
+            replies(200, "The runtimes of the deployment.", "RuntimeList"),
+        ),
     )

@@ -11,8 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.progress import Progress
+from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
 
@@ -103,6 +105,22 @@ class ProgressReports(Protocol):
         ...
 
 
+class QueueDepths(Protocol):
+    """How many tasks are in the runtimes' queues."""
+
+    async def read(self, runtime: str) -> QueueDepth | None:
+        """How many messages the queue of a runtime holds; None where it is not known."""
+        ...
+
+
+class Heartbeats(Protocol):
+    """What agents say of themselves."""
+
+    async def read(self, runtime: str) -> list[Heartbeat]:
+        """What the agents of a runtime said last, also of those that are gone since."""
+        ...
+
+
 class Counts(Protocol):
     """How many tasks each caller has submitted."""
 
@@ -134,7 +152,8 @@ class Keys(Protocol):
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    All but `topic` and `bucket` are None in a deployment that has no task table.
+    All but `topic` and `bucket` are None in a deployment that has no task table; `depths`, where the front door was not
+    told of the queues.
     """
 
     topic: Publisher
@@ -143,4 +162,6 @@ class Ports(msgspec.Struct, frozen=True):
     counts: Counts | None = None
     lists: TaskLists | None = None
     progress: ProgressReports | None = None
+    heartbeats: Heartbeats | None = None
+    depths: QueueDepths | None = None
     keys: Keys | None = None

@@ -29,7 +29,7 @@ async def serve(settings: GatewaySettings) -> None:
     front = settings.front_door
     callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
     service = Service(decode_catalogue(front.runtimes), front.bucket, callers)
-    services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
+    services = ["sns", "s3", *([] if front.task_table is None else ["dynamodb"]), *(["sqs"] if front.queues else [])]
     async with open_aws(settings.aws, *services) as aws:
         ports = ports_of(aws, front)
         waiter = None if ports.records is None else SharedWaiter(ports.records, time.monotonic)

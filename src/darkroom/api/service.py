@@ -11,11 +11,12 @@ from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
+from darkroom.api.runtimes import RuntimeListing
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Listing | Lookup | Cancellation
+Plan = HttpReply | Submission | Listing | Lookup | Cancellation | RuntimeListing
 _NOBODY = Callers()
 
 
@@ -25,6 +26,7 @@ class Service:
     def __init__(self, catalogue: Catalogue, bucket: str, callers: Callers = _NOBODY) -> None:
         self._submissions = SubmissionPlanner(catalogue, bucket)
         self._callers = callers
+        self.catalogue = catalogue
 
     def plan(self, request: HttpRequest, submission_id: str, now: float) -> Plan:
         """Decide what a request needs; `submission_id` is random, `now` in seconds since 1970 (UTC)."""
@@ -33,6 +35,10 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return self._submissions.plan(version, request, submission_id, now)
+            case ["v1alpha2", "runtimes"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return RuntimeListing()
             case ["v1alpha2", "tasks"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")

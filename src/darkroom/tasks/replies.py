@@ -32,6 +32,13 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a task stands in its queue: how many are before it, and when it starts (seconds since 1970). Estimates."""
+
+    position: int
+    starts_at: float | None = None
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands, in the field names of the guide's notification. Times are UTC.
 
@@ -42,7 +49,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `started_at` is when the device was first taken for the task, `attempts` how often it was tried, `model` the
     checkpoint that it was done with, `device_seconds` how long the last attempt had the device. `progress` is there
     while it runs, where the runtime reports any. `waits_because` and `next_try_at` are there while a task that was
-    tried waits again. An operator alone is told `caller`, whose the task is ("": nobody's), and `agent`, who has it.
+    tried waits again. `position` is how many tasks are likely to be begun before one that is queued, and
+    `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator alone is told
+    `caller`, whose the task is ("": nobody's), and `agent`, who has it.
     """
 
     id: str
@@ -70,6 +79,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: Progress | None = None
     waits_because: str | None = None
     next_try_at: datetime | None = None
+    position: int | None = None
+    estimated_start: datetime | None = None
     agent: str | None = None
     caller: str | msgspec.UnsetType = msgspec.UNSET
     provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
@@ -81,6 +92,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         links: Links | None = None,
         *,
         progress: Progress | None = None,
+        place: Place | None = None,
         for_operator: bool = False,
     ) -> TaskView:
         """What a caller may see of `record`; an operator also sees whose it is."""
@@ -110,6 +122,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             progress=None if record.status.is_terminal else progress,
             waits_because=None if record.status.is_terminal else record.waits_because,
             next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),
+            position=None if place is None else place.position,
+            estimated_start=None if place is None else _time_or_none(place.starts_at),
             agent=record.agent if for_operator else None,
             caller=record.caller if for_operator else msgspec.UNSET,
             provenance=record.provenance,
@@ -129,3 +143,29 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     tasks: list[TaskView]
     next: str | None = None
+
+
+class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A runtime. What is not known is left out.
+
+    `models` are those that it has, or can load where `loads_models`; `loaded` those that are ready now. `waiting` and
+    `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
+    would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace.
+    """
+
+    name: str
+    type: str
+    tasktypes: list[TaskKind]
+    models: list[str]
+    agents_ready: int
+    loaded: list[str] = msgspec.field(default_factory=list)
+    loads_models: bool = False
+    waiting: int | None = None
+    in_work: int | None = None
+    estimated_wait_seconds: float | None = None
+
+
+class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):
+    """The runtimes of the deployment."""
+
+    runtimes: list[RuntimeView]

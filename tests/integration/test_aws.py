@@ -7,6 +7,7 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+import httpx
 import msgspec
 import pytest
 
@@ -158,6 +159,16 @@ async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
     assert not left.get("Uploads")
 
 
+async def test_a_picture_is_sent_to_a_signed_address_with_just_the_size_that_was_signed(plane: Plane) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+    url = await bucket.presigned_upload("darkroom-payloads/uploads/one", 3, "image/png", 900)
+    assert "content-length" in url.lower()
+    async with httpx.AsyncClient() as http:
+        reply = await http.put(url, content=b"PNG", headers={"Content-Type": "image/png"})
+    assert reply.status_code == 200
+    assert await bucket.find("darkroom-payloads/uploads/one") == b"PNG"
+
+
 async def test_a_record_goes_from_queued_to_its_end(plane: Plane) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
     await table.put(RECORD)
@@ -189,7 +200,7 @@ async def test_a_submission_that_has_ended_does_not_run_again(plane: Plane, end:
     assert await table.advance(ended)
     assert not await table.advance(running)
     assert await table.get("t1") == ended
-    assert await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))
+    assert not await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))  # it was another write's end
     # Another submission's record is no reason to be silent about this one.
     assert await table.advance(msgspec.structs.replace(running, submission_id="s0"))
     found = await table.get("t1")

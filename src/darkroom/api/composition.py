@@ -18,8 +18,9 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
     topic, bucket, table = aws.topic(settings.topic_arn), aws.bucket(settings.bucket), settings.task_table
     urls = decode_queue_urls(settings.queues)
     depths = aws.queue_depths(urls) if urls else None
+    webhooks = None if settings.webhook_queue_url is None else aws.queue(settings.webhook_queue_url)
     if table is None:
-        return Ports(topic, bucket, depths=depths)
+        return Ports(topic, bucket, depths=depths, webhook_queue=webhooks)
     return Ports(
         topic,
         bucket,
@@ -30,4 +31,6 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
         progress=aws.progress(table),
         heartbeats=aws.heartbeats(table),
         depths=depths,
+        deliveries=aws.deliveries(table),
+        webhook_queue=webhooks,
     )

@@ -16,7 +16,9 @@ from darkroom.api.runtimes import RuntimeLister, RuntimeListing
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
+from darkroom.api.uploading import Upload, Uploading
 from darkroom.api.waiting import Waiter
+from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
 from darkroom.policy.callers import Callers
@@ -51,8 +53,10 @@ class FrontDoor:
         states = RuntimeStates(ports, clock)
         self._looking_up = LookingUp(ports, clock, states, waiter)
         self._runtimes = RuntimeLister(service.catalogue, states)
+        self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
+        self._webhook_deliveries = WebhookDeliveries(ports, clock)
 
     async def answer(self, request: HttpRequest) -> HttpReply:
         """Do what `request` asks for and return the reply, whatever AWS does. Neither key nor payload is logged."""
@@ -67,8 +71,14 @@ class FrontDoor:
                     return await self._runtimes.list_runtimes()
                 case Lookup():
                     return await self._looking_up.look_up(plan)
+                case Upload():
+                    return await self._uploading.sign(plan)
                 case Cancellation():
                     return await self._cancelling.cancel(plan)
+                case DeliveryListing():
+                    return await self._webhook_deliveries.list(plan)
+                case DeliveryRetry():
+                    return await self._webhook_deliveries.retry(plan)
         except AwsFailure as failure:
             # Not `exc_info`: botocore's own exceptions may quote what was sent.
             log(logging.ERROR, "front_door.aws_failed", str(failure), error_type=failure.type)

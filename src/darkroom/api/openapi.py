@@ -13,11 +13,16 @@ from msgspec import Meta
 
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, json_content, replies
 from darkroom.api.openapi_reading import reading_operations
+from darkroom.api.openapi_webhooks import webhook_operations
+from darkroom.api.uploading import CONTENT_TYPES, MAXIMUM_UPLOAD_BYTES
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
+from darkroom.policy.webhook_urls import LONGEST_URL
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
-from darkroom.tasks.replies import ErrorReply, RuntimeList, TaskList, TaskView
+from darkroom.tasks.delivery_replies import DeliveryPage
+from darkroom.tasks.replies import ErrorReply, RuntimeList, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import OnDuplicate, TaskKind
+from darkroom.tasks.webhook import WebhookEvent
 
 DESCRIPTION = """\
 Turns prompts into pictures, asynchronously: a request is answered at once with the place where its pictures will lie
@@ -46,6 +51,13 @@ Prefix = Annotated[
 ]
 
 
+class WebhookRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Who is told of the task, by a POST request as Standard Webhooks has it."""
+
+    url: Annotated[Text, Meta(max_length=LONGEST_URL, examples=["https://example.com/darkroom"])]
+    events: Annotated[list[WebhookEvent], Meta(description="What is told; not set: every end of the task.")] = []
+
+
 class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What is to be done, and where."""
 
@@ -64,6 +76,7 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     timeout: Annotated[
         float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
     ] = 300.0
+    webhook: WebhookRequest | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskDocument(msgspec.Struct, kw_only=True):
@@ -83,6 +96,19 @@ class RequestV1alpha2(msgspec.Struct, kw_only=True):
     """A request in the form v1alpha2."""
 
     task: TaskDocument
+
+
+class RequestUpload(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What will be sent to the address that is asked for."""
+
+    size_bytes: Annotated[int, Meta(gt=0, le=MAXIMUM_UPLOAD_BYTES, description="Just this size.", examples=[8_000_000])]
+    content_type: Annotated[
+        str,
+        Meta(
+            description="The header Content-Type that it will be sent with.",
+            extra_json_schema={"enum": list(CONTENT_TYPES)},
+        ),
+    ] = "application/octet-stream"
 
 
 class Scripts(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -107,7 +133,10 @@ def components() -> dict[str, Any]:
     """The document's `components`: schemas and the security scheme."""
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components(
-        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, RuntimeList],
+        [
+            *(RequestV1alpha2, RequestV1alpha1, RequestUpload),
+            *(v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, RuntimeList, UploadReply, DeliveryPage),
+        ],
         ref_template=template,
     )
     # Both versions call it AcceptedReply.
@@ -159,10 +188,30 @@ def _submission(version: str, request: str, reply: str) -> Operation:
     )
 
 
+def _upload() -> Operation:
+    return Operation(
+        "/v1alpha2/uploads",
+        {
+            "methods": ["POST"],
+            "operation_id": "upload",
+            "summary": "Ask for an address for a large picture",
+            "description": "Send the picture there (PUT, with the `headers` told), and write `link` into a request.",
+            "tags": ["tasks"],
+            "responses": replies(200, "The address is good for 15 minutes.", "UploadReply", 400, 415),
+            "openapi_extra": {
+                "requestBody": {"required": True, "content": json_content("RequestUpload")},
+                "security": KEY_SECURITY,
+            },
+        },
+    )
+
+
 def operations() -> tuple[Operation, ...]:
     """The routes to document."""
     return (
         _submission("v1alpha2", "RequestV1alpha2", "AcceptedReply"),
         _submission("v1alpha1", "RequestV1alpha1", "AcceptedReplyV1alpha1"),
+        _upload(),
         *reading_operations(),
+        *webhook_operations(),
     )

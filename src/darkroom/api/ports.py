@@ -17,6 +17,7 @@ from darkroom.tasks.progress import Progress
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
+from darkroom.tasks.webhook import WebhookDelivery
 
 
 class Publisher(Protocol):
@@ -44,8 +45,12 @@ class PayloadStore(Protocol):
         """Write an object."""
         ...
 
-    async def find(self, key: str) -> bytes | None:
-        """Read an object; None where there is none."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
+        ...
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
         ...
 
     async def presigned_url(self, key: str, seconds: int) -> str:
@@ -70,6 +75,10 @@ class Records(Protocol):
 
     async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
         """Read those of these records that are there, by their submissions' ids; they may be a little old."""
+        ...
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Read the record of a submission."""
         ...
 
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
@@ -149,11 +158,37 @@ class Keys(Protocol):
         ...
 
 
+class Deliveries(Protocol):
+    """What became of webhooks."""
+
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Read a caller's deliveries, the newest first, and what to ask for the next ones with."""
+        ...
+
+    async def get(self, delivery_id: str) -> WebhookDelivery | None:
+        """Read a delivery, whosever it is."""
+        ...
+
+    async def replace(self, before: WebhookDelivery, after: WebhookDelivery) -> bool:
+        """Write `after` in place of `before`; False where it is no longer so."""
+        ...
+
+
+class SenderQueue(Protocol):
+    """The queue of the sender of webhooks."""
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Ask the sender for something."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    All but `topic` and `bucket` are None in a deployment that has no task table; `depths`, where the front door was not
-    told of the queues.
+    All but `topic` and `bucket` are None in a deployment that has no task table; `webhook_queue`, in one that sends no
+    webhooks, and `depths`, where the front door was not told of the queues.
     """
 
     topic: Publisher
@@ -165,3 +200,5 @@ class Ports(msgspec.Struct, frozen=True):
     heartbeats: Heartbeats | None = None
     depths: QueueDepths | None = None
     keys: Keys | None = None
+    deliveries: Deliveries | None = None
+    webhook_queue: SenderQueue | None = None

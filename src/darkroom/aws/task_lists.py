@@ -6,7 +6,6 @@ all is read. The index and what is read by it are behind the writers for some mi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +36,6 @@ Together = Callable[[Questions], Awaitable[list[Positions]]]
 async def one_after_another(questions: Questions) -> list[Positions]:
     """Await each question in turn: where nothing ever suspends, there is no other way."""
     return [await question for question in questions]
-
-
-async def all_at_once(questions: Questions) -> list[Positions]:
-    """Await all questions together."""
-    return await asyncio.gather(*questions)
 
 
 class TaskLists:

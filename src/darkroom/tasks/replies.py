@@ -39,6 +39,18 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: float | None = None
 
 
+class UploadReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a picture can be sent, by PUT and with these headers, until `expires_at`.
+
+    `link` is what to write into a request in place of the picture; it is good for 15 days.
+    """
+
+    upload_url: str
+    headers: dict[str, str]
+    link: str
+    expires_at: datetime
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands, in the field names of the guide's notification. Times are UTC.
 

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from darkroom.errors import AwsFailure
+from darkroom.errors import AwsFailure, AwsRefused
 from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTask, ListedTasks
+from darkroom.tasks.webhook import WebhookDelivery
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -58,11 +59,18 @@ class MemoryBucket:
             raise self.failure
         self.objects[key] = body
 
-    async def find(self, key: str) -> bytes | None:
-        """Return an object."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Return an object, if it is not too large."""
         if self.failure is not None:
             raise self.failure
-        return self.objects.get(key)
+        found = self.objects.get(key)
+        if found is not None and maximum_bytes is not None and len(found) > maximum_bytes:
+            raise AwsRefused(f"{key} is {len(found)} bytes; at most {maximum_bytes} are read")
+        return found
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL that looks like a presigned one."""
+        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}"
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
@@ -105,6 +113,11 @@ class MemoryRecords:
         return {
             record.submission_id: record for record in self.records.values() if record.submission_id in submission_ids
         }
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Return the record of a submission."""
+        self._check()
+        return next((record for record in self.records.values() if record.submission_id == submission_id), None)
 
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Put back the record that the task had before this submission."""
@@ -226,6 +239,50 @@ class MemoryCounts:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryDeliveries:
+    """Keeps deliveries of webhooks in `deliveries`, by id, the newest last."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[str, WebhookDelivery] = {}
+
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Return a caller's deliveries, the newest first."""
+        own = {
+            f"{round(one.created_at * 1000):013d}/{one.id}": one
+            for one in self.deliveries.values()
+            if one.caller == caller
+        }
+        keys = sorted((key for key in own if before is None or key < before), reverse=True)[:limit]
+        return [own[key] for key in keys], keys[-1] if len(keys) == limit else None
+
+    async def get(self, delivery_id: str) -> WebhookDelivery | None:
+        """Return a delivery."""
+        return self.deliveries.get(delivery_id)
+
+    async def replace(self, before: WebhookDelivery, after: WebhookDelivery) -> bool:
+        """Keep `after` where `before` is kept."""
+        if self.deliveries.get(before.id) != before:
+            return False
+        self.deliveries[after.id] = after
+        return True
+
+
+class MemoryQueue:
+    """Keeps what is sent in `messages`; raises `failure` instead while it is set."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, str]]] = []
+        self.failure: AwsFailure | None = None
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Keep a message."""
+        if self.failure is not None:
+            raise self.failure
+        self.messages.append((body, dict(attributes)))
 
 
 class MemoryKeys:

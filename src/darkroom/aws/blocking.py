@@ -21,6 +21,7 @@ from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
+from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
@@ -57,6 +58,10 @@ class BlockingAws:
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
+
+    def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
+        """How many tasks are in the queues with these URLs, by their runtimes' names."""
+        return QueueDepths(self._client("sqs"), urls)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

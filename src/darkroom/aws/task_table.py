@@ -6,10 +6,11 @@ has the items. A caller is a name or an id of an API key, "" for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from darkroom.aws.batches import read_items
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import (
     CHANGED_AS,
@@ -187,6 +188,12 @@ class TaskTable:
         """Read the record of a submission."""
         item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
         return None if item is None else item_to_record(item)
+
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Read the records of these submissions, by their ids, as they are or were a moment before."""
+        items = await read_items(self.client, self.name, [submission_key(id_) for id_ in submission_ids])
+        records = [item_to_record(item) for item in items.values()]
+        return {record.submission_id: record for record in records}
 
     async def _pointer(self, task_id: str, caller: str) -> dict[str, Any]:
         return await self._read(pointer_key(task_id, caller), f"reading the record of task {task_id}") or {}

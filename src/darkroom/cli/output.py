@@ -23,7 +23,7 @@ def print_table(table: Table) -> None:
     table.box = None
     table.title = None
     for column in table.columns:
-        column.no_wrap = True
+        column.no_wrap, column.max_width = True, None
         column.overflow = "ignore"
     Console(width=_UNWRAPPED_COLUMNS, color_system=None).print(table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from rich.markup import escape
 from rich.table import Table
@@ -72,5 +73,5 @@ def _while_it_goes_on(view: TaskView) -> Iterator[tuple[str, str]]:
         yield "progress", f"{view.progress.value:.0%}"
 
 
-def _between(start: object, end: object) -> str:
-    return duration((end - start).total_seconds())  # type: ignore[operator]
+def _between(start: datetime, end: datetime) -> str:
+    return duration((end - start).total_seconds())

@@ -15,7 +15,7 @@ from darkroom.client.exchange import Exchanges, Flow, Patience, Response, Send
 from darkroom.client.inputs import LARGEST_BODY_BYTES, decoded, large_pictures, replaced
 from darkroom.client.requests import TaskRequest
 from darkroom.errors import ApiFailure, Fault, InvalidRequest, TaskFailed
-from darkroom.tasks.replies import TaskList, TaskView, UploadReply
+from darkroom.tasks.replies import RuntimeList, RuntimeView, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
@@ -190,6 +190,11 @@ class Core:
         """Ask for a page of the caller's tasks."""
         send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/tasks", query=query)
         return self._decode((yield from self._exchanges.success(send, patience)), TaskList)
+
+    def runtimes(self, patience: Patience) -> Flow[list[RuntimeView]]:
+        """Ask for the runtimes."""
+        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/runtimes")
+        return self._decode((yield from self._exchanges.success(send, patience)), RuntimeList).runtimes
 
     def cancel(self, task_id: str, patience: Patience) -> Flow[TaskView]:
         """Ask for a task to be stopped."""

@@ -23,7 +23,7 @@ from darkroom.client.jobs import AsyncJob, Job
 from darkroom.client.pages import Pages
 from darkroom.client.transport import NO_ANSWER, AnswerClock, TooLate, answer, arguments, no_answer, sink_for
 from darkroom.errors import DarkroomError
-from darkroom.tasks.replies import TaskView
+from darkroom.tasks.replies import RuntimeView, TaskView
 
 T = TypeVar("T")
 
@@ -97,6 +97,10 @@ class Client:
         pages = Pages(status=status, runtime=runtime, since=since, most=most)
         while pages.query is not None:
             yield from pages.take(self._run(self._core.tasks(pages.query, patience)))
+
+    def runtimes(self, *, timeout_seconds: float | None = None) -> list[RuntimeView]:
+        """What the runtimes can do, how many tasks wait for each, and how long a new one would."""
+        return self._run(self._core.runtimes(self._core.patience(timeout_seconds)))
 
     def download(self, task_id: str, *, timeout_seconds: float | None = None) -> list[Picture]:
         """Fetch the pictures of a completed task. Raises `TaskFailed` for any other."""
@@ -238,6 +242,10 @@ class AsyncClient:
         while pages.query is not None:
             for view in pages.take(await self._run(self._core.tasks(pages.query, patience))):
                 yield view
+
+    async def runtimes(self, *, timeout_seconds: float | None = None) -> list[RuntimeView]:
+        """See `Client.runtimes`."""
+        return await self._run(self._core.runtimes(self._core.patience(timeout_seconds)))
 
     async def download(self, task_id: str, *, timeout_seconds: float | None = None) -> list[Picture]:
         """See `Client.download`."""

@@ -13,9 +13,7 @@ _PAGE = 100
 class Pages:
     """What is asked for, and how much of it is still to come. `query` is None when there is no more."""
 
-    def __init__(
-        self, *, status: Iterable[str], runtime: str | None, since: datetime | None, most: int | None
-    ) -> None:
+    def __init__(self, *, status: Iterable[str], runtime: str | None, since: datetime | None, most: int | None) -> None:
         self._missing = most
         wanted = {"status": ",".join(status), "runtime": runtime or ""}
         if since is not None:

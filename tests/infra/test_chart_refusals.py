@@ -15,12 +15,13 @@ import yaml
 
 from darkroom.config.chart_values import ChartValues
 from darkroom.config.fit_rules import (
-    DEFAULT_INSTANCE_TYPES,
     DEFAULT_MOST_PODS,
     DEFAULT_RESOURCES,
+    DEFAULT_SECURITY,
     OWN_ENVIRONMENT,
     POD_GRACE_BEYOND_TASK_SECONDS,
 )
+from darkroom.config.instance_rules import DEFAULT_INSTANCE_TYPES
 from darkroom.config.loader import parse_config
 from darkroom.config.volume_rules import DEFAULT_VOLUMES
 from darkroom.errors import SettingsError
@@ -136,6 +137,11 @@ def test_the_defaults_that_the_rules_go_by_are_the_charts() -> None:
     for name, volume in DEFAULT_VOLUMES.items():
         there = chart["karpenter"]["nodeTemplate"][name]
         assert {key: there[key] for key in volume} == volume
+    for name, context in DEFAULT_SECURITY.items():
+        there = chart["runtime"][name]["securityContext"]
+        assert {key: there.get(key) for key in ("allowPrivilegeEscalation", "runAsNonRoot", "runAsUser")} == {
+            key: context.get(key) for key in ("allowPrivilegeEscalation", "runAsNonRoot", "runAsUser")
+        }
     for name, resources in DEFAULT_RESOURCES.items():
         assert chart["runtime"][name]["resources"] == resources
 

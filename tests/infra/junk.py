@@ -62,6 +62,7 @@ ITEMS: dict[str, dict[str, Any]] = {
     "runtime.tolerations": {"key": "a", "operator": "Exists", "effect": "NoExecute"},
     "runtime.inferenceApi.extraEnv": {"name": "A", "value": "b"},
     "runtime.queueAgent.extraEnv": {"name": "A", "value": "b"},
+    "runtime.queueAgent.metrics.scrapedFrom": {"namespaceSelector": {"matchLabels": {"a": "b"}}},
     "runtime.networkPolicy.extraEgress": {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443}]},
     "runtime.scaling.extraHPAConfig.scaleUp.policies": {"type": "Pods", "value": 4, "periodSeconds": 15},
     "runtime.scaling.extraHPAConfig.scaleDown.policies": {"type": "Percent", "value": 10, "periodSeconds": 15},

@@ -57,6 +57,19 @@ def test_a_key_that_it_does_not_have_is_named_with_the_version() -> None:
     finding = checked(older, "v6.4.0")
     assert finding.verdict is Verdict.MISSING
     assert "version v6.4.0 does not take manager.tolerations" in finding.remedy
+    assert "agentMetrics" not in finding.remedy
+
+
+def test_where_fluent_bit_takes_no_file_of_ours_the_finding_says_how_to_do_without() -> None:
+    files = {"additionalProperties": False, "properties": {"application-log.conf": {"type": "string"}}}
+    config = {"properties": {"config": {"properties": {"extraFiles": files}}}}
+    logs = {"additionalProperties": False, "properties": {"enabled": {}, "fluentBit": config}}
+    values = CLOSED["definitions"]["Values"]
+    closed = {**values, "properties": {**values["properties"], "containerLogs": logs}}
+    finding = checked({**CLOSED, "definitions": {**CLOSED["definitions"], "Values": closed}}, "v6.4.0")
+    assert finding.verdict is Verdict.MISSING
+    assert "containerLogs.fluentBit.config.extraFiles.darkroom-metrics.conf" in finding.remedy
+    assert "set cluster.agentMetrics to false" in finding.remedy
 
 
 def test_an_add_on_that_this_kubernetes_does_not_have_is_missing() -> None:

@@ -65,7 +65,7 @@ def test_nodes_can_come_before_pods_ask_for_them_and_stay_until_no_pod_is_made_a
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_a_pod_needs_to_end_its_task_outlives_the_last_node(order: TemplateOrder, runtime: str) -> None:
-    """Pods are told to stop when their release goes, and end their tasks before their node goes: they need these then."""
+    """Pods are told to stop when their release goes, and end their tasks before their node goes."""
     needed = [
         *(name for name in order.of_type("AWS::SQS::Queue") if name.startswith(f"TaskPlaneInputQueue{runtime}")),
         *roles_with_policies(order, f"Runtime{runtime}"),

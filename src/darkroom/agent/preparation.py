@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from darkroom.agent.clock import Clock
 from darkroom.agent.ends import Ends
 from darkroom.agent.job import Job
+from darkroom.agent.marking import Marking
+from darkroom.agent.origins import Origins
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
@@ -17,6 +19,7 @@ from darkroom.runtimes.links import LinkFetcher
 from darkroom.runtimes.memory import NoRoom
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
 from darkroom.tasks.notification import Notification
+from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Status
 
 
@@ -55,6 +58,8 @@ class Preparation:
         table: TaskTable | None,
         limits: TimeLimits,
         clock: Clock,
+        origins: Origins | None = None,
+        marking: Marking | None = None,
     ) -> None:
         self._runtime = runtime
         self._links = links
@@ -62,9 +67,11 @@ class Preparation:
         self._table = table
         self._limits = limits
         self._clock = clock
+        self._origins = origins
+        self._marking = marking
 
     async def prepare(self, job: Job) -> Prepared | AlreadyDone | NotToBeRun:
-        """Make `job` ready to run. Raises whatever hinders it.
+        """Make `job` ready to run, and note how its pictures come to be. Raises whatever hinders it.
 
         Links are fetched while AWS is asked whether the task is still wanted, so that asking takes no time of its own.
         """
@@ -73,13 +80,17 @@ class Preparation:
         links = asyncio.create_task(self._fetch(job, {} if too_late is not None else job.task.content))
         try:
             # Of every message, not only of those that were received before: a message may have been published twice.
-            done, cancelled = await asyncio.gather(self.find_end(job), self.is_cancelled(job))
+            done, record = await asyncio.gather(self.find_end(job), self._record(job))
             if done is not None:
                 return done
             if too_late is not None:
                 return too_late
-            if cancelled:
+            if record is not None and record.cancel_requested:
                 return NotToBeRun(Status.CANCELLED, "cancelled before it began")
+            if record is not None and record.status is Status.RUNNING and job.tries.received > 1:
+                job.lost_agent = record.agent
+            if self._marking is not None:
+                self._marking.refuse_if_unable()
             files = await links
         finally:
             links.cancel()
@@ -93,6 +104,8 @@ class Preparation:
             timeout_seconds=min(job.task.timeout_seconds or self._limits.default_seconds, self._limits.maximum_seconds),
             memory=job.memory.answer,
         )
+        if self._origins is not None:
+            job.origin = await self._origins.of(job.task, job.delivery.submission_id, files)
         return await self._runtime.prepare(request)
 
     async def _fetch(self, job: Job, content: JsonObject) -> Mapping[str, InputFile]:
@@ -128,10 +141,14 @@ class Preparation:
 
     async def is_cancelled(self, job: Job) -> bool:
         """Whether a user has asked for this submission to be stopped; when that cannot be known, it has not."""
-        if self._table is None:
-            return False
-        try:
-            record = await self._table.get_submission(job.delivery.submission_id)
-        except AwsFailure:
-            return False
+        record = await self._record(job)
         return record is not None and record.cancel_requested
+
+    async def _record(self, job: Job) -> TaskRecord | None:
+        """The record of a submission; None where there is none, or it cannot be read."""
+        if self._table is None:
+            return None
+        try:
+            return await self._table.get_submission(job.delivery.submission_id)
+        except AwsFailure:
+            return None

@@ -21,6 +21,7 @@ from darkroom.config.kubernetes_text import (
     ResourceAmounts,
     StorageSize,
 )
+from darkroom.config.metrics_values import AgentMetrics
 from darkroom.config.pod_values import (
     Behaviour,
     CountOrPercentage,
@@ -51,6 +52,7 @@ DEPLOYMENT_OWNED = (
     ("runtime", "queueAgent", "deadLetterQueueUrl"),
     ("runtime", "queueAgent", "inputBuckets"),
     ("runtime", "queueAgent", "taskTable"),
+    ("runtime", "queueAgent", "provenance"),
 )
 
 Seconds = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -142,6 +144,17 @@ class Xray(ChartModel):
     daemon: XrayDaemonImage | None = None
 
 
+class AgentProvenance(ChartModel):
+    """What pictures say of their making, as config.yaml's `provenance` has it."""
+
+    enabled: bool | None = None
+    required: bool | None = None
+    certificate: str | None = None
+    kms_key_id: str | None = None
+    timestamp_authority: str | None = None
+    include_prompts: bool | None = None
+
+
 class QueueAgent(ChartModel):
     """The queue agent's container."""
 
@@ -160,6 +173,8 @@ class QueueAgent(ChartModel):
     task_timeout_seconds: Annotated[int, Field(ge=1, le=36000)] | None = None
     resources: Resources | None = None
     security_context: SecurityContext | None = None
+    metrics: AgentMetrics | None = None
+    provenance: AgentProvenance | None = None
     xray: Xray | None = None
     # How the guide's own schema spells it.
     xray_in_capitals: Xray | None = Field(default=None, alias="XRay")

@@ -24,6 +24,7 @@ from darkroom.config.fit_rules import (
 from darkroom.config.instance_rules import unfit_nodes, unfit_requirements
 from darkroom.config.keys import ConfigModel
 from darkroom.config.model import KNOWN_RUNTIME_TYPES
+from darkroom.config.openai import unfit_openai
 from darkroom.config.pool_rules import (
     broken_pool_rules,
     entries,
@@ -32,6 +33,7 @@ from darkroom.config.pool_rules import (
     requirements_at,
     unfit_fast_start,
 )
+from darkroom.config.provenance import unfit_provenance
 from darkroom.config.volume_rules import unfit_volumes
 from darkroom.tasks.task import TaskKind
 
@@ -56,6 +58,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         yield from _half_a_chart(path, runtime)
         yield from _unfit_scaling(path, runtime)
         yield from _unfit_work_off(path, runtime)
+        yield from unfit_openai(path, runtime)
         if not runtime.get("chartRepository"):
             yield from _unfit_chart_values(path, runtime, [pool for _, pool in entries(values, "nodePools")])
         if not runtime.get("nodePool"):
@@ -67,6 +70,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from _unfit_components(values.get("clusterComponents"))
     yield from _unfit_access(values.get("cluster"))
     yield from _unfit_cluster(values)
+    yield from unfit_provenance(values.get("provenance"), region)
     if region is not None:
         yield from _unfit_zones(values.get("network"), region)
         yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)

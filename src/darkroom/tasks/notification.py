@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from darkroom.errors import DarkroomError
+from darkroom.tasks.message import SUBMISSION_ATTRIBUTE
 from darkroom.tasks.task import JsonObject, Status
 
+# The message attribute that is the same whenever a task's end is told.
+NOTIFICATION_ATTRIBUTE = "notification_id"
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 _MOST_WARNINGS = 16
 _LONGEST_WARNING = 500
 
@@ -28,6 +34,26 @@ class NotifiedError(msgspec.Struct, frozen=True):
         return cls(type=error.type, message=str(error), retryable=error.retryable)
 
 
+class Credentials(StrEnum):
+    """Where a picture's Content Credentials (C2PA) are."""
+
+    EMBEDDED = "embedded"
+    SIDECAR = "sidecar"
+    NONE = "none"
+
+
+class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one picture carries that says how it came to be.
+
+    `credentials` vouch for it by a signature; `sidecar_url` is where they are if not in the picture itself.
+    `digital_source_type` is IPTC's word for it, as it stands in the picture's XMP.
+    """
+
+    credentials: Credentials
+    digital_source_type: str | None = None
+    sidecar_url: str | None = None
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One notification; its JSON has the guide's field names.
 
@@ -35,6 +61,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `image_url_omitted` is how many pictures there are where their URLs did not fit; `context_omitted` says that the
     context did not (see `darkroom.policy.telling`).
     `warnings` say what of the request was done in another way than was asked for, in a task that completed.
+    `provenance` says of each picture, in their order, what it carries; where one carries nothing, it is None.
     """
 
     id: str
@@ -47,6 +74,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     error: NotifiedError | msgspec.UnsetType = msgspec.UNSET
     image_url_omitted: int | msgspec.UnsetType = msgspec.UNSET
     context_omitted: bool | msgspec.UnsetType = msgspec.UNSET
+    provenance: list[PictureProvenance | None] | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
 
 
@@ -93,17 +121,23 @@ def decode_end(document: bytes) -> RecordedEnd | None:
         return None
 
 
-def notification_attributes(notification: Notification, submission_id: str) -> dict[str, str]:
+def notification_attributes(
+    notification: Notification, submission_id: str, audience: Mapping[str, str] = _NOBODY
+) -> dict[str, str]:
     """The message attributes by which a subscriber filters and deduplicates.
+
+    `audience` are those that say for whom it is (`darkroom.tasks.message.audience_of`).
 
     `notification_id` is derived from the submission: a task that is done or notified twice has one terminal id.
     """
     phase = "end" if notification.status.is_terminal else notification.status.value
     digest = hashlib.sha256(f"{submission_id}/{phase}".encode()).hexdigest()
     attributes = {
+        **audience,
+        SUBMISSION_ATTRIBUTE: submission_id,
         "runtime": notification.runtime,
         "status": notification.status.value,
-        "notification_id": digest[:32],
+        NOTIFICATION_ATTRIBUTE: digest[:32],
     }
     if notification.result is not msgspec.UNSET:
         attributes["result"] = "true" if notification.result else "false"

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.task import Status, TaskKind
+from darkroom.tasks.webhook import Webhook
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,8 +24,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     What the agent adds: `started_at` is when the device was first taken for the task, `ended_at` when its end was told;
     `attempts`, how often it was tried; `model`, the checkpoint it was done with, where the runtime has such; `agent`,
-    who has or had it; `device_seconds`, how long the last attempt had the device. `waits_because` says why a task that
-    was tried waits again, and `next_try_at` until when.
+    who has or had it; `device_seconds`, how long the last attempt had the device; `provenance`, what each picture
+    carries that says how it came to be. `waits_because` says why a task that was tried waits again, and `next_try_at`
+    until when. `webhook` is who is told of the task, where it names somebody itself.
     """
 
     id: str
@@ -42,6 +44,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
     image_url_omitted: int = 0
     warnings: list[str] = msgspec.field(default_factory=list)
+    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
     caller: str = ""
     request_digest: str | None = None
     deadline: float | None = None
@@ -53,3 +56,4 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_seconds: float | None = None
     waits_because: str | None = None
     next_try_at: float | None = None
+    webhook: Webhook | None = None

@@ -17,9 +17,11 @@ from constructs import Construct
 
 from darkroom.config.cluster import Alarms
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.parts.agent_metrics import agent_widgets
 from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.infra.template.parts.webhooks import WebhookSender
 
 PERIOD = Duration.minutes(5)
 # The tag on everything that the stack makes.
@@ -36,12 +38,14 @@ class Observability(Construct):
         config: DarkroomConfig,
         tasks: TaskPlaneResources,
         front_door: FrontDoor,
+        webhooks: WebhookSender,
         *,
         budgets_exist: bool,
     ) -> None:
         super().__init__(scope, id_)
         self._tasks = tasks
         self._front_door = front_door
+        self._webhooks = webhooks
         alarms = config.alarms
         self.alarm_topic = self._alarm_topic(alarms.email, alarms.topic_arn)
         self._alarms(config)
@@ -94,7 +98,20 @@ class Observability(Construct):
             0,
             "the front door answered clients with 5xx",
         )
-
+        self.alarm(
+            "WebhookDeadLetters",
+            self._tasks.webhook_dead_letters.metric_approximate_number_of_messages_visible(
+                period=PERIOD, statistic="Maximum"
+            ),
+            0,
+            "webhooks did not reach their receivers on any try: see docs/webhooks.md",
+        )
+        self.alarm(
+            "WebhookErrors",
+            self._webhooks.function.metric_errors(period=PERIOD),
+            0,
+            "the function that sends webhooks failed",
+        )
         for name, topic in (("Input", self._tasks.input_topic), ("Output", self._tasks.output_topic)):
             self.alarm(
                 f"FailedDeliveries{name}",
@@ -164,6 +181,7 @@ class Observability(Construct):
                 right=[function.metric_errors(), function.metric_throttles()],
             ),
         )
+        switching = {runtime.name for runtime in config.models_runtime if runtime.dynamic_model}
         for runtime, queue in self._tasks.queues.items():
             letters = self._tasks.dead_letters[runtime]
             dashboard.add_widgets(
@@ -182,6 +200,9 @@ class Observability(Construct):
                     left=[queue.metric_approximate_age_of_oldest_message(statistic="Maximum")],
                 ),
             )
+            if config.cluster.agent_metrics:
+                stack = Stack.of(self).stack_name
+                dashboard.add_widgets(*agent_widgets(stack, runtime, switches_models=runtime in switching))
         if config.cluster.container_insights:
             nodes = node_count(Stack.of(self).stack_name)
             dashboard.add_widgets(cloudwatch.GraphWidget(title="Nodes", width=12, left=[nodes]))

@@ -216,6 +216,9 @@ REFUSED = [
         "must match",
     ),
     Wrong("Deployment", f"{_RUNTIME}.extraEnv", "[{name: A, valueFrom: {}}]", "needs one of configMapKeyRef"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_SWEEP_SECONDS: often}", "must be a number, not 'often'"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "[{name: DARKROOM_MODEL_WINDOW, value: '0'}]", "must be at least 1"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_SWEEP_SECOND: '5'}", "did you mean DARKROOM_SWEEP_SECONDS?"),
     # Nodes that would never come, or never stay
     Wrong(
         "NodePool",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 from tests.refused_values import REFUSED, Wrong, config_with
 
+from darkroom.config.agent_environment import unfit_agent_settings
 from darkroom.config.chart_values import ChartValues
 from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
@@ -143,3 +145,12 @@ def test_pools_are_checked_like_a_runtimes_own_nodes(pool: str, reason: str) -> 
 def test_two_releases_of_one_name_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"'a-nodes' is what the nodes of modelsRuntime\[0\] are called"):
         parse_config(text)
+
+
+def test_every_setting_that_the_agents_page_lists_is_known() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "agent.md").read_text()
+    names = set(re.findall(r"^\| `(DARKROOM_[A-Z_]+)`", page, re.MULTILINE))
+    assert len(names) > 20
+    for name in names:
+        runtime = {"extraValues": {"runtime": {"queueAgent": {"extraEnv": {name: ""}}}}}
+        assert list(unfit_agent_settings((), runtime)) == [], name

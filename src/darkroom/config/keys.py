@@ -15,13 +15,15 @@ InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 _NVIDIA = re.compile(r"(p[0-9]|g[0-9]|gr[0-9])")
 
 
-def _with_gpu(instance_type: str) -> str:
-    if not _NVIDIA.match(instance_type) or instance_type.startswith("g4ad."):
-        raise ValueError(f"{instance_type} has no NVIDIA GPU; g4dn, g5, g6, g6e and p4d have, for example")
-    return instance_type
+def _with_gpu(name: str) -> str:
+    """An instance type, or a family of them."""
+    if not _NVIDIA.match(name) or name.partition(".")[0] == "g4ad":
+        raise ValueError(f"{name} has no NVIDIA GPU; g4dn, g5, g6, g6e and p4d have, for example")
+    return name
 
 
 GpuInstanceType = Annotated[InstanceType, AfterValidator(_with_gpu)]
+GpuInstanceFamily = Annotated[str, Field(pattern=r"^[a-z0-9-]+$"), AfterValidator(_with_gpu)]
 AvailabilityZone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
 Cidr = Annotated[str, Field(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
 RoleName = Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,64}$")]

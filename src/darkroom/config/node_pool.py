@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from darkroom.config.karpenter_values import CapacityType
-from darkroom.config.keys import AvailabilityZone, ConfigModel, GpuInstanceType, ReleaseName
+from darkroom.config.keys import AvailabilityZone, ConfigModel, GpuInstanceFamily, GpuInstanceType, ReleaseName
 from darkroom.config.kubernetes_text import Duration, Lifetime, ResourceAmounts
 from darkroom.config.node_values import NodeLabels, NodeTaints, VolumeSize
 
@@ -43,7 +43,7 @@ class NodePoolConfig(ConfigModel):
     instance_types: list[GpuInstanceType] | None = Field(
         default=None, min_length=1, description="EC2 instance types, each with an NVIDIA GPU; not set: the chart's"
     )
-    instance_families: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] | None = Field(
+    instance_families: list[GpuInstanceFamily] | None = Field(
         default=None, min_length=1, description="families of types, such as g5 and g6, in place of instanceTypes"
     )
     gpus_per_node: list[Annotated[int, Field(ge=1, le=16)]] | None = Field(

@@ -119,6 +119,7 @@ def test_what_the_api_servers_take_is_taken() -> None:
         ("extraValues: {nodeTemplate: {osVolume: {volumeType: io2, throughput: 125}}}", "for gp3 alone"),
         ("gpusPerNode: [4]", "gpusPerNode leaves none of the instance types, g6.2xlarge, g5.2xlarge"),
         ("instanceTypes: [t3.large]", "t3.large has no NVIDIA GPU"),
+        ("instanceFamilies: [g5, m5]", "m5 has no NVIDIA GPU"),
         (
             "instanceTypes: [g5.xlarge], extraValues: {provisioner: {extraRequirements:"
             " [{key: karpenter.k8s.aws/instance-family, operator: NotIn, values: [g5]}]}}",

@@ -15,6 +15,7 @@ from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import ConfigModel, DnsLabel, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.openai import OpenAiConfig
+from darkroom.config.provenance import Provenance
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.config.work_off import WorkOff
 from darkroom.openai.options import OpenAiOptions
@@ -211,6 +212,7 @@ class DarkroomConfig(ConfigModel):
     )
     log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
     alarms: Alarms = Alarms()
+    provenance: Provenance = Provenance()
     mirrors: Mirrors = Mirrors()
 
     @property

@@ -20,7 +20,7 @@ from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.policy.webhook_callers import encode_caller_webhooks
-from darkroom.settings import AwsSettings
+from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
 
 # Long enough for any task that the fake runtime does; a stop of the whole stack must not take longer than seconds.
@@ -81,8 +81,12 @@ def agent_program(
     base_url: str,
     health_port: int,
     input_buckets: Sequence[str] = (),
+    provenance: ProvenanceSettings | None = None,
 ) -> Program:
-    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`."""
+    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`.
+
+    `provenance` says how pictures tell of their making; None: not at all.
+    """
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -99,6 +103,7 @@ def agent_program(
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
         "DARKROOM_HEALTH_PORT": str(health_port),
     }
+    environment |= _provenance_environment(provenance or ProvenanceSettings(enabled=False))
     return Program(
         name=f"agent-{runtime.name}",
         command=[sys.executable, "-m", "darkroom", "agent"],
@@ -169,6 +174,17 @@ def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSett
         environment=environment,
         patience_seconds=5.0,
     )
+
+
+def _provenance_environment(provenance: ProvenanceSettings) -> dict[str, str]:
+    environment = {
+        "DARKROOM_PROVENANCE_ENABLED": str(provenance.enabled).lower(),
+        "DARKROOM_PROVENANCE_INCLUDE_PROMPTS": str(provenance.include_prompts).lower(),
+    }
+    if provenance.certificate is not None:
+        environment["DARKROOM_PROVENANCE_CERTIFICATE"] = provenance.certificate
+        environment["DARKROOM_PROVENANCE_REQUIRED"] = str(provenance.required).lower()
+    return environment
 
 
 def _digest(key: str) -> str:

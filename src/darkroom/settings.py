@@ -132,6 +132,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     burst_limit: int = 50
     openai_wait_seconds: float = 300.0
     openai_most_waiting: int = 200
+    tells_events: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
@@ -236,6 +237,7 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        tells_events=read.boolean("DARKROOM_EVENTS", False),
         openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),

@@ -36,6 +36,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     base_url: str = ""
+    last_event_id: str = ""
     idempotency_key: str | None = None
     caller: str = ""
     client_retries: int = 0
@@ -122,6 +123,17 @@ def too_many_requests(retry_after_seconds: int) -> HttpReply:
         f"Too many requests with this API key. Try again in {retry_after_seconds} s.",
         headers={"Retry-After": str(retry_after_seconds)},
     )
+
+
+def too_many_streams(most: int) -> HttpReply:
+    """The caller follows events in as many streams as it may."""
+    message = f"This API key has {most} streams of events open, which is the most. Close one, and try again."
+    return error(429, message, headers={"Retry-After": "5"})
+
+
+def no_events() -> HttpReply:
+    """A door that cannot tell of events is asked for them."""
+    return error(501, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
 
 
 def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:

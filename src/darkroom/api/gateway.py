@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
 from darkroom.api import exchange
+from darkroom.api.event_streams import EventStreams
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gate import Gate, respond
 from darkroom.api.gateway_openai import OpenAiEndpoint
@@ -39,10 +40,11 @@ def create_gateway(
     monotonic: Callable[[], float],
     callers: Callers = _NOBODY,
     openai: OpenAiDoor | None = None,
+    events: EventStreams | None = None,
 ) -> FastAPI:
     """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets.
 
-    `openai` answers below `/v1`, with the stage before it or without.
+    `openai` answers below `/v1`, with the stage before it or without; `events` tells of events, where the table can.
 
     Raises `SettingsError` where a caller has no key.
     """
@@ -56,7 +58,7 @@ def create_gateway(
         middleware=[Middleware(CountingRequests, metrics, monotonic)],
     )
     app.router.redirect_slashes = False
-    gate = Gate(settings, front_door, monotonic, callers)
+    gate = Gate(settings, front_door, monotonic, callers, events)
     answer = gate.answer
     if openai is not None:
         endpoint = OpenAiEndpoint(openai, gate.let_in_by_bearer, respond).answer

@@ -72,7 +72,7 @@ class Marking:
     """Marks the files of one agent. Without `signers` none is signed: each only says what it is.
 
     `room` is the memory that the copies may take; `version` is Darkroom's own; `keep` is for files that the runtime has
-    signed itself.
+    signed itself; `threads` is how many files are labelled or signed at once.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Marking:
         required: bool = False,
         version: str = "",
         threads: int = 1,
+        largest_spooled_bytes: int = LARGEST_SPOOLED_BYTES,
     ) -> None:
         self._signers = signers
         self._room = room
@@ -93,6 +94,7 @@ class Marking:
         self._required = required
         self._version = version
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="provenance")
+        self._largest_spooled_bytes = largest_spooled_bytes
         self._spooling = asyncio.Lock()
 
     def refuse_if_unable(self) -> None:
@@ -160,7 +162,7 @@ class Marking:
         except OSError as error:  # the disk is full
             size, why = None, f"it does not fit on the agent's disk: {error.strerror}"
         else:
-            why = f"it is larger than {LARGEST_SPOOLED_BYTES // 1024**2} MiB"
+            why = f"it is larger than {self._largest_spooled_bytes // 1024**2} MiB"
         if size is None:
             if self._required and self._signers is not None:
                 raise PictureUnsignable(why)
@@ -249,7 +251,7 @@ class Marking:
         size = 0
         async for chunk in body.chunks():
             size += len(chunk)
-            if size > LARGEST_SPOOLED_BYTES:
+            if size > self._largest_spooled_bytes:
                 return None
             await asyncio.to_thread(file.write, chunk)
         return size

@@ -35,6 +35,7 @@ DarkroomError
 │   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
 │   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
+├── WebhookFailed            a receiver of webhooks did not take one, on any try
 ├── ApiFailure               the front door answered a client with an error
 ├── ApiUnreachable           no front door answered a client
 ├── TaskFailed               a task that a client waited for ended without pictures
@@ -271,6 +272,10 @@ class LeaseLost(AwsFailure):
     """A message's visibility ran out, so another agent may hold it now."""
 
     retryable = True
+
+
+class WebhookFailed(DarkroomError):
+    """A receiver of webhooks did not take one on any try, or must not be sent any."""
 
 
 # What may be otherwise the next time: too early, in work, too many, or a fault of a server.

@@ -160,6 +160,15 @@ def agent_statements(
             sid="KeepRecords",
             actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
             resources=[tasks.table.table_arn],
+            conditions=_only_items(
+                "submission/*", "task/*", "progress/*", f"usage/*/{runtime.name}/*", f"agent/{runtime.name}/*"
+            ),
+        ),
+        iam.PolicyStatement(
+            sid="TakeHeartbeatAway",
+            actions=["dynamodb:DeleteItem"],
+            resources=[tasks.table.table_arn],
+            conditions=_only_items(f"agent/{runtime.name}/*"),
         ),
     ]
     if config.input_bucket_arns:
@@ -181,3 +190,8 @@ def agent_statements(
     if tracing:
         statements.append(iam.PolicyStatement(sid="Trace", actions=["xray:PutTraceSegments"], resources=["*"]))
     return statements
+
+
+def _only_items(*keys: str) -> dict[str, dict[str, list[str]]]:
+    """The condition that only items of the table are touched whose keys are like these."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -395,3 +397,49 @@ async def test_a_timestamp_authority_that_is_away_costs_the_stamp_and_no_signatu
         assert read(data, "image/png", authority.root).state == "Trusted"
         with Image.open(io.BytesIO(data)) as opened:
             opened.load()
+
+
+WITHOUT_THE_EXTRA = """\
+import sys
+sys.modules.update(dict.fromkeys(("c2pa", "cryptography")))
+from darkroom.cli.main import main
+sys.exit(main(["agent"]))
+"""
+
+
+async def test_an_agent_without_the_extra_works_labels_and_says_so_once(
+    plane: Plane, answers: FixedAnswers, tmp_path: Path, authority: Authority
+) -> None:
+    path, log = tmp_path / "certificate.pem", tmp_path / "agent.log"
+    path.write_bytes(authority.issue())
+    environment = {
+        **os.environ,
+        "AWS_DEFAULT_REGION": plane.settings.region,
+        "AWS_ENDPOINT_URL": str(plane.settings.endpoint_url),
+        "SQS_QUEUE_URL": plane.provisioned.queues[0].url,
+        "SNS_TOPIC_ARN": plane.provisioned.output_topic_arn,
+        "S3_BUCKET": plane.provisioned.bucket,
+        "RUNTIME_NAME": plane.runtime,
+        "RUNTIME_TYPE": "sdwebui",
+        "API_BASE_URL": answers.url,
+        "DARKROOM_PROVENANCE_CERTIFICATE": str(path),
+    }
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WITHOUT_THE_EXTRA, env=environment, stdout=output, stderr=output
+        )
+    try:
+        for number in range(2):
+            await submit(plane, task_for(plane, f"t{number}"))
+        ends = [end for end, _ in await notified(plane, 2)]
+        await until_empty(plane.queue)
+    finally:
+        process.terminate()
+        await process.wait()
+    for end in ends:
+        (told,) = end.provenance or []
+        assert told is not None
+        assert (told.credentials, told.digital_source_type) == (Credentials.NONE, GENERATED)
+        assert end.warnings == ()
+        assert mentions(await stored(plane, (end.image_url or [])[0])) == {GENERATED}
+    assert log.read_text().count("needs the extra 'provenance'") == 1

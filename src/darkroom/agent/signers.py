@@ -69,10 +69,12 @@ class Signers:
     def failed(self, fault: SigningUnavailable) -> None:
         """Note that signing failed, and would fail for another picture too: the signer is opened anew after a pause."""
         now = self._clock.monotonic()
+        if self._fault is not None and now < self._paused_until:
+            return  # several were under way together
         if self._said_at is None or now - self._said_at > _SAID_EVERY_SECONDS:
             self._said_at = now
             log(logging.ERROR, "provenance.signing_failed", f"pictures are not signed: {fault}")
-        self._fault, self._paused_until = fault, self._clock.monotonic() + self._pause_seconds
+        self._fault, self._paused_until = fault, now + self._pause_seconds
         self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds)
         self._signer = self._untimed = None
 

@@ -15,8 +15,8 @@ all           all of these together
 peak memory   the largest resident size of the agent's process
 
 Before memory was reserved: 447, 1,010, 251, 274 and, for all, 1,333 MiB. Expected since: some 75 MiB of its own, and at
-most 48, 96 and 144 MiB for payloads, links and answers. With signatures, expected 20 MiB more of its own, and 48 MiB for
-copies of pictures.
+most 48, 96 and 144 MiB for payloads, links and answers. With signatures, expected 20 MiB more of its own, and 48 MiB
+for copies of pictures.
 """
 
 from __future__ import annotations

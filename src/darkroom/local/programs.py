@@ -153,17 +153,6 @@ def gateway_program(
     )
 
 
-def _provenance_environment(provenance: ProvenanceSettings) -> dict[str, str]:
-    environment = {
-        "DARKROOM_PROVENANCE_ENABLED": str(provenance.enabled).lower(),
-        "DARKROOM_PROVENANCE_INCLUDE_PROMPTS": str(provenance.include_prompts).lower(),
-    }
-    if provenance.certificate is not None:
-        environment["DARKROOM_PROVENANCE_CERTIFICATE"] = provenance.certificate
-        environment["DARKROOM_PROVENANCE_REQUIRED"] = str(provenance.required).lower()
-    return environment
-
-
 def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys_file: Path) -> Program:
     """Describe the sender of webhooks, which signs them with the key in `keys_file`."""
     environment = {
@@ -182,6 +171,17 @@ def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSett
         environment=environment,
         patience_seconds=5.0,
     )
+
+
+def _provenance_environment(provenance: ProvenanceSettings) -> dict[str, str]:
+    environment = {
+        "DARKROOM_PROVENANCE_ENABLED": str(provenance.enabled).lower(),
+        "DARKROOM_PROVENANCE_INCLUDE_PROMPTS": str(provenance.include_prompts).lower(),
+    }
+    if provenance.certificate is not None:
+        environment["DARKROOM_PROVENANCE_CERTIFICATE"] = provenance.certificate
+        environment["DARKROOM_PROVENANCE_REQUIRED"] = str(provenance.required).lower()
+    return environment
 
 
 def _digest(key: str) -> str:

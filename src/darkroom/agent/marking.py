@@ -133,7 +133,8 @@ class Marking:
                 return found, origin.source_type
             return body, next(iter(sorted(mentions(body))), None)
 
-        whole, told = await self._in_thread(label)
+        # Not in the threads that sign: what says only what it is waits for no signature.
+        whole, told = await asyncio.to_thread(label)
         embeds = can_embed(media_type, body)
 
         def sign(signer: PictureSigner) -> tuple[bytes, bytes | None]:
@@ -170,7 +171,7 @@ class Marking:
         await stack.enter_async_context(self._reserved(size, media_type))
         if media_type in LABELLERS and signing_bytes(size, media_type) + size <= self._room.maximum_bytes:
             source.seek(0)
-            return await self._mark_bytes(origin, number, await self._in_thread(source.read), media_type)
+            return await self._mark_bytes(origin, number, await asyncio.to_thread(source.read), media_type)
         signed = stack.enter_context(_temporary_file()) if can_embed(media_type, b"") else None
 
         def sign(signer: PictureSigner) -> bytes:

@@ -40,8 +40,11 @@ def check_signing(cloud: Cloud, config: DarkroomConfig, today: date) -> Iterator
             reply = cloud.client("secretsmanager").get_secret_value(SecretId=signing.certificate)
         material = read_material(reply.get("SecretString", "").encode() or reply.get("SecretBinary", b""))
         _require_key(cloud, signing.kms_key_id, material)
-    except (AwsRefused, SigningUnavailable) as error:
+    except AwsRefused as error:
         yield Finding(broken, SUBJECT, str(error))
+        return
+    except SigningUnavailable as error:
+        yield Finding(broken, SUBJECT, error.reason)
         return
     certificate = material.certificate
     days = (certificate.not_after.date() - today).days

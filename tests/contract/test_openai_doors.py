@@ -113,7 +113,7 @@ class Door:
 async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     topic, bucket = MemoryTopic(), MemoryBucket("outputbucket")
     records = Agent(bucket)
-    ports = Ports(topic, bucket, records, MemoryCounts(), MemoryKeys())
+    ports = Ports(topic, bucket, records, MemoryCounts(), keys=MemoryKeys())
     catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5.safetensors")])
     ids = iter(range(1000))
     monotonic = iter(range(100_000))  # a second goes by at each look at the clock

@@ -11,7 +11,10 @@ RETENTION = "CDK's own function, which we do not write; it sets how long log gro
 KEY = "the guide's contract is an API key with a usage plan; the key is required on every method"
 
 CDK_NAG: dict[tuple[str, str], str] = {
-    ("AwsSolutions-APIG2", "FrontDoor/FrontAPI/*"): "POST bodies are validated; a GET and a PUT have only a path",
+    (
+        "AwsSolutions-APIG2",
+        "FrontDoor/FrontAPI/*",
+    ): "POST bodies are validated; of a GET and a PUT the function reads path and query",
     ("AwsSolutions-APIG2", "FrontDoor/OpenAI/Api/*"): "the function validates, and answers in the form of OpenAI's API",
     (
         "AwsSolutions-APIG3",

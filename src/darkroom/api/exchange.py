@@ -62,6 +62,16 @@ def error(
     return HttpReply(status=status, body=ErrorReply(message=message, errors=tuple(faults)), headers=headers or {})
 
 
+def at_fault(*faults: Fault) -> HttpReply:
+    """The request itself is wrong, and this is where."""
+    return error(400, "The request cannot be accepted as it is.", faults)
+
+
+def not_the_operator(parameter: str) -> HttpReply:
+    """The caller asks for what only an operator may see."""
+    return error(403, f"Only a caller of the role operator may send the parameter {parameter!r}.")
+
+
 def not_found(path: str) -> HttpReply:
     """There is nothing at this path."""
     return error(404, f"There is nothing at {_quoted(path)}. Send requests to v1alpha1 or v1alpha2.")

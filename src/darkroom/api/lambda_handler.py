@@ -107,12 +107,13 @@ def compose(environment: Mapping[str, str]) -> Handler:
         bucket=aws.bucket(settings.bucket),
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
         counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
+        lists=None if settings.task_table is None else aws.task_lists(settings.task_table),
         keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
     )
-    catalogue = decode_catalogue(settings.runtimes)
-    service = Service(catalogue, settings.bucket)
-    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
     callers = decode_callers(settings.callers)
+    catalogue = decode_catalogue(settings.runtimes)
+    service = Service(catalogue, settings.bucket, callers)
+    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
     front_door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
     return create_handler(
         front_door, callers, open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from darkroom.api.openapi import Operation
+from darkroom.api.openapi_parts import Operation
 from darkroom.openai.models import Model, ModelList
 from darkroom.openai.replies import ErrorBody, ImagesReply
 from darkroom.openai.request import FORMATS, LARGEST_SEED, LONGEST_PROMPT, MOST_PICTURES, QUALITIES, RESPONSES

@@ -13,6 +13,7 @@ import uvicorn
 
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
+from darkroom.api.keys import key_id
 from darkroom.api.openai_composition import open_openai_door
 from darkroom.api.openai_door import DoorLimits
 from darkroom.api.openai_waiting import EventLoop
@@ -31,9 +32,9 @@ _OPENAI_REPLY_BYTES = 32 * 1024 * 1024
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes or callers is wrong."""
     front = settings.front_door
+    callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
     catalogue = decode_catalogue(front.runtimes)
-    service = Service(catalogue, front.bucket)
-    callers = decode_callers(front.callers)
+    service = Service(catalogue, front.bucket, callers)
     services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
     async with open_aws(settings.aws, *services) as aws:
         ports = Ports(
@@ -41,6 +42,7 @@ async def serve(settings: GatewaySettings) -> None:
             bucket=aws.bucket(front.bucket),
             records=None if front.task_table is None else aws.task_table(front.task_table),
             counts=None if front.task_table is None else aws.task_counts(front.task_table),
+            lists=None if front.task_table is None else aws.task_lists(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)

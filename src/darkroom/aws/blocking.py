@@ -16,9 +16,12 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
+from darkroom.aws.progress import ProgressTable
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -45,6 +48,10 @@ class BlockingAws:
         """The DynamoDB table of task records of this name."""
         return TaskTable(self._dynamodb, name)
 
+    def task_lists(self, table: str) -> TaskLists:
+        """The lists of callers' tasks, as this table has them."""
+        return TaskLists(self._dynamodb, table)
+
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
@@ -52,6 +59,14 @@ class BlockingAws:
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""
         return TaskCounts(self._dynamodb, table)
+
+    def progress(self, table: str) -> ProgressTable:
+        """How far tasks are, as this table has it."""
+        return ProgressTable(self._dynamodb, table)
+
+    def heartbeats(self, table: str) -> HeartbeatTable:
+        """The heartbeats of agents that are kept in this table."""
+        return HeartbeatTable(self._dynamodb, table)
 
     @cached_property
     def _dynamodb(self) -> Any:

@@ -190,6 +190,20 @@ class Bucket:
         with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return an https URL to which anybody can PUT this object for `seconds`, of just this size and type."""
+        with translated(f"signing a URL for s3://{self.name}/{key}"):
+            return await self.client.generate_presigned_url(
+                "put_object",
+                Params={
+                    "Bucket": self.name,
+                    "Key": key,
+                    "ContentLength": size_bytes,
+                    "ContentType": content_type,
+                },
+                ExpiresIn=seconds,
+            )
+
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return an https URL with which anybody can read the object for `seconds`."""
         with translated(f"signing a URL for s3://{self.name}/{key}"):

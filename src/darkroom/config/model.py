@@ -261,6 +261,7 @@ class DarkroomConfig(ConfigModel):
                 rate_limit=throttle.rate_limit if caller.rate_limit is None else caller.rate_limit,
                 burst_limit=throttle.burst_limit if caller.burst_limit is None else caller.burst_limit,
                 monthly_tasks=caller.monthly_tasks,
+                role=caller.role,
             )
             for caller in self.callers or [CallerConfig(name=DEFAULT_CALLER)]
         ]

@@ -16,6 +16,7 @@ from constructs import Construct
 
 from darkroom.config.callers import function_callers
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.task_plane import LISTING
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
 from darkroom.infra.template.parts.openai_api import OpenAiApi
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -95,9 +96,12 @@ class FrontDoor(Construct):
         role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[tasks.bucket.arn_for_objects("*")]))
         role.add_to_policy(
             iam.PolicyStatement(
-                actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                actions=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
                 resources=[tasks.table.table_arn],
             )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
         )
         return lambda_.Function(
             self,
@@ -186,8 +190,11 @@ class FrontDoor(Construct):
                 request_validator=body,
             )
             if version == "v1alpha2":
-                task = resource.add_resource("tasks").add_resource("{id}")
+                all_tasks = resource.add_resource("tasks")
+                all_tasks.add_method("GET", integration, api_key_required=True)
+                task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
+                resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
 
     def _key(self, caller: CallerSpec) -> apigateway.ApiKey:

@@ -28,9 +28,17 @@ from darkroom.policy.callers import Callers, CallerSpec
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
 from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryKeys, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import (
+    MemoryBucket,
+    MemoryCounts,
+    MemoryKeys,
+    MemoryProgress,
+    MemoryRecords,
+    MemoryTopic,
+)
 
 CALLERS = Callers(
     [
@@ -93,6 +101,7 @@ class Door:
     topic: MemoryTopic
     bucket: MemoryBucket
     records: Agent
+    progress: MemoryProgress = field(default_factory=MemoryProgress)
     clock: list[float] = field(default_factory=lambda: [1_800_000_000.0])
 
     async def generate(self, key: str = "secret", retries: int = 0, **fields: Any) -> Reply:
@@ -112,8 +121,8 @@ class Door:
 @pytest.fixture(params=["lambda", "gateway", "gateway-with-stage"])
 async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     topic, bucket = MemoryTopic(), MemoryBucket("outputbucket")
-    records = Agent(bucket)
-    ports = Ports(topic, bucket, records, MemoryCounts(), keys=MemoryKeys())
+    records, progress = Agent(bucket), MemoryProgress()
+    ports = Ports(topic, bucket, records, MemoryCounts(), keys=MemoryKeys(), progress=progress)
     catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5.safetensors")])
     ids = iter(range(1000))
     monotonic = iter(range(100_000))  # a second goes by at each look at the clock
@@ -154,7 +163,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             lower = {name.lower(): value for name, value in reply["headers"].items()}
             return Reply(reply["statusCode"], lower, reply["body"])
 
-        door = Door(invoke, topic, bucket, records)
+        door = Door(invoke, topic, bucket, records, progress)
         yield door
         return
 
@@ -174,7 +183,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             )
             return Reply(reply.status_code, dict(reply.headers), reply.text)
 
-        door = Door(send, topic, bucket, records)
+        door = Door(send, topic, bucket, records, progress)
         yield door
 
 
@@ -387,6 +396,24 @@ async def test_a_stream_ends_with_its_pictures(door: Door) -> None:
     assert [(event["type"], base64.b64decode(event["b64_json"]), event["seed"]) for event in told] == [
         ("image_generation.completed", png(), 41),
         ("image_generation.completed", png(), 42),
+    ]
+
+
+@pytest.mark.parametrize("door", ["gateway"], indirect=True)
+async def test_a_stream_tells_how_far_its_task_is(door: Door) -> None:
+    door.records.after = 1
+
+    def running(record: TaskRecord) -> TaskRecord:
+        door.progress.progress[record.submission_id] = Progress(value=0.45, step=9, steps=20)
+        door.records.end, door.records.after = door.records.complete, 4
+        return msgspec.structs.replace(record, status=Status.RUNNING)
+
+    door.records.end = running
+    reply = await door.generate(stream=True)
+    comments = [line for line in reply.text.split("\n") if line.startswith(":")]
+    assert [line.partition(" img-")[2].partition(" ")[2] for line in comments][:2] == [
+        "queued",
+        "running, 45%, step 9 of 20",
     ]
 
 

@@ -91,6 +91,7 @@ class OpenAiDoor:
         self._finishing = Finishing(
             Pictures(ports.bucket, limits.reply_bytes, clock, loop.making_replies),
             ports.records,
+            ports.progress,
             limits.pace,
             monotonic=monotonic,
             pause_in_stream=loop.pause,

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from darkroom.tasks.idempotency import Claim
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
 
@@ -98,6 +99,14 @@ class TaskLists(Protocol):
         ...
 
 
+class ProgressReports(Protocol):
+    """How far tasks are."""
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are, by their ids; of those that have said nothing there is nothing."""
+        ...
+
+
 class Counts(Protocol):
     """How many tasks each caller has submitted."""
 
@@ -129,7 +138,7 @@ class Keys(Protocol):
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts`, `keys` and `lists` are None in a deployment that has no task table.
+    All but `topic` and `bucket` are None in a deployment that has no task table.
     """
 
     topic: Publisher
@@ -138,3 +147,4 @@ class Ports(msgspec.Struct, frozen=True):
     counts: Counts | None = None
     lists: TaskLists | None = None
     keys: Keys | None = None
+    progress: ProgressReports | None = None

@@ -44,6 +44,7 @@ async def serve(settings: GatewaySettings) -> None:
             counts=None if front.task_table is None else aws.task_counts(front.task_table),
             lists=None if front.task_table is None else aws.task_lists(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
+            progress=None if front.task_table is None else aws.progress(front.task_table),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
         limits = DoorLimits(

@@ -11,6 +11,7 @@ import msgspec
 
 from darkroom.errors import AwsFailure, AwsRefused
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTask, ListedTasks
 
@@ -206,3 +207,14 @@ class MemoryKeys:
     async def give_up(self, caller: str, key: str, submission_id: str) -> None:
         """Forget a key."""
         del self.keys[caller, key]
+
+
+class MemoryProgress:
+    """Keeps how far tasks are in `progress`, by submission."""
+
+    def __init__(self) -> None:
+        self.progress: dict[str, Progress] = {}
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are."""
+        return {id_: self.progress[id_] for id_ in submission_ids if id_ in self.progress}

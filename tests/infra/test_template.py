@@ -91,7 +91,8 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
         ("RuntimesdruntimeRole", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
                                   "sqs:GetQueueAttributes", "sqs:SendMessage", "s3:GetObject", "s3:PutObject",
                                   "s3:ListBucket", "s3:AbortMultipartUpload", "sns:Publish", "dynamodb:GetItem",
-                                  "dynamodb:PutItem", "dynamodb:UpdateItem", "xray:PutTraceSegments"}),
+                                  "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
+                                  "xray:PutTraceSegments"}),
     ],
 )  # fmt: skip
 def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, expected: set[str]) -> None:
@@ -122,6 +123,19 @@ def test_agents_read_linked_inputs_from_the_buckets_that_are_named_and_only_read
         if name.startswith("RuntimesdruntimeRole") and "my-inputs" in json.dumps(statement["Resource"])
     )
     assert (found["Action"], found["Resource"]) == ("s3:GetObject", "arn:aws:s3:::my-inputs/*")
+
+
+def test_an_agent_touches_no_item_of_the_table_that_is_not_an_agents(template: Template) -> None:
+    kept: dict[str, set[str]] = {}
+    for name, statement in statements(template):
+        if name.startswith("RuntimesdruntimeRole"):
+            for action in listed(statement["Action"]):
+                if str(action).startswith("dynamodb:"):
+                    (keys,) = (condition["dynamodb:LeadingKeys"] for condition in statement["Condition"].values())
+                    kept[str(action)] = set(listed(keys))
+    assert kept["dynamodb:DeleteItem"] == {"agent/sdruntime/*"}
+    written = {"submission/*", "task/*", "progress/*", "usage/*/sdruntime/*", "agent/sdruntime/*"}
+    assert kept["dynamodb:PutItem"] == kept["dynamodb:UpdateItem"] == kept["dynamodb:GetItem"] == written
 
 
 def test_the_agents_of_a_runtime_can_take_what_sqs_moved_to_its_dead_letters(template: Template) -> None:

@@ -200,7 +200,7 @@ async def test_a_submission_that_has_ended_does_not_run_again(plane: Plane, end:
     assert await table.advance(ended)
     assert not await table.advance(running)
     assert await table.get("t1") == ended
-    assert await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))
+    assert not await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))  # it was another write's end
     # Another submission's record is no reason to be silent about this one.
     assert await table.advance(msgspec.structs.replace(running, submission_id="s0"))
     found = await table.get("t1")

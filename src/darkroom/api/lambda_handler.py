@@ -109,9 +109,11 @@ def compose(environment: Mapping[str, str]) -> Handler:
         counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
         lists=None if settings.task_table is None else aws.task_lists(settings.task_table),
         keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
+        deliveries=None if settings.task_table is None else aws.deliveries(settings.task_table),
+        webhook_queue=None if settings.webhook_queue_url is None else aws.queue(settings.webhook_queue_url),
     )
-    callers = decode_callers(settings.callers)
     catalogue = decode_catalogue(settings.runtimes)
+    callers = decode_callers(settings.callers)
     service = Service(catalogue, settings.bucket, callers)
     # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
     front_door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)

@@ -32,10 +32,11 @@ _OPENAI_REPLY_BYTES = 32 * 1024 * 1024
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes or callers is wrong."""
     front = settings.front_door
-    callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
     catalogue = decode_catalogue(front.runtimes)
+    callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
     service = Service(catalogue, front.bucket, callers)
-    services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
+    more = {"dynamodb": front.task_table, "sqs": front.webhook_queue_url}
+    services = ["sns", "s3", *(service for service, needs in more.items() if needs is not None)]
     async with open_aws(settings.aws, *services) as aws:
         ports = Ports(
             topic=aws.topic(front.topic_arn),
@@ -45,6 +46,8 @@ async def serve(settings: GatewaySettings) -> None:
             lists=None if front.task_table is None else aws.task_lists(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
             progress=None if front.task_table is None else aws.progress(front.task_table),
+            deliveries=None if front.task_table is None else aws.deliveries(front.task_table),
+            webhook_queue=None if front.webhook_queue_url is None else aws.queue(front.webhook_queue_url),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
         limits = DoorLimits(

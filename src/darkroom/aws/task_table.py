@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 _UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
 _IS_UNFINISHED = f"#status IN ({', '.join(_UNFINISHED)})"
 # What the first writer of a record knows best, and nobody after it changes.
-_KEPT = ("created_at", "context", LISTED_UNDER, LISTED_AS)
+_KEPT = ("created_at", "started_at", "context", LISTED_UNDER, LISTED_AS)
+# They are true of a task that waits for another try, and go when it runs or ends.
+_WHILE_IT_WAITS = ("waits_because", "next_try_at")
 # Whoever writes the record of a new submission also points to it. One that was published past the front door is
 # pointed to by the agent, which cannot know whether it has done so before.
 _POINTED_TO = "is_pointed_to"
@@ -242,32 +244,43 @@ class TaskTable:
         item: dict[str, Any] = reply["Attributes"]
         return item
 
-    async def advance(self, record: TaskRecord) -> bool:
-        """Bring the record of a submission up to date with `record`; return False where that runs, and it has ended.
+    async def advance(self, record: TaskRecord, *, begins_try: bool = False, only_after: str | None = None) -> bool:
+        """Bring the record of a submission up to date with `record`; return False where it stays as it is.
 
         A record that tells an end stays as it is. A task that was published past the front door has no record yet: it
         gets one, and its id points to it, unless a newer submission has it. What the first writer knows best is kept
-        where it is set.
+        where it is set. `begins_try`: one more try is counted; how many `record` has does not matter. With
+        `only_after`, it also stays as it is where another agent than that has had the task last.
         """
         item = record_to_item(record)
         del item[KEY_ATTRIBUTE]
         item.pop("cancel_requested", None)
+        item.pop("attempts", None)
         assignments = [
             f"#{name} = if_not_exists(#{name}, :{name})" if name in _KEPT else f"#{name} = :{name}" for name in item
         ]
+        condition, values = f"attribute_not_exists(id) OR {_IS_UNFINISHED}", dict(_UNFINISHED)
+        if begins_try:
+            assignments.append("attempts = if_not_exists(attempts, :none) + :one")
+            values |= {":none": to_attribute(0), ":one": to_attribute(1)}
+        names = {"#status": "status"} | {f"#{name}": name for name in item}
+        if only_after is not None:
+            condition = f"({condition}) AND (attribute_not_exists(#agent) OR #agent = :before)"
+            names["#agent"], values[":before"] = "agent", to_attribute(only_after)
+        outdated = [WITHDRAWN, *(name for name in _WHILE_IT_WAITS if name not in item)]
         try:
             with translated(f"updating the record of task {record.id}", self._writing):
                 reply = await self.client.update_item(
                     TableName=self.name,
                     Key=submission_key(record.submission_id),
-                    UpdateExpression=f"SET {', '.join(assignments)} REMOVE {WITHDRAWN}",
-                    ConditionExpression=f"attribute_not_exists(id) OR {_IS_UNFINISHED}",
-                    ExpressionAttributeNames={f"#{name}": name for name in item},
-                    ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **_UNFINISHED},
+                    UpdateExpression=f"SET {', '.join(assignments)} REMOVE {', '.join(outdated)}",
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **values},
                     ReturnValues="ALL_OLD",
                 )
         except AlreadyExists:
-            return record.status.is_terminal
+            return False
         before = reply.get("Attributes", {})
         created = {":created_at": to_attribute(record.created_at)}
         if _POINTED_TO not in before:

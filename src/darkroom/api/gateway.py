@@ -99,17 +99,17 @@ class _Gate:
 
     async def answer(self, request: Request) -> Response:
         """Answer any request below the stage."""
-        admitted = await self._let_in(request, request.headers.get("x-api-key", ""), exchange.no_key())
+        admitted = await self._let_in(request, request.headers.get("x-api-key", ""), exchange.no_key)
         return _respond(admitted if isinstance(admitted, HttpReply) else await self._front_door.answer(admitted))
 
     async def let_in_by_bearer(self, request: Request) -> HttpRequest | HttpReply:
         """The same checks for a request of OpenAI's API."""
-        return await self._let_in(request, presented_key(request), no_bearer())
+        return await self._let_in(request, presented_key(request), no_bearer)
 
-    async def _let_in(self, request: Request, key: str, no_key: HttpReply) -> HttpRequest | HttpReply:
+    async def _let_in(self, request: Request, key: str, no_key: Callable[[], HttpReply]) -> HttpRequest | HttpReply:
         caller = self._keys.find(key)
         if caller is None:
-            return no_key
+            return no_key()
         request.scope[CALLER] = caller
         wait_seconds = self._throttle.take(caller, self._monotonic())
         if wait_seconds > 0:
@@ -129,8 +129,6 @@ class _Gate:
             base_url=f"{request.url.scheme}://{request.url.netloc}{self._stage_path}",
             idempotency_key=request.headers.get("idempotency-key"),
             caller=caller,
-            client_retries=exchange.client_retries(request.headers),
-            client_patience_seconds=exchange.client_patience_seconds(request.headers),
         )
 
 

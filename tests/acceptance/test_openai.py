@@ -130,6 +130,10 @@ def submissions(stack: Stack) -> int:
     return sum(item["id"]["S"].startswith("submission/") for item in found)
 
 
+def test_the_address_is_told(running: Stack) -> None:
+    assert f"{running.facts.endpoint}/v1" in (running.folder / "up.log").read_text().split()
+
+
 def test_pictures_are_made(client: OpenAI) -> None:
     reply = client.images.generate(
         prompt="a secret garden",

@@ -242,6 +242,17 @@ async def test_what_is_too_large_for_a_reply_is_linked_or_told(door: Door) -> No
     assert reply.error["task"].startswith("img-")
 
 
+async def test_a_replys_room_is_for_all_of_its_pictures(door: Door) -> None:
+    def complete(record: TaskRecord) -> TaskRecord:
+        ended = Agent.complete(door.records, record)
+        door.bucket.objects |= {key: png() + bytes(2_000) for key in door.bucket.objects}
+        return ended
+
+    door.records.end = complete  # 70 kB for a reply, of which 64 kB are for the rest
+    assert "b64_json" in (await door.generate()).json["data"][0]
+    assert ["url" in one for one in (await door.generate(n=2)).json["data"]] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("path", "content_type", "body", "status", "param"),
     [
@@ -326,7 +337,7 @@ async def test_who_asks_under_such_an_id_in_our_own_api_is_not_joined(door: Door
     key = (reply.json["task"], "shop")
     door.records.records[key] = msgspec.structs.replace(door.records.records[key], context={"openai": "mine"})
     assert (await door.generate(retries=1)).status == 200
-    assert len(door.topic.messages) == 2
+    assert [message.attributes["submission_id"][:6] for message in door.topic.messages] == ["submis", "again-"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ class Settlement:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
         try:
             if on_topic and is_news:
-                await self._publish(notification, job.delivery.submission_id)
+                await self._publish(notification, job.delivery.submission_id, job.caller)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
 
@@ -145,8 +145,8 @@ class Settlement:
         """End the job as failed, and move its message to the dead letters with the reason."""
         ended = await self._commit(job.objects, self._failure(job, Status.FAILED, told_error(error)), {})
         with self._spans.part("notify"):
-            told = fitted(ended, job.delivery.submission_id)
-            await self._persistently(lambda: self._publish(told, job.delivery.submission_id))
+            told = fitted(ended, job.delivery.submission_id, job.caller)
+            await self._persistently(lambda: self._publish(told, job.delivery.submission_id, job.caller))
 
             async def set_aside() -> None:
                 if ended.result is not True:
@@ -165,8 +165,8 @@ class Settlement:
         error, submission_id = unreadable.error, unreadable.submission_id
         ended = None if unreadable.task_id is None else await self._end_unreadable(unreadable, unreadable.task_id)
         if ended is not None:
-            told = fitted(ended, submission_id)
-            await self._persistently(lambda: self._publish(told, submission_id))
+            told = fitted(ended, submission_id, unreadable.caller)
+            await self._persistently(lambda: self._publish(told, submission_id, unreadable.caller))
             await self._records.ended_unreadable(unreadable, told)
         if ended is None or ended.result is not True:
             await self._bury(lease, error, submission_id, unreadable.task_id)
@@ -201,16 +201,16 @@ class Settlement:
         return await self._persistently(lambda: self._ends.write(names, response, end_under))
 
     async def _tell(self, job: Job, notification: Notification, *, again: bool = False) -> None:
-        notification = fitted(notification, job.delivery.submission_id)
+        notification = fitted(notification, job.delivery.submission_id, job.caller)
         with self._spans.part("notify"):
-            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
+            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id, job.caller))
             # The record and the message do not wait for each other: both follow the notification.
             await asyncio.gather(self._records.ended(job, notification), self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}", again=again)
 
-    async def _publish(self, notification: Notification, submission_id: str) -> None:
+    async def _publish(self, notification: Notification, submission_id: str, caller: str) -> None:
         await self._topic.publish(
-            encode_notification(notification), notification_attributes(notification, submission_id)
+            encode_notification(notification), notification_attributes(notification, submission_id, caller)
         )
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:

@@ -92,6 +92,7 @@ class TaskRecords:
             now=self._clock.now(),
             kind=job.task.kind,
         )
+        record = msgspec.structs.replace(record, deadline=job.task.deadline)
         if job.began_at is None:
             return record
         return msgspec.structs.replace(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
 _IS_UNFINISHED = f"#status IN ({', '.join(_UNFINISHED)})"
 # What the first writer of a record knows best, and nobody after it changes.
-_KEPT = ("created_at", "started_at", "context", LISTED_UNDER, LISTED_AS)
+_KEPT = ("created_at", "started_at", "deadline", "context", LISTED_UNDER, LISTED_AS)
 # They are true of a task that waits for another try, and go when it runs or ends.
 _WHILE_IT_WAITS = ("waits_because", "next_try_at")
 # Whoever writes the record of a new submission also points to it. One that was published past the front door is

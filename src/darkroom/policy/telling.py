@@ -59,7 +59,12 @@ def told_error(error: DarkroomError) -> NotifiedError:
 
 def after_tries(tries: int, reason: str) -> str:
     """Why a task waits that was tried so often, the last time in vain for `reason`."""
-    return f"tried {_TIMES.get(tries, f'{tries} times')}: {reason}"
+    return f"{told_tries(tries)}: {reason}"
+
+
+def told_tries(tries: int) -> str:
+    """How often a task was tried, in words."""
+    return f"tried {_TIMES.get(tries, f'{tries} times')}"
 
 
 def shortened(text: str, longest: int) -> str:
@@ -67,16 +72,16 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def fitted(notification: Notification, submission_id: str) -> Notification:
+def fitted(notification: Notification, submission_id: str, caller: str = "") -> Notification:
     """What is told in place of `notification`, so that it fits with its attributes."""
-    if _fits(notification, submission_id):
+    if _fits(notification, submission_id, caller):
         return notification
     pictures = notification.image_url
     if pictures:
         notification = msgspec.structs.replace(
             notification, image_url=[], image_url_omitted=len(pictures), provenance=msgspec.UNSET
         )
-        if _fits(notification, submission_id):
+        if _fits(notification, submission_id, caller):
             return notification
     return msgspec.structs.replace(notification, context={}, context_omitted=True)
 
@@ -114,6 +119,9 @@ def record_of(
     )
 
 
-def _fits(notification: Notification, submission_id: str) -> bool:
+def _fits(notification: Notification, submission_id: str, caller: str) -> bool:
     text = encode_notification(notification).encode()
-    return len(text) + attribute_bytes(notification_attributes(notification, submission_id)) <= MAXIMUM_MESSAGE_BYTES
+    return (
+        len(text) + attribute_bytes(notification_attributes(notification, submission_id, caller))
+        <= MAXIMUM_MESSAGE_BYTES
+    )

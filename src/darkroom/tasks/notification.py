@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import DarkroomError
+from darkroom.tasks.message import CALLER_ATTRIBUTE
 from darkroom.tasks.task import JsonObject, Status
 
 _MOST_WARNINGS = 16
@@ -116,10 +117,11 @@ def decode_end(document: bytes) -> RecordedEnd | None:
         return None
 
 
-def notification_attributes(notification: Notification, submission_id: str) -> dict[str, str]:
+def notification_attributes(notification: Notification, submission_id: str, caller: str = "") -> dict[str, str]:
     """The message attributes by which a subscriber filters and deduplicates.
 
     `notification_id` is derived from the submission: a task that is done or notified twice has one terminal id.
+    `caller` is whose task it is, a name or an id of a key; there is none where it is nobody's.
     """
     phase = "end" if notification.status.is_terminal else notification.status.value
     digest = hashlib.sha256(f"{submission_id}/{phase}".encode()).hexdigest()
@@ -130,4 +132,6 @@ def notification_attributes(notification: Notification, submission_id: str) -> d
     }
     if notification.result is not msgspec.UNSET:
         attributes["result"] = "true" if notification.result else "false"
+    if caller:
+        attributes[CALLER_ATTRIBUTE] = caller
     return attributes

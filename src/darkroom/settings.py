@@ -111,11 +111,14 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    openai_file: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests.
 
+    `openai_wait_seconds` is how long a request of OpenAI's API waits for its pictures, `openai_most_waiting` how many
+    may wait at once.
     `metrics_from` has the networks that figures are told to; `metrics_callers`, whether these name callers.
     """
 
@@ -125,6 +128,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...]
     rate_limit: float = 30.0
     burst_limit: int = 50
+    openai_wait_seconds: float = 300.0
+    openai_most_waiting: int = 200
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
@@ -209,6 +214,8 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         ),
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
+        openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
         metrics_from=read.networks("DARKROOM_METRICS_FROM", LOOPBACK),
@@ -301,6 +308,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
     )
 
 

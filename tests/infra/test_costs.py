@@ -16,7 +16,7 @@ from darkroom.infra.burst_costs import (
     DEFAULT_COOLDOWN_SECONDS,
     burst_estimates,
 )
-from darkroom.infra.costs import fixed_costs, savings, total, unpriced
+from darkroom.infra.costs import QUEUE_LOOKS_PER_MONTH, fixed_costs, savings, total, unpriced
 from darkroom.infra.picture_costs import SECONDS_PER_PICTURE
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
@@ -39,10 +39,10 @@ def test_every_line_of_an_idle_month() -> None:
         "logs of the components": pytest.approx(1.0),
         "KMS key of Kubernetes' secrets": pytest.approx(1.0),
         "KMS key of the alarms' topic": pytest.approx(1.0),
-        "17 metrics with alarms": pytest.approx(1.7),
+        "18 metrics with alarms": pytest.approx(1.8),
         "4 metrics counted in logs": pytest.approx(1.2),
         "dashboard": pytest.approx(3.0),
-        "KEDA looking at queues: 1": pytest.approx(0.21024),
+        "KEDA looking at queues: 1": pytest.approx(0.5256),
     }
 
 
@@ -83,6 +83,7 @@ def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
     chart = yaml.safe_load((CHART / "values.yaml").read_text())
     assert chart["runtime"]["scaling"]["cooldownPeriod"] == DEFAULT_COOLDOWN_SECONDS
     assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
+    assert QUEUE_LOOKS_PER_MONTH * chart["runtime"]["scaling"]["pollingInterval"] == 730 * 3600
     stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
     assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"
 
@@ -118,8 +119,10 @@ def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(templat
     assert f"3 x {disk['Ebs']['VolumeSize']} GiB disk" in " ".join(lines)
     paid = {"AWS::EC2::VPCEndpoint": 2}  # both are gateways, which cost nothing
     assert {kind: count(kind) for kind in paid} == paid
-    (stage,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage")
-    assert not any(setting["MetricsEnabled"] for setting in stage["MethodSettings"])
+    stages = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage"]
+    settings = [setting for stage in stages for setting in stage["MethodSettings"]]
+    assert len(settings) == len(stages) == 2
+    assert not any(setting["MetricsEnabled"] for setting in settings)
 
 
 def test_each_saving_is_what_the_key_really_saves() -> None:

@@ -82,8 +82,9 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:GetItem",
-                                   "dynamodb:PutItem", "dynamodb:UpdateItem", "logs:CreateLogStream",
+        ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:BatchGetItem",
+                                   "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query",
+                                   "logs:CreateLogStream",
                                    "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
         ("AddOnsKedaRole", {"sqs:GetQueueAttributes"}),
         ("AddOnsMountpointRole", {"s3:ListBucket", "s3:GetObject"}),
@@ -102,6 +103,17 @@ def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, ex
         for action in listed(statement["Action"])
     }
     assert actions == expected
+
+
+def test_the_front_door_lists_by_one_index_and_cannot_scan_the_table(template: Template) -> None:
+    asked = [
+        json.dumps(statement["Resource"])
+        for name, statement in statements(template)
+        if name.startswith("FrontDoorFunctionRole") and "dynamodb:Query" in listed(statement["Action"])
+    ]
+    assert len(asked) == 1
+    assert "/index/listing" in asked[0]
+    assert "*" not in asked[0]
 
 
 def test_agents_read_linked_inputs_from_the_buckets_that_are_named_and_only_read(template: Template) -> None:

@@ -7,6 +7,7 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+import httpx
 import msgspec
 import pytest
 
@@ -156,6 +157,16 @@ async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
     assert await bucket.find("broken.bin") is None
     left = await plane.aws.client("s3").list_multipart_uploads(Bucket=plane.provisioned.bucket)
     assert not left.get("Uploads")
+
+
+async def test_a_picture_is_sent_to_a_signed_address_with_just_the_size_that_was_signed(plane: Plane) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+    url = await bucket.presigned_upload("darkroom-payloads/uploads/one", 3, "image/png", 900)
+    assert "content-length" in url.lower()
+    async with httpx.AsyncClient() as http:
+        reply = await http.put(url, content=b"PNG", headers={"Content-Type": "image/png"})
+    assert reply.status_code == 200
+    assert await bucket.find("darkroom-payloads/uploads/one") == b"PNG"
 
 
 async def test_a_record_goes_from_queued_to_its_end(plane: Plane) -> None:

@@ -21,6 +21,7 @@ from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -46,6 +47,10 @@ class BlockingAws:
     def task_table(self, name: str) -> TaskTable:
         """The DynamoDB table of task records of this name."""
         return TaskTable(self._dynamodb, name)
+
+    def task_lists(self, table: str) -> TaskLists:
+        """The lists of callers' tasks, as this table has them."""
+        return TaskLists(self._dynamodb, table)
 
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import Positions, Questions, TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -59,6 +61,11 @@ class Aws:
         """Return the DynamoDB table of task records of this name."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskTable(client, name)
+
+    def task_lists(self, table: str) -> TaskLists:
+        """Return the lists of callers' tasks, as this table has them."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return TaskLists(client, table, _all_at_once)
 
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """Return the idempotency keys that are kept in this table."""
@@ -132,3 +139,7 @@ def _sends(trace_header: Callable[[], str | None]) -> Callable[..., None]:
             params["headers"]["X-Amzn-Trace-Id"] = header
 
     return add
+
+
+async def _all_at_once(questions: Questions) -> list[Positions]:
+    return await asyncio.gather(*questions)

@@ -48,7 +48,11 @@ _CONTEXT_ATTRIBUTE = "context"
 LISTED_UNDER, LISTED_AS = "listed_under", "listed_as"
 CHANGED_UNDER, CHANGED_AS = "changed_under", "changed_as"
 SHARDS = 4
+# A submission that was not accepted has this attribute.
+WITHDRAWN = "withdrawn"
 _PROGRESS = "progress/"
+# In characters, of up to four bytes: DynamoDB's limit for a sort key is 1,024 bytes. Our own ids are 32 long.
+_LONGEST_IN_SORT_KEY = 200
 
 Item = dict[str, dict[str, Any]]
 
@@ -92,11 +96,6 @@ def count_key(caller: str, month: str) -> Item:
     return {KEY_ATTRIBUTE: {"S": f"count/{caller}/{month}"}}
 
 
-def idempotency_key(caller: str, key: str) -> Item:
-    """The primary key of an idempotency key that a caller has used. A caller has no slash in it; a key may have."""
-    return {KEY_ATTRIBUTE: {"S": f"idempotency/{caller}/{key}"}}
-
-
 def progress_key(submission_id: str) -> Item:
     """The primary key of a submission's progress."""
     return {KEY_ATTRIBUTE: {"S": f"{_PROGRESS}{submission_id}"}}
@@ -118,6 +117,11 @@ def submission_of(key: str) -> tuple[str, bool]:
     return submission_id, f"{kind}/" == _PROGRESS
 
 
+def idempotency_key(caller: str, key: str) -> Item:
+    """The primary key of an idempotency key that a caller has used. A caller has no slash in it; a key may have."""
+    return {KEY_ATTRIBUTE: {"S": f"idempotency/{caller}/{key}"}}
+
+
 def listing_partitions(caller: str) -> list[str]:
     """The partitions of the index `listing` that hold a caller's tasks."""
     return [f"tasks/{caller}/{shard}" for shard in range(SHARDS)]
@@ -130,7 +134,12 @@ def change_partitions(caller: str) -> list[str]:
 
 def sort_key(at: float, submission_id: str) -> str:
     """Where a submission stands in an index: by a time in seconds since 1970, to the millisecond; never twice."""
-    return f"{max(0, round(at * 1000)):013d}/{submission_id}"
+    return f"{time_key(at)}/{submission_id[:_LONGEST_IN_SORT_KEY]}"
+
+
+def time_key(at: float) -> str:
+    """What stands in an index before everything of this time and after."""
+    return f"{max(0, round(at * 1000)):013d}"
 
 
 def shard_of(submission_id: str) -> int:

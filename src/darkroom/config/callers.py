@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from pydantic import Field
 
 from darkroom.config.document import ConfigFault
 from darkroom.config.keys import ConfigModel, ReleaseName
-from darkroom.policy.callers import CallerSpec, encode_callers
+from darkroom.policy.callers import CallerSpec, Role, encode_callers
 from darkroom.policy.catalogue import encode_catalogue
 
 if TYPE_CHECKING:
@@ -36,18 +37,24 @@ class CallerConfig(ConfigModel):
     monthly_tasks: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="tasks that may be submitted in a calendar month (UTC); not set: any number"
     )
+    role: Role | None = Field(
+        default=None, description="`operator`: sees and cancels the tasks of all; not set: its own alone"
+    )
 
 
 def function_callers(callers: list[CallerSpec]) -> str:
     """What the Lambda function is told of callers that have ids: the rates are API Gateway's affair."""
     return encode_callers(
-        CallerSpec(name=caller.name, id=caller.id, monthly_tasks=caller.monthly_tasks) for caller in callers
+        CallerSpec(name=caller.name, id=caller.id, monthly_tasks=caller.monthly_tasks, role=caller.role)
+        for caller in callers
     )
 
 
 def too_many_for_the_function(config: DarkroomConfig) -> ConfigFault | None:
     """What is wrong where runtimes and callers together are more than the function's environment has room for."""
-    callers = [CallerSpec(name=c.name, id=_KEY_ID, monthly_tasks=c.monthly_tasks) for c in config.callers]
+    callers = (
+        [msgspec.structs.replace(caller, id=_KEY_ID) for caller in config.caller_specs()] if config.callers else []
+    )
     room = _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())
     needed = len(function_callers(callers).encode()) if callers else 0
     if not callers or needed <= room:

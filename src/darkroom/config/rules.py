@@ -23,6 +23,7 @@ from darkroom.config.fit_rules import (
 )
 from darkroom.config.keys import ConfigModel
 from darkroom.config.model import KNOWN_RUNTIME_TYPES
+from darkroom.config.openai import unfit_openai
 from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
 from darkroom.config.volume_rules import unfit_volumes
 from darkroom.tasks.task import TaskKind
@@ -48,6 +49,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         yield from _half_a_chart(path, runtime)
         yield from _unfit_scaling(path, runtime)
         yield from _unfit_work_off(path, runtime)
+        yield from unfit_openai(path, runtime)
         if not runtime.get("chartRepository"):
             yield from _unfit_chart_values(path, runtime, [pool for _, pool in entries(values, "nodePools")])
         if not runtime.get("nodePool"):

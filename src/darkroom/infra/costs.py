@@ -38,8 +38,8 @@ INSIGHTS_PER_NODE = 10.00
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
-# KEDA looks at each queue every five seconds; agents that wait are paid with their nodes.
-QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 5
+# KEDA looks at each queue every two seconds, as the chart says; agents that wait are paid with their nodes.
+QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 2
 QUEUE_REQUEST = 0.40e-6
 
 
@@ -156,7 +156,7 @@ def _cluster_savings(config: DarkroomConfig, saved: Callable[..., float]) -> lis
         found.append(Saving("clusterComponents.instanceType: t4g.medium", saved(cluster_components=smaller), price))
     if config.cluster.container_insights:
         blind = config.cluster.model_copy(update={"container_insights": False})
-        price = "no figures of nodes and pods; the alarms PodsPending and NodesWithoutResults go"
+        price = "no figures of nodes and pods; the alarms PodsPending and IdleNodes go"
         found.append(Saving("cluster.containerInsights: false", saved(cluster=blind), price))
     if config.cluster.control_plane_logs:
         silent = config.cluster.model_copy(update={"control_plane_logs": []})
@@ -178,7 +178,7 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by two.
+    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by three.
 
     Where nodes are counted, each runtime's alarm for being stuck looks at them too.
     """
@@ -186,7 +186,7 @@ def _alarm_metrics(config: DarkroomConfig) -> int:
     always = 5 * runtimes + 4
     if config.cluster.name is not None:
         return always
-    return always + 4 + (3 + runtimes if config.cluster.container_insights else 0)
+    return always + 4 + (4 + runtimes if config.cluster.container_insights else 0)
 
 
 def _becomes_dearer(config: DarkroomConfig) -> str:

@@ -58,7 +58,7 @@ class CallsPerTask:
 
     topic_publishes: int = 2
     queue_requests: int = 3
-    table_writes: int = 4
+    table_writes: int = 5
     table_reads: int = 1
     bucket_puts: int = 2
     bucket_gets: int = 2

@@ -105,9 +105,17 @@ def agent_program(
 
 
 def gateway_program(
-    config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys: Mapping[str, str], port: int
+    config: DarkroomConfig,
+    plane: ProvisionedPlane,
+    aws: AwsSettings,
+    keys: Mapping[str, str],
+    port: int,
+    openai_file: Path | None = None,
 ) -> Program:
-    """Describe the front door, which the keys by their callers' names open."""
+    """Describe the front door, which the keys by their callers' names open.
+
+    `openai_file` holds what `config` says of OpenAI's API, if it says anything.
+    """
     specs = config.caller_specs()
     named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in specs]
     environment = {
@@ -127,6 +135,7 @@ def gateway_program(
         "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
         "DARKROOM_HOST": "127.0.0.1",
         "DARKROOM_PORT": str(port),
+        **({"DARKROOM_OPENAI_FILE": str(openai_file)} if openai_file else {}),
     }
     return Program(
         name="gateway",

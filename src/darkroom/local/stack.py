@@ -36,6 +36,7 @@ from darkroom.local.stack_file import (
     write_stack_file,
 )
 from darkroom.local.supervisor import Supervisor, wait_until
+from darkroom.openai.options import OPENAI_FILE, encode_options
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
@@ -112,7 +113,8 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
             tell("starting the gateway")
-            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
+            openai_file = _openai_file(config, folder)
+            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port, openai_file))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))
             for name, url in ready_urls.items():
                 await _wait(supervisor, name, _answers(url))
@@ -166,6 +168,16 @@ async def _start_agents(
         await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets))
         ready_urls[runtime.name] = f"http://127.0.0.1:{port}/readyz"
     return ready_urls
+
+
+def _openai_file(config: DarkroomConfig, folder: Path) -> Path | None:
+    """Write down what the gateway is told of OpenAI's API; None where nothing is said of it."""
+    options = config.openai_options()
+    if not options:
+        return None
+    path = folder / OPENAI_FILE
+    path.write_bytes(encode_options(options))
+    return path
 
 
 def _facts(

@@ -22,7 +22,18 @@ LAMBDA_MEMORY_MIB = 512
 # botocore and boto3 are part of Lambda's own Python image.
 DEPENDENCIES = ("msgspec",)
 # What the front door imports; everything else would only make cold starts slower.
-ROOMS = ("__init__.py", "redaction.py", "errors.py", "logs.py", "settings.py", "api", "aws", "policy", "tasks")
+ROOMS = (
+    "__init__.py",
+    "redaction.py",
+    "errors.py",
+    "logs.py",
+    "settings.py",
+    "api",
+    "aws",
+    "openai",
+    "policy",
+    "tasks",
+)
 _WHEEL_PLATFORMS = {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}
 _NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "py.typed")
 

@@ -77,21 +77,23 @@ def watch_cluster(
     always = config.cluster_components.desired_count + sum(
         _least_pods(runtime.extra_values) for runtime in config.models_runtime
     )
+    # Where tasks wait and none is done, `Stuck-RUNTIME` names the runtime; here is what nobody needs any more.
     idle = cloudwatch.MathExpression(
-        expression=f"IF(nodes > {always} AND FILL(done, 0) == 0, 1, 0)",
+        expression=f"IF(nodes > {always} AND FILL(came, 0) == 0 AND FILL(ended, 0) == 0, 1, 0)",
         using_metrics={
             "nodes": node_count(stack),
-            "done": tasks.output_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
+            "came": tasks.input_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
+            "ended": tasks.output_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
         },
         period=PERIOD,
-        label="GPU nodes without results",
+        label="GPU nodes without tasks",
     )
     minutes = config.alarms.idle_node_minutes
     watch.alarm(
-        "NodesWithoutResults",
+        "IdleNodes",
         idle,
         0,
-        f"GPU nodes have been up for {minutes} minutes, and no task has ended: see docs/operate.md",
+        f"GPU nodes have been up for {minutes} minutes, and no task came or ended: see docs/operate.md",
         periods=max(1, minutes // int(Duration.to_minutes(PERIOD))),
     )
 

@@ -20,6 +20,7 @@ from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import Positions, Questions, TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
+from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class Aws:
         """Return the heartbeats of agents that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return HeartbeatTable(client, table)
+
+    def usage(self, table: str) -> UsageTable:
+        """Return the callers' usage that is kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return UsageTable(client, table)
 
     def client(self, service: str) -> Any:
         """Return the bare client, for provisioning, which uses what no other part of Darkroom needs."""

@@ -113,6 +113,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_table: str | None = None
     callers: str | None = None
     openai_file: str | None = None
+    webhook_queue_url: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +136,25 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
     metrics_callers: bool = False
+    log_level: str = "INFO"
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The sender of webhooks. `callers` is a JSON list, which `darkroom.policy.webhook_callers` reads.
+
+    The key that they are signed with lies in `keys_file`, or in AWS Secrets Manager under the ARN `keys_secret`.
+    `metrics_namespace` is CloudWatch's, for figures in the log.
+    """
+
+    aws: AwsSettings
+    queue_url: str
+    dead_letter_queue_url: str
+    task_table: str
+    callers: str | None = None
+    keys_file: str | None = None
+    keys_secret: str | None = None
+    allow_private: bool = False
+    metrics_namespace: str | None = None
     log_level: str = "INFO"
 
 
@@ -227,6 +247,28 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
     return settings
 
 
+def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
+    """The settings of the sender of webhooks. Raises `SettingsError` that lists every variable that is wrong."""
+    read = _Reader(environment)
+    keys_file, keys_secret = (read.optional_text(f"DARKROOM_WEBHOOK_KEYS_{where}") for where in ("FILE", "SECRET"))
+    if keys_file is None and keys_secret is None:
+        read.fault("neither DARKROOM_WEBHOOK_KEYS_FILE nor DARKROOM_WEBHOOK_KEYS_SECRET is set")
+    settings = WebhookSettings(
+        aws=_aws(read),
+        queue_url=read.text("DARKROOM_WEBHOOK_QUEUE_URL"),
+        dead_letter_queue_url=read.text("DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL"),
+        task_table=read.text("DARKROOM_TASK_TABLE"),
+        callers=read.optional_text("DARKROOM_WEBHOOKS"),
+        keys_file=keys_file,
+        keys_secret=keys_secret,
+        allow_private=read.boolean("DARKROOM_WEBHOOK_ALLOW_PRIVATE", False),
+        metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
+        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+    )
+    read.raise_faults("the sender of webhooks")
+    return settings
+
+
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the built-in runtime finds in the environment, where the command line does not say.
 
@@ -310,6 +352,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
         openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
+        webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )
 
 

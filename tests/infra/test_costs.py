@@ -17,7 +17,7 @@ from darkroom.infra.burst_costs import (
     burst_estimates,
 )
 from darkroom.infra.costs import QUEUE_LOOKS_PER_MONTH, fixed_costs, savings, total, unpriced
-from darkroom.infra.picture_costs import SECONDS_PER_PICTURE
+from darkroom.infra.picture_costs import SECONDS_PER_PICTURE, service_costs
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
 
@@ -44,6 +44,20 @@ def test_every_line_of_an_idle_month() -> None:
         "dashboard": pytest.approx(3.0),
         "KEDA looking at queues: 1": pytest.approx(0.5256),
     }
+
+
+def test_signing_costs_a_secret_a_key_two_alarms_and_a_call_for_each_picture() -> None:
+    arn = "arn:aws:%s:us-east-1:123456789012:%s"
+    secret, key = arn % ("secretsmanager", "secret:signing-AbCdEf"), arn % ("kms", "key/1234")
+    section = f"provenance: {{certificate: '{secret}', kmsKeyId: '{key}'}}\n"
+    signed, unsigned = (parse_config(RUNTIME % 0 + more) for more in (section, ""))
+    costs = {cost.what: cost.monthly_usd for cost in fixed_costs(signed)}
+    assert costs["secret with the certificate that signs pictures"] == pytest.approx(0.40)
+    assert costs["KMS key that signs pictures"] == pytest.approx(1.0)
+    # Each alarm is $0.10, and each metric that is counted in logs $0.30.
+    assert total(fixed_costs(signed)) - total(fixed_costs(unsigned)) == pytest.approx(1.40 + 2 * 0.10 + 2 * 0.30)
+    assert {cost.what: cost.usd for cost in service_costs(signed)}["KMS, which signs them"] == pytest.approx(15.0)
+    assert service_costs(unsigned) == service_costs()
 
 
 def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_default_type() -> None:

@@ -139,12 +139,6 @@ def test_every_terminal_notification_of_a_submission_has_one_id() -> None:
     assert "result" not in attributes(Status.RUNNING)
 
 
-def test_a_notification_says_whose_task_it_is_where_it_is_somebodys() -> None:
-    told = Notification(id="t", status=Status.RUNNING, runtime="r")
-    assert notification_attributes(told, "s1", "shop")["caller"] == "shop"
-    assert "caller" not in notification_attributes(told, "s1")
-
-
 def test_an_error_is_notified_with_its_type_and_whether_trying_again_helps() -> None:
     assert NotifiedError.of(GenerationFailed("boom")) == NotifiedError("GenerationFailed", "boom", True)
 

@@ -13,7 +13,7 @@ from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
 from darkroom.provenance.origin import Origin
 from darkroom.runtimes.protocol import Prepared
-from darkroom.tasks.message import Delivery, owner_of
+from darkroom.tasks.message import Delivery, audience_of, owner_of
 from darkroom.tasks.task import Task
 
 
@@ -66,6 +66,11 @@ class Job:
     def caller(self) -> str:
         """Whose task it is; "" is nobody."""
         return owner_of(self.delivery.attributes)
+
+    @property
+    def audience(self) -> dict[str, str]:
+        """The attributes of its notifications that say for whom they are."""
+        return audience_of(self.delivery.attributes, self.task.webhook)
 
     @property
     def log_fields(self) -> dict[str, object]:

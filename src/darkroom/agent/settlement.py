@@ -9,7 +9,7 @@ usage, then the message is deleted. A crash anywhere leaves the message, and the
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -89,7 +89,7 @@ class Settlement:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
         try:
             if on_topic and is_news:
-                await self._publish(notification, job.delivery.submission_id, job.caller)
+                await self._publish(notification, job.delivery.submission_id, job.audience)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
 
@@ -144,8 +144,8 @@ class Settlement:
         """End the job as failed, and move its message to the dead letters with the reason."""
         ended = await self._commit(job.objects, self._failure(job, Status.FAILED, told_error(error)), {})
         with self._spans.part("notify"):
-            told = fitted(ended, job.delivery.submission_id, job.caller)
-            await self._persistently(lambda: self._publish(told, job.delivery.submission_id, job.caller))
+            told = fitted(ended, job.delivery.submission_id, job.audience)
+            await self._persistently(lambda: self._publish(told, job.delivery.submission_id, job.audience))
 
             async def set_aside() -> None:
                 if ended.result is not True:
@@ -169,8 +169,8 @@ class Settlement:
             await self._persistently(lease.acknowledge)
 
         if ended is not None:
-            told = fitted(ended, submission_id, unreadable.caller)
-            await self._persistently(lambda: self._publish(told, submission_id, unreadable.caller))
+            told = fitted(ended, submission_id, unreadable.audience)
+            await self._persistently(lambda: self._publish(told, submission_id, unreadable.audience))
             await self._records.ended_unreadable(unreadable, told, then=set_aside)
         else:
             await set_aside()
@@ -204,15 +204,15 @@ class Settlement:
         return await self._persistently(lambda: self._ends.write(names, response, end_under))
 
     async def _tell(self, job: Job, notification: Notification, *, again: bool = False) -> None:
-        notification = fitted(notification, job.delivery.submission_id, job.caller)
+        notification = fitted(notification, job.delivery.submission_id, job.audience)
         with self._spans.part("notify"):
-            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id, job.caller))
+            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id, job.audience))
             await self._records.ended(job, notification, then=lambda: self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}", again=again)
 
-    async def _publish(self, notification: Notification, submission_id: str, caller: str) -> None:
+    async def _publish(self, notification: Notification, submission_id: str, audience: Mapping[str, str]) -> None:
         await self._topic.publish(
-            encode_notification(notification), notification_attributes(notification, submission_id, caller)
+            encode_notification(notification), notification_attributes(notification, submission_id, audience)
         )
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:

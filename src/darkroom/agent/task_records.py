@@ -112,6 +112,7 @@ class TaskRecords:
             submitted_at=job.submitted_at,
             now=self._clock.now(),
             kind=job.task.kind,
+            webhook=job.task.webhook,
         )
         record = msgspec.structs.replace(record, deadline=job.task.deadline)
         if job.began_at is None:

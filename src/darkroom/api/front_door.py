@@ -15,6 +15,7 @@ from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
 from darkroom.api.uploading import Upload, Uploading
+from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
 from darkroom.policy.callers import Callers
@@ -48,6 +49,7 @@ class FrontDoor:
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
+        self._webhook_deliveries = WebhookDeliveries(ports, clock)
 
     async def answer(self, request: HttpRequest) -> HttpReply:
         """Do what `request` asks for and return the reply, whatever AWS does. Neither key nor payload is logged."""
@@ -64,6 +66,10 @@ class FrontDoor:
                     return await self._uploading.sign(plan)
                 case Cancellation():
                     return await self._cancelling.cancel(plan)
+                case DeliveryListing():
+                    return await self._webhook_deliveries.list(plan)
+                case DeliveryRetry():
+                    return await self._webhook_deliveries.retry(plan)
         except AwsFailure as failure:
             # Not `exc_info`: botocore's own exceptions may quote what was sent.
             log(logging.ERROR, "front_door.aws_failed", str(failure), error_type=failure.type)

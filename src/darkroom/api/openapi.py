@@ -13,12 +13,16 @@ from msgspec import Meta
 
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, json_content, replies
 from darkroom.api.openapi_reading import reading_operations
+from darkroom.api.openapi_webhooks import webhook_operations
 from darkroom.api.uploading import CONTENT_TYPES, MAXIMUM_UPLOAD_BYTES
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
+from darkroom.policy.webhook_urls import LONGEST_URL
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
+from darkroom.tasks.delivery_replies import DeliveryPage
 from darkroom.tasks.replies import ErrorReply, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import OnDuplicate, TaskKind
+from darkroom.tasks.webhook import WebhookEvent
 
 DESCRIPTION = """\
 Turns prompts into pictures, asynchronously: a request is answered at once with the place where its pictures will lie
@@ -47,6 +51,13 @@ Prefix = Annotated[
 ]
 
 
+class WebhookRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Who is told of the task, by a POST request as Standard Webhooks has it."""
+
+    url: Annotated[Text, Meta(max_length=LONGEST_URL, examples=["https://example.com/darkroom"])]
+    events: Annotated[list[WebhookEvent], Meta(description="What is told; not set: every end of the task.")] = []
+
+
 class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What is to be done, and where."""
 
@@ -65,6 +76,7 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     timeout: Annotated[
         float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
     ] = 300.0
+    webhook: WebhookRequest | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskDocument(msgspec.Struct, kw_only=True):
@@ -123,7 +135,7 @@ def components() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         [
             *(RequestV1alpha2, RequestV1alpha1, RequestUpload),
-            *(v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, UploadReply),
+            *(v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, UploadReply, DeliveryPage),
         ],
         ref_template=template,
     )
@@ -201,4 +213,5 @@ def operations() -> tuple[Operation, ...]:
         _submission("v1alpha1", "RequestV1alpha1", "AcceptedReplyV1alpha1"),
         _upload(),
         *reading_operations(),
+        *webhook_operations(),
     )

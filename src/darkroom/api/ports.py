@@ -14,6 +14,7 @@ import msgspec
 from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
+from darkroom.tasks.webhook import WebhookDelivery
 
 
 class Publisher(Protocol):
@@ -126,10 +127,37 @@ class Keys(Protocol):
         ...
 
 
+class Deliveries(Protocol):
+    """What became of webhooks."""
+
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Read a caller's deliveries, the newest first, and what to ask for the next ones with."""
+        ...
+
+    async def get(self, delivery_id: str) -> WebhookDelivery | None:
+        """Read a delivery, whosever it is."""
+        ...
+
+    async def replace(self, before: WebhookDelivery, after: WebhookDelivery) -> bool:
+        """Write `after` in place of `before`; False where it is no longer so."""
+        ...
+
+
+class SenderQueue(Protocol):
+    """The queue of the sender of webhooks."""
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Ask the sender for something."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts`, `keys` and `lists` are None in a deployment that has no task table.
+    `records`, `counts`, `keys`, `lists` and `deliveries` are None in a deployment that has no task table, and
+    `webhook_queue` in one that sends no webhooks.
     """
 
     topic: Publisher
@@ -138,3 +166,5 @@ class Ports(msgspec.Struct, frozen=True):
     counts: Counts | None = None
     lists: TaskLists | None = None
     keys: Keys | None = None
+    deliveries: Deliveries | None = None
+    webhook_queue: SenderQueue | None = None

@@ -35,7 +35,8 @@ async def serve(settings: GatewaySettings) -> None:
     catalogue = decode_catalogue(front.runtimes)
     callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
     service = Service(catalogue, front.bucket, callers)
-    services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
+    more = {"dynamodb": front.task_table, "sqs": front.webhook_queue_url}
+    services = ["sns", "s3", *(service for service, needs in more.items() if needs is not None)]
     async with open_aws(settings.aws, *services) as aws:
         ports = Ports(
             topic=aws.topic(front.topic_arn),
@@ -44,6 +45,8 @@ async def serve(settings: GatewaySettings) -> None:
             counts=None if front.task_table is None else aws.task_counts(front.task_table),
             lists=None if front.task_table is None else aws.task_lists(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
+            deliveries=None if front.task_table is None else aws.deliveries(front.task_table),
+            webhook_queue=None if front.webhook_queue_url is None else aws.queue(front.webhook_queue_url),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
         limits = DoorLimits(

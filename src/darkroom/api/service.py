@@ -13,10 +13,16 @@ from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.api.uploading import Upload, plan_upload
+from darkroom.api.webhook_deliveries import (
+    DeliveryListing,
+    DeliveryRetry,
+    plan_delivery_listing,
+    plan_delivery_retry,
+)
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload
+Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload | DeliveryListing | DeliveryRetry
 _NOBODY = Callers()
 
 
@@ -50,4 +56,12 @@ class Service:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")
                 return plan_cancellation(task_id, request, self._callers)
+            case ["v1alpha2", "webhooks", "deliveries"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_delivery_listing(request.query, request.caller)
+            case ["v1alpha2", "webhooks", "deliveries", delivery_id, "retry"]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                return plan_delivery_retry(delivery_id, request.caller)
         return exchange.not_found(request.path)

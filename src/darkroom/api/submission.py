@@ -129,6 +129,7 @@ class SubmissionPlanner:
             updated_at=now,
             context=task.context,
             caller=caller,
+            webhook=task.webhook,
             request_digest=request_digest(task),
             deadline=task.deadline,
         )

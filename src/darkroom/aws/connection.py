@@ -11,11 +11,13 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
+from darkroom.aws.secret import Secret
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import Positions, Questions, TaskLists
 from darkroom.aws.task_table import TaskTable
@@ -92,6 +94,15 @@ class Aws:
         """Return the callers' usage that is kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return UsageTable(client, table)
+
+    def deliveries(self, table: str) -> DeliveryTable:
+        """Return the deliveries of webhooks that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return DeliveryTable(client, table)
+
+    def secret(self, arn: str) -> Secret:
+        """Return the secret of this ARN in AWS Secrets Manager."""
+        return Secret(self._clients["secretsmanager"], arn)
 
     def client(self, service: str) -> Any:
         """Return the bare client, for provisioning, which uses what no other part of Darkroom needs."""

@@ -15,6 +15,7 @@ from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import ConfigModel, DnsLabel, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
 from darkroom.config.openai import OpenAiConfig
+from darkroom.config.provenance import Provenance
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.config.work_off import WorkOff
 from darkroom.openai.options import OpenAiOptions
@@ -211,6 +212,7 @@ class DarkroomConfig(ConfigModel):
     )
     log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
     alarms: Alarms = Alarms()
+    provenance: Provenance = Provenance()
     mirrors: Mirrors = Mirrors()
 
     @property
@@ -269,4 +271,5 @@ class DarkroomConfig(ConfigModel):
     def task_plane(self, *, with_events: bool = False) -> TaskPlane:
         """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
         routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
-        return plan_task_plane(routes, with_events=with_events)
+        webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
+        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)

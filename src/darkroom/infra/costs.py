@@ -28,6 +28,7 @@ from darkroom.infra.prices import (
     NAT_GATEWAY_PER_HOUR,
     PRICED_REGION,
     PUBLIC_ADDRESS_PER_HOUR,
+    SECRET_MONTH,
     VOLUME_GIB_MONTH,
 )
 from darkroom.infra.template.partition import partition_facts
@@ -85,6 +86,7 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
     ]
     if config.alarms.topic_arn is None:
         costs.append(Cost("KMS key of the alarms' topic", KEY_MONTH))
+    costs += _signing_costs(config)
     demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
     for runtime in config.models_runtime:
         least, demand = _least_pods(runtime.extra_values), demands.get(runtime.name)
@@ -93,6 +95,17 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
             cheapest = min(prices) * least * HOURS_PER_MONTH if prices else None
             costs.append(Cost(f"{least} GPU node for {runtime.name} that never goes, on demand", cheapest))
     return costs
+
+
+def _signing_costs(config: DarkroomConfig) -> Iterator[Cost]:
+    """Of pictures. What KMS takes for each is paid by use."""
+    signing = config.provenance
+    if signing.enabled and signing.certificate is not None:
+        yield Cost("secret with the certificate that signs pictures", SECRET_MONTH)
+        if signing.kms_key_id is not None:
+            yield Cost("KMS key that signs pictures", KEY_MONTH)
+        if config.cluster.name is None:
+            yield Cost("2 metrics about signatures counted in logs", 2 * CUSTOM_METRIC_MONTH)
 
 
 def _cluster_costs(config: DarkroomConfig) -> Iterator[Cost]:
@@ -180,12 +193,14 @@ def _least_pods(values: dict[str, Any]) -> int:
 def _alarm_metrics(config: DarkroomConfig) -> int:
     """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by three.
 
-    Where nodes are counted, each runtime's alarm for being stuck looks at them too.
+    Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
+    stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
     always = 5 * runtimes + 4
     if config.cluster.name is not None:
         return always
+    always += 2 if config.provenance.enabled and config.provenance.certificate is not None else 0
     return always + 4 + (4 + runtimes if config.cluster.container_insights else 0)
 
 

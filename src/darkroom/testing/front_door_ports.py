@@ -13,6 +13,7 @@ from darkroom.errors import AwsFailure, AwsRefused
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTask, ListedTasks
+from darkroom.tasks.webhook import WebhookDelivery
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -181,6 +182,50 @@ class MemoryCounts:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryDeliveries:
+    """Keeps deliveries of webhooks in `deliveries`, by id, the newest last."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[str, WebhookDelivery] = {}
+
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Return a caller's deliveries, the newest first."""
+        own = {
+            f"{round(one.created_at * 1000):013d}/{one.id}": one
+            for one in self.deliveries.values()
+            if one.caller == caller
+        }
+        keys = sorted((key for key in own if before is None or key < before), reverse=True)[:limit]
+        return [own[key] for key in keys], keys[-1] if len(keys) == limit else None
+
+    async def get(self, delivery_id: str) -> WebhookDelivery | None:
+        """Return a delivery."""
+        return self.deliveries.get(delivery_id)
+
+    async def replace(self, before: WebhookDelivery, after: WebhookDelivery) -> bool:
+        """Keep `after` where `before` is kept."""
+        if self.deliveries.get(before.id) != before:
+            return False
+        self.deliveries[after.id] = after
+        return True
+
+
+class MemoryQueue:
+    """Keeps what is sent in `messages`; raises `failure` instead while it is set."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, str]]] = []
+        self.failure: AwsFailure | None = None
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Keep a message."""
+        if self.failure is not None:
+            raise self.failure
+        self.messages.append((body, dict(attributes)))
 
 
 class MemoryKeys:

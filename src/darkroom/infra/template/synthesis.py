@@ -10,7 +10,7 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import MissingExtra, SettingsError, StackFailure
 from darkroom.infra.snapshots.cached_images import nodes_without_snapshot
 from darkroom.infra.template.assembly import Assembly, read_assembly
-from darkroom.infra.template.bundle import build_bundle_for_here, build_bundle_for_lambda
+from darkroom.infra.template.bundle import SENDER, build_bundle_for_here, build_bundle_for_lambda
 from darkroom.infra.template.pins import Pins
 from darkroom.openai.options import OPENAI_FILE, encode_options
 
@@ -60,6 +60,7 @@ def synthesise(
     options = StackOptions(
         region=region,
         lambda_bundle=bundle,
+        sender_bundle=build(out / "sender-bundle", SENDER),
         chart=chart_folder(),
         task_plane_only=task_plane_only,
         pins=pins,

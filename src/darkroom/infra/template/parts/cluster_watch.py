@@ -25,6 +25,17 @@ _ERRORS = {
         "KEDA reports errors: pods may not be scaled",
     ),
 }
+_SIGNING = {
+    "SigningCertificateExpires": (
+        ("provenance.certificate_expires",),
+        "the certificate that signs pictures expires within 30 days",
+    ),
+    "PicturesUnsigned": (
+        ("provenance.signing_failed", "provenance.unsigned"),
+        "pictures are not signed: the certificate, its key or AWS KMS cannot be used",
+    ),
+}
+_SIGNING_PERIOD = Duration.hours(6)
 # An agent says once that it waits, and once that it need not any more; one that is started anew says it again.
 _WAITING = {"waiting": "runtime.waiting", "ready": "runtime.ready"}
 _WAITING_PERIOD = Duration.minutes(15)
@@ -65,6 +76,12 @@ def watch_cluster(
     description = "agents wait for a runtime that does not become ready: see docs/operate.md"
     # Twice in a row, for between two periods there may be an agent that has just begun.
     watch.alarm("AgentsWithoutRuntime", waiting, 0, description, periods=2)
+    if config.provenance.enabled and config.provenance.certificate is not None:
+        for name, (actions, description) in _SIGNING.items():
+            pattern = " || ".join(f'($.log_processed.action = "{action}")' for action in actions)
+            # Each is said again after some hours at the latest, for as long as it is so.
+            metric = counted(name, f"{{ {pattern} }}", _SIGNING_PERIOD)
+            watch.alarm(name, metric, 0, f"{description}: see docs/provenance.md")
     if not config.cluster.container_insights:
         return
     watch.alarm(

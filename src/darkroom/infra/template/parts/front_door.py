@@ -100,9 +100,12 @@ class FrontDoor(Construct):
                 resources=[tasks.table.table_arn],
             )
         )
+        # What became of webhooks: listed, and asked for once more.
         role.add_to_policy(
             iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
         )
+        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
             self,
             "Function",
@@ -123,6 +126,7 @@ class FrontDoor(Construct):
                 "S3_BUCKET": tasks.bucket.bucket_name,
                 "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
+                "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_STAGE": config.api_gateway.stage_name,
                 **({"DARKROOM_OPENAI_FILE": OPENAI_FILE} if config.openai_options() else {}),
             },
@@ -196,6 +200,10 @@ class FrontDoor(Construct):
                 task.add_method("GET", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
+                deliveries = resource.add_resource("webhooks").add_resource("deliveries")
+                deliveries.add_method("GET", integration, api_key_required=True)
+                retry = deliveries.add_resource("{delivery}").add_resource("retry")
+                retry.add_method("POST", integration, api_key_required=True)
 
     def _key(self, caller: CallerSpec) -> apigateway.ApiKey:
         """The caller's key. The default one is as it was when there was no other: a new name would be a new key."""

@@ -174,6 +174,19 @@ def agent_statements(
     if config.input_bucket_arns:
         inputs = [f"{arn}/*" for arn in config.input_bucket_arns]
         statements.append(iam.PolicyStatement(sid="ReadLinkedInputs", actions=["s3:GetObject"], resources=inputs))
+    signing = config.provenance
+    if signing.enabled and signing.certificate is not None:
+        statements.append(
+            iam.PolicyStatement(
+                sid="ReadSigningCertificate",
+                actions=["secretsmanager:GetSecretValue"],
+                resources=[signing.certificate],
+            )
+        )
+        if signing.kms_key_id is not None:
+            statements.append(
+                iam.PolicyStatement(sid="SignPictures", actions=["kms:Sign"], resources=[signing.kms_key_id])
+            )
     if tracing:
         statements.append(iam.PolicyStatement(sid="Trace", actions=["xray:PutTraceSegments"], resources=["*"]))
     return statements

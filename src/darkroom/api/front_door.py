@@ -15,6 +15,7 @@ from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
 from darkroom.api.uploading import Upload, Uploading
+from darkroom.api.using import UsageQuery, UsageTelling
 from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
@@ -49,6 +50,7 @@ class FrontDoor:
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
+        self._usage = UsageTelling(ports)
         self._webhook_deliveries = WebhookDeliveries(ports, clock)
 
     async def answer(self, request: HttpRequest) -> HttpReply:
@@ -60,6 +62,8 @@ class FrontDoor:
                     return await self._submitting.submit(plan)
                 case Listing():
                     return await self._lister.list_tasks(plan)
+                case UsageQuery():
+                    return await self._usage.tell(plan)
                 case Lookup():
                     return await self._looking_up.look_up(plan)
                 case Upload():

@@ -108,6 +108,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
         counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
         lists=None if settings.task_table is None else aws.task_lists(settings.task_table),
+        usage=None if settings.task_table is None else aws.usage(settings.task_table),
         keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
         deliveries=None if settings.task_table is None else aws.deliveries(settings.task_table),
         webhook_queue=None if settings.webhook_queue_url is None else aws.queue(settings.webhook_queue_url),

@@ -14,6 +14,7 @@ import msgspec
 from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
+from darkroom.tasks.usage import DayUsage
 from darkroom.tasks.webhook import WebhookDelivery
 
 
@@ -99,6 +100,14 @@ class TaskLists(Protocol):
         ...
 
 
+class UsageRecords(Protocol):
+    """What callers have used."""
+
+    async def read(self, callers: Sequence[str], *, first_day: str, last_day: str) -> list[DayUsage]:
+        """What `callers` have used from one day to another, both included: by caller, day and runtime, in order."""
+        ...
+
+
 class Counts(Protocol):
     """How many tasks each caller has submitted."""
 
@@ -156,7 +165,7 @@ class SenderQueue(Protocol):
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts`, `keys`, `lists` and `deliveries` are None in a deployment that has no task table, and
+    `records`, `counts`, `keys`, `lists`, `usage` and `deliveries` are None in a deployment that has no task table, and
     `webhook_queue` in one that sends no webhooks.
     """
 
@@ -165,6 +174,7 @@ class Ports(msgspec.Struct, frozen=True):
     records: Records | None = None
     counts: Counts | None = None
     lists: TaskLists | None = None
+    usage: UsageRecords | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None
     webhook_queue: SenderQueue | None = None

@@ -44,6 +44,7 @@ async def serve(settings: GatewaySettings) -> None:
             records=None if front.task_table is None else aws.task_table(front.task_table),
             counts=None if front.task_table is None else aws.task_counts(front.task_table),
             lists=None if front.task_table is None else aws.task_lists(front.task_table),
+            usage=None if front.task_table is None else aws.usage(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
             deliveries=None if front.task_table is None else aws.deliveries(front.task_table),
             webhook_queue=None if front.webhook_queue_url is None else aws.queue(front.webhook_queue_url),

@@ -13,6 +13,7 @@ from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.api.uploading import Upload, plan_upload
+from darkroom.api.using import UsageQuery, plan_usage
 from darkroom.api.webhook_deliveries import (
     DeliveryListing,
     DeliveryRetry,
@@ -22,7 +23,7 @@ from darkroom.api.webhook_deliveries import (
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload | DeliveryListing | DeliveryRetry
+Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload | UsageQuery | DeliveryListing | DeliveryRetry
 _NOBODY = Callers()
 
 
@@ -32,6 +33,7 @@ class Service:
     def __init__(self, catalogue: Catalogue, bucket: str, callers: Callers = _NOBODY) -> None:
         self._submissions = SubmissionPlanner(catalogue, bucket)
         self._callers = callers
+        self._catalogue = catalogue
 
     def plan(self, request: HttpRequest, submission_id: str, now: float) -> Plan:
         """Decide what a request needs; `submission_id` is random, `now` in seconds since 1970 (UTC)."""
@@ -44,6 +46,10 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return plan_upload(request, submission_id)
+            case ["v1alpha2", "usage"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_usage(request, self._callers, self._catalogue, now)
             case ["v1alpha2", "tasks"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")

@@ -26,6 +26,7 @@ from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
+from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
 
 T = TypeVar("T")
@@ -57,6 +58,10 @@ class BlockingAws:
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
+
+    def usage(self, table: str) -> UsageTable:
+        """The callers' usage that is kept in this table."""
+        return UsageTable(self._dynamodb, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

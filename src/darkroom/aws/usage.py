@@ -7,7 +7,7 @@ neither. Two such writes at once at one item are a conflict, which Amazon Dynamo
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class UsageTable:
         self._client = client
         self._table = table
 
-    async def read(self, callers: Iterable[str], *, first_day: str, last_day: str) -> list[DayUsage]:
+    async def read(self, callers: Sequence[str], *, first_day: str, last_day: str) -> list[DayUsage]:
         """What `callers` have used from one day to another, both included: by caller, day and runtime, in order."""
         found: dict[tuple[str, str, str], Usage] = {}
         for caller in callers:

@@ -25,6 +25,7 @@ from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
+from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class Aws:
         """Return the heartbeats of agents that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return HeartbeatTable(client, table)
+
+    def usage(self, table: str) -> UsageTable:
+        """Return the callers' usage that is kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return UsageTable(client, table)
 
     def deliveries(self, table: str) -> DeliveryTable:
         """Return the deliveries of webhooks that are kept in this table."""

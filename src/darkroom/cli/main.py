@@ -43,6 +43,7 @@ COMMANDS = {
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
     ),
+    "usage": Command("darkroom.cli.usage", "See what was used: tasks, pictures, device time, and what it cost."),
     "callers": Command("darkroom.cli.callers", "See who may call, with which limits, and print a caller's key."),
     "provenance": Command(
         "darkroom.cli.provenance", "See who made a picture, by which model, and whether to trust that.", "provenance"

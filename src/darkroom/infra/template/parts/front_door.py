@@ -212,6 +212,7 @@ class FrontDoor(Construct):
                 resource.add_resource("runtimes").add_method("GET", integration, api_key_required=True)
                 task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
+                resource.add_resource("usage").add_method("GET", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
                 deliveries = resource.add_resource("webhooks").add_resource("deliveries")

@@ -83,7 +83,8 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
     ("part", "expected"),
     [
         ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:GetItem",
-                                   "dynamodb:PutItem", "dynamodb:UpdateItem", "logs:CreateLogStream",
+                                   "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query",
+                                   "dynamodb:BatchGetItem", "sqs:SendMessage", "logs:CreateLogStream",
                                    "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
         ("AddOnsKedaRole", {"sqs:GetQueueAttributes"}),
         ("AddOnsMountpointRole", {"s3:ListBucket", "s3:GetObject"}),

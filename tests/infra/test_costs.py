@@ -39,10 +39,12 @@ def test_every_line_of_an_idle_month() -> None:
         "logs of the components": pytest.approx(1.0),
         "KMS key of Kubernetes' secrets": pytest.approx(1.0),
         "KMS key of the alarms' topic": pytest.approx(1.0),
-        "17 metrics with alarms": pytest.approx(1.7),
+        "19 metrics with alarms": pytest.approx(1.9),
         "4 metrics counted in logs": pytest.approx(1.2),
         "dashboard": pytest.approx(3.0),
         "KEDA looking at queues: 1": pytest.approx(0.21024),
+        "webhooks: AWS Lambda looking at their queue": pytest.approx(0.2628),
+        "webhooks: the secret that they are signed with": pytest.approx(0.40),
     }
 
 

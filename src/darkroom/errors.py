@@ -24,6 +24,7 @@ DarkroomError
 ├── SigningFailure           a picture could not be signed
 │   ├── SigningUnavailable   ... nor could any other: certificate, key, KMS; no task loses a try to that
 │   └── PictureUnsignable    ... because of what it is
+├── CredentialsUnreadable    what a file says of its making is broken
 ├── InferenceFailure         the built-in runtime could not do what it was asked
 │   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
@@ -197,7 +198,14 @@ class SigningFailure(DarkroomError):
 
 
 class SigningUnavailable(SigningFailure):
-    """The certificate, its key or what signs with it cannot be used now: somebody has to mend that."""
+    """The certificate, its key or what signs with it cannot be used now: somebody has to mend that.
+
+    `reason` is for whoever runs this: it may name files, keys and roles, which are no business of a task's user.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = without_addresses(without_url_secrets(reason))
+        super().__init__("pictures cannot be signed just now; the agent's log says why")
 
 
 class PictureUnsignable(SigningFailure):
@@ -206,6 +214,10 @@ class PictureUnsignable(SigningFailure):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the picture could not be signed: {reason}")
+
+
+class CredentialsUnreadable(DarkroomError):
+    """What a file says of its making is broken, or the file is."""
 
 
 class InferenceFailure(DarkroomError):

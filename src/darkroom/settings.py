@@ -62,7 +62,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
     `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
-    are not made.
+    are not made. `agent_name` is None where the agent is called after its pod or host; `progress_seconds`, where a
+    task's progress is not written down.
     """
 
     aws: AwsSettings
@@ -73,6 +74,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_name: str
     runtime_type: str
     base_url: str
+    agent_name: str | None = None
+    progress_seconds: float | None = 2.0
+    heartbeats: bool = True
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False
@@ -99,7 +103,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What both doors of the API need.
 
     `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads; `callers` another, which may hold keys, for
-    `darkroom.policy.callers`.
+    `darkroom.policy.callers`; `queues` a JSON object, which `darkroom.policy.queue_urls` reads.
     """
 
     topic_arn: str
@@ -107,12 +111,16 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    queues: str | None = None
+    openai_file: str | None = None
     webhook_queue_url: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests.
 
+    `openai_wait_seconds` is how long a request of OpenAI's API waits for its pictures, `openai_most_waiting` how many
+    may wait at once.
     `metrics_from` has the networks that figures are told to; `metrics_callers`, whether these name callers.
     """
 
@@ -122,6 +130,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...]
     rate_limit: float = 30.0
     burst_limit: int = 50
+    openai_wait_seconds: float = 300.0
+    openai_most_waiting: int = 200
+    tells_events: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
@@ -168,6 +179,9 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         runtime_name=read.text("RUNTIME_NAME"),
         runtime_type=runtime_type,
         base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
+        agent_name=read.optional_text("DARKROOM_AGENT_NAME"),
+        heartbeats=read.boolean("DARKROOM_HEARTBEATS", True),
+        progress_seconds=read.number("DARKROOM_PROGRESS_SECONDS", float, 2.0, at_least=0) or None,
         dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
         traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),
         notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),
@@ -222,6 +236,9 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         ),
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
+        openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        tells_events=read.boolean("DARKROOM_EVENTS", False),
+        openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
         metrics_from=read.networks("DARKROOM_METRICS_FROM", LOOPBACK),
@@ -336,6 +353,8 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        queues=read.optional_text("DARKROOM_QUEUES"),
+        openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
         webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )
 

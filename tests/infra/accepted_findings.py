@@ -12,7 +12,11 @@ ROTATION = "a new secret is of use when its receiver knows it: darkroom webhooks
 KEY = "the guide's contract is an API key with a usage plan; the key is required on every method"
 
 CDK_NAG: dict[tuple[str, str], str] = {
-    ("AwsSolutions-APIG2", "FrontDoor/FrontAPI/*"): "POST bodies are validated; a GET and a PUT have only a path",
+    (
+        "AwsSolutions-APIG2",
+        "FrontDoor/FrontAPI/*",
+    ): "POST bodies are validated; of a GET and a PUT the function reads path and query",
+    ("AwsSolutions-APIG2", "FrontDoor/OpenAI/Api/*"): "the function validates, and answers in the form of OpenAI's API",
     (
         "AwsSolutions-APIG3",
         "FrontDoor/*",
@@ -58,6 +62,7 @@ CHECKOV_TEMPLATE: dict[tuple[str, str], str] = {
         "CKV_AWS_117",
         "*WebhooksFunction*",
     ): "it speaks to receivers on the internet; a VPC would put a NAT gateway before",
+    ("CKV_AWS_117", "*OpenAIAuthorizer*"): "it reads what API Gateway hands it, and speaks to nobody",
     ("CKV_AWS_117", "*LogRetention*"): "it speaks to CloudWatch Logs only, also when the VPC is going",
     ("CKV_AWS_119", "*tasks*"): "task records and webhooks are encrypted with AWS's key, and hold no key of ours",
     ("CKV_AWS_120", "*Stage*"): "no answer of the front door may be cached",

@@ -16,8 +16,8 @@ from darkroom.infra.burst_costs import (
     DEFAULT_COOLDOWN_SECONDS,
     burst_estimates,
 )
-from darkroom.infra.costs import fixed_costs, savings, total, unpriced
-from darkroom.infra.picture_costs import SECONDS_PER_PICTURE
+from darkroom.infra.costs import QUEUE_LOOKS_PER_MONTH, fixed_costs, savings, total, unpriced
+from darkroom.infra.picture_costs import SECONDS_PER_PICTURE, service_costs
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
 
@@ -39,13 +39,27 @@ def test_every_line_of_an_idle_month() -> None:
         "logs of the components": pytest.approx(1.0),
         "KMS key of Kubernetes' secrets": pytest.approx(1.0),
         "KMS key of the alarms' topic": pytest.approx(1.0),
-        "19 metrics with alarms": pytest.approx(1.9),
+        "20 metrics with alarms": pytest.approx(2.0),
         "4 metrics counted in logs": pytest.approx(1.2),
         "dashboard": pytest.approx(3.0),
-        "KEDA looking at queues: 1": pytest.approx(0.21024),
+        "KEDA looking at queues: 1": pytest.approx(0.5256),
         "webhooks: AWS Lambda looking at their queue": pytest.approx(0.2628),
         "webhooks: the secret that they are signed with": pytest.approx(0.40),
     }
+
+
+def test_signing_costs_a_secret_a_key_two_alarms_and_a_call_for_each_picture() -> None:
+    arn = "arn:aws:%s:us-east-1:123456789012:%s"
+    secret, key = arn % ("secretsmanager", "secret:signing-AbCdEf"), arn % ("kms", "key/1234")
+    section = f"provenance: {{certificate: '{secret}', kmsKeyId: '{key}'}}\n"
+    signed, unsigned = (parse_config(RUNTIME % 0 + more) for more in (section, ""))
+    costs = {cost.what: cost.monthly_usd for cost in fixed_costs(signed)}
+    assert costs["secret with the certificate that signs pictures"] == pytest.approx(0.40)
+    assert costs["KMS key that signs pictures"] == pytest.approx(1.0)
+    # Each alarm is $0.10, and each metric that is counted in logs $0.30.
+    assert total(fixed_costs(signed)) - total(fixed_costs(unsigned)) == pytest.approx(1.40 + 2 * 0.10 + 2 * 0.30)
+    assert {cost.what: cost.usd for cost in service_costs(signed)}["KMS, which signs them"] == pytest.approx(15.0)
+    assert service_costs(unsigned) == service_costs()
 
 
 def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_default_type() -> None:
@@ -85,6 +99,7 @@ def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
     chart = yaml.safe_load((CHART / "values.yaml").read_text())
     assert chart["runtime"]["scaling"]["cooldownPeriod"] == DEFAULT_COOLDOWN_SECONDS
     assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
+    assert QUEUE_LOOKS_PER_MONTH * chart["runtime"]["scaling"]["pollingInterval"] == 730 * 3600
     stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
     assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"
 
@@ -122,8 +137,10 @@ def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(templat
     assert f"3 x {disk['Ebs']['VolumeSize']} GiB disk" in " ".join(lines)
     paid = {"AWS::EC2::VPCEndpoint": 2}  # both are gateways, which cost nothing
     assert {kind: count(kind) for kind in paid} == paid
-    (stage,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage")
-    assert not any(setting["MetricsEnabled"] for setting in stage["MethodSettings"])
+    stages = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage"]
+    settings = [setting for stage in stages for setting in stage["MethodSettings"]]
+    assert len(settings) == len(stages) == 2
+    assert not any(setting["MetricsEnabled"] for setting in settings)
 
 
 def test_each_saving_is_what_the_key_really_saves() -> None:

@@ -25,6 +25,7 @@ NOT_TOLD = {
     "LeaseLost": "another agent has the message",
     "MissingExtra": "whoever starts a process without its extra is told, before there are tasks",
     "SigningUnavailable": "uses up no try: the task waits for a certificate and a key that work",
+    "CredentialsUnreadable": "of `darkroom provenance show`, about no task",
     "RuntimeSick": "uses up no try: the task waits for a runtime that is well",
     "RuntimeUnreachable": "uses up no try: the task waits for the runtime",
     "ShuttingDown": "the task goes back to the queue",
@@ -32,6 +33,7 @@ NOT_TOLD = {
 }
 PARTS = {
     "<> of its <> layers have a place in it": "the reason in `the LoRA … does not fit`",
+    "pictures cannot be signed just now; the agent's log says why": "the reason in a warning",
     "it is larger than <> MiB": "the reason in `the picture could not be signed: …`",
     "what the runtime sent": "what it is that would take the memory",
     "<> (HTTP <>)<>": "the client's, about a reply whose words are the front door's",

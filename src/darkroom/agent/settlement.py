@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,16 +26,16 @@ from darkroom.agent.outages import Outages
 from darkroom.agent.pictures import Pictures, why_unsigned
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
-from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsRefused, DarkroomError
 from darkroom.logs import log
 from darkroom.policy.dead_letters import least_attributes, letter_attributes
 from darkroom.policy.ends import Ended
 from darkroom.policy.object_keys import TaskObjects
-from darkroom.policy.telling import ended_without_pictures, fitted, record_of, told_error
+from darkroom.policy.telling import ended_without_pictures, fitted, told_error
 from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
@@ -45,7 +44,6 @@ from darkroom.tasks.notification import (
     encode_notification,
     notification_attributes,
 )
-from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
@@ -61,7 +59,7 @@ class Settlement:
         bucket: Bucket,
         topic: Topic,
         dead_letters: Queue | None,
-        table: TaskTable | None,
+        records: TaskRecords,
         outages: Outages,
         clock: Clock,
         spans: Spans | None = None,
@@ -73,7 +71,7 @@ class Settlement:
         self._pictures = Pictures(bucket, self._persistently, marking)
         self._topic = topic
         self._dead_letters = dead_letters
-        self._table = table
+        self._records = records
         self._outages = outages
         self._clock = clock
         self._spans = spans or NoSpans()
@@ -87,7 +85,7 @@ class Settlement:
         # The record is first: it knows of an end that another agent has told in the meantime.
         is_news = True
         try:
-            is_news = await self._record(self._record_of(job, notification))
+            is_news = await self._records.runs(job, notification)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
         try:
@@ -100,7 +98,8 @@ class Settlement:
         """Store the pictures and end the job as completed, unless it has ended in the meantime."""
         job.span.note(pictures=len(generation.outputs))
         with self._spans.part("outputs"):
-            found = await self._persistently(lambda: self._ends.find(job.objects))
+            free = job.names_free_at(self._clock.monotonic())
+            found = await self._persistently(lambda: self._ends.find(job.objects)) if free is None else free
             ended = found.notification if isinstance(found, Ended) else await self._deliver(job, found, generation)
         await self._tell(job, ended, again=isinstance(found, Ended))
 
@@ -156,7 +155,7 @@ class Settlement:
                 await self._persistently(job.lease.acknowledge)
 
             # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(self._record_quietly(self._record_of(job, told)), set_aside())
+            await asyncio.gather(self._records.ended(job, told), set_aside())
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
@@ -169,16 +168,7 @@ class Settlement:
         if ended is not None:
             told = fitted(ended, submission_id, unreadable.audience)
             await self._persistently(lambda: self._publish(told, submission_id, unreadable.audience))
-            if unreadable.objects is not None:
-                now = self._clock.now()
-                record = record_of(
-                    told,
-                    unreadable.objects,
-                    caller=unreadable.caller,
-                    submitted_at=unreadable.submitted_at,
-                    now=now,
-                )
-                await self._record_quietly(record)
+            await self._records.ended_unreadable(unreadable, told)
         if ended is None or ended.result is not True:
             await self._bury(lease, error, submission_id, unreadable.task_id)
         await self._persistently(lease.acknowledge)
@@ -192,7 +182,7 @@ class Settlement:
         )
 
     async def _end_unreadable(self, unreadable: Unreadable, task_id: str) -> Notification:
-        names, context = unreadable.objects, await self._known_context(unreadable)
+        names, context = unreadable.objects, await self._records.context_of(unreadable)
         error = told_error(unreadable.error)
         failed = ended_without_pictures(task_id, Status.FAILED, self._runtime_name, context, error)
         if names is None:
@@ -201,16 +191,6 @@ class Settlement:
         return await self._commit(
             names, lambda names: msgspec.structs.replace(failed, output_url=names.url(names.output_key)), {}
         )
-
-    async def _known_context(self, unreadable: Unreadable) -> Any:
-        """The context of a message that is no task: its own, or else what the front door has recorded of it."""
-        if unreadable.context is not None or unreadable.objects is None or self._table is None:
-            return {} if unreadable.context is None else unreadable.context
-        with suppress(AwsFailure):
-            record = await self._table.get_submission(unreadable.submission_id)
-            if record is not None and record.context is not None:
-                return record.context
-        return {}
 
     async def _end(self, job: Job, status: Status, error: NotifiedError) -> None:
         await self._tell(job, await self._commit(job.objects, self._failure(job, status, error), {}))
@@ -226,38 +206,12 @@ class Settlement:
         with self._spans.part("notify"):
             await self._persistently(lambda: self._publish(notification, job.delivery.submission_id, job.audience))
             # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(
-                self._record_quietly(self._record_of(job, notification)), self._persistently(job.lease.acknowledge)
-            )
+            await asyncio.gather(self._records.ended(job, notification), self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}", again=again)
 
     async def _publish(self, notification: Notification, submission_id: str, audience: Mapping[str, str]) -> None:
         await self._topic.publish(
             encode_notification(notification), notification_attributes(notification, submission_id, audience)
-        )
-
-    async def _record(self, record: TaskRecord) -> bool:
-        """Bring a task's record up to date; return whether it had no other end to keep."""
-        return True if self._table is None else await self._table.advance(record)
-
-    async def _record_quietly(self, record: TaskRecord) -> None:
-        """Write the record; the notification is out, so a fault here must not bring the message back."""
-        try:
-            await self._persistently(lambda: self._record(record))
-        except AwsFailure as error:
-            fields = {"task_id": record.id, "submission_id": record.submission_id}
-            log(logging.ERROR, "task.record_failed", str(error), **fields)
-
-    def _record_of(self, job: Job, notification: Notification) -> TaskRecord:
-        now = self._clock.now()
-        return record_of(
-            notification,
-            job.objects,
-            caller=job.caller,
-            submitted_at=job.submitted_at,
-            now=now,
-            kind=job.task.kind,
-            webhook=job.task.webhook,
         )
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:

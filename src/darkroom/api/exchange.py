@@ -32,20 +32,22 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     base_url: str = ""
+    last_event_id: str = ""
     idempotency_key: str | None = None
     caller: str = ""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller is told; `body` is encoded as JSON."""
+    """What the caller is told; `body` is encoded as JSON, but for one of another `media_type`, which is bytes."""
 
     status: int
     body: Any
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    media_type: str = JSON
 
     def encode_body(self) -> bytes:
         """The body's bytes."""
-        return msgspec.json.encode(self.body)
+        return msgspec.json.encode(self.body) if self.media_type == JSON else bytes(self.body)
 
 
 def error(
@@ -53,6 +55,16 @@ def error(
 ) -> HttpReply:
     """A reply that says what was wrong."""
     return HttpReply(status=status, body=ErrorReply(message=message, errors=tuple(faults)), headers=headers or {})
+
+
+def at_fault(*faults: Fault) -> HttpReply:
+    """The request itself is wrong, and this is where."""
+    return error(400, "The request cannot be accepted as it is.", faults)
+
+
+def not_the_operator(parameter: str) -> HttpReply:
+    """The caller asks for what only an operator may see."""
+    return error(403, f"Only a caller of the role operator may send the parameter {parameter!r}.")
 
 
 def not_found(path: str) -> HttpReply:
@@ -105,6 +117,17 @@ def too_many_requests(retry_after_seconds: int) -> HttpReply:
         f"Too many requests with this API key. Try again in {retry_after_seconds} s.",
         headers={"Retry-After": str(retry_after_seconds)},
     )
+
+
+def too_many_streams(most: int) -> HttpReply:
+    """The caller follows events in as many streams as it may."""
+    message = f"This API key has {most} streams of events open, which is the most. Close one, and try again."
+    return error(429, message, headers={"Retry-After": "5"})
+
+
+def no_events() -> HttpReply:
+    """A door that cannot tell of events is asked for them."""
+    return error(501, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
 
 
 def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:

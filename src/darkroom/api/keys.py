@@ -43,7 +43,7 @@ class ApiKeys:
 
 
 def key_id(key: str) -> str:
-    """By what a key is known that nobody has named."""
+    """What stands for a key that has no name."""
     return _digest(key).hex()[:_ID_CHARACTERS]
 
 

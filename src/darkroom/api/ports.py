@@ -6,13 +6,17 @@ Lambda instance handles one request at a time and has no use for an event loop: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Claim
+from darkroom.tasks.progress import Progress
+from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task_list import ListedTasks
 from darkroom.tasks.webhook import WebhookDelivery
 
 
@@ -41,8 +45,12 @@ class PayloadStore(Protocol):
         """Write an object."""
         ...
 
-    async def find(self, key: str) -> bytes | None:
-        """Read an object; None where there is none."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
+        ...
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
         ...
 
     async def presigned_url(self, key: str, seconds: int) -> str:
@@ -65,15 +73,60 @@ class Records(Protocol):
         """Read the record of the latest submission that `caller` has made under this id."""
         ...
 
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Read those of these records that are there, by their submissions' ids; they may be a little old."""
+        ...
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Read the record of a submission."""
+        ...
+
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Have the caller's id stand for the submission before this one again, if it stands for this one."""
         ...
 
-    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
+    async def request_cancel(self, task_id: str, caller: str, now: float) -> TaskRecord | None:
         """Ask the agent to stop the caller's latest submission of this id, and return its record.
 
         One that has ended stays so.
         """
+        ...
+
+
+class TaskLists(Protocol):
+    """The lists of callers' tasks."""
+
+    async def newest(
+        self, callers: Sequence[str], *, before: str | None, since: float | None, most: int
+    ) -> ListedTasks:
+        """The newest tasks of `callers` together, of those that stand before a position; it looks at `most` of them.
+
+        `since` is when the oldest was created, in seconds since 1970. What was withdrawn is left out.
+        """
+        ...
+
+
+class ProgressReports(Protocol):
+    """How far tasks are."""
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are, by their ids; of those that have said nothing there is nothing."""
+        ...
+
+
+class QueueDepths(Protocol):
+    """How many tasks are in the runtimes' queues."""
+
+    async def read(self, runtime: str) -> QueueDepth | None:
+        """How many messages the queue of a runtime holds; None where it is not known."""
+        ...
+
+
+class Heartbeats(Protocol):
+    """What agents say of themselves."""
+
+    async def read(self, runtime: str) -> list[Heartbeat]:
+        """What the agents of a runtime said last, also of those that are gone since."""
         ...
 
 
@@ -134,14 +187,18 @@ class SenderQueue(Protocol):
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts`, `keys` and `deliveries` are None in a deployment that has no task table, and `webhook_queue` in
-    one that sends no webhooks.
+    All but `topic` and `bucket` are None in a deployment that has no task table; `webhook_queue`, in one that sends no
+    webhooks, and `depths`, where the front door was not told of the queues.
     """
 
     topic: Publisher
     bucket: PayloadStore
     records: Records | None = None
     counts: Counts | None = None
+    lists: TaskLists | None = None
+    progress: ProgressReports | None = None
+    heartbeats: Heartbeats | None = None
+    depths: QueueDepths | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None
     webhook_queue: SenderQueue | None = None

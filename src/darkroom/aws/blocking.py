@@ -17,10 +17,14 @@ from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.deliveries import DeliveryTable
+from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
+from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
+from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -47,13 +51,29 @@ class BlockingAws:
         """The DynamoDB table of task records of this name."""
         return TaskTable(self._dynamodb, name)
 
+    def task_lists(self, table: str) -> TaskLists:
+        """The lists of callers' tasks, as this table has them."""
+        return TaskLists(self._dynamodb, table)
+
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
 
+    def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
+        """How many tasks are in the queues with these URLs, by their runtimes' names."""
+        return QueueDepths(self._client("sqs"), urls)
+
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""
         return TaskCounts(self._dynamodb, table)
+
+    def progress(self, table: str) -> ProgressTable:
+        """How far tasks are, as this table has it."""
+        return ProgressTable(self._dynamodb, table)
+
+    def heartbeats(self, table: str) -> HeartbeatTable:
+        """The heartbeats of agents that are kept in this table."""
+        return HeartbeatTable(self._dynamodb, table)
 
     def deliveries(self, table: str) -> DeliveryTable:
         """The deliveries of webhooks that are kept in this table."""

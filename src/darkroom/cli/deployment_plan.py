@@ -87,7 +87,7 @@ def _by_use(config: DarkroomConfig) -> Table:
     costs = Table(heading, "USD", title="Paid by use")
     for cost in gpu_costs(config):
         costs.add_row(escape(cost.what), "unknown" if cost.usd is None else f"{cost.usd:.2f}")
-    services = service_costs()
+    services = service_costs(config)
     for cost in services:
         costs.add_row(cost.what, f"{cost.usd:.2f}")
     costs.add_row("[bold]all but the GPUs[/]", f"[bold]{sum(cost.usd or 0.0 for cost in services):.2f}[/]")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from pydantic import Field, model_validator
 
 from darkroom.config.document import ConfigFault
 from darkroom.config.keys import ConfigModel, ReleaseName
-from darkroom.policy.callers import CallerSpec, encode_callers
+from darkroom.policy.callers import CallerSpec, Role, encode_callers
 from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.policy.webhook_callers import encode_caller_webhooks
 from darkroom.policy.webhook_urls import faults_of_webhook
 from darkroom.tasks.webhook import CallerWebhook, Webhook
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _ENVIRONMENT_BYTES = 4096
 _OTHER_VARIABLES_BYTES = 840
 _KEY_ID = "0123456789"
+# Amazon SQS's limit for a name; and `https://sqs.<region>.amazonaws.com.cn/<account>/`.
+_LONGEST_QUEUE_NAME = 80
+_LONGEST_QUEUE_BASE = 64
 # The same of the function that sends webhooks: two queues, a table and a secret.
 _SENDER_VARIABLES_BYTES = 1024
 
@@ -58,6 +63,9 @@ class CallerConfig(ConfigModel):
     monthly_tasks: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="tasks that may be submitted in a calendar month (UTC); not set: any number"
     )
+    role: Role | None = Field(
+        default=None, description="`operator`: sees and cancels the tasks of all; not set: its own alone"
+    )
     webhook: WebhookConfig | None = Field(
         default=None, description="who is told of this caller's tasks that name no webhook; not set: nobody"
     )
@@ -88,19 +96,36 @@ def too_many_webhooks(config: DarkroomConfig) -> ConfigFault | None:
 def function_callers(callers: list[CallerSpec]) -> str:
     """What the Lambda function is told of callers that have ids: the rates are API Gateway's affair."""
     return encode_callers(
-        CallerSpec(name=caller.name, id=caller.id, monthly_tasks=caller.monthly_tasks) for caller in callers
+        CallerSpec(name=caller.name, id=caller.id, monthly_tasks=caller.monthly_tasks, role=caller.role)
+        for caller in callers
     )
 
 
 def too_many_for_the_function(config: DarkroomConfig) -> ConfigFault | None:
     """What is wrong where runtimes and callers together are more than the function's environment has room for."""
-    callers = [CallerSpec(name=c.name, id=_KEY_ID, monthly_tasks=c.monthly_tasks) for c in config.callers]
-    room = _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())
-    needed = len(function_callers(callers).encode()) if callers else 0
-    if not callers or needed <= room:
+    needed, room = _needed_bytes(config), _room(config)
+    if not needed or needed <= room:
         return None
     reason = (
-        f"has {len(callers)}, whose names and limits take {needed} bytes; AWS Lambda's environment has room for "
+        f"has {len(config.callers)}, whose names and limits take {needed} bytes; AWS Lambda's environment has room for "
         f"{max(0, room)} beside the runtimes: name fewer, or shorter, or make a second deployment"
     )
     return ConfigFault(("callers",), reason)
+
+
+def queue_names_fit(config: DarkroomConfig) -> bool:
+    """Whether the function's environment has room for the queues' names too: without, it cannot tell their depth."""
+    names = {runtime.name: "x" * _LONGEST_QUEUE_NAME for runtime in config.models_runtime}
+    queues = len(encode_queue_urls(names, "x" * _LONGEST_QUEUE_BASE).encode())
+    return queues + _needed_bytes(config) <= _room(config)
+
+
+def _needed_bytes(config: DarkroomConfig) -> int:
+    """What the callers take."""
+    callers = [msgspec.structs.replace(caller, id=_KEY_ID) for caller in config.caller_specs()]
+    return len(function_callers(callers).encode()) if config.callers else 0
+
+
+def _room(config: DarkroomConfig) -> int:
+    """What there is beside the runtimes."""
+    return _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())

@@ -28,6 +28,7 @@ from darkroom.infra.prices import (
     NAT_GATEWAY_PER_HOUR,
     PRICED_REGION,
     PUBLIC_ADDRESS_PER_HOUR,
+    SECRET_MONTH,
     VOLUME_GIB_MONTH,
 )
 from darkroom.infra.template.partition import partition_facts
@@ -38,13 +39,11 @@ INSIGHTS_PER_NODE = 10.00
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
-# KEDA looks at each queue every five seconds; agents that wait are paid with their nodes.
-QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 5
+# KEDA looks at each queue every two seconds, as the chart says; agents that wait are paid with their nodes.
+QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 2
 QUEUE_REQUEST = 0.40e-6
 # AWS Lambda polls an event source's queue with five connections, each for 20 seconds at a time.
 SENDER_LOOKS_PER_MONTH = 5 * HOURS_PER_MONTH * 3600 / 20
-# AWS Secrets Manager, 2026-11; reading it, once a minute at most, costs 5 cents for 10,000 times.
-SECRET_MONTH = 0.40
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,7 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
     ]
     if config.alarms.topic_arn is None:
         costs.append(Cost("KMS key of the alarms' topic", KEY_MONTH))
+    costs += _signing_costs(config)
     demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
     for runtime in config.models_runtime:
         least, demand = _least_pods(runtime.extra_values), demands.get(runtime.name)
@@ -99,6 +99,17 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
             cheapest = min(prices) * least * HOURS_PER_MONTH if prices else None
             costs.append(Cost(f"{least} GPU node for {runtime.name} that never goes, on demand", cheapest))
     return costs
+
+
+def _signing_costs(config: DarkroomConfig) -> Iterator[Cost]:
+    """Of pictures. What KMS takes for each is paid by use."""
+    signing = config.provenance
+    if signing.enabled and signing.certificate is not None:
+        yield Cost("secret with the certificate that signs pictures", SECRET_MONTH)
+        if signing.kms_key_id is not None:
+            yield Cost("KMS key that signs pictures", KEY_MONTH)
+        if config.cluster.name is None:
+            yield Cost("2 metrics about signatures counted in logs", 2 * CUSTOM_METRIC_MONTH)
 
 
 def _cluster_costs(config: DarkroomConfig) -> Iterator[Cost]:
@@ -162,7 +173,7 @@ def _cluster_savings(config: DarkroomConfig, saved: Callable[..., float]) -> lis
         found.append(Saving("clusterComponents.instanceType: t4g.medium", saved(cluster_components=smaller), price))
     if config.cluster.container_insights:
         blind = config.cluster.model_copy(update={"container_insights": False})
-        price = "no figures of nodes and pods; the alarms PodsPending and NodesWithoutResults go"
+        price = "no figures of nodes and pods; the alarms PodsPending and IdleNodes go"
         found.append(Saving("cluster.containerInsights: false", saved(cluster=blind), price))
     if config.cluster.control_plane_logs:
         silent = config.cluster.model_copy(update={"control_plane_logs": []})
@@ -184,17 +195,17 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Five for each runtime; the front door's two, deliveries from two topics, the webhooks' two; four of logs; nodes.
+    """Five for each runtime; two of the front door, of webhooks, of deliveries; four of logs; pods, and nodes by three.
 
-    Of nodes there are three: of pods one, and of their number two.
-
-    Where nodes are counted, each runtime's alarm for being stuck looks at them too.
+    Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
+    stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
     always = 5 * runtimes + 6
     if config.cluster.name is not None:
         return always
-    return always + 4 + (3 + runtimes if config.cluster.container_insights else 0)
+    always += 2 if config.provenance.enabled and config.provenance.certificate is not None else 0
+    return always + 4 + (4 + runtimes if config.cluster.container_insights else 0)
 
 
 def _becomes_dearer(config: DarkroomConfig) -> str:

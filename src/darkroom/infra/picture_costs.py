@@ -17,6 +17,7 @@ from darkroom.infra.prices import (
     LOGS_GB,
     NAT_GATEWAY_GB,
     PRICED_REGION,
+    SIGNATURE,
     TRACE,
     VOLUME_GIB_MONTH,
 )
@@ -58,10 +59,10 @@ class CallsPerTask:
 
     topic_publishes: int = 2
     queue_requests: int = 3
-    table_writes: int = 4
+    table_writes: int = 5
     table_reads: int = 1
     bucket_puts: int = 2
-    bucket_gets: int = 2
+    bucket_gets: int = 1
 
 
 CALLS_PER_TASK = CallsPerTask()
@@ -75,8 +76,11 @@ class PictureCost:
     usd: float | None
 
 
-def service_costs() -> list[PictureCost]:
-    """What `PICTURES` pictures cost in every service but the GPUs' instances; pictures are stored for one month."""
+def service_costs(config: DarkroomConfig | None = None) -> list[PictureCost]:
+    """What `PICTURES` pictures cost in every service but the GPUs' instances; pictures are stored for one month.
+
+    With `config`, what it adds to that.
+    """
     calls = CALLS_PER_TASK
     function_seconds = FUNCTION_SECONDS * LAMBDA_MEMORY_MIB / 1024
     gibibytes = PICTURES * PICTURE_BYTES / 2**30
@@ -94,6 +98,9 @@ def service_costs() -> list[PictureCost]:
         ("logs of tasks", PICTURES * LOG_BYTES / 1e9 * LOGS_GB),
         ("X-Ray traces", PICTURES * TRACED_SHARE * TRACE),
     ]
+    signing = None if config is None else config.provenance
+    if signing is not None and signing.enabled and signing.certificate and signing.kms_key_id:
+        lines.append(("KMS, which signs them", PICTURES * SIGNATURE))
     return [PictureCost(what, usd) for what, usd in lines]
 
 

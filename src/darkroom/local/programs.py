@@ -18,8 +18,9 @@ from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.policy.webhook_callers import encode_caller_webhooks
-from darkroom.settings import AwsSettings
+from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
 
 # Long enough for any task that the fake runtime does; a stop of the whole stack must not take longer than seconds.
@@ -80,8 +81,12 @@ def agent_program(
     base_url: str,
     health_port: int,
     input_buckets: Sequence[str] = (),
+    provenance: ProvenanceSettings | None = None,
 ) -> Program:
-    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`."""
+    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`.
+
+    `provenance` says how pictures tell of their making; None: not at all.
+    """
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -98,6 +103,7 @@ def agent_program(
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
         "DARKROOM_HEALTH_PORT": str(health_port),
     }
+    environment |= _provenance_environment(provenance or ProvenanceSettings(enabled=False))
     return Program(
         name=f"agent-{runtime.name}",
         command=[sys.executable, "-m", "darkroom", "agent"],
@@ -107,9 +113,17 @@ def agent_program(
 
 
 def gateway_program(
-    config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys: Mapping[str, str], port: int
+    config: DarkroomConfig,
+    plane: ProvisionedPlane,
+    aws: AwsSettings,
+    keys: Mapping[str, str],
+    port: int,
+    openai_file: Path | None = None,
 ) -> Program:
-    """Describe the front door, which the keys by their callers' names open."""
+    """Describe the front door, which the keys by their callers' names open.
+
+    `openai_file` holds what `config` says of OpenAI's API, if it says anything.
+    """
     specs = config.caller_specs()
     named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in specs]
     environment = {
@@ -119,6 +133,8 @@ def gateway_program(
         "S3_BUCKET": plane.bucket,
         "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
         "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_EVENTS": "true",
+        "DARKROOM_QUEUES": encode_queue_urls({queue.runtime: queue.url for queue in plane.queues}),
         "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
         **(
@@ -130,6 +146,7 @@ def gateway_program(
         "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
         "DARKROOM_HOST": "127.0.0.1",
         "DARKROOM_PORT": str(port),
+        **({"DARKROOM_OPENAI_FILE": str(openai_file)} if openai_file else {}),
     }
     return Program(
         name="gateway",
@@ -157,6 +174,17 @@ def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSett
         environment=environment,
         patience_seconds=5.0,
     )
+
+
+def _provenance_environment(provenance: ProvenanceSettings) -> dict[str, str]:
+    environment = {
+        "DARKROOM_PROVENANCE_ENABLED": str(provenance.enabled).lower(),
+        "DARKROOM_PROVENANCE_INCLUDE_PROMPTS": str(provenance.include_prompts).lower(),
+    }
+    if provenance.certificate is not None:
+        environment["DARKROOM_PROVENANCE_CERTIFICATE"] = provenance.certificate
+        environment["DARKROOM_PROVENANCE_REQUIRED"] = str(provenance.required).lower()
+    return environment
 
 
 def _digest(key: str) -> str:

@@ -36,6 +36,7 @@ from darkroom.local.programs import (
     runtime_program,
     sender_program,
 )
+from darkroom.local.provenance import local_provenance
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
     STACK_FOLDER,
@@ -46,8 +47,9 @@ from darkroom.local.stack_file import (
 )
 from darkroom.local.supervisor import Supervisor, wait_until
 from darkroom.local.webhook_keys import kept_keys
+from darkroom.openai.options import OPENAI_FILE, encode_options
 from darkroom.policy.callers import CallerSpec
-from darkroom.settings import AwsSettings
+from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
 
@@ -120,12 +122,14 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             await _wait(supervisor, "emulator", lambda: asyncio.to_thread(is_answering, str(aws.endpoint_url)))
             tell("making topics, queues, bucket and table")
             plane = await _provision(config, aws)
-            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
+            provenance = await asyncio.to_thread(local_provenance, config.provenance, folder, tell)
+            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, provenance, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
             tell("starting the sender of webhooks")
             await supervisor.start(sender_program(config, plane, aws, kept_keys(folder)))
             tell("starting the gateway")
-            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
+            openai_file = _openai_file(config, folder)
+            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port, openai_file))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))
             for name, url in ready_urls.items():
                 await _wait(supervisor, name, _answers(url))
@@ -166,6 +170,7 @@ async def _start_agents(
     plane: ProvisionedPlane,
     aws: AwsSettings,
     runtime_urls: Mapping[str, str],
+    provenance: ProvenanceSettings,
     tell: Callable[[str], None],
 ) -> dict[str, str]:
     """Start an agent for each runtime; return where each one says that it is ready."""
@@ -176,9 +181,19 @@ async def _start_agents(
         tell(f"starting the agent of {runtime.name}")
         url = runtime_urls[runtime.name]
         queue = queues[runtime.name]
-        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets))
+        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets, provenance))
         ready_urls[runtime.name] = f"http://127.0.0.1:{port}/readyz"
     return ready_urls
+
+
+def _openai_file(config: DarkroomConfig, folder: Path) -> Path | None:
+    """Write down what the gateway is told of OpenAI's API; None where nothing is said of it."""
+    options = config.openai_options()
+    if not options:
+        return None
+    path = folder / OPENAI_FILE
+    path.write_bytes(encode_options(options))
+    return path
 
 
 def _facts(

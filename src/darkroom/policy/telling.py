@@ -31,6 +31,10 @@ from darkroom.tasks.webhook import Webhook
 LONGEST_ERROR_TEXT = 4096
 # An id that no front door has checked; those that are checked are shorter.
 LONGEST_TOLD_ID = 256
+# Of why a task waits, and of the name of a checkpoint.
+LONGEST_REASON = 500
+LONGEST_MODEL_NAME = 250
+_TIMES = {1: "once", 2: "twice"}
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -55,6 +59,16 @@ def told_error(error: DarkroomError) -> NotifiedError:
     if len(told.message) <= LONGEST_ERROR_TEXT:
         return told
     return msgspec.structs.replace(told, message=told.message[:LONGEST_ERROR_TEXT] + " …")
+
+
+def after_tries(tries: int, reason: str) -> str:
+    """Why a task waits that was tried so often, the last time in vain for `reason`."""
+    return f"tried {_TIMES.get(tries, f'{tries} times')}: {reason}"
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text`, cut where it has more than `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def fitted(notification: Notification, submission_id: str, audience: Mapping[str, str] = _NOBODY) -> Notification:

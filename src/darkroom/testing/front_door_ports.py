@@ -5,13 +5,17 @@ They never suspend, so they serve the Lambda handler as well as the gateway.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from darkroom.errors import AwsFailure
+from darkroom.errors import AwsFailure, AwsRefused
+from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
+from darkroom.tasks.progress import Progress
+from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task_list import ListedTask, ListedTasks
 from darkroom.tasks.webhook import WebhookDelivery
 
 
@@ -55,11 +59,18 @@ class MemoryBucket:
             raise self.failure
         self.objects[key] = body
 
-    async def find(self, key: str) -> bytes | None:
-        """Return an object."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Return an object, if it is not too large."""
         if self.failure is not None:
             raise self.failure
-        return self.objects.get(key)
+        found = self.objects.get(key)
+        if found is not None and maximum_bytes is not None and len(found) > maximum_bytes:
+            raise AwsRefused(f"{key} is {len(found)} bytes; at most {maximum_bytes} are read")
+        return found
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL that looks like a presigned one."""
+        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}"
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
@@ -67,12 +78,13 @@ class MemoryBucket:
 
 
 class MemoryRecords:
-    """Keeps records in `records`, by task id and caller."""
+    """Keeps records in `records`, by task id and caller; counts in `looks` how often submissions were asked for."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], TaskRecord] = {}
         self._before: dict[str, TaskRecord | None] = {}
         self.failure: AwsFailure | None = None
+        self.looks = 0
 
     async def put(self, record: TaskRecord) -> None:
         """Keep the record of a new submission, and remember which one its task had before."""
@@ -94,6 +106,19 @@ class MemoryRecords:
         self._check()
         return self.records.get((task_id, caller))
 
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Return the records of these submissions."""
+        self._check()
+        self.looks += 1
+        return {
+            record.submission_id: record for record in self.records.values() if record.submission_id in submission_ids
+        }
+
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Return the record of a submission."""
+        self._check()
+        return next((record for record in self.records.values() if record.submission_id == submission_id), None)
+
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Put back the record that the task had before this submission."""
         self._check()
@@ -106,17 +131,88 @@ class MemoryRecords:
         else:
             self.records[key] = before
 
-    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
+    async def request_cancel(self, task_id: str, caller: str, now: float) -> TaskRecord | None:
         """Mark the record of a task that has not ended, and return it."""
         self._check()
         record = self.records.get((task_id, caller))
         if record is not None and not record.status.is_terminal:
-            record = self.records[task_id, caller] = msgspec.structs.replace(record, cancel_requested=True)
+            record = self.records[task_id, caller] = msgspec.structs.replace(
+                record, cancel_requested=True, updated_at=now
+            )
         return record
 
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryProgress:
+    """Keeps how far tasks are in `progress`, by submission."""
+
+    def __init__(self) -> None:
+        self.progress: dict[str, Progress] = {}
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are."""
+        return {id_: self.progress[id_] for id_ in submission_ids if id_ in self.progress}
+
+
+class MemoryRuntimes:
+    """Keeps the depths of queues in `depths` and heartbeats in `beats`, by runtime; counts in `asked` who asks.
+
+    `heartbeats` is the port that the front door has for these.
+    """
+
+    def __init__(self) -> None:
+        self.depths: dict[str, QueueDepth] = {}
+        self.beats: dict[str, list[Heartbeat]] = {}
+        self.failure: AwsFailure | None = None
+        self.asked = 0
+        self.heartbeats = MemoryHeartbeats(self)
+
+    async def read(self, runtime: str) -> QueueDepth | None:
+        """How deep a runtime's queue is."""
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.depths.get(runtime)
+
+
+class MemoryHeartbeats:
+    """Reads the heartbeats of `runtimes`."""
+
+    def __init__(self, runtimes: MemoryRuntimes) -> None:
+        self._runtimes = runtimes
+
+    async def read(self, runtime: str) -> list[Heartbeat]:
+        """What the agents of a runtime said last."""
+        if self._runtimes.failure is not None:
+            raise self._runtimes.failure
+        return self._runtimes.beats.get(runtime, [])
+
+
+class MemoryTaskLists:
+    """Lists what `records` keeps; counts in `looked_at` how many were."""
+
+    def __init__(self, records: MemoryRecords) -> None:
+        self._records = records
+        self.looked_at = 0
+
+    async def newest(
+        self, callers: Sequence[str], *, before: str | None = None, since: float | None = None, most: int
+    ) -> ListedTasks:
+        """The newest tasks of `callers`, of those before a position."""
+        if self._records.failure is not None:
+            raise self._records.failure
+        listed = [
+            ListedTask(f"{round(record.created_at * 1000):013d}/{record.submission_id}", record)
+            for record in self._records.records.values()
+            if record.caller in callers and (since is None or record.created_at >= since)
+        ]
+        listed.sort(key=lambda task: task.position, reverse=True)
+        rest = [task for task in listed if before is None or task.position < before]
+        self.looked_at += len(rest[:most])
+        return ListedTasks(rest[:most], rest[most - 1].position if len(rest) > most else None)
 
 
 class MemoryCounts:

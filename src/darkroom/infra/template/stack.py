@@ -164,6 +164,7 @@ class DarkroomStack(Stack):
     def _task_plane_outputs(self, tasks: TaskPlaneResources, front_door: FrontDoor, webhooks: WebhookSender) -> None:
         query = f"items[?id==`{front_door.key_id}`].value"
         self._output("FrontApiEndpoint", front_door.api.url, "where clients send requests")
+        self._output("OpenAIBaseUrl", front_door.openai.url, "base_url for clients of OpenAI's Images API")
         self._output(
             "GetAPIKeyCommand",
             f"aws apigateway get-api-keys --query '{query}' --include-values --output text",

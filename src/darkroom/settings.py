@@ -77,6 +77,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     agent_name: str | None = None
     progress_seconds: float | None = 2.0
     heartbeats: bool = True
+    record_patience_seconds: float = 60.0
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False

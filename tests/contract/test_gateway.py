@@ -129,6 +129,7 @@ async def test_the_openapi_document_describes_every_route_with_the_guides_sample
         "/prod/v1alpha2/tasks/{task_id}",
         "/prod/v1alpha2/tasks/{task_id}/cancel",
         "/prod/v1alpha2/uploads",
+        "/prod/v1alpha2/usage",
         "/prod/v1alpha2/webhooks/deliveries",
         "/prod/v1alpha2/webhooks/deliveries/{delivery_id}/retry",
     }

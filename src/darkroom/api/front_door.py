@@ -17,6 +17,7 @@ from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
 from darkroom.api.uploading import Upload, Uploading
+from darkroom.api.using import UsageQuery, UsageTelling
 from darkroom.api.waiting import Waiter
 from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
@@ -56,6 +57,7 @@ class FrontDoor:
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
+        self._usage = UsageTelling(ports)
         self._webhook_deliveries = WebhookDeliveries(ports, clock)
 
     async def answer(self, request: HttpRequest) -> HttpReply:
@@ -69,6 +71,8 @@ class FrontDoor:
                     return await self._lister.list_tasks(plan)
                 case RuntimeListing():
                     return await self._runtimes.list_runtimes()
+                case UsageQuery():
+                    return await self._usage.tell(plan)
                 case Lookup():
                     return await self._looking_up.look_up(plan)
                 case Upload():

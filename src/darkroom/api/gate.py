@@ -106,8 +106,6 @@ class Gate:
             last_event_id=request.headers.get("last-event-id", ""),
             idempotency_key=request.headers.get("idempotency-key"),
             caller=caller,
-            client_retries=exchange.client_retries(request.headers),
-            client_patience_seconds=exchange.client_patience_seconds(request.headers),
         )
 
 

@@ -68,6 +68,8 @@ def create_gateway(
     app.router.redirect_slashes = False
     gate = Gate(settings, front_door, monotonic, callers, events)
     answer = gate.answer
+    for operation in operations():
+        app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     if openai is not None:
         endpoint = OpenAiEndpoint(openai, gate.let_in_by_bearer, respond).answer
         for operation in images_operations():
@@ -77,8 +79,6 @@ def create_gateway(
         for prefix in prefixes:
             for path in (OPENAI_PATH.rstrip("/"), f"{OPENAI_PATH}{{rest:path}}"):
                 app.add_api_route(f"{prefix}{path}", endpoint, methods=_METHODS, include_in_schema=False)
-    for operation in operations():
-        app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
     app.add_api_route(METRICS_PATH, _telling(metrics, settings.metrics_from), methods=["GET"], include_in_schema=False)

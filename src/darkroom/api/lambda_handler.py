@@ -28,6 +28,7 @@ from darkroom.api.openai_finishing import Stream
 from darkroom.api.service import Service
 from darkroom.api.waiting import AloneWaiter
 from darkroom.aws.blocking import BlockingAws, run
+from darkroom.openai.client_headers import read_client_headers
 from darkroom.policy.callers import Callers, decode_callers
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.policy.origins import Origins
@@ -164,12 +165,10 @@ def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers, openai: 
         base_url=event.base_url,
         idempotency_key=headers.get("idempotency-key"),
         caller=callers.name_of(event.caller),
-        client_retries=exchange.client_retries(headers),
-        client_patience_seconds=exchange.client_patience_seconds(headers),
     )
     if openai is None or not is_openai(request.path):
         return run(front_door.answer(request))
-    begun = run(openai.begin(request))
+    begun = run(openai.begin(request, read_client_headers(headers)))
     answer = begun if isinstance(begun, HttpReply) else run(openai.finish(begun, _pause))
     if isinstance(answer, Stream):
         raise AssertionError("this door's replies come in one piece")

@@ -7,6 +7,7 @@ from typing import Any
 from darkroom.api.listing import DEFAULT_LIMIT, MAXIMUM_LIMIT
 from darkroom.api.looking_up import MAXIMUM_WAIT_SECONDS, MOST_LINKS
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, Replies, json_content, parameter, replies
+from darkroom.api.using import MOST_DAYS
 from darkroom.api.whose import MAXIMUM_CALLER_LENGTH
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH
 from darkroom.tasks.task import Status
@@ -20,6 +21,7 @@ _CALLER = parameter(
     {"type": "string", "maxLength": MAXIMUM_CALLER_LENGTH},
     "Whose tasks are meant; empty: nobody's, as of those that were published past the front door. For operators only.",
 )
+_DAY = {"type": "string", "format": "date"}
 _LINKS = (
     parameter(
         "links",
@@ -120,6 +122,21 @@ def reading_operations() -> tuple[Operation, ...]:
             ),
             replies(200, "A page of the list.", "TaskList", 400, 403, 404),
             *_FILTERS,
+            _CALLER,
+        ),
+        _operation(
+            "/v1alpha2/usage",
+            "GET",
+            "get_usage",
+            (
+                "See what was used",
+                "Your own tasks that ended, their pictures and their device time, by day (UTC) and runtime: this "
+                f"month's, or those of {MOST_DAYS} days at most.",
+            ),
+            replies(200, "What was used.", "UsageReply", 400, 403, 404),
+            parameter("from", "query", _DAY, "The first day; by default the first of the month of `to`."),
+            parameter("to", "query", _DAY, "The last day; by default today."),
+            parameter("runtime", "query", {"type": "string"}, "Only tasks of the runtime of this name."),
             _CALLER,
         ),
         _operation(

@@ -17,6 +17,7 @@ from darkroom.tasks.progress import Progress
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
+from darkroom.tasks.usage import DayUsage
 from darkroom.tasks.webhook import WebhookDelivery
 
 
@@ -130,6 +131,14 @@ class Heartbeats(Protocol):
         ...
 
 
+class UsageRecords(Protocol):
+    """What callers have used."""
+
+    async def read(self, callers: Sequence[str], *, first_day: str, last_day: str) -> list[DayUsage]:
+        """What `callers` have used from one day to another, both included: by caller, day and runtime, in order."""
+        ...
+
+
 class Counts(Protocol):
     """How many tasks each caller has submitted."""
 
@@ -199,6 +208,7 @@ class Ports(msgspec.Struct, frozen=True):
     progress: ProgressReports | None = None
     heartbeats: Heartbeats | None = None
     depths: QueueDepths | None = None
+    usage: UsageRecords | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None
     webhook_queue: SenderQueue | None = None

@@ -15,6 +15,7 @@ from darkroom.api.looking_up import Lookup, plan_lookup
 from darkroom.api.runtimes import RuntimeListing
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.api.uploading import Upload, plan_upload
+from darkroom.api.using import UsageQuery, plan_usage
 from darkroom.api.webhook_deliveries import (
     DeliveryListing,
     DeliveryRetry,
@@ -25,7 +26,16 @@ from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
 Plan = (
-    HttpReply | Submission | Listing | Lookup | Cancellation | RuntimeListing | Upload | DeliveryListing | DeliveryRetry
+    HttpReply
+    | Submission
+    | Listing
+    | Lookup
+    | Cancellation
+    | RuntimeListing
+    | Upload
+    | UsageQuery
+    | DeliveryListing
+    | DeliveryRetry
 )
 _NOBODY = Callers()
 
@@ -53,6 +63,10 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return plan_upload(request, submission_id)
+            case ["v1alpha2", "usage"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_usage(request, self._callers, self.catalogue, now)
             case ["v1alpha2", "tasks"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")

@@ -27,6 +27,7 @@ from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
+from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
 
 T = TypeVar("T")
@@ -62,6 +63,10 @@ class BlockingAws:
     def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
         """How many tasks are in the queues with these URLs, by their runtimes' names."""
         return QueueDepths(self._client("sqs"), urls)
+
+    def usage(self, table: str) -> UsageTable:
+        """The callers' usage that is kept in this table."""
+        return UsageTable(self._dynamodb, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

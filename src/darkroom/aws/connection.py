@@ -19,12 +19,13 @@ from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
-from darkroom.aws.secret import Secret
+from darkroom.aws.secrets import Secret
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
+from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class Aws:
         """Return the heartbeats of agents that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return HeartbeatTable(client, table)
+
+    def usage(self, table: str) -> UsageTable:
+        """Return the callers' usage that is kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return UsageTable(client, table)
 
     def deliveries(self, table: str) -> DeliveryTable:
         """Return the deliveries of webhooks that are kept in this table."""

@@ -12,6 +12,7 @@ from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
+from darkroom.tasks.usage import DayUsage
 
 
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,3 +182,39 @@ class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):
     """The runtimes of the deployment."""
 
     runtimes: list[RuntimeView]
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a caller has used of one runtime on one day (UTC): tasks by how they ended, pictures, and device time.
+
+    `device_seconds` are those of the tries that ended the tasks; `estimated_usd` is what they cost by the price of an
+    hour of the device, where that is known. Nobody's tasks have an empty `caller`.
+    """
+
+    day: str
+    caller: str
+    runtime: str
+    tasks: int
+    completed: int
+    failed: int
+    cancelled: int
+    expired: int
+    pictures: int
+    device_seconds: float
+    estimated_usd: float | None = None
+
+    @classmethod
+    def of(cls, day: DayUsage, device_hour_usd: float | None) -> UsageView:
+        """What a caller may see of a day."""
+        usage = day.usage
+        cost = None if device_hour_usd is None else round(usage.device_seconds / 3600 * device_hour_usd, 6)
+        told = {**msgspec.structs.asdict(usage), "device_seconds": round(usage.device_seconds, 3)}
+        return cls(day=day.day, caller=day.caller, runtime=day.runtime, tasks=usage.tasks, estimated_usd=cost, **told)
+
+
+class UsageReply(msgspec.Struct, frozen=True, kw_only=True, rename={"first_day": "from", "last_day": "to"}):
+    """Usage from one day to another, both included: by caller, day and runtime, in order."""
+
+    first_day: str
+    last_day: str
+    usage: list[UsageView]

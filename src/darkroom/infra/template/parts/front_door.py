@@ -104,7 +104,7 @@ class FrontDoor(Construct):
                 resources=[tasks.table.table_arn],
             )
         )
-        # What became of webhooks: listed, and asked for once more.
+        # Lists of tasks, and of what became of webhooks.
         role.add_to_policy(
             iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
         )
@@ -112,7 +112,7 @@ class FrontDoor(Construct):
         if queues:
             asked = [queue.queue_arn for queue in tasks.queues.values()]
             role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=asked))
-        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
+        # A webhook that is to be sent again.
         role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
             self,
@@ -220,6 +220,7 @@ class FrontDoor(Construct):
                 resource.add_resource("runtimes").add_method("GET", integration, api_key_required=True)
                 task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
+                resource.add_resource("usage").add_method("GET", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 for followed in (resource, task):  # answered 501: ask with ?wait= instead
                     followed.add_resource("events").add_method("GET", integration, api_key_required=True)

@@ -113,6 +113,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_table: str | None = None
     callers: str | None = None
     queues: str | None = None
+    cors_origins: tuple[str, ...] = ()
     openai_file: str | None = None
     webhook_queue_url: str | None = None
 
@@ -134,6 +135,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     openai_wait_seconds: float = 300.0
     openai_most_waiting: int = 200
     tells_events: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
@@ -240,6 +242,7 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        allowed_hosts=tuple(read.names("DARKROOM_ALLOWED_HOSTS")),
         tells_events=read.boolean("DARKROOM_EVENTS", False),
         openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
@@ -359,6 +362,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
         queues=read.optional_text("DARKROOM_QUEUES"),
+        cors_origins=tuple(read.names("DARKROOM_CORS_ORIGINS")),
         openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
         webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )

@@ -197,6 +197,7 @@ def test_every_step_is_done_once_and_in_order(account: Account) -> None:
         "apigateway.UpdateAccount",
         "s3.PutObject",
         "s3.PutObject",
+        "s3.PutObject",
         "cloudformation.CreateChangeSet",
         "cloudformation.ExecuteChangeSet",
     ]

@@ -101,7 +101,7 @@ class FrontDoor(Construct):
                 resources=[tasks.table.table_arn],
             )
         )
-        # What became of webhooks: listed, and asked for once more.
+        # Lists of tasks, and of what became of webhooks.
         role.add_to_policy(
             iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
         )
@@ -109,7 +109,7 @@ class FrontDoor(Construct):
         if queues:
             asked = [queue.queue_arn for queue in tasks.queues.values()]
             role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=asked))
-        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
+        # A webhook that is to be sent again.
         role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
             self,

@@ -21,11 +21,13 @@ from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.provenance.source_types import mentions
 from darkroom.settings import AwsSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
+from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Task, TaskKind
+from darkroom.tasks.usage import Usage
 from darkroom.testing.pictures import marked_seed
 from tests.certificates import Authority
-from tests.chaos.invariants import Heard, Pictured, Stored
-from tests.chaos.tasks import Fate, PlannedTask
+from tests.chaos.aftermath import Heard, Pictured, Stored
+from tests.chaos.tasks import CALLERS, Fate, PlannedTask
 from tests.credentials import read
 
 RUNTIME = "sdruntime"
@@ -55,6 +57,8 @@ class ChaosPlane:
         self.notifications = notifications
         self._topic = aws.topic(provisioned.input_topic_arn)
         self._s3 = aws.client("s3")
+        self._table = aws.task_table(provisioned.table)
+        self._usage = aws.usage(provisioned.table)
 
     async def submit(self, planned: PlannedTask, content: JsonObject) -> None:
         """Publish a task past the front door; one that is doubled, twice."""
@@ -66,7 +70,7 @@ class ChaosPlane:
             kind=TaskKind.PIPELINE if planned.fate is Fate.UNREADABLE else kind,
             prefix="output",
             content=content,
-            context={"number": planned.task_id},
+            context=planned.context,
         )
         text = encode_message(task)
         size = None
@@ -75,7 +79,7 @@ class ChaosPlane:
             await self.bucket.put(pointer.key, text.encode(), "application/json")
             text, size = encode_pointer(pointer), len(text)
         for _ in range(2 if planned.doubled else 1):
-            attributes = {"runtime": RUNTIME, "submission_id": planned.submission_id}
+            attributes = {"runtime": RUNTIME, "submission_id": planned.submission_id, "caller": planned.caller}
             if planned.fate is Fate.MOVED:
                 await self.dead_letters.send(text, attributes)
             else:
@@ -86,7 +90,10 @@ class ChaosPlane:
         messages = await self.notifications.receive(maximum=10, wait_seconds=1)
         await asyncio.gather(*(self.notifications.delete(message.receipt_handle) for message in messages))
         now = time.time()
-        return [Heard(message.attributes["notification_id"], message.body, now) for message in messages]
+        return [
+            Heard(message.attributes["notification_id"], message.body, now, message.attributes.get("caller", ""))
+            for message in messages
+        ]
 
     async def left(self) -> dict[str, int]:
         """How many messages are in the queue, seen and unseen."""
@@ -110,6 +117,26 @@ class ChaosPlane:
             for item in page.get("Contents", []):
                 objects[item["Key"]] = Stored(item["Size"], item["LastModified"].timestamp())
         return objects
+
+    async def records(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """The records of submissions."""
+        found: dict[str, TaskRecord] = {}
+
+        async def read(submission_id: str) -> None:
+            record = await self._table.get_submission(submission_id)
+            if record is not None:
+                found[submission_id] = record
+
+        for start in range(0, len(submission_ids), _AT_ONCE):
+            await asyncio.gather(*(read(one) for one in submission_ids[start : start + _AT_ONCE]))
+        return found
+
+    async def used(self) -> dict[str, Usage]:
+        """What each caller has used."""
+        used = dict.fromkeys(CALLERS, Usage())
+        for day in await self._usage.read(CALLERS, first_day="2000-01-01", last_day="9999-01-01"):
+            used[day.caller] = used[day.caller].plus(day.usage)
+        return used
 
     async def pictures(self, keys: Sequence[str]) -> dict[str, Pictured]:
         """What the pictures under `keys` say of themselves."""

@@ -42,6 +42,8 @@ COMPONENT_TRAFFIC_GB = 10.0
 # KEDA looks at each queue every two seconds, as the chart says; agents that wait are paid with their nodes.
 QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 2
 QUEUE_REQUEST = 0.40e-6
+# AWS Lambda polls an event source's queue with five connections, each for 20 seconds at a time.
+SENDER_LOOKS_PER_MONTH = 5 * HOURS_PER_MONTH * 3600 / 20
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def fixed_costs(config: DarkroomConfig) -> list[Cost]:
         Cost(f"{metrics} metrics with alarms", metrics * ALARM_METRIC_MONTH),
         Cost("dashboard", DASHBOARD_MONTH),
         Cost(f"KEDA looking at queues: {runtimes}", runtimes * QUEUE_LOOKS_PER_MONTH * QUEUE_REQUEST),
+        Cost("webhooks: AWS Lambda looking at their queue", SENDER_LOOKS_PER_MONTH * QUEUE_REQUEST),
+        Cost("webhooks: the secret that they are signed with", SECRET_MONTH),
     ]
     if config.alarms.topic_arn is None:
         costs.append(Cost("KMS key of the alarms' topic", KEY_MONTH))
@@ -191,13 +195,13 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by three.
+    """Five for each runtime; two of the front door, of webhooks, of deliveries; four of logs; pods, and nodes by three.
 
     Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
     stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
-    always = 5 * runtimes + 4
+    always = 5 * runtimes + 6
     if config.cluster.name is not None:
         return always
     always += 2 if config.provenance.enabled and config.provenance.certificate is not None else 0

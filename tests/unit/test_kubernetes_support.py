@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
+from darkroom.config.kubernetes_support import STANDARD_SUPPORT_ENDS, step_fault, support_fault
 from darkroom.config.model import DEFAULT_KUBERNETES, KubernetesVersion
-from darkroom.infra.kubernetes_support import STANDARD_SUPPORT_ENDS, step_fault, support_fault
 
 
 def test_every_version_that_may_be_chosen_has_its_end_and_the_default_has_the_latest() -> None:

@@ -18,7 +18,6 @@ from darkroom.errors import StackFailure
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_ARCHITECTURE = "arm64"
-LAMBDA_MEMORY_MIB = 512
 # botocore and boto3 are part of Lambda's own Python image.
 DEPENDENCIES = ("msgspec",)
 # What the front door imports; everything else would only make cold starts slower.

@@ -16,7 +16,8 @@ from constructs import Construct
 
 from darkroom.config.callers import function_callers
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
+from darkroom.config.sizes import LAMBDA_MEMORY_MIB
+from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import encode_catalogue

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
+from darkroom.config.gpu_demand import gpu_demands
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
-from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
-from darkroom.infra.picture_costs import SECONDS_PER_PICTURE
-from darkroom.infra.prices import GPU_PER_HOUR, PRICED_REGION
-from darkroom.infra.template.partition import partition_facts
+from darkroom.config.partition import partition_facts
+from darkroom.planner.gpu_prices import cheapest_type, priced_types
+from darkroom.planner.prices import Prices
+from darkroom.planner.workload import Workload
 from darkroom.policy.scaling import Burst, Warmth, burst, queue_length
 
 BURST = 20
@@ -42,31 +43,33 @@ class BurstEstimate:
     choices: list[Choice]
 
 
-def burst_estimates(config: DarkroomConfig) -> list[BurstEstimate]:
+def burst_estimates(config: DarkroomConfig, prices: Prices) -> list[BurstEstimate]:
     """An estimate for each runtime whose pods are counted by its queue."""
-    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
+    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(prices.region))}
     estimates = []
     for runtime in config.models_runtime:
         if runtime.extra_value("runtime", "scaling", "enabled") is False or runtime.name not in demands:
             continue
-        prices = [GPU_PER_HOUR[name] for name in matching(demands[runtime.name], GPU_PER_HOUR)]
-        estimates.append(_estimate(runtime, min(prices) if prices else None))
+        kind = cheapest_type(demands[runtime.name], prices, spot=False)
+        per_hour = prices.hour(kind) if kind in priced_types(prices, spot=False) else None
+        estimates.append(_estimate(runtime, per_hour))
     return estimates
 
 
+def warmth_of(runtime: RuntimeConfig) -> Warmth:
+    """How long this runtime's pods and nodes take to come and to go."""
+    cooldown = runtime.scaling_value("cooldownPeriod", DEFAULT_COOLDOWN_SECONDS)
+    return Warmth(START_SECONDS, cooldown, DEFAULT_CONSOLIDATE_SECONDS)
+
+
 def _estimate(runtime: RuntimeConfig, per_hour: float | None) -> BurstEstimate:
-    seconds = runtime.work_off.task_seconds if runtime.work_off else SECONDS_PER_PICTURE
+    seconds = runtime.work_off.task_seconds if runtime.work_off else Workload().seconds
     chosen = runtime.scaling_value("queueLength", 1)
-    warmth = Warmth(
-        START_SECONDS,
-        runtime.scaling_value("cooldownPeriod", DEFAULT_COOLDOWN_SECONDS),
-        DEFAULT_CONSOLIDATE_SECONDS,
-    )
     most = runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
     lengths = {1, chosen, _GUIDES_LENGTH, *(queue_length(within, seconds) for within in _WITHIN)}
     choices = []
     for length in sorted(lengths):
-        found = burst(BURST, seconds, length, most, warmth)
+        found = burst(BURST, seconds, length, most, warmth_of(runtime))
         usd = None if per_hour is None else found.node_seconds / 3600 * per_hour
         choices.append(Choice(length, length == chosen, found, usd))
     return BurstEstimate(runtime.name, seconds, choices)

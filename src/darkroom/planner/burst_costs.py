@@ -10,16 +10,15 @@ from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.partition import partition_facts
 from darkroom.planner.gpu_prices import cheapest_type, priced_types
 from darkroom.planner.prices import Prices
+from darkroom.planner.simulation.deployment import (
+    DEFAULT_CONSOLIDATE_SECONDS,
+    DEFAULT_COOLDOWN_SECONDS,
+    start_seconds,
+)
 from darkroom.planner.workload import Workload
 from darkroom.policy.scaling import Burst, Warmth, burst, queue_length
 
 BURST = 20
-# A GPU node boots in 45 to 90 s, pulls its image in 45 to 60, and its runtime loads a model in 15 to 50: of each the
-# middle. Seen by others, as docs/scaling.md says; not measured by us.
-START_SECONDS = 150.0
-# The chart's own; a test holds them together.
-DEFAULT_COOLDOWN_SECONDS = 60
-DEFAULT_CONSOLIDATE_SECONDS = 10.0
 _WITHIN = (60, 300)
 _GUIDES_LENGTH = 10
 
@@ -59,7 +58,7 @@ def burst_estimates(config: DarkroomConfig, prices: Prices) -> list[BurstEstimat
 def warmth_of(runtime: RuntimeConfig) -> Warmth:
     """How long this runtime's pods and nodes take to come and to go."""
     cooldown = runtime.scaling_value("cooldownPeriod", DEFAULT_COOLDOWN_SECONDS)
-    return Warmth(START_SECONDS, cooldown, DEFAULT_CONSOLIDATE_SECONDS)
+    return Warmth(start_seconds(), cooldown, DEFAULT_CONSOLIDATE_SECONDS)
 
 
 def _estimate(runtime: RuntimeConfig, per_hour: float | None) -> BurstEstimate:

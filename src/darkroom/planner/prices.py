@@ -6,6 +6,7 @@ is no zero: `MissingPrice` says what is missing and how it is added.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import SettingsError
-from darkroom.planner.price_names import instance_hour, instance_of
+from darkroom.planner.price_names import HOURS_PER_MONTH, instance_hour, instance_of
 
 TABLES = ("usd", "spot_saving", "interrupted_in_a_month")
 # Whose prices are shown, for comparison, where a region's are not known.
@@ -61,6 +62,11 @@ class Prices:
         if (saving := self.spot_saving.get(instance_type)) is None:
             raise missing(self.region, [instance_type], "spot_saving")
         return on_demand * (1 - saving)
+
+    def hazard(self, instance_type: str) -> float:
+        """How many times an hour EC2 takes such a Spot instance back, by what share it took back in a month."""
+        share = self.interrupted.get(instance_type, 0.0)
+        return -math.log(1 - share) / HOURS_PER_MONTH if share < 1 else float("inf")
 
     @property
     def instance_types(self) -> list[str]:

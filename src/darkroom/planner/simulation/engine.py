@@ -1,0 +1,382 @@
+"""The simulation itself: tasks arrive, agents do them, controllers move pods and nodes.
+
+KEDA and the autoscaler look at the queue in their own rhythms; where nothing is there to look at, they sleep, and wake
+in step. All chance comes from one seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from darkroom.planner.simulation.hpa import Autoscaler
+from darkroom.planner.simulation.keda import Activation
+from darkroom.planner.simulation.nodes import Pool
+from darkroom.planner.simulation.parts import Agenda, Node, Phase, Pod
+from darkroom.planner.simulation.results import BINS_PER_E, OFFSET, SHORTEST, Outcome
+from darkroom.planner.simulation.settings import Settings
+from darkroom.planner.simulation.shared_cores import SharedCores
+from darkroom.planner.simulation.victims import victims
+
+HOUR, WEEK_HOURS = 3600.0, 168
+
+
+@dataclass(frozen=True)
+class Work:
+    """What arrives and how long it takes. `arrivals` are seconds in order; `services` one for each start of a task.
+
+    `models`, where tasks are for different ones: which model each task is for, by number.
+    """
+
+    arrivals: Iterator[float]
+    services: Iterator[float]
+    models: Iterator[int] | None = None
+
+
+def simulate(work: Work, settings: Settings, seed: int = 1, until: float | None = None) -> Outcome:
+    """Run until all tasks are done and all nodes gone, or until so many seconds have passed."""
+    return _Run(work, settings, seed, until).run()
+
+
+class _Run:
+    def __init__(self, work: Work, settings: Settings, seed: int, until: float | None) -> None:
+        self._work = work
+        self._settings = settings
+        self._until = until
+        self._outcome = Outcome()
+        self._chance = random.Random(seed)  # noqa: S311
+        self._agenda = Agenda()
+        self._pool = Pool(
+            settings, self._agenda, self._outcome, self._chance, lambda: len(self._pending), self._node_ready,
+            self._node_interrupted,
+        )  # fmt: skip
+        self._cores = SharedCores(settings.nodes.shared_cores, self._agenda) if settings.nodes.shared_cores else None
+        keda = settings.keda
+        self._activation = Activation(keda)
+        self._autoscaler = Autoscaler(settings.hpa, keda.queue_length, keda.minimum, keda.maximum)
+        self._queue: deque[Any] = deque()
+        self._idle: dict[Pod, None] = {}
+        self._pods: dict[Pod, None] = {}
+        self._pending: dict[Pod, None] = {}
+        self._leaving = 0
+        self._replicas = 0
+        self._in_flight = 0
+        self._deepest = 0
+        self._keda_sleeps = self._hpa_sleeps = True
+        self._keda_next, self._hpa_next = settings.phases.keda, settings.phases.hpa
+        self._more = True
+        self._stop = False
+
+    def run(self) -> Outcome:
+        """The loop. What happens once for each task is written out here; it is most of the time."""
+        work, outcome, heap = self._work, self._outcome, self._agenda.heap
+        arrivals, models = work.arrivals, work.models
+        queue, idle = self._queue, self._idle
+        latency = self._settings.agent.latency
+        gap = 0.0 if self._settings.agent.prefetch else self._settings.agent.gap
+        until = math.inf if self._until is None else self._until
+        totals, log, pop = outcome.totals.bins, math.log, heapq.heappop
+        begin, next_task = self._begin, self._next_task
+        sum_of_totals = 0.0
+        done = none = 0
+        arrives = next(arrivals, math.inf)
+        self._wake_keda(0.0)
+        if not self._minimum(0.0) and not self._settings.schedule:
+            self._keda_sleeps = True
+            heap.clear()
+        now = 0.0
+        while True:
+            if arrives <= (heap[0][0] if heap else math.inf):
+                if arrives > until or arrives == math.inf:
+                    break
+                now = arrives
+                task = now if models is None else (now, next(models))
+                if idle:
+                    begin(idle.popitem()[0], task, now + latency)
+                else:
+                    queue.append(task)
+                    if len(queue) > self._deepest:
+                        self._deepest = len(queue)
+                    if self._keda_sleeps:
+                        self._wake_keda(now)
+                arrives = next(arrivals, math.inf)
+                if arrives == math.inf:
+                    self._more = False
+                continue
+            if heap[0][0] > until or self._stop:
+                break
+            now, _, what = pop(heap)
+            if what.__class__ is not Pod:
+                what(now)
+                continue
+            if what.end != now or what.phase is not Phase.BUSY:
+                continue  # it was taken from its pod
+            done += 1
+            total = now - (what.task if models is None else what.task[0])
+            sum_of_totals += total
+            if total > SHORTEST:
+                totals[int(log(total) * BINS_PER_E) + OFFSET] += 1
+            else:
+                none += 1
+            self._in_flight -= 1
+            if what.told:
+                self._pod_ends(what, now)
+            elif queue:
+                begin(what, next_task(what) if models is not None else queue.popleft(), now + gap)
+            else:
+                what.phase = Phase.IDLE
+                what.idle_since = now
+                idle[what] = None
+        outcome.tasks = done
+        outcome.totals.none, outcome.totals.total = none, sum_of_totals
+        return self._closed(now if self._until is None else self._until)
+
+    def _closed(self, now: float) -> Outcome:
+        """What is still there is paid until now."""
+        for node in self._pool.nodes:
+            self._pool.bill(now, node)
+        outcome = self._outcome
+        outcome.ended_at = now
+        outcome.deepest = self._deepest
+        outcome.unfinished = len(self._queue) + self._in_flight
+        outcome.waits.most = outcome.waits.most or 0.0
+        outcome.totals.most = math.inf
+        return outcome
+
+    # Tasks
+
+    def _begin(self, pod: Pod, task: Any, at: float) -> None:
+        """The pod starts the task at that moment. A task that was given back counts its first wait only."""
+        work, waits = self._work, self._outcome.waits
+        seconds = next(work.services)
+        if work.models is not None:
+            arrived, model, *again = task
+            if model != pod.model:
+                if pod.model >= 0:
+                    seconds += self._settings.agent.switch
+                    self._outcome.switch_seconds += self._settings.agent.switch
+                pod.model = model
+            is_first = not again
+        else:
+            arrived, is_first = (task, True) if task.__class__ is float else (task[0], False)
+            if not is_first:
+                task = arrived
+        if is_first:
+            wait = at - arrived
+            waits.total += wait
+            if wait > SHORTEST:
+                waits.bins[int(math.log(wait) * BINS_PER_E) + OFFSET] += 1
+                if wait > waits.most:
+                    waits.most = wait
+            else:
+                waits.none += 1
+        pod.phase = Phase.BUSY
+        pod.task = task
+        pod.started = at
+        pod.end = end = at + seconds
+        self._in_flight += 1
+        self._outcome.busy_seconds += seconds
+        self._agenda.put(end, pod)
+
+    def _next_task(self, pod: Pod) -> Any:
+        """Of the first messages, one for the model that is loaded; else the first."""
+        queue, window = self._queue, self._settings.agent.window
+        if window > 1:
+            for index in range(min(window, len(queue))):
+                if queue[index][1] == pod.model:
+                    found = queue[index]
+                    del queue[index]
+                    return found
+        return queue.popleft()
+
+    def _take_up(self, pod: Pod, now: float) -> None:
+        """The pod's agent asks the queue."""
+        if self._queue:
+            task = self._next_task(pod) if self._work.models is not None else self._queue.popleft()
+            self._begin(pod, task, now + self._settings.agent.latency)
+        else:
+            pod.phase = Phase.IDLE
+            pod.idle_since = now
+            self._idle[pod] = None
+
+    def _give_back(self, pod: Pod, now: float) -> None:
+        """The pod's task goes back to the queue, and another agent begins it anew."""
+        if pod.phase is not Phase.BUSY:
+            return
+        self._outcome.given_back += 1
+        self._outcome.busy_seconds -= max(0.0, pod.end - now)
+        self._in_flight -= 1
+        task = pod.task
+        again = (task, True) if self._work.models is None else (*task[:2], True)
+        self._pod_ends(pod, now)
+        if self._idle:
+            self._begin(self._idle.popitem()[0], again, now + self._settings.agent.latency)
+        else:
+            self._queue.appendleft(again)
+            self._wake_keda(now)
+
+    # KEDA and the autoscaler
+
+    def _value(self) -> int:
+        return len(self._queue) + (self._in_flight if self._settings.keda.count_in_flight else 0)
+
+    def _minimum(self, now: float) -> int:
+        schedule = self._settings.schedule
+        least = self._settings.keda.minimum
+        return max(least, schedule[int(now // HOUR) % len(schedule)]) if schedule else least
+
+    def _wake_keda(self, now: float) -> None:
+        if not self._keda_sleeps:
+            return
+        self._keda_sleeps = False
+        polling = self._settings.keda.polling
+        if self._keda_next < now:
+            self._keda_next += math.ceil((now - self._keda_next) / polling) * polling
+        self._agenda.put(self._keda_next, self._keda_looks)
+
+    def _keda_looks(self, now: float) -> None:
+        value, least = self._value(), self._minimum(now)
+        outcome = self._outcome
+        outcome.depth.put(now, len(self._queue))
+        wanted = self._activation.decide(now, value, self._replicas, least)
+        if wanted != self._replicas:
+            self._scale(now, wanted)
+        self._keda_next = now + self._settings.keda.polling
+        rests = not value and not self._pods and not self._settings.schedule
+        if not self._more and not value and not self._in_flight and (least or not self._pods):
+            # All is done. What stays for ever is not waited for.
+            if self._until is None and (least or self._settings.schedule):
+                self._stop = True
+            rests = not self._pods
+        if rests:
+            self._keda_sleeps = True
+        else:
+            self._agenda.put(self._keda_next, self._keda_looks)
+
+    def _wake_hpa(self, now: float) -> None:
+        if not self._hpa_sleeps:
+            return
+        self._hpa_sleeps = False
+        sync = self._settings.hpa.sync + self._settings.hpa.processing
+        if self._hpa_next < now:
+            self._hpa_next += math.ceil((now - self._hpa_next) / sync) * sync
+        self._agenda.put(self._hpa_next, self._hpa_looks)
+
+    def _hpa_looks(self, now: float) -> None:
+        hpa = self._settings.hpa
+        self._hpa_next = now + hpa.sync + hpa.processing
+        if not self._replicas:
+            self._hpa_sleeps = True
+            return
+        if self._settings.schedule:
+            self._autoscaler.minimum = max(1, self._minimum(now))
+        wanted = self._autoscaler.decide(now, self._value(), self._replicas, len(self._pods))
+        if wanted != self._replicas:
+            self._scale(now, wanted)
+        self._agenda.put(self._hpa_next, self._hpa_looks)
+
+    def _scale(self, now: float, wanted: int) -> None:
+        self._replicas = wanted
+        self._outcome.replicas.put(now, wanted)
+        lacking = wanted - len(self._pods)
+        if lacking > 0:
+            for _ in range(lacking):
+                self._pod_made(now)
+        elif lacking < 0:
+            for pod in victims(self._pods, -lacking, now, self._chance):
+                self._tell(pod, now, self._settings.agent.grace)
+        if wanted:
+            self._wake_hpa(now)
+
+    # Pods
+
+    def _pod_made(self, now: float) -> None:
+        pod = Pod(now)
+        self._pods[pod] = None
+        if self._pool.take(now, pod):
+            self._starts(pod, now)
+        else:
+            self._pending[pod] = None
+            self._pool.pod_waits(now)
+
+    def _starts(self, pod: Pod, now: float) -> None:
+        pod.phase = Phase.STARTING
+        nodes, node = self._settings.nodes, pod.node
+        image = 0.0 if node is None or node.pulled else self._pool.strayed(nodes.image)
+        if node is not None:
+            node.pulled = True
+        begins = now + image + self._pool.strayed(nodes.container)
+        model = self._pool.strayed(nodes.model)
+        if self._cores is None:
+            self._agenda.put(begins + model, partial(self._is_up, pod))
+        else:
+            cores = self._cores
+            self._agenda.put(begins, lambda at: cores.run(at, model, partial(self._is_up, pod)))
+
+    def _is_up(self, pod: Pod, now: float) -> None:
+        if pod.told or pod.phase is not Phase.STARTING:
+            return
+        pod.ready_at = now
+        self._take_up(pod, now)
+
+    def _tell(self, pod: Pod, now: float, grace: float) -> None:
+        """The pod is told to stop: it counts no more, and ends when its agent does."""
+        self._pods.pop(pod, None)
+        pod.told = True
+        if pod.phase is Phase.PENDING:
+            self._pending.pop(pod, None)
+            pod.phase = Phase.GONE
+            return
+        self._leaving += 1
+        if pod.node is not None:
+            self._pool.pod_told(now, pod.node)
+        agent = self._settings.agent
+        if pod.phase is Phase.BUSY:
+            if pod.end > now + grace:
+                self._agenda.put(now + grace, partial(self._give_back, pod))
+            return
+        rest = 0.0
+        if pod.phase is Phase.IDLE:
+            self._idle.pop(pod, None)
+            # Its poll goes on to its end.
+            rest = agent.poll - (now - pod.idle_since) % agent.poll if agent.poll else 0.0
+        pod.phase = Phase.ENDING
+        self._agenda.put(now + rest + agent.exit, partial(self._pod_ends, pod))
+
+    def _pod_ends(self, pod: Pod, now: float) -> None:
+        if pod.phase is Phase.GONE:
+            return
+        pod.phase = Phase.GONE
+        self._leaving -= 1
+        node = pod.node
+        if node is not None:
+            self._pool.pod_gone(now, pod, node)
+            if not node.drains:
+                self._bind(now)
+
+    def _node_ready(self, now: float, node: Node) -> None:
+        self._bind(now)
+
+    def _bind(self, now: float) -> None:
+        """Pods that wait go to nodes with room, the oldest first."""
+        while self._pending:
+            pod = next(iter(self._pending))
+            if not self._pool.take(now, pod):
+                return
+            del self._pending[pod]
+            self._starts(pod, now)
+
+    def _node_interrupted(self, now: float, node: Node) -> None:
+        """EC2 wants the node back: its pods are told to stop, and others are made in their place."""
+        usable = min(self._settings.agent.grace, self._settings.spot.usable)
+        for pod in sorted(node.pods, key=lambda pod: pod.born):
+            if not pod.told:
+                self._tell(pod, now, usable)
+        for _ in range(self._replicas - len(self._pods)):
+            self._pod_made(now)

@@ -34,6 +34,7 @@ from darkroom.config.loader import parse_config
 from darkroom.local.programs import gateway_program
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack import DEFAULT_CONFIG
+from darkroom.policy.callers import DEFAULT_CALLER
 from darkroom.samples import read_sample
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
@@ -86,7 +87,7 @@ def _gateway(
     aws: AwsSettings, plane: ProvisionedPlane, key: str, core: int
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
-    program = gateway_program(parse_config(DEFAULT_CONFIG), plane, aws, key, port)
+    program = gateway_program(parse_config(DEFAULT_CONFIG), plane, aws, {DEFAULT_CALLER: key}, port)
     environment = {
         **program.environment,
         "DARKROOM_RATE_LIMIT": "1000000",

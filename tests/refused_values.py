@@ -5,7 +5,10 @@ Each is an entry of a runtime, or of a pool, and what the refusal must say of it
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import yaml
 
 
 class Wrong(NamedTuple):
@@ -16,6 +19,15 @@ class Wrong(NamedTuple):
     value: str
     reason: str
     seen: bool = False
+
+    def parsed(self) -> Any:
+        """The value as YAML has it; settings of Bottlerocket are a text."""
+        return self.value if self.key.endswith("userData") else yaml.safe_load(self.value)
+
+    def is_for(self, sections: Sequence[tuple[str, ...]]) -> bool:
+        """Whether the key is in one of these sections."""
+        keys = tuple(self.key.split("."))
+        return any(keys[: len(section)] == section for section in sections)
 
 
 _POOL = "karpenter.provisioner"
@@ -50,12 +62,59 @@ REFUSED = [
     Wrong("NodePool", f"{_POOL}.extraRequirements", "[{key: k8s.io/a, operator: Exists}]", "domain k8s.io"),
     Wrong("NodePool", f"{_POOL}.extraTaints", "[{key: a, effect: NoWay}]", "'NoSchedule', 'PreferNoSchedule'", True),
     Wrong("NodePool", f"{_POOL}.extraTaints", "[{effect: NoSchedule}]", "key is missing"),
+    Wrong("NodePool", f"{_POOL}.extraTaints", "[{key: a, value: '', effect: NoSchedule}]", "at least 1"),
+    Wrong("NodePool", f"{_POOL}.extraRequirements", "[{key: a, operator: Gte, values: ['1', '2']}]", "one value"),
     Wrong("NodePool", f"{_POOL}.resourceLimits", "{gpu: 1}", "did you mean nvidia.com/gpu?"),
     Wrong("NodePool", f"{_POOL}.capacityType", "{onDemand: false, spot: false}", "one of onDemand and spot"),
     Wrong("NodePool", f"{_POOL}.disruption.terminationGracePeriod", "2m", "at least 330s"),
     Wrong("NodePool", f"{_POOL}.labels", "{darkroom/node-pool: a}", "set by the deployment itself"),
     Wrong("NodePool", f"{_POOL}.extraTaints", "[{key: nvidia.com/gpu, effect: NoSchedule}]", "nvidia.com/gpu is set"),
+    Wrong("NodePool", f"{_POOL}.labels", "{karpenter.sh/team: a}", "domain karpenter.sh"),
+    Wrong("NodePool", f"{_POOL}.labels", "{karpenter.k8s.aws/team: a}", "domain karpenter.k8s.aws"),
+    Wrong("NodePool", f"{_POOL}.labels", "{kubernetes.io/hostname: a}", "set by Karpenter itself"),
+    Wrong("NodePool", f"{_POOL}.labels", f"{{team: {'a' * 64}}}", "must match"),
+    Wrong("NodePool", f"{_POOL}.labels", f"{{{', '.join(f'a{n}: b' for n in range(101))}}}", "at most 100"),
+    *(
+        Wrong("NodePool", f"{_POOL}.extraRequirements", f"[{{key: {key}, operator: Exists}}]", reason)
+        for key, reason in (
+            ("karpenter.sh/team", "domain karpenter.sh"),
+            ("karpenter.k8s.aws/team", "domain karpenter.k8s.aws"),
+            ("karpenter.sh/nodepool", "set by Karpenter itself"),
+            ("kubernetes.io/hostname", "set by Karpenter itself"),
+            ("a" * 318, "at most 317"),
+        )
+    ),
+    Wrong(
+        "NodePool", f"{_POOL}.extraRequirements", f"[{', '.join(['{key: a, operator: Exists}'] * 101)}]", "at most 90"
+    ),
+    Wrong("NodePool", f"{_POOL}.disruption.budgets", "[{nodes: 10%, reasons: [Empty, Empty]}]", "a reason twice"),
+    Wrong(
+        "NodePool",
+        f"{_POOL}.disruption.budgets",
+        f"[{{nodes: 10%, reasons: [{', '.join(['Empty'] * 51)}]}}]",
+        "a reason twice",
+        True,
+    ),
+    Wrong("NodePool", f"{_POOL}.disruption.budgets", f"[{', '.join(['{nodes: 10%}'] * 51)}]", "at most 50", True),
     # EC2NodeClass
+    *(
+        Wrong("EC2NodeClass", f"{_NODES}.tags", f"{{'{key}': a}}", reason)
+        for key, reason in (
+            ("", "at least 1"),
+            ("karpenter.sh/nodepool", "Karpenter or AWS sets itself"),
+            ("karpenter.sh/nodeclaim", "Karpenter or AWS sets itself"),
+            ("karpenter.k8s.aws/ec2nodeclass", "Karpenter or AWS sets itself"),
+            ("eks:eks-cluster-name", "Karpenter or AWS sets itself"),
+        )
+    ),
+    *(
+        Wrong("EC2NodeClass", f"{_NODES}.{key}", f"{{{', '.join(f'a{n}: b' for n in range(21))}}}", "at most 20")
+        for key in ("subnetSelector", "securityGroupSelector")
+    ),
+    Wrong("EC2NodeClass", f"{_NODES}.osVolume", "{iops: 6000}", "gp3 of 10Gi has from 3000 to 5000"),
+    Wrong("EC2NodeClass", f"{_NODES}.osVolume", "{throughput: 1000}", "needs iops of 4000: there are 3000"),
+    Wrong("EC2NodeClass", f"{_NODES}.osVolume", "{volumeSize: 2Gi}", "leaves iops at 3000; gp3 of 2Gi has from 3000"),
+    Wrong("EC2NodeClass", f"{_NODES}.dataVolume", "{volumeType: io1}", "io1 of 100Gi has from 100 to 5000"),
     Wrong("EC2NodeClass", f"{_NODES}.tags", "{stack: mine}", "set by the deployment itself"),
     Wrong("EC2NodeClass", f"{_NODES}.tags", "{'kubernetes.io/cluster/mine': owned}", "Karpenter or AWS sets itself"),
     Wrong("EC2NodeClass", f"{_NODES}.tags", "{'aws:name': a}", "Karpenter or AWS sets itself"),

@@ -6,6 +6,9 @@ each picture of 150 KiB. Each agent gets the same tasks; the runtime itself says
     python bench/agent/run.py                      the table, at 1.5, 0.5 and 0.1 s a picture
     python bench/agent/run.py --service 0.1 --tasks 100
     python bench/agent/run.py --check              fail unless ours is as good as was set out to be
+    python bench/agent/run.py --agent ours --agent counted
+                                                   what figures for Prometheus and CloudWatch cost: `counted` is ours
+                                                   with both, asked every second
 
 duty          busy time / time from the first picture's start to the last one's end
 idle          time between two pictures, mean
@@ -26,9 +29,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +93,25 @@ def wait_for_port(port: int) -> None:
             return
 
 
+@contextmanager
+def scraping(url: str) -> Iterator[None]:
+    """Ask for the figures every second for the body of the `with`, as Prometheus does every fifteen."""
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.wait(1):
+            with suppress(httpx.HTTPError):  # it has not begun yet, or has gone
+                httpx.get(url, timeout=5, trust_env=False)
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def agent_command(kind: str) -> list[str]:
     """What runs that kind of agent."""
     return (
@@ -117,6 +140,11 @@ async def measure(kind: str, service: float, tasks: int, delay: float, folder: P
             async with listening(aws, plane.output_topic_arn) as listener:
                 await submit(aws, plane, [f"t{number}" for number in range(tasks)])
                 environment = agent_environment(plane, aws_settings, relay_port, runtime_port)
+                if kind == "counted":
+                    health_port = free_port()
+                    environment["DARKROOM_HEALTH_PORT"] = str(health_port)
+                    environment["DARKROOM_METRICS_NAMESPACE"] = "Darkroom/bench"
+                    stack.enter_context(scraping(f"http://127.0.0.1:{health_port}/metrics"))
                 agent = stack.enter_context(running(agent_command(kind), environment, folder / f"{kind}.log"))
                 early = await hear(listener, WARM_UP)
                 cpu_before = sum(agent.cpu_times()[:2])
@@ -214,7 +242,7 @@ def main() -> int:
     parser.add_argument("--service", type=float, action="append", help="seconds for each picture; repeatable")
     parser.add_argument("--tasks", type=int, help="how many tasks for each row")
     parser.add_argument("--delay", type=float, default=0.02, help="seconds to AWS, each way")
-    parser.add_argument("--agent", choices=["serial", "ours"], action="append")
+    parser.add_argument("--agent", choices=["serial", "ours", "counted"], action="append")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     options = parser.parse_args()

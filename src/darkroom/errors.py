@@ -21,6 +21,9 @@ DarkroomError
 │   ├── GenerationFailedAgain  it failed in the same way again, though it is well
 │   ├── RuntimeKilled        the task took it down again and again
 │   └── GenerationRefused    it reported a fault of the request; trying again cannot help
+├── SigningFailure           a picture could not be signed
+│   ├── SigningUnavailable   ... nor could any other: certificate, key, KMS; no task loses a try to that
+│   └── PictureUnsignable    ... because of what it is
 ├── InferenceFailure         the built-in runtime could not do what it was asked
 │   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
@@ -43,7 +46,7 @@ DarkroomError
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any
 
 import msgspec
 
@@ -60,7 +63,7 @@ class Fault(msgspec.Struct, frozen=True):
 class DarkroomError(Exception):
     """The root of the tree. Its text is written for the person who reads it; secrets of links in it are not shown."""
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __str__(self) -> str:
         return without_addresses(without_url_secrets(super().__str__()))
@@ -186,6 +189,24 @@ class GenerationRefused(RuntimeFailure):
     """The runtime reported a fault of the request: the same request cannot succeed."""
 
 
+class SigningFailure(DarkroomError):
+    """A picture could not be signed. Tasks end by that only where signatures are required."""
+
+    retryable = True
+
+
+class SigningUnavailable(SigningFailure):
+    """The certificate, its key or what signs with it cannot be used now: somebody has to mend that."""
+
+
+class PictureUnsignable(SigningFailure):
+    """The library does not take this very file."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the picture could not be signed: {reason}")
+
+
 class InferenceFailure(DarkroomError):
     """The built-in runtime could not do what it was asked."""
 
@@ -247,40 +268,69 @@ class LeaseLost(AwsFailure):
     retryable = True
 
 
-class ApiFailure(DarkroomError):
-    """The front door answered a client with an error."""
+# What may be otherwise the next time: too early, in work, too many, or a fault of a server.
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
-    def __init__(self, status_code: int, message: str, faults: Iterable[Fault] = ()) -> None:
+
+class ApiFailure(DarkroomError):
+    """The front door answered a client with an error; `retryable` where another time may bring another answer.
+
+    `task_id` is the task that the call was about, if it was about one.
+    """
+
+    def __init__(
+        self, status_code: int, message: str, faults: Iterable[Fault] = (), task_id: str | None = None
+    ) -> None:
         self.status_code = status_code
         self.faults = tuple(faults)
+        self.task_id = task_id
+        self.retryable = status_code in _PASSING
         details = "".join(f"\n  {fault.path}: {fault.reason}" for fault in self.faults)
         super().__init__(f"{message} (HTTP {status_code}){details}")
 
 
 class ApiUnreachable(DarkroomError):
-    """No front door answered a client."""
+    """No front door answered a client. `task_id` is the task that the call was about, if it was about one."""
 
     retryable = True
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, task_id: str | None = None) -> None:
+        self.task_id = task_id
         super().__init__(f"nothing answers at {url}: {reason}")
 
 
 class TaskFailed(DarkroomError):
-    """A task that a client waited for ended without pictures; `status` says how."""
+    """A task that a client waited for ended without pictures; `status` says how, `retryable` whether it may go well.
 
-    def __init__(self, task_id: str, status: str, reason: str) -> None:
+    `view` is all that the front door has told of it, a `darkroom.tasks.replies.TaskView`.
+    """
+
+    def __init__(self, task_id: str, status: str, reason: str, *, view: Any = None, retryable: bool = False) -> None:
+        self.task_id = task_id
         self.status = status
+        self.view = view
+        self.retryable = retryable
         super().__init__(f"the task {task_id} ended as {status}: {reason}")
 
 
 class WaitTimeout(DarkroomError):
-    """A client waited for a task for as long as it wanted to; the task goes on."""
+    """A call took as long as its client wanted to wait; the task goes on, if it was accepted.
+
+    `view` is what was last heard of it, a `darkroom.tasks.replies.TaskView`; `status` is None where that is nothing.
+    """
 
     retryable = True
 
-    def __init__(self, task_id: str, status: str, seconds: float) -> None:
-        super().__init__(f"the task {task_id} is still {status} after {seconds:g} s")
+    def __init__(self, task_id: str | None, status: str | None, seconds: float, *, view: Any = None) -> None:
+        self.task_id = task_id
+        self.status = status
+        self.view = view
+        if task_id is None:
+            super().__init__(f"there was no answer within {seconds:g} s")
+        elif status is None:
+            super().__init__(f"nothing was heard of the task {task_id} within {seconds:g} s; it may have been accepted")
+        else:
+            super().__init__(f"the task {task_id} is still {status} after {seconds:g} s")
 
 
 class StackFailure(DarkroomError):

@@ -6,6 +6,7 @@ The agent's variables without the prefix `DARKROOM_` are those that the guide's 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 DEFAULT_BASE_URLS = {"sdwebui": "http://localhost:8080/sdapi/v1/", "comfyui": "localhost:8080"}
 
 
@@ -40,10 +43,26 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
 
 
+class ProvenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How pictures say that a machine made them.
+
+    `certificate` is a file with the chain, or the ARN of a secret in AWS Secrets Manager; the key stands behind it,
+    unless `kms_key_id` names one. Without it, pictures are not signed. `required`: what cannot be signed is no success.
+    """
+
+    enabled: bool = True
+    required: bool = False
+    certificate: str | None = None
+    kms_key_id: str | None = None
+    timestamp_authority: str | None = None
+    include_prompts: bool = False
+
+
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
-    `traces_url` takes traces by OTLP over HTTP; None: they are not made.
+    `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
+    are not made.
     """
 
     aws: AwsSettings
@@ -71,7 +90,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     maximum_held_bytes: int = 48 * 1024 * 1024
     health_host: str = "127.0.0.1"
     health_port: int | None = None
+    metrics_namespace: str | None = None
     log_level: str = "INFO"
+    provenance: ProvenanceSettings = ProvenanceSettings()
 
 
 class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +110,10 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests."""
+    """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests.
+
+    `metrics_from` has the networks that figures are told to; `metrics_callers`, whether these name callers.
+    """
 
     aws: AwsSettings
     front_door: FrontDoorSettings
@@ -99,6 +123,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     burst_limit: int = 50
     host: str = "127.0.0.1"
     port: int = 8000
+    metrics_from: tuple[Network, ...] = LOOPBACK
+    metrics_callers: bool = False
     log_level: str = "INFO"
 
 
@@ -139,7 +165,9 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
         health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
+        metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+        provenance=_provenance(read),
     )
     read.raise_faults("the agent")
     return settings
@@ -176,6 +204,8 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
+        metrics_from=read.networks("DARKROOM_METRICS_FROM", LOOPBACK),
+        metrics_callers=read.boolean("DARKROOM_METRICS_CALLERS", False),
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the gateway")
@@ -225,6 +255,30 @@ def _aws(read: _Reader) -> AwsSettings:
     return AwsSettings(region=region, endpoint_url=read.optional_text("AWS_ENDPOINT_URL"))
 
 
+def _provenance(read: _Reader) -> ProvenanceSettings:
+    settings = ProvenanceSettings(
+        enabled=read.boolean("DARKROOM_PROVENANCE_ENABLED", True),
+        required=read.boolean("DARKROOM_PROVENANCE_REQUIRED", False),
+        certificate=read.optional_text("DARKROOM_PROVENANCE_CERTIFICATE"),
+        kms_key_id=read.optional_text("DARKROOM_PROVENANCE_KMS_KEY_ID"),
+        timestamp_authority=read.optional_text("DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY"),
+        include_prompts=read.boolean("DARKROOM_PROVENANCE_INCLUDE_PROMPTS", False),
+    )
+    authority = settings.timestamp_authority
+    if authority is not None and not authority.startswith(("http://", "https://")):
+        read.fault(f"DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY must be an http(s) URL, not {authority!r}")
+    if settings.certificate is None:
+        for name, said in (
+            ("REQUIRED", settings.enabled and settings.required),
+            ("KMS_KEY_ID", settings.kms_key_id is not None),
+        ):
+            if said:
+                read.fault(
+                    f"DARKROOM_PROVENANCE_{name} needs DARKROOM_PROVENANCE_CERTIFICATE too: the chain to sign with"
+                )
+    return settings
+
+
 def _traces_url(read: _Reader) -> str | None:
     """Where traces go, by OpenTelemetry's own variables: the whole URL, or the one that its usual path is added to."""
     base = read.optional_text("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -249,6 +303,9 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._faults: list[str] = []
+
+    def fault(self, text: str) -> None:
+        self._faults.append(text)
 
     def optional_text(self, name: str) -> str | None:
         return self._environment.get(name, "").strip() or None
@@ -276,6 +333,18 @@ class _Reader:
         if not names:
             self._faults.append(f"{name} is not set")
         return names
+
+    def networks(self, name: str, default: tuple[Network, ...]) -> tuple[Network, ...]:
+        """Networks, or addresses; `none` is none."""
+        texts, found = self.names(name), list[Network]()
+        if not texts:
+            return default
+        for text in texts if texts != ["none"] else []:
+            try:
+                found.append(ipaddress.ip_network(text))
+            except ValueError as error:
+                self._faults.append(f"{name} must be networks such as 10.0.0.0/16, or none: {error}")
+        return tuple(found)
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self._environment.get(name)

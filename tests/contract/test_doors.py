@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,7 +26,7 @@ from darkroom.samples import read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryKeys, MemoryRecords, MemoryTopic
 
 JSON = {"Content-Type": "application/json"}
 SAMPLE = read_sample("v1alpha2-text-to-image")
@@ -44,6 +45,8 @@ class Door:
     topic: MemoryTopic
     bucket: MemoryBucket
     records: MemoryRecords
+    caller: str
+    address: str
 
     async def submit(self, document: Any, version: str = "v1alpha2") -> Reply:
         return await self.send("POST", f"/{version}", JSON, json.dumps(document).encode())
@@ -56,7 +59,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     ids = iter(range(1000))
     front_door = FrontDoor(
         Service(catalogue, "outputbucket"),
-        Ports(topic, bucket, records),
+        Ports(topic, bucket, records, keys=MemoryKeys()),
         clock=lambda: 1_800_000_000.0,
         new_submission_id=lambda: f"submission-{next(ids)}",
     )
@@ -77,7 +80,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
                 reply = await http.request(method, f"/{path.lstrip('/')}", headers=headers, content=body)
                 return Reply(reply.status_code, dict(reply.headers), reply.json())
 
-            yield Door(send, topic, bucket, records)
+            yield Door(send, topic, bucket, records, sha256(b"secret").hexdigest()[:16], "http://gateway/prod")
         return
 
     handler = create_handler(front_door)
@@ -93,13 +96,18 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             "queryStringParameters": dict(parse_qsl(parts.query)) or None,
             "body": (base64.b64encode(body).decode() if encoded else body.decode()) or None,
             "isBase64Encoded": encoded,
-            "requestContext": {"stage": "prod", "identity": {"apiKey": "secret", "apiKeyId": "a1b2c3d4e5"}},
+            "requestContext": {
+                "stage": "prod",
+                "identity": {"apiKey": "secret", "apiKeyId": "a1b2c3d4e5"},
+                "domainName": "api.example",
+                "path": f"/prod{parts.path}",
+            },
         }
         reply = json.loads(json.dumps(handler(event, None)))  # AWS Lambda sends it as JSON
         lower = {name.lower(): value for name, value in reply["headers"].items()}
         return Reply(reply["statusCode"], lower, json.loads(reply["body"]))
 
-    yield Door(invoke, topic, bucket, records)
+    yield Door(invoke, topic, bucket, records, "a1b2c3d4e5", "https://api.example/prod")
 
 
 async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
@@ -111,6 +119,8 @@ async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
         "id": "test-t2i",
         "runtime": "sdruntime",
         "output_location": "s3://outputbucket/output/test-t2i",
+        "status_url": f"{door.address}/v1alpha2/tasks/test-t2i",
+        "cancel_url": f"{door.address}/v1alpha2/tasks/test-t2i/cancel",
     }
     (message,) = door.topic.messages
     assert json.loads(message.text) == SAMPLE["task"]
@@ -122,7 +132,7 @@ async def test_a_request_is_recorded_published_and_answered(door: Door) -> None:
         "prefix": "output",
     }
     assert message.payload_size is None
-    assert door.records.records["test-t2i"].status is Status.QUEUED
+    assert door.records.records["test-t2i", door.caller].status is Status.QUEUED
 
 
 async def test_the_older_version_is_translated(door: Door) -> None:
@@ -132,6 +142,8 @@ async def test_the_older_version_is_translated(door: Door) -> None:
         "id_task": "test-i2i",
         "sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors",
         "output_location": "s3://outputbucket/outputs/test-i2i",
+        "status_url": f"{door.address}/v1alpha2/tasks/test-i2i",
+        "cancel_url": f"{door.address}/v1alpha2/tasks/test-i2i/cancel",
     }
     (message,) = door.topic.messages
     assert message.attributes["sd_model_checkpoint"] == "v1-5-pruned-emaonly.safetensors"
@@ -240,7 +252,7 @@ async def test_a_task_can_be_looked_up(door: Door) -> None:
 
 async def test_links_are_given_when_asked_for(door: Door) -> None:
     url = "s3://outputbucket/output/a cat/a cat-abcd-1.png"
-    door.records.records["a cat"] = TaskRecord(
+    door.records.records["a cat", door.caller] = TaskRecord(
         id="a cat", submission_id="s", status=Status.COMPLETED, runtime="sdruntime", image_url=[url]
     )
     plain = await door.send("GET", "/v1alpha2/tasks/a%20cat", {}, b"")
@@ -257,7 +269,9 @@ async def test_a_task_can_be_cancelled_until_it_has_ended(door: Door) -> None:
     await door.submit(SAMPLE)
     reply = await door.send("PUT", "/v1alpha2/tasks/test-t2i/cancel", {}, b"")
     assert (reply.status, reply.body["cancel_requested"]) == (202, True)
-    door.records.records["done"] = TaskRecord(id="done", submission_id="s", status=Status.FAILED, runtime="sdruntime")
+    door.records.records["done", door.caller] = TaskRecord(
+        id="done", submission_id="s", status=Status.FAILED, runtime="sdruntime"
+    )
     reply = await door.send("PUT", "/v1alpha2/tasks/done/cancel", {}, b"")
     assert (reply.status, reply.body["status"], reply.body["result"]) == (200, "failed", False)
 
@@ -283,12 +297,12 @@ async def test_when_the_topic_is_not_available_the_record_goes_and_the_caller_is
 
 async def test_a_resubmission_that_is_not_accepted_leaves_the_former_record(door: Door) -> None:
     assert (await door.submit(SAMPLE)).status == 200
-    former = door.records.records["test-t2i"] = msgspec.structs.replace(
-        door.records.records["test-t2i"], status=Status.COMPLETED
+    former = door.records.records["test-t2i", door.caller] = msgspec.structs.replace(
+        door.records.records["test-t2i", door.caller], status=Status.COMPLETED
     )
     door.topic.failure = AwsUnavailable("publishing: throttled")
     assert (await door.submit(SAMPLE)).status == 503
-    assert door.records.records == {"test-t2i": former}
+    assert door.records.records == {("test-t2i", door.caller): former}
 
 
 async def test_when_the_table_is_not_available_nothing_is_published(door: Door) -> None:
@@ -332,13 +346,81 @@ async def test_context_that_is_nested_too_deep_is_refused(door: Door) -> None:
     assert door.topic.messages == []
 
 
+def with_metadata(**metadata: Any) -> Any:
+    document = json.loads(json.dumps(SAMPLE))
+    document["task"]["metadata"] |= metadata
+    return document
+
+
+async def test_a_request_with_the_same_idempotency_key_is_done_once_and_answered_alike(door: Door) -> None:
+    keyed = {**JSON, "Idempotency-Key": '"8e03978e"'}
+    body = json.dumps(SAMPLE).encode()
+    first = await door.send("POST", "/v1alpha2", keyed, body)
+    again = await door.send("POST", "/v1alpha2", {**keyed, "Idempotency-Key": "8e03978e"}, body)
+    assert (first.status, again.status, again.body) == (200, 200, first.body)
+    assert len(door.topic.messages) == 1
+    other = await door.send("POST", "/v1alpha2", keyed, json.dumps(with_metadata(id="other")).encode())
+    assert other.status == 422
+    assert "another request" in other.body["message"]
+    assert len(door.topic.messages) == 1
+
+
+async def test_a_request_whose_first_try_failed_is_done_by_the_second(door: Door) -> None:
+    keyed = {**JSON, "Idempotency-Key": '"8e03978e"'}
+    door.topic.failure = AwsUnavailable("publishing: throttled")
+    assert (await door.send("POST", "/v1alpha2", keyed, json.dumps(SAMPLE).encode())).status == 503
+    door.topic.failure = None
+    assert (await door.send("POST", "/v1alpha2", keyed, json.dumps(SAMPLE).encode())).status == 200
+    assert len(door.topic.messages) == 1
+
+
+@pytest.mark.parametrize("header", ['""', "", '"open', "two words", '"' + "x" * 256 + '"'])
+async def test_an_idempotency_key_that_is_none_is_refused(door: Door, header: str) -> None:
+    keyed = {**JSON, "Idempotency-Key": header}
+    reply = await door.send("POST", "/v1alpha2", keyed, json.dumps(SAMPLE).encode())
+    assert (reply.status, reply.body["errors"][0]["path"]) == (400, "Idempotency-Key")
+    assert door.topic.messages == []
+
+
+async def test_who_wants_no_second_task_gets_the_first_ones_reply_or_a_refusal(door: Door) -> None:
+    first = await door.submit(with_metadata(on_duplicate="return"))
+    assert first.status == 200
+    again = await door.submit(with_metadata(on_duplicate="return"))
+    assert (again.status, again.body) == (200, first.body)
+    assert len(door.topic.messages) == 1
+    other = await door.submit(with_metadata(on_duplicate="return", timeout=9))
+    assert other.status == 409
+    assert "of another request" in other.body["message"]
+    refused = await door.submit(with_metadata(on_duplicate="refuse"))
+    assert refused.status == 409
+    assert "'test-t2i'" in refused.body["message"] or "test-t2i" in refused.body["message"]
+    assert (await door.submit(with_metadata(on_duplicate="new"))).status == 200
+    assert (await door.submit(SAMPLE)).status == 200
+    assert len(door.topic.messages) == 3
+
+
+async def test_a_deadline_travels_and_one_that_is_over_is_refused(door: Door) -> None:
+    # The door's clock says 2027-01-15T08:00:00Z.
+    assert (await door.submit(with_metadata(deadline="2027-01-15T09:00:00.5+01:00"))).status == 200
+    metadata = json.loads(door.topic.messages[0].text)["metadata"]
+    assert metadata["deadline"] == 1_800_000_000.5
+    assert "on_duplicate" not in metadata
+    assert door.records.records["test-t2i", door.caller].deadline == 1_800_000_000.5
+    for wrong in ("2027-01-15T07:59:00Z", 1, "2027-01-15T09:00:00", "tomorrow", True, [], 1e300):
+        reply = await door.submit(with_metadata(deadline=wrong))
+        assert reply.status == 400, wrong
+        assert reply.body["errors"][0]["path"] == "task.metadata.deadline"
+    reply = await door.submit(with_metadata(on_duplicate="perhaps"))
+    assert (reply.status, reply.body["errors"][0]["path"]) == (400, "task.metadata.on_duplicate")
+
+
 @pytest.mark.parametrize(("key_id", "caller"), [("a1b2c3d4e5", "shop"), ("f6g7h8i9j0", "f6g7h8i9j0")])
 async def test_behind_api_gateway_a_callers_name_stands_for_the_id_of_its_key(key_id: str, caller: str) -> None:
     topic, records = MemoryTopic(), MemoryRecords()
     callers = decode_callers('[{"name": "shop", "id": "a1b2c3d4e5", "monthlyTasks": 1}]')
     front_door = FrontDoor(
         Service(Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")]), "b"),
-        Ports(topic, MemoryBucket(), records),
+        Ports(topic, MemoryBucket(), records, MemoryCounts()),
         clock=lambda: 1_800_000_000.0,
         new_submission_id=lambda: "one",
         callers=callers,
@@ -354,4 +436,4 @@ async def test_behind_api_gateway_a_callers_name_stands_for_the_id_of_its_key(ke
     statuses = [handler(event, None)["statusCode"] for _ in range(2)]
     assert statuses == [200, 429 if caller == "shop" else 200]
     assert (topic.messages[0].group, topic.messages[0].attributes["caller"]) == (caller, caller)
-    assert records.records["test-t2i"].caller == caller
+    assert records.records["test-t2i", caller].caller == caller

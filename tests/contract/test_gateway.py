@@ -25,7 +25,7 @@ from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import SAMPLES, read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryRecords, MemoryTopic
 
 KEY = {"x-api-key": "first"}
 SAMPLE = read_sample("v1alpha2-text-to-image")
@@ -169,7 +169,9 @@ CALLERS = json.dumps(
 
 
 @asynccontextmanager
-async def with_callers(records: MemoryRecords | None, *, now: float = 0.0) -> AsyncIterator[Gateway]:
+async def with_callers(
+    counts: MemoryCounts | None, records: MemoryRecords | None = None, *, now: float = 0.0
+) -> AsyncIterator[Gateway]:
     running = Gateway(httpx.AsyncClient())
     callers = decode_callers(CALLERS)
     settings = GatewaySettings(
@@ -180,7 +182,7 @@ async def with_callers(records: MemoryRecords | None, *, now: float = 0.0) -> As
     )
     front_door = FrontDoor(
         Service(Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui")]), "b"),
-        Ports(running.topic, MemoryBucket(), records),
+        Ports(running.topic, MemoryBucket(), records or MemoryRecords(), counts),
         clock=lambda: now,
         new_submission_id=lambda: "id",
         callers=callers,
@@ -192,7 +194,7 @@ async def with_callers(records: MemoryRecords | None, *, now: float = 0.0) -> As
 
 
 async def test_each_caller_has_its_own_rate_and_burst_and_others_have_the_usual() -> None:
-    async with with_callers(MemoryRecords()) as gateway:
+    async with with_callers(MemoryCounts()) as gateway:
 
         async def passed(key: dict[str, str], requests: int) -> int:
             replies = [await gateway.http.get("/prod/v1alpha2/tasks/nobody", headers=key) for _ in range(requests)]
@@ -206,19 +208,19 @@ async def test_each_caller_has_its_own_rate_and_burst_and_others_have_the_usual(
 
 async def test_names_stand_in_groups_messages_and_records() -> None:
     records = MemoryRecords()
-    async with with_callers(records) as gateway:
+    async with with_callers(MemoryCounts(), records) as gateway:
         for key, name in ((SHOP, "shop"), (LAB, "lab")):
             reply = await gateway.http.post("/prod/v1alpha2", json=SAMPLE, headers=key)
             assert reply.status_code == 200
             message = gateway.topic.messages[-1]
             assert (message.group, message.attributes["caller"]) == (name, name)
-            assert records.records["test-t2i"].caller == name
+            assert records.records["test-t2i", name].caller == name
             assert "caller" not in (await gateway.http.get("/prod/v1alpha2/tasks/test-t2i", headers=key)).json()
 
 
 async def test_a_months_tasks_are_counted_and_lookups_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    records, end_of_november = MemoryRecords(), datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp()
-    async with with_callers(records, now=end_of_november) as gateway:
+    counts, end_of_november = MemoryCounts(), datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC).timestamp()
+    async with with_callers(counts, now=end_of_november) as gateway:
 
         async def submit(key: dict[str, str], **changes: object) -> httpx.Response:
             return await gateway.http.post("/prod/v1alpha2", json={**SAMPLE, **changes}, headers=key)
@@ -235,9 +237,9 @@ async def test_a_months_tasks_are_counted_and_lookups_are_not(caplog: pytest.Log
         assert "2026-12-01 00:00 UTC" in refused.json()["message"]
         assert (await submit(SHOP)).status_code == 200
     assert len(gateway.topic.messages) == 3
-    assert records.counts == {("lab", "2026-11"): 2}
+    assert counts.counts == {("lab", "2026-11"): 2}
     assert "labs-key" not in caplog.text
-    async with with_callers(records, now=end_of_november + 1) as gateway:
+    async with with_callers(counts, now=end_of_november + 1) as gateway:
         assert (await gateway.http.post("/prod/v1alpha2", json=SAMPLE, headers=LAB)).status_code == 200
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-READS = ("Get", "List", "Describe", "Head")
+READS = ("Get", "List", "Describe", "Head", "Scan")
 
 
 class Calls:

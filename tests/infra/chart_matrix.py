@@ -65,6 +65,8 @@ MATRIX = {
     "fallback": IN_PLACE % "scaling: {fallback: {failureThreshold: 3, replicas: 2, behavior: currentReplicasIfHigher}}",
     "short start": IN_PLACE % "inferenceApi: {startupSeconds: 1, faultSeconds: 5}",
     "bare": IN_PLACE % "networkPolicy: {enabled: false}, disruptionBudget: {enabled: false}",
+    "scraped": IN_PLACE
+    % "queueAgent: {metrics: {annotations: true, podMonitor: {enabled: true, labels: {release: mine}}}}",
     "other nodes": OTHER_NODES,
     "long tasks": IN_PLACE % "queueAgent: {taskTimeoutSeconds: 900}",
     "digest": IN_PLACE % f"queueAgent: {{image: {{digest: 'sha256:{'0' * 64}'}}}}",

@@ -56,6 +56,10 @@ def picture_of(sqs: Any, sns: Any, dynamodb: Any, table: str) -> dict[str, Any]:
         },
         "subscriptions": sorted(subscriptions, key=json.dumps),
         "table": [described[what] for what in ("KeySchema", "AttributeDefinitions", "BillingModeSummary")],
+        "indices": [
+            {what: index[what] for what in ("IndexName", "KeySchema", "Projection")}
+            for index in described["GlobalSecondaryIndexes"]
+        ],
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from darkroom.config.loader import parse_config
+from darkroom.config.model import DEFAULT_KUBERNETES
 from darkroom.infra.checks.add_on_schema import check_add_on_values, refused_keys
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.cloud import Cloud
@@ -38,7 +39,7 @@ def checked(schema: dict[str, Any], *versions: str) -> Finding:
     name = "amazon-cloudwatch-observability"
     offered = [{"addonVersion": version, "compatibilities": [{"defaultVersion": True}]} for version in versions]
     with Stubber(cloud.client("eks")) as stub:
-        asked = {"kubernetesVersion": "1.36", "addonName": name}
+        asked = {"kubernetesVersion": DEFAULT_KUBERNETES, "addonName": name}
         stub.add_response("describe_addon_versions", {"addons": [{"addonVersions": offered}]}, asked)
         answer = {"configurationSchema": json.dumps(schema)}
         stub.add_response("describe_addon_configuration", answer, {"addonName": name, "addonVersion": "v6.4.0"})
@@ -56,11 +57,27 @@ def test_a_key_that_it_does_not_have_is_named_with_the_version() -> None:
     finding = checked(older, "v6.4.0")
     assert finding.verdict is Verdict.MISSING
     assert "version v6.4.0 does not take manager.tolerations" in finding.remedy
+    assert "agentMetrics" not in finding.remedy
+
+
+def test_where_fluent_bit_takes_no_file_of_ours_the_finding_says_how_to_do_without() -> None:
+    files = {"additionalProperties": False, "properties": {"application-log.conf": {"type": "string"}}}
+    config = {"properties": {"config": {"properties": {"extraFiles": files}}}}
+    logs = {"additionalProperties": False, "properties": {"enabled": {}, "fluentBit": config}}
+    values = CLOSED["definitions"]["Values"]
+    closed = {**values, "properties": {**values["properties"], "containerLogs": logs}}
+    finding = checked({**CLOSED, "definitions": {**CLOSED["definitions"], "Values": closed}}, "v6.4.0")
+    assert finding.verdict is Verdict.MISSING
+    assert "containerLogs.fluentBit.config.extraFiles.darkroom-metrics.conf" in finding.remedy
+    assert "set cluster.agentMetrics to false" in finding.remedy
 
 
 def test_an_add_on_that_this_kubernetes_does_not_have_is_missing() -> None:
     finding = checked(CLOSED)
-    assert (finding.verdict, finding.remedy) == (Verdict.MISSING, "EKS has none for Kubernetes 1.36 in us-east-1")
+    assert (finding.verdict, finding.remedy) == (
+        Verdict.MISSING,
+        f"EKS has none for Kubernetes {DEFAULT_KUBERNETES} in us-east-1",
+    )
 
 
 @pytest.mark.parametrize(("schema", "refused"), [(OPEN, []), ({"additionalProperties": False}, ["a", "b"])])

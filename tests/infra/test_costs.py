@@ -19,6 +19,7 @@ from darkroom.planner.burst_costs import (
 from darkroom.planner.idle_costs import fixed_costs, savings
 from darkroom.planner.lines import total, unpriced
 from darkroom.planner.prices import PRICED_REGION, load_prices
+from darkroom.planner.workload import Workload
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
 
@@ -31,7 +32,7 @@ RUNTIME = "modelsRuntime: [{name: a, type: comfyui, extraValues: {runtime: {scal
 def test_every_line_of_an_idle_month() -> None:
     costs = {cost.what: cost.usd for cost in fixed_costs(parse_config(RUNTIME % 0), PRICES)}
     assert costs == {
-        "EKS cluster (438 from 2027-06-22 on, unless Kubernetes 1.36 is upgraded)": pytest.approx(73.0),
+        "EKS cluster (438 from 2027-03-27 on, unless Kubernetes 1.35 is upgraded)": pytest.approx(73.0),
         "2 x m7g.large for components": pytest.approx(119.136),
         "2 x 20 GiB disk for components": pytest.approx(3.2),
         "3 x NAT gateway": pytest.approx(98.55),
@@ -74,6 +75,13 @@ def test_the_plan_says_what_each_choice_costs_for_a_burst() -> None:
     assert usd == sorted(usd, reverse=True)
     ends = [choice.found.last_ends for choice in found.choices]
     assert ends == sorted(ends)
+
+
+def test_a_burst_is_reckoned_by_what_is_told_else_measured_else_assumed() -> None:
+    runtimes = "[{name: a, type: sdwebui, workOff: {withinSeconds: 60, taskSeconds: 6}}, {name: b, type: comfyui}, %s]"
+    config = parse_config(f"modelsRuntime: {runtimes % '{name: c, type: comfyui}'}")
+    found = burst_estimates(config, PRICES, {"a": 9.0, "b": 7.5})
+    assert [estimate.task_seconds for estimate in found] == [6, 7.5, Workload().seconds]
 
 
 def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:

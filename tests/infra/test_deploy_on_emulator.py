@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
+from darkroom.aws.records import to_attribute
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, StackFailure
@@ -22,6 +23,7 @@ from darkroom.infra.cloud import Cloud
 from darkroom.infra.cluster_api import open_cluster
 from darkroom.infra.cluster_objects import all_objects
 from darkroom.infra.models import DEFAULT_MODEL, list_models, upload_model
+from darkroom.infra.service_times import ServiceTime
 from darkroom.infra.steps.deployment import Deployment
 from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.removal import Removal
@@ -215,6 +217,26 @@ def test_a_second_run_makes_nothing_anew(account: Account) -> None:
     assert account.calls.changes == []
     assert account.deployment().run() == first
     assert not {"s3.CreateBucket", "s3.PutObject", "cloudformation.ExecuteChangeSet"} & set(account.calls.changes)
+
+
+def test_the_time_of_a_task_is_measured_where_it_is_not_told(account: Account) -> None:
+    text = initial_config(Wishes(image_registry=REGISTRY))
+    account.file.write_text(text.replace("  dynamicModel:", "  workOff: {withinSeconds: 60}\n  dynamicModel:"))
+    outputs = account.deployment().run()
+    table = account.cloud.client("dynamodb")
+    for number in range(5):
+        record = {"runtime": "sdruntime", "status": "completed", "updated_at": 1.0, "device_seconds": 6.0}
+        item = {key: to_attribute(value) for key, value in record.items()}
+        table.put_item(TableName=outputs["TaskTable"], Item={**item, "id": {"S": f"submission/{number}"}})
+    account.calls.made.clear()
+    assert account.deployment().measured() == {"sdruntime": ServiceTime(6.0, 5)}
+    assert account.calls.changes == []
+    account.deployment().run()
+    first, second = (config.models_runtime[0] for config in account.synthesised)
+    assert (first.scaling_value("queueLength", 1), second.scaling_value("queueLength", 1)) == (1, 10)
+    said = [line for line in account.lines if line.startswith("time of a task of sdruntime: ")]
+    assert said[0].endswith("none told or measured yet; queueLength is 1 until some are done and you deploy again")
+    assert said[1].endswith("6 s measured (median of 5 recent ones), which workOff goes by")
 
 
 def test_a_deployment_keeps_its_versions_until_somebody_asks_for_newer_ones(account: Account) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from darkroom.cli.deployment import app
 from darkroom.config.loader import parse_config
+from darkroom.config.model import DEFAULT_KUBERNETES
 from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
 from darkroom.errors import SettingsError
 from darkroom.infra.checks.existing_cluster import check_cluster
@@ -45,7 +46,7 @@ OUTPUTS = {
     "sdNotificationOutputArn": "arn:aws:sns:us-east-1:123456789012:done",
     "OutputS3Bucket": "arn:aws:s3:::pictures",
     "TaskTable": "tasks",
-    "Versions": encode_pins(Pins(kubernetes="1.36", bottlerocket="v1.50.0")),
+    "Versions": encode_pins(Pins(kubernetes=DEFAULT_KUBERNETES, bottlerocket="v1.50.0")),
 }
 
 

@@ -226,3 +226,11 @@ def test_the_topics_must_bear_what_all_callers_may_send_together(callers: str, r
     config = parse_config(CONFIG % "true" + callers)
     wanted = {quota.name: quota.needed for quota, _ in counted_quotas(Account().cloud, config)}
     assert wanted["Messages Published per Second"] == rate * MESSAGES_PER_TASK
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.35", []), ("1.36", ["KEDA 2.20 is not tested with it"])])
+def test_a_version_that_a_part_was_not_tested_with_is_told(version: str, said: list[str]) -> None:
+    config = parse_config(CONFIG % "true" + f"kubernetesVersion: '{version}'\n")
+    found = [finding for finding in check(None, config) if finding.subject == f"Kubernetes {version}'s parts"]
+    assert [finding.remedy.partition(":")[0] for finding in found] == said
+    assert all(finding.verdict is Verdict.LIMITED for finding in found)

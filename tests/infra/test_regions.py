@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from darkroom.config.loader import parse_config
+from darkroom.config.model import DEFAULT_KUBERNETES
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import ADD_ONS, OBSERVABILITY_ADD_ON, Pins
 from darkroom.infra.template.synthesis import synthesise
@@ -34,9 +35,9 @@ network: {availabilityZones: [eu-central-1a, eu-central-1b, eu-central-1c], natG
 cluster: {publicAccessCidrs: [192.0.2.0/24, 198.51.100.0/24]}
 """
 PINS = Pins(
-    kubernetes="1.36",
+    kubernetes=DEFAULT_KUBERNETES,
     bottlerocket="v1.50.0",
-    node_release="1.36.1-20261101",
+    node_release=f"{DEFAULT_KUBERNETES}.1-20261101",
     add_ons=dict.fromkeys((*ADD_ONS, OBSERVABILITY_ADD_ON), "v1.2.3-eksbuild.1"),
 )
 
@@ -86,14 +87,14 @@ def test_one_component_node_is_not_asked_for_two_replicas(small: Assembly, centr
 def test_nodes_and_add_ons_have_the_versions_that_were_pinned(small: Assembly, central: Assembly) -> None:
     template = read_template(central)
     (nodes,) = of_type(template, "AWS::EKS::Nodegroup")
-    assert (nodes["Version"], nodes["ReleaseVersion"]) == ("1.36", "1.36.1-20261101")
+    assert (nodes["Version"], nodes["ReleaseVersion"]) == (DEFAULT_KUBERNETES, f"{DEFAULT_KUBERNETES}.1-20261101")
     versions = {add_on["AddonName"]: add_on.get("AddonVersion") for add_on in of_type(template, "AWS::EKS::Addon")}
     assert {name: versions[name] for name in PINS.add_ons} == dict(PINS.add_ons)
     nodes_of_runtime = helm_values(charts(template)["sdruntime-nodes"])["karpenter"]["nodeTemplate"]
     assert nodes_of_runtime["amiVersion"] == "v1.50.0"
     assert json.loads(template["Outputs"]["Versions"]["Value"])["bottlerocket"] == "v1.50.0"
     (unpinned,) = of_type(read_template(small), "AWS::EKS::Nodegroup")
-    assert unpinned["Version"] == "1.36", "it follows the control plane even where nobody could look"
+    assert unpinned["Version"] == DEFAULT_KUBERNETES, "it follows the control plane even where nobody could look"
 
 
 def test_who_reaches_the_cluster_and_who_administers_it(small: Assembly, central: Assembly) -> None:

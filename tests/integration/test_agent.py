@@ -23,7 +23,7 @@ from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.runtimes.sdwebui.adapter import SdWebui
 from darkroom.settings import AgentSettings, AwsSettings, LinkSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
-from darkroom.tasks.notification import Notification, decode_notification
+from darkroom.tasks.notification import Credentials, Notification, PictureProvenance, decode_notification
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, Task, TaskKind
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
@@ -143,6 +143,7 @@ async def test_a_task_is_stored_notified_recorded_and_acknowledged(plane: Plane,
         image_url=[f"s3://{plane.provisioned.bucket}/{stem}-{n}.png" for n in (1, 2)],
         output_url=f"s3://{plane.provisioned.bucket}/{stem}.out",
         context={"abc": 123},
+        provenance=[PictureProvenance(credentials=Credentials.NONE, digital_source_type="trainedAlgorithmicMedia")] * 2,
     )
     assert {"runtime", "status", "result", "notification_id"} <= set(message.attributes)
     assert await keys(plane) == [f"{stem}-1.png", f"{stem}-2.png", f"{stem}.out"]

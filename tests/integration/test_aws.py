@@ -12,7 +12,6 @@ import pytest
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.errors import AlreadyExists, NotFound
-from darkroom.aws.records import record_to_item
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable, LeaseLost
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
@@ -262,16 +261,23 @@ async def test_a_submission_that_was_withdrawn_and_is_done_nevertheless_is_what_
     assert newest.submission_id == "s3"
 
 
-async def test_a_record_from_before_records_were_their_submissions_is_read_until_its_id_is_used_again(
-    plane: Plane,
-) -> None:
+async def test_two_callers_tasks_of_one_id_are_two_tasks(plane: Plane) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
-    old = {name: value for name, value in record_to_item(RECORD).items() if name != "task_id"}
-    await table.client.put_item(TableName=table.name, Item={**old, "id": {"S": "t1"}})
-    assert await table.get("t1") == RECORD
-    newer = of_submission("s2", created_at=1100)
-    await table.put(newer)
-    assert await table.get("t1") == newer
+    shop = msgspec.structs.replace(of_submission("s1"), caller="shop")
+    lab = msgspec.structs.replace(of_submission("s2", created_at=1100), caller="lab")
+    await table.put(shop)
+    await table.put(lab)
+    assert await table.get("t1", "shop") == shop
+    assert await table.get("t1", "lab") == lab
+    assert await table.get("t1") is None
+    assert await table.request_cancel("t1", "nobody") is None
+    cancelled = await table.request_cancel("t1", "lab")
+    assert cancelled is not None
+    assert (cancelled.caller, cancelled.cancel_requested) == ("lab", True)
+    assert await table.get("t1", "shop") == shop
+    await table.withdraw("t1", "s1", "shop")
+    assert await table.get("t1", "shop") is None
+    assert await table.get("t1", "lab") == cancelled
 
 
 async def test_a_wish_to_cancel_stays_with_its_submission(plane: Plane) -> None:
@@ -352,7 +358,7 @@ async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailabl
 
 
 async def test_a_callers_tasks_of_a_month_are_counted_up_to_the_limit(plane: Plane) -> None:
-    table = plane.aws.task_table(plane.provisioned.table)
+    table = plane.aws.task_counts(plane.provisioned.table)
     counted = await asyncio.gather(*(table.count_task("shop", "2026-11", 3) for _ in range(5)))
     assert sorted(counted) == [False, False, True, True, True]
     assert await table.count_task("shop", "2026-12", 3)
@@ -360,7 +366,6 @@ async def test_a_callers_tasks_of_a_month_are_counted_up_to_the_limit(plane: Pla
     await table.uncount_task("shop", "2026-11")
     assert [await table.count_task("shop", "2026-11", 3) for _ in range(2)] == [True, False]
     assert not await table.count_task("nobody", "2026-11", 0)
-    assert await table.get("shop") is None
 
 
 async def test_who_submitted_a_task_stays_in_its_record_to_the_end(plane: Plane) -> None:

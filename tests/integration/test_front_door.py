@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -124,7 +125,7 @@ async def test_the_gateway_serves_the_sdk_and_stops_when_told(plane: Plane, gate
         delivery = await receive(plane)
         assert isinstance(delivery.payload, str)
         assert decode_message(delivery.payload).id == accepted.id
-        await _complete(plane, accepted.id)
+        await _complete(plane, accepted.id, sha256(KEY.encode()).hexdigest()[:16])
         view = await client.wait(accepted.id, timeout_seconds=20)
         assert (view.status, view.result, view.context) == (Status.COMPLETED, True, {"order": 7})
         (picture,) = await client.download(accepted.id)
@@ -160,12 +161,12 @@ async def test_of_a_hundred_at_once_as_many_pass_as_may_burst(plane: Plane) -> N
     assert sorted(reply.status_code for reply in replies) == [200] * 50 + [429] * 50
 
 
-async def _complete(plane: Plane, task_id: str) -> None:
+async def _complete(plane: Plane, task_id: str, caller: str = "") -> None:
     """What an agent does when a task is done."""
     key = f"output/{task_id}/{task_id}-abcd-1.png"
     await plane.aws.bucket(plane.provisioned.bucket).put(key, read_picture(), "image/png")
     table = plane.aws.task_table(plane.provisioned.table)
-    record = await table.get(task_id)
+    record = await table.get(task_id, caller)
     assert record is not None
     url = f"s3://{plane.provisioned.bucket}/{key}"
     done = msgspec.structs.replace(record, status=Status.COMPLETED, image_url=[url], updated_at=record.updated_at + 1)

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from darkroom.api.exchange import HttpReply, HttpRequest
-from darkroom.api.front_door import MOST_LINKS, FrontDoor
+from darkroom.api.front_door import FrontDoor
 from darkroom.api.lambda_handler import compose
+from darkroom.api.looking_up import MOST_LINKS
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.client import AsyncClient

@@ -88,7 +88,7 @@ async def test_a_task_whose_payload_is_gone_ends_and_is_told(plane: Plane) -> No
     (out,) = await keys(plane)
     assert out.startswith("out put/é/t1/t1-")
     assert end.output_url == f"s3://{plane.provisioned.bucket}/{out}"
-    record = await plane.aws.task_table(plane.provisioned.table).get("t1")
+    record = await plane.aws.task_table(plane.provisioned.table).get("t1", "key-1")
     assert record is not None
     assert (record.status, record.error, record.context) == (Status.FAILED, end.error, CONTEXT)
     assert letter.attributes["dead_letter_task_id"] == "t1"

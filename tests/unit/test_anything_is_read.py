@@ -51,7 +51,7 @@ ATTRIBUTES = st.dictionaries(
 
 def read_to_the_end(draft: Draft) -> None:
     """Do with what was read what follows."""
-    assert isinstance(admit(draft, CATALOGUE), Refused) or draft.faults == ()
+    assert isinstance(admit(draft, CATALOGUE, 0.0), Refused) or draft.faults == ()
     task = readmit(draft, RUNTIME)
     if isinstance(task, Refused):
         assert task.faults

@@ -17,8 +17,8 @@ SECRET = "s3cret-key"
 
 def test_a_key_is_named_by_its_id_and_one_that_nobody_named_keeps_its_id() -> None:
     callers = decode_callers('[{"name": "shop", "id": "a1b2c3d4e5", "monthlyTasks": 7}]')
-    assert [callers.name_of(key_id) for key_id in ("a1b2c3d4e5", "other", None)] == ["shop", "other", None]
-    assert [callers.monthly_tasks(name) for name in ("shop", "other", None)] == [7, None, None]
+    assert [callers.name_of(key_id) for key_id in ("a1b2c3d4e5", "other", None)] == ["shop", "other", ""]
+    assert [callers.monthly_tasks(name) for name in ("shop", "other", "")] == [7, None, None]
 
 
 def test_what_is_written_is_read() -> None:

@@ -73,6 +73,21 @@ def call_async(server: Server, method: str, *arguments: Any, **options: Any) -> 
     return asyncio.run(run())
 
 
+def use(call: Any, server: Server, blocking: Any, with_coroutines: Any) -> Any:
+    """Run one of the two functions with a client of the kind that `call` has."""
+
+    async def run() -> Any:
+        transport = httpx.MockTransport(server.answer)
+        async with AsyncClient("http://door/prod", "secret", transport=transport, sleep=server.pause) as client:
+            return await with_coroutines(client)
+
+    if call is call_async:
+        return asyncio.run(run())
+    transport = httpx.MockTransport(server.answer)
+    with Client("http://door/prod/", "secret", transport=transport, sleep=server.pauses.append) as client:
+        return blocking(client)
+
+
 @pytest.fixture(params=[call_blocking, call_async], ids=["blocking", "async"])
 def call(request: pytest.FixtureRequest) -> Any:
     return request.param
@@ -136,10 +151,27 @@ def test_a_connection_that_cannot_be_made_is_tried_again_and_then_given_up(call:
     assert server.pauses[-1] > 5 * server.pauses[0]
 
 
-def test_a_submission_that_may_have_arrived_is_not_sent_again(call: Any) -> None:
-    server = Server(httpx.ReadTimeout("no answer"))
-    with pytest.raises(ApiUnreachable, match="no answer"):
-        call(server, "submit", {"task": {}})
+def test_a_submission_that_may_have_arrived_is_sent_again_with_the_same_key(call: Any) -> None:
+    in_work = httpx.Response(409, json={"message": "in work"}, headers={"Retry-After": "1"})
+    server = Server(httpx.ReadTimeout("no answer"), in_work, httpx.Response(504), httpx.Response(200, json=ACCEPTED))
+    assert call(server, "submit", {"task": {}}).id == "cat"
+    keys = {request.headers["idempotency-key"] for request in server.requests}
+    assert len(server.requests) == 4
+    assert len(keys) == 1
+    assert keys.pop().startswith('"')
+    taken = Server(httpx.Response(409, json={"message": "the id is taken"}))
+    with pytest.raises(ApiFailure, match="the id is taken"):
+        call(taken, "submit", {"task": {}})
+
+
+def test_where_no_keys_are_kept_a_submission_that_may_have_arrived_is_not_sent_again(call: Any) -> None:
+    fault = {"path": "Idempotency-Key", "reason": "needs a table of task records"}
+    refused = httpx.Response(400, json={"message": "not like this", "errors": [fault]})
+    server = Server(refused, httpx.ReadTimeout("no answer"))
+    with pytest.raises(ApiUnreachable, match="no answer") as caught:
+        call(server, "submit", {"task": {"metadata": {"id": "cat"}}})
+    assert caught.value.task_id == "cat"
+    assert "idempotency-key" not in server.requests[-1].headers
     server = Server(httpx.ReadTimeout("no answer"), httpx.Response(200, json=view("running")))
     assert call(server, "status", "cat").status is Status.RUNNING
 
@@ -166,15 +198,78 @@ def test_waiting_asks_less_and_less_often_and_reports(call: Any) -> None:
     seen: list[TaskView] = []
     ended = call(server, "wait", "cat", progress=seen.append)
     assert ended.status is Status.COMPLETED
-    assert [one.status for one in seen] == states
+    assert [one.status for one in seen] == ["queued", "running", "completed"]
+    assert [request.url.params.get("wait") for request in server.requests] == [None, "20", "20", "20", "20"]
     assert server.pauses == sorted(server.pauses)
     assert server.pauses[-1] > server.pauses[0]
 
 
 def test_waiting_ends_when_the_time_is_up(call: Any) -> None:
-    server = Server(httpx.Response(200, json=view("queued")))
-    with pytest.raises(WaitTimeout, match=r"cat is still queued after 0.1 s"):
+    server = Server(*(httpx.Response(200, json=view("queued")) for _ in range(9)))
+    with pytest.raises(WaitTimeout, match=r"cat is still queued after 0.1 s") as caught:
         call(server, "wait", "cat", timeout_seconds=0.1)
+    assert (caught.value.task_id, caught.value.view.status, caught.value.retryable) == ("cat", Status.QUEUED, True)
+
+
+def test_what_is_told_of_a_task_can_be_followed(call: Any) -> None:
+    states = ["queued", "queued", "running", "running", "failed"]
+    server = Server(*(httpx.Response(200, json=view(state)) for state in states))
+
+    def follow(client: Client) -> list[Status]:
+        return [one.status for one in client.events("cat")]
+
+    async def follow_async(client: AsyncClient) -> list[Status]:
+        return [one.status async for one in client.events("cat")]
+
+    seen = use(call, server, follow, follow_async)
+    assert seen == [Status.QUEUED, Status.RUNNING, Status.FAILED]
+
+
+def test_a_job_is_asked_after_waited_for_saved_and_cancelled(call: Any, tmp_path: Path) -> None:
+    links = {"image_url": ["https://bucket/cat-1.png?X-Amz-Signature=abc"], "expires_at": "2027-01-15T09:00:00Z"}
+    done = view("completed", result=True, image_url=["s3://b/output/cat/cat-abcd-1.png"], links=links)
+    answers = [ACCEPTED, view("queued"), view("running"), done, done]
+    server = Server(
+        *(httpx.Response(200, json=answer) for answer in answers),
+        httpx.Response(200, content=b"PNG"),
+        httpx.Response(202, json=view("completed")),
+    )
+    folder = tmp_path / "new" / "folder"
+
+    def work(client: Client) -> list[Path]:
+        job = client.submit(read_sample("v1alpha2-text-to-image"))
+        assert (job.id, job.output_location, job.status().status) == ("cat", "s3://b/output/cat", Status.QUEUED)
+        paths = job.save(str(folder))
+        job.cancel()
+        return paths
+
+    async def work_async(client: AsyncClient) -> list[Path]:
+        job = await client.submit(read_sample("v1alpha2-text-to-image"))
+        assert (job.id, (await job.status()).status) == ("cat", Status.QUEUED)
+        paths = await job.save(folder)
+        await job.cancel()
+        return paths
+
+    assert use(call, server, work, work_async) == [folder / "cat-abcd-1.png"]
+    assert (folder / "cat-abcd-1.png").read_bytes() == b"PNG"
+    assert [path.name for path in folder.iterdir()] == ["cat-abcd-1.png"]
+    assert server.requests[-1].url.path == "/prod/v1alpha2/tasks/cat/cancel"
+
+
+def test_why_a_task_failed_and_whether_to_try_again_is_in_the_error(call: Any) -> None:
+    error = {"type": "GenerationTimeout", "message": "took too long", "retryable": True}
+    server = Server(*(httpx.Response(200, json=answer) for answer in (ACCEPTED, view("failed", error=error))))
+
+    def work(client: Client) -> None:
+        client.submit({"task": {}}).pictures()
+
+    async def work_async(client: AsyncClient) -> None:
+        await (await client.submit({"task": {}})).pictures()
+
+    with pytest.raises(TaskFailed, match="took too long") as caught:
+        use(call, server, work, work_async)
+    assert (caught.value.task_id, caught.value.retryable) == ("cat", True)
+    assert caught.value.view.error.type == "GenerationTimeout"
 
 
 def test_pictures_are_fetched_without_giving_the_key_away(call: Any) -> None:

@@ -200,7 +200,7 @@ def request(content: Any, kind: str = "text-to-image", runtime: str = "sdruntime
 
 
 def test_the_front_door_names_every_fault_by_its_path_in_the_body() -> None:
-    verdict = admit(v1alpha2.decode_request(request({"steps": 151, "width": 0}, prefix="/x")), CATALOGUE)
+    verdict = admit(v1alpha2.decode_request(request({"steps": 151, "width": 0}, prefix="/x")), CATALOGUE, 0.0)
     assert isinstance(verdict, Refused)
     paths = [fault.path for fault in verdict.faults]
     assert paths == ["task.metadata.prefix", "task.content.steps", "task.content.width"]
@@ -209,7 +209,7 @@ def test_the_front_door_names_every_fault_by_its_path_in_the_body() -> None:
 def test_unknown_metadata_is_warned_of_and_accepted() -> None:
     body = json.loads(request({"prompt": "x", "cfg_scal": 3}, webhok="https://example.com", contxt={}))
     body["tsk"] = {}
-    verdict = admit(v1alpha2.decode_request(json.dumps(body).encode()), CATALOGUE)
+    verdict = admit(v1alpha2.decode_request(json.dumps(body).encode()), CATALOGUE, 0.0)
     assert isinstance(verdict, Admitted)
     said = {warning.path: warning.reason for warning in verdict.warnings}
     assert list(said) == ["tsk", "task.metadata.webhok", "task.metadata.contxt", "task.content.cfg_scal"]
@@ -218,11 +218,11 @@ def test_unknown_metadata_is_warned_of_and_accepted() -> None:
 
 def test_the_older_form_has_paths_of_its_own() -> None:
     scripts = {"task": "image-to-image", "id_task": "t", "sd_model_checkpoint": "x"}
-    missing = admit(v1alpha1.decode_request(json.dumps({"alwayson_scripts": scripts}).encode()), CATALOGUE)
+    missing = admit(v1alpha1.decode_request(json.dumps({"alwayson_scripts": scripts}).encode()), CATALOGUE, 0.0)
     assert isinstance(missing, Refused)
     assert [fault.path for fault in missing.faults] == ["alwayson_scripts.image_link"]
     linked = {"alwayson_scripts": {**scripts, "image_link": "cat.png"}, "steps": 151}
-    verdict = admit(v1alpha1.decode_request(json.dumps(linked).encode()), CATALOGUE)
+    verdict = admit(v1alpha1.decode_request(json.dumps(linked).encode()), CATALOGUE, 0.0)
     assert isinstance(verdict, Refused)
     assert [fault.path for fault in verdict.faults] == ["steps", "alwayson_scripts.image_link"]
 
@@ -233,7 +233,7 @@ def test_the_guides_samples_are_accepted_without_a_word(name: str) -> None:
     version = v1alpha1 if name.startswith("v1alpha1") else v1alpha2
     if name.endswith("pipeline"):
         sample["task"]["metadata"]["runtime"] = "flow"
-    verdict = admit(version.decode_request(json.dumps(sample).encode()), CATALOGUE)
+    verdict = admit(version.decode_request(json.dumps(sample).encode()), CATALOGUE, 0.0)
     assert isinstance(verdict, Admitted)
     assert verdict.warnings == ()
 

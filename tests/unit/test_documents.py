@@ -36,7 +36,7 @@ _JSON = re.compile(r"^```json\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_ACTION = re.compile(r"\"((?:agent|aws|bucket|lease|message|queue|runtime|task)\.[a-z_]+)\"")
+_ACTION = re.compile(r"\"((?:agent|aws|bucket|lease|message|provenance|queue|runtime|task)\.[a-z_]+)\"")
 
 
 class AskedFor(Mapping[str, str]):

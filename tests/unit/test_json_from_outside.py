@@ -102,7 +102,7 @@ def test_what_the_front_door_takes_the_agent_takes(version: str) -> None:
     for _ in range(REQUEST_BOUNDS.depth - outer):
         deep = [deep]
     for content in (deep, list(range(REQUEST_BOUNDS.values - 20))):
-        verdict = admit(decode(request(content)), CATALOGUE)
+        verdict = admit(decode(request(content)), CATALOGUE, 0.0)
         assert not isinstance(verdict, Refused)
         assert not isinstance(readmit(decode_message(encode_message(verdict.task)), RUNTIME), Refused)
     for content in ([deep], list(range(REQUEST_BOUNDS.values + 1))):

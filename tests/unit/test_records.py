@@ -37,6 +37,11 @@ records = st.builds(
     error=st.none() | st.builds(NotifiedError, type=st.text(), message=st.text(), retryable=st.booleans()),
     context=json_values,
     cancel_requested=st.booleans(),
+    caller=st.text(max_size=64),
+    attempts=st.integers(0, 9),
+    started_at=st.none() | times,
+    device_seconds=st.none() | times,
+    waits_because=st.none() | st.text(),
 )
 
 

@@ -24,6 +24,7 @@ NOT_TOLD = {
     "EndedElsewhere": "the other end is told",
     "LeaseLost": "another agent has the message",
     "MissingExtra": "whoever starts a process without its extra is told, before there are tasks",
+    "SigningUnavailable": "uses up no try: the task waits for a certificate and a key that work",
     "RuntimeSick": "uses up no try: the task waits for a runtime that is well",
     "RuntimeUnreachable": "uses up no try: the task waits for the runtime",
     "ShuttingDown": "the task goes back to the queue",
@@ -31,11 +32,14 @@ NOT_TOLD = {
 }
 PARTS = {
     "<> of its <> layers have a place in it": "the reason in `the LoRA … does not fit`",
+    "it is larger than <> MiB": "the reason in `the picture could not be signed: …`",
     "what the runtime sent": "what it is that would take the memory",
     "<> (HTTP <>)<>": "the client's, about a reply whose words are the front door's",
     "nothing answers at <>: <>": "the client's, about no task",
     "the task <> ended as <>: <>": "the client's, around the words of the end",
     "the task <> is still <> after <> s": "the client's, about a task that goes on",
+    "nothing was heard of the task <> within <> s; it may have been accepted": "the client's, about such a task",
+    "there was no answer within <> s": "the client's, about no task",
     "<> needs the extra <>; in Darkroom's checkout: pip install '.[<>]'": NOT_TOLD["MissingExtra"],
 }
 # How an end is named that is no error.

@@ -31,13 +31,13 @@ def v2(content: Any = None, **metadata: Any) -> bytes:
 
 
 def admitted(draft: Any) -> Admitted:
-    decision = admit(draft, CATALOGUE)
+    decision = admit(draft, CATALOGUE, 0.0)
     assert isinstance(decision, Admitted), decision
     return decision
 
 
 def faults(draft: Any, catalogue: Catalogue = CATALOGUE) -> dict[str, str]:
-    decision = admit(draft, catalogue)
+    decision = admit(draft, catalogue, 0.0)
     assert isinstance(decision, Refused), decision
     return {fault.path: fault.reason for fault in decision.faults}
 

@@ -100,7 +100,7 @@ def test_the_pictures_of_any_task_that_the_door_lets_in_can_be_told(
     )
     told = fitted(end, names.submission_id)
     assert published_bytes(told, names.submission_id) <= SNS_BYTES
-    record = record_of(told, names, submitted_at=1000.5, now=2000.123)
+    record = record_of(told, names, caller="shop", submitted_at=1000.5, now=2000.123)
     # The record keeps the context that the front door wrote, which is the same one.
     assert record_bytes(record) <= DYNAMODB_BYTES
     assert decode_notification(encode_notification(told)) == told
@@ -127,7 +127,7 @@ def test_the_failure_of_any_task_that_the_door_lets_in_can_be_told_whole(
     end = msgspec.structs.replace(end, output_url=names.url(names.output_key))
     assert fitted(end, names.submission_id) == end
     assert published_bytes(end, names.submission_id) <= SNS_BYTES
-    assert record_bytes(record_of(end, names, submitted_at=1000.5, now=2000.123)) <= DYNAMODB_BYTES
+    assert record_bytes(record_of(end, names, caller="shop", submitted_at=1000.5, now=2000.123)) <= DYNAMODB_BYTES
 
 
 @given(_errors, st.integers(0, 400_000), st.sampled_from((*_CHARACTERS, "\x00")), st.integers(0, 5000))

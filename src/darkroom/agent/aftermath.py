@@ -11,6 +11,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies, Standing
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease, at_once
+from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
@@ -79,6 +80,7 @@ class Aftermath:
         clock: Clock,
         stopping: asyncio.Event,
         tries: Callable[[ReceivedMessage], Tries],
+        metrics: Metrics | None = None,
     ) -> None:
         self._settlement = settlement
         self._copies = copies
@@ -86,10 +88,12 @@ class Aftermath:
         self._clock = clock
         self._stopping = stopping
         self._tries = tries
+        self._metrics = metrics or NoMetrics()
 
     async def after_stop(self, job: Job, reason: DarkroomError) -> None:
         """End a job whose work was stopped from outside, for `reason`. Raises `AwsFailure`."""
         if isinstance(reason, LeaseLost):
+            self._metrics.given_back(reason.type)
             log(logging.WARNING, "task.lease_lost", str(reason), **job.log_fields)
         elif isinstance(reason, CancelledByUser):
             job.settling = True
@@ -100,6 +104,7 @@ class Aftermath:
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
             job.span.note(outcome="given_back")
+            self._metrics.given_back(reason.type)
             if isinstance(reason, AwsAway):
                 await self.hand_back_for_later(job.lease)
             else:
@@ -108,10 +113,12 @@ class Aftermath:
     async def after_failure(self, job: Job, error: DarkroomError) -> None:
         """End a job whose work failed with `error`, or let another try begin. Raises `AwsFailure`."""
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
+            self._metrics.given_back(error.type)
             await self.hand_back(job.lease)
             return
         job.span.fail(error.type)
         if isinstance(error, LeaseLost):
+            self._metrics.given_back(error.type)
             log(logging.WARNING, "task.lease_lost", str(error), **job.log_fields)
             return
         outcome = decide_on_failure(error, job.tries, self._clock.chance())
@@ -119,9 +126,11 @@ class Aftermath:
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                self._metrics.given_back(error.type)
                 await job.lease.give_back(delay)
             case StartOver(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                self._metrics.given_back(error.type)
                 await self.hand_back(job.lease, delay)
             case FailForGood():
                 await self._settlement.fail(job, error)

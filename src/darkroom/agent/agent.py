@@ -72,7 +72,13 @@ class Agent:
         self._outages.on_begin = self._give_back_unbegun
         self._handlers: set[asyncio.Task[None]] = set()
         self._aftermath = Aftermath(
-            parts.settlement, parts.copies, parts.outages, parts.clock, self._stopping, parts.intake.tries
+            parts.settlement,
+            parts.copies,
+            parts.outages,
+            parts.clock,
+            self._stopping,
+            parts.intake.tries,
+            parts.metrics,
         )
         self._pipeline = Pipeline(
             parts,
@@ -84,6 +90,7 @@ class Agent:
             has_arrived=self._has_arrived,
             start=self._start,
         )
+        parts.metrics.watch(lambda: self._device.busy_seconds, lambda: len(self._pipeline.jobs))
 
     async def run(self) -> None:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""

@@ -1,8 +1,9 @@
 """What the agent may hold in memory, in bytes: reserved before it is used.
 
-Memory is counted in three pools, one for each stage of a job: the payload of its message, what its links led to, and
-the runtime's answer. A job that waits for room in a pool holds none in that pool and none in a later one, and what it
-holds in earlier ones nobody waits for who is ahead of it. So nobody waits in a circle, and every wait ends.
+Memory is counted in four pools, one for each stage of a job: the payload of its message, what its links led to, the
+runtime's answer, and the copies of pictures that are being marked and signed. A job that waits for room in a pool holds
+none in that pool and none in a later one, and what it holds in earlier ones nobody waits for who is ahead of it. So
+nobody waits in a circle, and every wait ends.
 """
 
 from __future__ import annotations
@@ -167,13 +168,18 @@ class JobMemory:
 
 
 class MemoryBudget:
-    """The pools of one agent: `maximum_bytes` for payloads, twice that for inputs, and three times for answers."""
+    """The pools of one agent.
+
+    They have `maximum_bytes` for payloads, twice that for inputs, three times for answers, and once more for copies of
+    pictures that are being signed.
+    """
 
     def __init__(self, maximum_bytes: int) -> None:
         self.freed = asyncio.Event()
         self.payloads = Pool(maximum_bytes)
         self.inputs = Pool(_INPUTS_SHARE * maximum_bytes)
         self.answers = Pool(_ANSWERS_SHARE * maximum_bytes, self.freed.set)
+        self.copies = Pool(maximum_bytes)
 
     @property
     def has_room(self) -> bool:

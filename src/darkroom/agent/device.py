@@ -45,6 +45,7 @@ class Device:
         self._at_runtime: list[Job] = []
         self._holds = 0
         self._head_since = 0.0
+        self._busy_seconds = 0.0
         self._door_timer: asyncio.TimerHandle | None = None
         self.changed = asyncio.Event()
         self.quiet = asyncio.Event()
@@ -69,6 +70,11 @@ class Device:
     def elapsed_seconds(self) -> float:
         """How long the running task has had the device."""
         return self._clock.monotonic() - self._head_since if self._at_runtime else 0.0
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long tasks have had the device in all, the running one included."""
+        return self._busy_seconds + self.elapsed_seconds
 
     def is_at_runtime(self, job: Job) -> bool:
         """Whether the job was sent to the runtime."""
@@ -122,7 +128,9 @@ class Device:
         if not self._at_runtime:
             self.quiet.set()
         if was_head:
-            self._head_since = self._clock.monotonic()
+            now = self._clock.monotonic()
+            self._busy_seconds += now - self._head_since
+            self._head_since = now
         self._call()
         self.changed.set()
 

@@ -15,13 +15,15 @@ The write of an `.out` object is the moment at which a task has ended. It is onl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.errors import AlreadyExists
 from darkroom.errors import AwsUnavailable
 from darkroom.policy.ends import Anothers, Ended, NotEnded, judge_end
 from darkroom.policy.object_keys import TaskObjects
+from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import Notification, RecordedEnd, encode_end
 from darkroom.tasks.task import JsonObject
 
@@ -69,3 +71,15 @@ class Ends:
                         names = others
             else:
                 return notification
+
+
+def with_urls(generation: Generation, urls: Sequence[str]) -> JsonObject:
+    """The runtime's return with each picture's URL where its data stood, as it is written down."""
+    for output, url in zip(generation.outputs, urls, strict=True):
+        if output.path is None:
+            continue
+        container: Any = generation.response
+        for step in output.path[:-1]:
+            container = container[step]
+        container[output.path[-1]] = url
+    return generation.response

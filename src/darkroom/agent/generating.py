@@ -35,6 +35,7 @@ class Generating:
         self._diagnosis = diagnosis
         self._pace = pace
         self._stopping = stopping
+        self._model: str | None = None
 
     async def run(self, job: Job, prepared: Prepared) -> object:
         """Wait for the job's turn, and return what the runtime answers.
@@ -51,6 +52,7 @@ class Generating:
                 if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
                     looking = asyncio.create_task(self.stop_if_ended(job))
                 log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
+                self._parts.metrics.began(self._parts.clock.now() - job.submitted_at)
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
                 )
@@ -71,6 +73,7 @@ class Generating:
 
     async def _run(self, job: Job, prepared: Prepared) -> object:
         """Have the runtime do the job, which has its turn."""
+        self._model = self._model or self._parts.runtime.loaded_model
         try:
             result = await self._parts.runtime.run(prepared, lambda progress: self._on_progress(job, progress))
         except RuntimeUnavailable as error:
@@ -91,6 +94,10 @@ class Generating:
         job.was_run = True
         if self._device.is_running(job):
             self._pace.observe_run(self._device.elapsed_seconds)
+            self._parts.metrics.generated(job.task.kind.value, self._device.elapsed_seconds)
+        if prepared.model is not None and prepared.model != self._model:
+            self._model = prepared.model
+            self._parts.metrics.switched_model()
         return result
 
     async def _note_death(self, job: Job, prepared: Prepared, error: RuntimeUnavailable) -> None:

@@ -1,20 +1,24 @@
-"""The HTTP server that a pod's probes ask."""
+"""The HTTP server that a pod's probes ask, and Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web
 
 from darkroom.agent.health import Health
+from darkroom.agent.metrics import Exposition
+from darkroom.metrics.exposition import PATH
 
 
 @asynccontextmanager
-async def health_server(health: Health, host: str, port: int) -> AsyncIterator[None]:
+async def health_server(
+    health: Health, host: str, port: int, exposition: Exposition | None = None
+) -> AsyncIterator[None]:
     """Serve for the body of the `async with`. Raises `OSError` when the port is taken."""
-    runner = web.AppRunner(create_health_app(health), access_log=None)
+    runner = web.AppRunner(create_health_app(health, exposition), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -23,8 +27,11 @@ async def health_server(health: Health, host: str, port: int) -> AsyncIterator[N
         await runner.cleanup()
 
 
-def create_health_app(health: Health) -> web.Application:
-    """Make the server of `GET /healthz` (liveness) and `GET /readyz`: 200 or 503, with the reasons."""
+def create_health_app(health: Health, exposition: Exposition | None = None) -> web.Application:
+    """Make the server of `GET /healthz` (liveness) and `GET /readyz`: 200 or 503, with the reasons.
+
+    With `exposition`, `GET /metrics` answers Prometheus.
+    """
 
     def answer(good: bool) -> web.Response:
         body = msgspec.json.encode(health.report())
@@ -39,4 +46,14 @@ def create_health_app(health: Health) -> web.Application:
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    if exposition is not None:
+        app.router.add_get(PATH, _answering(exposition))
     return app
+
+
+def _answering(exposition: Exposition) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def metrics(request: web.Request) -> web.Response:
+        body, content_type = exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return metrics

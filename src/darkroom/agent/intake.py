@@ -30,6 +30,7 @@ from darkroom.tasks.message import (
     decode_message,
     first_sent_at,
     open_envelope,
+    owner_of,
     submission_id_of,
     unwrap,
 )
@@ -46,7 +47,8 @@ _PAYLOAD_SECONDS = 20.0
 class Unreadable:
     """A message that is not a task for this agent, and what could be read of it.
 
-    `objects` are there when id and prefix are known and fit for keys. `submitted_at` is in seconds since 1970.
+    `objects` are there when id and prefix are known and fit for keys. `submitted_at` is in seconds since 1970. `caller`
+    is whose task it is, "" is nobody.
     """
 
     error: UnreadableMessage
@@ -55,6 +57,7 @@ class Unreadable:
     task_id: str | None = None
     objects: TaskObjects | None = None
     context: Any = None
+    caller: str = ""
 
 
 class Intake:
@@ -127,7 +130,15 @@ class Intake:
         names = names_for_objects(task_id, draft.prefix or delivery.attributes.get(PREFIX_ATTRIBUTE))
         objects = None if names is None else TaskObjects.named(*names, delivery.submission_id, self._bucket.name)
         context = None if draft.id is None else draft.context
-        return Unreadable(error, delivery.submission_id, _submitted_at(message), task_id, objects, context)
+        return Unreadable(
+            error,
+            delivery.submission_id,
+            _submitted_at(message),
+            task_id,
+            objects,
+            context,
+            owner_of(delivery.attributes),
+        )
 
     async def _payload(self, delivery: Delivery, message: ReceivedMessage, memory: Holding) -> str | bytes:
         pointer = delivery.payload

@@ -11,8 +11,9 @@ from darkroom.agent.spans import NoSpan, Span
 from darkroom.errors import DarkroomError
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
+from darkroom.provenance.origin import Origin
 from darkroom.runtimes.protocol import Prepared
-from darkroom.tasks.message import Delivery
+from darkroom.tasks.message import Delivery, owner_of
 from darkroom.tasks.task import Task
 
 
@@ -22,6 +23,7 @@ class Job:
 
     `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
     `looked_at` is when an end of the submission was last looked for, by the monotonic clock.
+    `origin` says how its pictures come to be, where they are to say that.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
     down; from then on only a lost lease stops it. `memory` counts what is held for it.
@@ -36,6 +38,7 @@ class Job:
     received_at: float
     submitted_at: float
     prepared: Prepared | None = None
+    origin: Origin | None = None
     overtaken: int = 0
     looked_at: float = 0.0
     stop_reason: DarkroomError | None = None
@@ -49,6 +52,11 @@ class Job:
         if self.stop_reason is None and self.activity is not None and not self.activity.done():
             self.stop_reason = reason
             self.activity.cancel()
+
+    @property
+    def caller(self) -> str:
+        """Whose task it is; "" is nobody."""
+        return owner_of(self.delivery.attributes)
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from darkroom.agent.copies import Copies
 from darkroom.agent.health import Health
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
+from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import Preparation
 from darkroom.agent.settlement import Settlement
@@ -37,6 +38,7 @@ class AgentParts:
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)
     spans: Spans = field(default_factory=NoSpans)
+    metrics: Metrics = field(default_factory=NoMetrics)
     sweep: Sweep | None = None
     notify_when_running: bool = False
     receive_wait_seconds: int = LONGEST_WAIT_SECONDS

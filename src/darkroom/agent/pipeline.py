@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -119,6 +119,7 @@ class Pipeline:
         except AwsFailure as error:
             # Not even the end could be told. The message comes back when its visibility runs out, if not before.
             span.fail(error.type)
+            self._parts.metrics.given_back(error.type)
             log(logging.ERROR, "message.left", str(error), message_id=lease.message.message_id)
             if isinstance(error, AwsUnavailable):
                 await self._aftermath.hand_back_for_later(lease)
@@ -138,12 +139,14 @@ class Pipeline:
                 raise
             uncancel()
             log(logging.INFO, "message.given_back", str(arrival.stop_reason), message_id=lease.message.message_id)
+            self._parts.metrics.given_back(arrival.stop_reason.type)
             if not isinstance(arrival.stop_reason, LeaseLost):
                 await self._aftermath.hand_back(lease)
             return None
         except AwsFailure as error:
             log(logging.WARNING, "message.given_back", str(error), message_id=lease.message.message_id)
             span.fail(error.type)
+            self._parts.metrics.given_back(error.type)
             await self._aftermath.hand_back_for_later(lease)
             return None
         finally:
@@ -221,6 +224,8 @@ class Pipeline:
         for warning in generation.warnings:
             log(logging.WARNING, "task.warning", warning, **job.log_fields)
         job.memory.answer.resize(_size(generation))
+        if job.origin is not None and generation.model is not None:
+            job.origin = replace(job.origin, model=generation.model)
         job.settling = True
         await parts.settlement.complete(job, generation)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from darkroom.agent.clock import Clock
 from darkroom.agent.ends import Ends
 from darkroom.agent.job import Job
+from darkroom.agent.marking import Marking
+from darkroom.agent.origins import Origins
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
@@ -55,6 +57,8 @@ class Preparation:
         table: TaskTable | None,
         limits: TimeLimits,
         clock: Clock,
+        origins: Origins | None = None,
+        marking: Marking | None = None,
     ) -> None:
         self._runtime = runtime
         self._links = links
@@ -62,9 +66,11 @@ class Preparation:
         self._table = table
         self._limits = limits
         self._clock = clock
+        self._origins = origins
+        self._marking = marking
 
     async def prepare(self, job: Job) -> Prepared | AlreadyDone | NotToBeRun:
-        """Make `job` ready to run. Raises whatever hinders it.
+        """Make `job` ready to run, and note how its pictures come to be. Raises whatever hinders it.
 
         Links are fetched while AWS is asked whether the task is still wanted, so that asking takes no time of its own.
         """
@@ -80,6 +86,8 @@ class Preparation:
                 return too_late
             if cancelled:
                 return NotToBeRun(Status.CANCELLED, "cancelled before it began")
+            if self._marking is not None:
+                self._marking.refuse_if_unable()
             files = await links
         finally:
             links.cancel()
@@ -93,6 +101,8 @@ class Preparation:
             timeout_seconds=min(job.task.timeout_seconds or self._limits.default_seconds, self._limits.maximum_seconds),
             memory=job.memory.answer,
         )
+        if self._origins is not None:
+            job.origin = await self._origins.of(job.task, job.delivery.submission_id, files)
         return await self._runtime.prepare(request)
 
     async def _fetch(self, job: Job, content: JsonObject) -> Mapping[str, InputFile]:

@@ -16,12 +16,15 @@ from darkroom.agent.agent import Agent
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
+from darkroom.agent.embedded_metrics import EmbeddedMetrics
 from darkroom.agent.health import Health
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
+from darkroom.agent.metrics import Exposition, Metrics, NoMetrics, SeveralMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
+from darkroom.agent.provenance import open_provenance
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
@@ -74,7 +77,11 @@ async def _run(settings: AgentSettings) -> None:
 async def _work(settings: AgentSettings, told: asyncio.Event, opened: asyncio.Event) -> None:
     """Open an agent, say so by `opened`, and have it work until `told`."""
     health = Health()
-    async with open_agent(settings, health) as agent, _health_server(settings, health):
+    async with (
+        _metrics(settings, health) as (metrics, exposition),
+        open_agent(settings, health, metrics=metrics) as agent,
+        _health_server(settings, health, exposition),
+    ):
         opened.set()
         working = asyncio.create_task(agent.run())
         telling = asyncio.create_task(told.wait())
@@ -88,13 +95,18 @@ async def _work(settings: AgentSettings, told: asyncio.Event, opened: asyncio.Ev
 
 @asynccontextmanager
 async def open_agent(
-    settings: AgentSettings, health: Health, clock: Clock | None = None, spans: Spans | None = None
+    settings: AgentSettings,
+    health: Health,
+    clock: Clock | None = None,
+    spans: Spans | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Agent]:
     """Compose an agent from its settings, and close at the end what was opened for it.
 
     Traces go where `spans` says, by default where the settings do.
     """
     clock = clock or Clock()
+    metrics = metrics or NoMetrics()
     async with AsyncExitStack() as stack:
         # Each client holds its service's whole description, some 10 MB: none is opened that is not used.
         services = (*_SERVICES, "dynamodb") if settings.task_table else _SERVICES
@@ -127,6 +139,8 @@ async def open_agent(
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
+        budget = MemoryBudget(settings.maximum_held_bytes)
+        provenance = await stack.enter_async_context(open_provenance(settings, budget, clock))
         settlement = Settlement(
             runtime_name=settings.runtime_name,
             bucket=bucket,
@@ -136,6 +150,8 @@ async def open_agent(
             outages=outages,
             clock=clock,
             spans=spans,
+            marking=provenance.marking,
+            metrics=metrics,
         )
         copies = Copies(bucket)
         intake = Intake(_spec(settings, runtime), bucket, attributes.maximum_receives, clock)
@@ -163,16 +179,19 @@ async def open_agent(
                 queue=queue,
                 visibility_seconds=attributes.visibility_timeout_seconds,
                 intake=intake,
-                preparation=Preparation(runtime, links, bucket, watched_table, limits, clock),
+                preparation=Preparation(
+                    runtime, links, bucket, watched_table, limits, clock, provenance.origins, provenance.marking
+                ),
                 runtime=runtime,
                 settlement=settlement,
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
                 outages=outages,
-                budget=MemoryBudget(settings.maximum_held_bytes),
+                budget=budget,
                 clock=clock,
                 spans=spans,
+                metrics=metrics,
                 sweep=sweep,
                 notify_when_running=settings.notify_when_running,
                 receive_wait_seconds=settings.receive_wait_seconds,
@@ -251,12 +270,32 @@ async def _spans(settings: AgentSettings) -> AsyncIterator[Spans]:
 
 
 @asynccontextmanager
-async def _health_server(settings: AgentSettings, health: Health) -> AsyncIterator[None]:
+async def _metrics(settings: AgentSettings, health: Health) -> AsyncIterator[tuple[Metrics, Exposition | None]]:
+    """Where the agent's figures go, and what answers Prometheus, for the body of the `async with`."""
+    async with AsyncExitStack() as stack:
+        places: list[Metrics] = []
+        if settings.metrics_namespace is not None:
+            embedded = EmbeddedMetrics(settings.metrics_namespace, settings.runtime_name, Clock())
+            await stack.enter_async_context(embedded.telling())
+            places.append(embedded)
+        exposition = None
+        if settings.health_port is not None:
+            # Like the server, it takes memory; an agent that nobody asks does without.
+            from darkroom.agent.prometheus import PrometheusMetrics
+
+            answering = PrometheusMetrics(settings.runtime_name, health)
+            places.append(answering)
+            exposition = answering.text
+        yield SeveralMetrics(places), exposition
+
+
+@asynccontextmanager
+async def _health_server(settings: AgentSettings, health: Health, exposition: Exposition | None) -> AsyncIterator[None]:
     if settings.health_port is None:
         yield
         return
     # A web server takes 2 MB of memory; an agent that nobody asks does without.
     from darkroom.agent.health_server import health_server
 
-    async with health_server(health, settings.health_host, settings.health_port):
+    async with health_server(health, settings.health_host, settings.health_port, exposition):
         yield

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from darkroom.agent.clock import Clock
-from darkroom.agent.ends import Ends
+from darkroom.agent.ends import Ends, with_urls
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
+from darkroom.agent.marking import Marking
+from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
-from darkroom.agent.pictures import Pictures
+from darkroom.agent.pictures import Pictures, why_unsigned
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.aws.bucket import Bucket
@@ -63,16 +65,19 @@ class Settlement:
         outages: Outages,
         clock: Clock,
         spans: Spans | None = None,
+        marking: Marking | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._runtime_name = runtime_name
         self._ends = Ends(bucket)
-        self._pictures = Pictures(bucket, self._persistently)
+        self._pictures = Pictures(bucket, self._persistently, marking)
         self._topic = topic
         self._dead_letters = dead_letters
         self._table = table
         self._outages = outages
         self._clock = clock
         self._spans = spans or NoSpans()
+        self._metrics = metrics or NoMetrics()
 
     async def announce_running(self, job: Job, *, on_topic: bool) -> None:
         """Say that a job has the device, unless its end was told. A fault is logged and no more: the task goes on."""
@@ -97,10 +102,13 @@ class Settlement:
         with self._spans.part("outputs"):
             found = await self._persistently(lambda: self._ends.find(job.objects))
             ended = found.notification if isinstance(found, Ended) else await self._deliver(job, found, generation)
-        await self._tell(job, ended)
+        await self._tell(job, ended, again=isinstance(found, Ended))
 
     async def _deliver(self, job: Job, names: TaskObjects, generation: Generation) -> Notification:
-        urls = await self._pictures.store(job, names, generation.outputs)
+        pictures = await self._pictures.store(job, names, generation.outputs)
+        urls, carried = [picture.url for picture in pictures], [picture.provenance for picture in pictures]
+        for fault in (unsigned := why_unsigned(pictures)):
+            log(logging.WARNING, "task.unsigned", fault, **job.log_fields)
 
         def completed(names: TaskObjects) -> Notification:
             return Notification(
@@ -111,10 +119,11 @@ class Settlement:
                 image_url=urls,
                 output_url=names.url(names.output_key),
                 context=job.task.context,
-                warnings=bounded_warnings(generation.warnings),
+                warnings=bounded_warnings([*unsigned, *generation.warnings]),
+                provenance=carried if any(carried) else msgspec.UNSET,
             )
 
-        return await self._commit(names, completed, _with_urls(generation, urls))
+        return await self._commit(names, completed, with_urls(generation, urls))
 
     async def fail(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, for good."""
@@ -127,7 +136,7 @@ class Settlement:
 
     async def repeat(self, job: Job, notification: Notification) -> None:
         """Tell once more how the job ended: whoever ended it may have gone before telling."""
-        await self._tell(job, notification)
+        await self._tell(job, notification, again=True)
 
     async def drop(self, job: Job) -> None:
         """Delete a message of which a newer copy was received: that one sees to the end."""
@@ -162,11 +171,18 @@ class Settlement:
             await self._persistently(lambda: self._publish(told, submission_id))
             if unreadable.objects is not None:
                 now = self._clock.now()
-                record = record_of(told, unreadable.objects, submitted_at=unreadable.submitted_at, now=now)
+                record = record_of(
+                    told,
+                    unreadable.objects,
+                    caller=unreadable.caller,
+                    submitted_at=unreadable.submitted_at,
+                    now=now,
+                )
                 await self._record_quietly(record)
         if ended is None or ended.result is not True:
             await self._bury(lease, error, submission_id, unreadable.task_id)
         await self._persistently(lease.acknowledge)
+        self._metrics.ended(Status.FAILED, error.type)
         log(
             logging.ERROR,
             "message.dead_lettered",
@@ -191,8 +207,8 @@ class Settlement:
         if unreadable.context is not None or unreadable.objects is None or self._table is None:
             return {} if unreadable.context is None else unreadable.context
         with suppress(AwsFailure):
-            record = await self._table.get(unreadable.objects.task_id)
-            if record is not None and record.submission_id == unreadable.submission_id and record.context is not None:
+            record = await self._table.get_submission(unreadable.submission_id)
+            if record is not None and record.context is not None:
                 return record.context
         return {}
 
@@ -205,7 +221,7 @@ class Settlement:
         """Write down how the job ended, and return how it really did: somebody may have been first."""
         return await self._persistently(lambda: self._ends.write(names, response, end_under))
 
-    async def _tell(self, job: Job, notification: Notification) -> None:
+    async def _tell(self, job: Job, notification: Notification, *, again: bool = False) -> None:
         notification = fitted(notification, job.delivery.submission_id)
         with self._spans.part("notify"):
             await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
@@ -213,7 +229,7 @@ class Settlement:
             await asyncio.gather(
                 self._record_quietly(self._record_of(job, notification)), self._persistently(job.lease.acknowledge)
             )
-        self._log_end(job, notification, f"task.{notification.status.value}")
+        self._log_end(job, notification, f"task.{notification.status.value}", again=again)
 
     async def _publish(self, notification: Notification, submission_id: str) -> None:
         await self._topic.publish(
@@ -234,7 +250,14 @@ class Settlement:
 
     def _record_of(self, job: Job, notification: Notification) -> TaskRecord:
         now = self._clock.now()
-        return record_of(notification, job.objects, submitted_at=job.submitted_at, now=now, kind=job.task.kind)
+        return record_of(
+            notification,
+            job.objects,
+            caller=job.caller,
+            submitted_at=job.submitted_at,
+            now=now,
+            kind=job.task.kind,
+        )
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:
         if self._dead_letters is None:
@@ -275,7 +298,9 @@ class Settlement:
         """Do something at AWS, however long AWS is away: a finished picture has cost GPU time."""
         return await self._outages.persistently(operation)
 
-    def _log_end(self, job: Job, notification: Notification, action: str) -> None:
+    def _log_end(self, job: Job, notification: Notification, action: str, *, again: bool = False) -> None:
+        if not again:
+            self._metrics.ended(notification.status, notification.error.type if notification.error else None)
         fields: dict[str, Any] = dict(job.log_fields)
         job.span.note(outcome=notification.status.value)
         if notification.error:
@@ -284,15 +309,3 @@ class Settlement:
             fields["reason"] = notification.error.message
         fields["seconds"] = round(self._clock.monotonic() - job.received_at, 3)
         log(logging.INFO, action, f"task {job.task.id} {notification.status.value}", **fields)
-
-
-def _with_urls(generation: Generation, urls: Sequence[str]) -> JsonObject:
-    """The runtime's return with each picture's URL where its data stood."""
-    for output, url in zip(generation.outputs, urls, strict=True):
-        if output.path is None:
-            continue
-        container: Any = generation.response
-        for step in output.path[:-1]:
-            container = container[step]
-        container[output.path[-1]] = url
-    return generation.response

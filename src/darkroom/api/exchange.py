@@ -20,7 +20,9 @@ _LONGEST_QUOTE = 200
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller sent. `path` begins after the stage, as in "/v1alpha2/tasks/cat"; its parts are still encoded.
 
-    `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself.
+    `base_url` is where that path is found by the caller, without a slash at its end; "" where that is not known.
+    `idempotency_key` is that header's value, or None.
+    `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself; "" is nobody.
     """
 
     method: str
@@ -29,7 +31,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str = ""
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
-    caller: str | None = None
+    base_url: str = ""
+    idempotency_key: str | None = None
+    caller: str = ""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +113,30 @@ def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:
         429,
         f"This API key's {monthly_tasks} tasks of {month} are used up. More are taken from {until:%Y-%m-%d %H:%M} UTC; "
         "tasks can still be looked up and cancelled.",
+    )
+
+
+def in_work() -> HttpReply:
+    """Another request with the same idempotency key has not been answered yet."""
+    return error(
+        409,
+        "A request with this Idempotency-Key is in work just now. Ask again with the same key for its answer.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def key_of_another_request() -> HttpReply:
+    """The idempotency key was used for something else."""
+    return error(422, "This Idempotency-Key was used for another request within the last day: use a new one.")
+
+
+def id_taken(task_id: str, status: str, *, is_same: bool) -> HttpReply:
+    """The caller has a task of this id and did not want another one."""
+    which = "the same request" if is_same else "another request"
+    return error(
+        409,
+        f"There is a task {_quoted(task_id)} already, of {which}; it is {status}. Choose another id, or have a second "
+        'task of this one with "on_duplicate": "new".',
     )
 
 

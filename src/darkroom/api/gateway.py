@@ -7,19 +7,22 @@ Each request passes, in this order: its API key (401), the key's token bucket (4
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.keys import ApiKeys
+from darkroom.api.metrics import CALLER, CountingRequests, GatewayMetrics, may_ask
 from darkroom.api.openapi import DESCRIPTION, components, operations
 from darkroom.api.throttle import Throttle
+from darkroom.metrics.exposition import PATH as METRICS_PATH
 from darkroom.policy.callers import Callers
-from darkroom.settings import GatewaySettings
+from darkroom.settings import GatewaySettings, Network
 
 # A client that sends too much is read to the end, without keeping anything, as long as it is not absurd: a client that
 # is cut off while it writes may never see the 413.
@@ -37,13 +40,22 @@ def create_gateway(
 
     Raises `SettingsError` where a caller has no key.
     """
-    app = FastAPI(title="Darkroom", description=DESCRIPTION, openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    metrics = GatewayMetrics(names_callers=settings.metrics_callers)
+    app = FastAPI(
+        title="Darkroom",
+        description=DESCRIPTION,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(CountingRequests, metrics, monotonic)],
+    )
     app.router.redirect_slashes = False
     answer = _Gate(settings, front_door, monotonic, callers).answer
     for operation in operations():
         app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
+    app.add_api_route(METRICS_PATH, _telling(metrics, settings.metrics_from), methods=["GET"], include_in_schema=False)
     app.add_exception_handler(HTTPException, _nothing_outside(settings.stage))
     app.add_exception_handler(Exception, _broken)
     _add_components(app)
@@ -70,6 +82,7 @@ class _Gate:
         caller = self._keys.find(request.headers.get("x-api-key", ""))
         if caller is None:
             return exchange.no_key()
+        request.scope[CALLER] = caller
         wait_seconds = self._throttle.take(caller, self._monotonic())
         if wait_seconds > 0:
             return exchange.too_many_requests(math.ceil(wait_seconds))
@@ -86,6 +99,8 @@ class _Gate:
                 content_encoding=request.headers.get("content-encoding", ""),
                 query=request.query_params,
                 body=body,
+                base_url=f"{request.url.scheme}://{request.url.netloc}{self._stage_path}",
+                idempotency_key=request.headers.get("idempotency-key"),
                 caller=caller,
             )
         )
@@ -112,6 +127,16 @@ def _respond(reply: HttpReply) -> Response:
 
 async def _healthz() -> dict[str, str]:
     return {"status": "ok"}
+
+
+def _telling(metrics: GatewayMetrics, networks: Sequence[Network]) -> Callable[[Request], Awaitable[Response]]:
+    async def tell(request: Request) -> Response:
+        if not may_ask(networks, request.client.host if request.client else None, request.headers):
+            raise HTTPException(404)
+        body, content_type = metrics.text(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    return tell
 
 
 def _nothing_outside(stage: str) -> Callable[[Request, Exception], Awaitable[Response]]:

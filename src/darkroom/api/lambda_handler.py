@@ -40,9 +40,14 @@ class Identity(msgspec.Struct, frozen=True, rename={"key_id": "apiKeyId"}):
 
 
 class RequestContext(msgspec.Struct, frozen=True):
-    """What API Gateway knows of a request beyond what the caller sent."""
+    """What API Gateway knows of a request beyond what the caller sent.
+
+    `path` is the one in the caller's URL, with the stage, or with a custom domain's base path.
+    """
 
     identity: Identity | None = None
+    domain: str | None = msgspec.field(default=None, name="domainName")
+    path: str | None = None
 
 
 class ProxyEvent(
@@ -61,6 +66,14 @@ class ProxyEvent(
     context: RequestContext | None = None
 
     @property
+    def base_url(self) -> str:
+        """Where the caller finds what is called "/" here; "" where API Gateway does not say."""
+        context = self.context
+        if context is None or context.domain is None or context.path is None:
+            return ""
+        return f"https://{context.domain}{context.path.partition('/v1alpha')[0]}"
+
+    @property
     def caller(self) -> str | None:
         """The id of the API key, if the request came with one."""
         identity = None if self.context is None else self.context.identity
@@ -75,6 +88,8 @@ def compose(environment: Mapping[str, str]) -> Handler:
         topic=aws.topic(settings.topic_arn),
         bucket=aws.bucket(settings.bucket),
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
+        counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
+        keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
     )
     service = Service(decode_catalogue(settings.runtimes), settings.bucket)
     # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
@@ -108,6 +123,8 @@ def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers) -> HttpR
                 content_encoding=headers.get("content-encoding", ""),
                 query=event.query or {},
                 body=body,
+                base_url=event.base_url,
+                idempotency_key=headers.get("idempotency-key"),
                 caller=callers.name_of(event.caller),
             )
         )

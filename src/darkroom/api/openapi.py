@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from darkroom.api.front_door import MOST_LINKS
+from darkroom.api.looking_up import MOST_LINKS
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.replies import ErrorReply, TaskView
-from darkroom.tasks.task import TaskKind
+from darkroom.tasks.task import OnDuplicate, TaskKind
 
 DESCRIPTION = """\
 Turns prompts into pictures, asynchronously: a request is answered at once with the place where its pictures will lie
@@ -53,6 +53,13 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     tasktype: Annotated[TaskKind, Meta(description="Must be one that the runtime's type can do.")]
     prefix: Prefix
     context: Annotated[Any, Meta(description="Your own data; every notification returns it.")] = ""
+    deadline: Annotated[
+        str | float | None,
+        Meta(description="Not begun by then, the task expires: a time of RFC 3339, or seconds since 1970."),
+    ] = None
+    on_duplicate: Annotated[
+        OnDuplicate, Meta(description="Where the key has a task of this id: its reply, another task, or a refusal.")
+    ] = OnDuplicate.NEW
     timeout: Annotated[
         float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
     ] = 300.0
@@ -133,10 +140,21 @@ _ERRORS = {
     400: "The request is at fault: `errors` says where and why, all faults at once.",
     401: "No API key, or a wrong one.",
     404: "There is no such task.",
+    409: "The idempotency key is in work just now, or the task's id is taken and no second task is wanted.",
     413: "The body is larger than 6 MB.",
     415: "The Content-Type is not application/json.",
+    422: "The idempotency key was used for another request.",
     429: "Too many requests with this key; the header Retry-After says how many seconds to wait.",
     503: "A service behind the front door does not answer; try again after Retry-After seconds.",
+}
+
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1},
+    "description": "The same for every try of one request: it is done once, and answered alike, for 24 hours.",
 }
 
 
@@ -155,9 +173,17 @@ def _submission(version: str, request: str, reply: str) -> Operation:
             "description": "Answered at once; the pictures come later, to `output_location`.",
             "tags": ["tasks"],
             "responses": _replies(
-                200, "Accepted: the pictures will be here. `warnings` say what is ignored.", reply, 400, 413, 415
+                200,
+                "Accepted: the pictures will be here. `warnings` say what is ignored.",
+                reply,
+                400,
+                409,
+                413,
+                415,
+                422,
             ),
             "openapi_extra": {
+                "parameters": [_IDEMPOTENCY_KEY],
                 "requestBody": {"required": True, "content": _json(request, samples)},
                 "security": [{"ApiKey": []}],
             },

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.record import TaskRecord
 
 
@@ -55,17 +56,28 @@ class Records(Protocol):
         """Write the record of a new submission, which is then the one that its task's id stands for."""
         ...
 
-    async def get(self, task_id: str) -> TaskRecord | None:
-        """Read the record of a task."""
+    async def put_if_new(self, record: TaskRecord) -> TaskRecord | None:
+        """Write the record of a submission whose id its caller has not used; else return what stands under it."""
         ...
 
-    async def withdraw(self, task_id: str, submission_id: str) -> None:
-        """Have the task's id stand for the submission before this one again, if it stands for this one."""
+    async def get(self, task_id: str, caller: str) -> TaskRecord | None:
+        """Read the record of the latest submission that `caller` has made under this id."""
         ...
 
-    async def request_cancel(self, task_id: str) -> TaskRecord | None:
-        """Ask the agent to stop the task's latest submission, and return its record; one that has ended stays so."""
+    async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
+        """Have the caller's id stand for the submission before this one again, if it stands for this one."""
         ...
+
+    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
+        """Ask the agent to stop the caller's latest submission of this id, and return its record.
+
+        One that has ended stays so.
+        """
+        ...
+
+
+class Counts(Protocol):
+    """How many tasks each caller has submitted."""
 
     async def count_task(self, caller: str, month: str, most: int) -> bool:
         """Count one more task of `caller` in `month` (as in 2026-11), or return False where it has had `most`."""
@@ -76,9 +88,30 @@ class Records(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """The idempotency keys that callers have used. Times are seconds since 1970."""
+
+    async def claim(self, caller: str, key: str, digest: str, submission_id: str, now: float) -> Claim:
+        """Claim a caller's key for the request of this digest; done as `submission_id` where nobody claimed it."""
+        ...
+
+    async def answer(self, caller: str, key: str, submission_id: str, body: str) -> None:
+        """Keep what was answered."""
+        ...
+
+    async def give_up(self, caller: str, key: str, submission_id: str) -> None:
+        """Let the next one try at once."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
-    """Everything together. `records` is None in a deployment that keeps none. Every method may raise `AwsFailure`."""
+    """Everything together. Every method may raise `AwsFailure`.
+
+    `records`, `counts` and `keys` are None in a deployment that has no task table.
+    """
 
     topic: Publisher
     bucket: PayloadStore
     records: Records | None = None
+    counts: Counts | None = None
+    keys: Keys | None = None

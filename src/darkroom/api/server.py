@@ -32,6 +32,8 @@ async def serve(settings: GatewaySettings) -> None:
             topic=aws.topic(front.topic_arn),
             bucket=aws.bucket(front.bucket),
             records=None if front.task_table is None else aws.task_table(front.task_table),
+            counts=None if front.task_table is None else aws.task_counts(front.task_table),
+            keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
         app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers)

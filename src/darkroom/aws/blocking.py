@@ -8,6 +8,7 @@ they need. `run` drives such a coroutine without an event loop.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import boto3
@@ -15,7 +16,9 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.s3_options import s3_options
+from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -40,7 +43,19 @@ class BlockingAws:
 
     def task_table(self, name: str) -> TaskTable:
         """The DynamoDB table of task records of this name."""
-        return TaskTable(self._client("dynamodb"), name)
+        return TaskTable(self._dynamodb, name)
+
+    def idempotency_keys(self, table: str) -> IdempotencyKeys:
+        """The idempotency keys that are kept in this table."""
+        return IdempotencyKeys(self._dynamodb, table)
+
+    def task_counts(self, table: str) -> TaskCounts:
+        """The counts of callers' tasks that are kept in this table."""
+        return TaskCounts(self._dynamodb, table)
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        return self._client("dynamodb")
 
     def _client(self, service: str) -> Any:
         # API Gateway gives up after 29 s, so the caller is told before that; two tries of 8 s leave room for a third.

@@ -10,8 +10,10 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
+from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -55,6 +57,16 @@ class Aws:
         """Return the DynamoDB table of task records of this name."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskTable(client, name)
+
+    def idempotency_keys(self, table: str) -> IdempotencyKeys:
+        """Return the idempotency keys that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return IdempotencyKeys(client, table)
+
+    def task_counts(self, table: str) -> TaskCounts:
+        """Return the counts of callers' tasks that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return TaskCounts(client, table)
 
     def client(self, service: str) -> Any:
         """Return the bare client, for provisioning, which uses what no other part of Darkroom needs."""

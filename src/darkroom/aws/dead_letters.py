@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
-import msgspec
-
 from darkroom.aws.queue import BATCH, Queue, ReceivedMessage
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.policy.dead_letters import DeadLetter, read_dead_letter, redrive
+from darkroom.tasks.message import owner_of
+from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 
 # While they are held here, nobody else sees them: long enough to redrive thousands, short enough to wait for after a
@@ -93,7 +93,7 @@ class HeldLetters:
         except BaseException:
             if self._table is not None and letter.task_id is not None:
                 with suppress(AwsFailure):
-                    await self._table.withdraw(letter.task_id, redelivery.submission_id)
+                    await self._table.withdraw(letter.task_id, redelivery.submission_id, owner_of(letter.attributes))
             raise
         await self._dead_letters.delete(self._handles[letter.id])
         del self._handles[letter.id]
@@ -110,17 +110,19 @@ class HeldLetters:
         if previous is None:
             return
         now = self._now()
-        record = msgspec.structs.replace(
-            previous,
+        record = TaskRecord(
+            id=previous.id,
             submission_id=submission_id,
             status=Status.QUEUED,
+            runtime=previous.runtime,
+            tasktype=previous.tasktype,
+            output_location=previous.output_location,
             created_at=now,
             updated_at=now,
-            image_url=[],
-            image_url_omitted=0,
-            output_url=None,
-            error=None,
-            cancel_requested=False,
+            context=previous.context,
+            caller=previous.caller,
+            request_digest=previous.request_digest,
+            deadline=previous.deadline,
         )
         await self._table.put(record, in_place_of=letter.submission_id)
 

@@ -1,13 +1,19 @@
 """Task records as DynamoDB holds them: pure functions between `TaskRecord` and an item in DynamoDB's wire form.
 
-The table has three kinds of items, under one partition key, `id`:
+The table has one partition key, `id`, and several kinds of items:
 
 - *A submission's record*, under `submission/` and its id. Nobody but this submission's own writers touches it, neither
   a newer submission of the same task id nor an older one. The wish to cancel stands here too.
-- *A task's pointer*, under the task's id, which never holds a slash: `latest` is the submission that whoever asks after
-  the task is told of, `previous` the one before it. Where the latest one was withdrawn, since it was not accepted,
-  its record says which one it had replaced.
-- *A count*, under `caller/`, the caller's name and the month: `tasks` is how many it has submitted in it.
+- *A task's pointer*, under `task/`, its caller and its id: `latest` is the submission that the caller is told of who
+  asks after the task, `previous` the one before it. Where the latest one was withdrawn, since it was not accepted,
+  its record says which one it had replaced. Two callers' tasks of the same id have two pointers.
+- *An idempotency key*, under `idempotency/`, its caller and itself: which request it was used for, and the answer.
+- *A count*, under `count/`, the caller's name and the month: `tasks` is how many it has submitted in it.
+
+Two sparse indices hold keys alone, so that a record's size does not matter to them. `listing` has a caller's tasks in
+the order in which they came, and nothing of it changes while a task goes its way: one write for each task. `changes`
+has what was changed last; it is there where a gateway tells of events. A caller's items are spread over four
+partitions of an index, since Amazon DynamoDB lets a partition take 1,000 writes a second.
 
 Every field of a record is an attribute of its own, so that updates and conditions can name it; a field that has its
 default is left out. `context` is the user's own data and may hold what DynamoDB cannot (numbers of more than 38
@@ -16,6 +22,7 @@ digits, say), so it is kept as JSON text. `expires_at` is the table's time-to-li
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -33,6 +40,10 @@ POINTER_RETENTION_SECONDS = 2 * RETENTION_SECONDS
 # A month, and two more to look back at.
 COUNT_RETENTION_SECONDS = 93 * 24 * 3600
 _CONTEXT_ATTRIBUTE = "context"
+# The keys of the indices (`darkroom.config.task_plane.TablePlan` makes them).
+LISTED_UNDER, LISTED_AS = "listed_under", "listed_as"
+CHANGED_UNDER, CHANGED_AS = "changed_under", "changed_as"
+SHARDS = 4
 
 Item = dict[str, dict[str, Any]]
 
@@ -45,7 +56,7 @@ def record_to_item(record: TaskRecord) -> Item:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.encode(record.context).decode()
     item = {name: to_attribute(value) for name, value in fields.items()}
     item[EXPIRY_ATTRIBUTE] = to_attribute(expiry(record.updated_at or record.created_at))
-    return {**item, **submission_key(record.submission_id)}
+    return {**item, **_listing_keys(record), **_change_keys(record), **submission_key(record.submission_id)}
 
 
 def item_to_record(item: Mapping[str, Mapping[str, Any]]) -> TaskRecord:
@@ -65,14 +76,53 @@ def submission_key(submission_id: str) -> Item:
     return {KEY_ATTRIBUTE: {"S": f"submission/{submission_id}"}}
 
 
-def pointer_key(task_id: str) -> Item:
-    """The primary key of a task's pointer."""
-    return {KEY_ATTRIBUTE: {"S": task_id}}
+def pointer_key(task_id: str, caller: str) -> Item:
+    """The primary key of the pointer of a caller's task; no id has a slash in it."""
+    return {KEY_ATTRIBUTE: {"S": f"task/{caller}/{task_id}"}}
 
 
 def count_key(caller: str, month: str) -> Item:
     """The primary key of the count of a caller's tasks in a month."""
-    return {KEY_ATTRIBUTE: {"S": f"caller/{caller}/{month}"}}
+    return {KEY_ATTRIBUTE: {"S": f"count/{caller}/{month}"}}
+
+
+def idempotency_key(caller: str, key: str) -> Item:
+    """The primary key of an idempotency key that a caller has used. A caller has no slash in it; a key may have."""
+    return {KEY_ATTRIBUTE: {"S": f"idempotency/{caller}/{key}"}}
+
+
+def listing_partitions(caller: str) -> list[str]:
+    """The partitions of the index `listing` that hold a caller's tasks."""
+    return [f"tasks/{caller}/{shard}" for shard in range(SHARDS)]
+
+
+def change_partitions(caller: str) -> list[str]:
+    """The partitions of the index `changes` that hold a caller's tasks."""
+    return [f"{caller}/{shard}" for shard in range(SHARDS)]
+
+
+def sort_key(at: float, submission_id: str) -> str:
+    """Where a submission stands in an index: by a time in seconds since 1970, to the millisecond; never twice."""
+    return f"{max(0, round(at * 1000)):013d}/{submission_id}"
+
+
+def shard_of(submission_id: str) -> int:
+    """Which of a caller's partitions of an index a submission is in."""
+    return zlib.crc32(submission_id.encode(errors="surrogatepass")) % SHARDS
+
+
+def _listing_keys(record: TaskRecord) -> Item:
+    return {
+        LISTED_UNDER: {"S": f"tasks/{record.caller}/{shard_of(record.submission_id)}"},
+        LISTED_AS: {"S": sort_key(record.created_at, record.submission_id)},
+    }
+
+
+def _change_keys(record: TaskRecord) -> Item:
+    return {
+        CHANGED_UNDER: {"S": f"{record.caller}/{shard_of(record.submission_id)}"},
+        CHANGED_AS: {"S": sort_key(record.updated_at or record.created_at, record.submission_id)},
+    }
 
 
 def expiry(changed_at: float) -> int:

@@ -1,23 +1,23 @@
 """The DynamoDB table of task records: what the front door answers from when somebody asks after a task.
 
-Each submission has a record of its own, and each task id points to its latest one; `darkroom.aws.records` has the
-items.
+Each submission has a record of its own, and each task id of a caller points to its latest one; `darkroom.aws.records`
+has the items. A caller is a name or an id of an API key, "" for nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import (
-    COUNT_RETENTION_SECONDS,
+    CHANGED_AS,
+    CHANGED_UNDER,
     KEY_ATTRIBUTE,
+    LISTED_AS,
+    LISTED_UNDER,
     POINTER_RETENTION_SECONDS,
-    TASK_ATTRIBUTE,
-    count_key,
     item_to_record,
     pointer_key,
     record_to_item,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
 _IS_UNFINISHED = f"#status IN ({', '.join(_UNFINISHED)})"
 # What the first writer of a record knows best, and nobody after it changes.
-_KEPT = ("created_at", "context")
+_KEPT = ("created_at", "context", LISTED_UNDER, LISTED_AS)
 # Whoever writes the record of a new submission also points to it. One that was published past the front door is
 # pointed to by the agent, which cannot know whether it has done so before.
 _POINTED_TO = "is_pointed_to"
@@ -42,6 +42,7 @@ _POINTED_TO = "is_pointed_to"
 # published, and reported as failed) has its id stand for it again.
 _WITHDRAWN, _REPLACED = "withdrawn", "replaced"
 _MOST_WITHDRAWN = 100
+_INDEXED = (LISTED_UNDER, LISTED_AS, CHANGED_UNDER, CHANGED_AS)
 
 
 class TaskTable:
@@ -56,15 +57,7 @@ class TaskTable:
 
         With `in_place_of`, the id only does so if it points to that submission: newer ones are not hidden.
         """
-        try:
-            with translated(f"writing the record of task {record.id}", self._writing):
-                await self.client.put_item(
-                    TableName=self.name,
-                    Item={**record_to_item(record), _POINTED_TO: {"BOOL": True}},
-                    ConditionExpression="attribute_not_exists(id)",
-                )
-        except AlreadyExists:  # written before, and the answer was lost; an agent may have brought it up to date
-            pass
+        await self._write(record)
         if in_place_of is None:
             # Not if it is so already: the one before it would be forgotten.
             replaced = await self._point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
@@ -79,6 +72,50 @@ class TaskTable:
                     ExpressionAttributeValues={":replaced": {"S": replaced}},
                 )
 
+    async def put_if_new(self, record: TaskRecord) -> TaskRecord | None:
+        """Write the record of a submission whose id its caller has not used, or return the one that stands under it.
+
+        Of several at once, one is written.
+        """
+        for _ in range(_MOST_WITHDRAWN):
+            latest = _text(await self._pointer(record.id, record.caller), "latest")
+            found = await self._accepted(latest)
+            if found is not None and (standing := item_to_record(found)).submission_id != record.submission_id:
+                return standing
+            await self._write(record)
+            if latest is None:
+                await self._point(record, "attribute_not_exists(latest)", {})
+            else:
+                await self._point(record, "latest = :seen", {":seen": {"S": latest}})
+            if _text(await self._pointer(record.id, record.caller), "latest") == record.submission_id:
+                return None
+            await self.withdraw(record.id, record.submission_id, record.caller)  # somebody was faster
+        return None
+
+    async def _write(self, record: TaskRecord) -> None:
+        """Write the record of a new submission."""
+        try:
+            with translated(f"writing the record of task {record.id}", self._writing):
+                await self.client.put_item(
+                    TableName=self.name,
+                    Item={**record_to_item(record), _POINTED_TO: {"BOOL": True}},
+                    ConditionExpression="attribute_not_exists(id)",
+                )
+        except AlreadyExists:  # written before, and the answer was lost; an agent may have brought it up to date
+            await self._take_back_withdrawal(record)
+
+    async def _take_back_withdrawal(self, record: TaskRecord) -> None:
+        """Have a submission count again that was withdrawn, since it was not accepted, and is now submitted again."""
+        indexed = {name: value for name, value in record_to_item(record).items() if name in _INDEXED}
+        with suppress(AlreadyExists), translated(f"writing the record of task {record.id}", self._writing):
+            await self.client.update_item(
+                TableName=self.name,
+                Key=submission_key(record.submission_id),
+                UpdateExpression=f"SET {', '.join(f'{name} = :{name}' for name in indexed)} REMOVE {_WITHDRAWN}",
+                ConditionExpression=f"attribute_exists({_WITHDRAWN})",
+                ExpressionAttributeValues={f":{name}": value for name, value in indexed.items()},
+            )
+
     async def _point(self, record: TaskRecord, condition: str, values: dict[str, Any]) -> str | None:
         """Have a task's id point to `record`, if `condition` is met; return what it pointed to before, if known."""
         created_at = record.created_at
@@ -86,7 +123,7 @@ class TaskTable:
             with translated(f"pointing to the record of task {record.id}", self._writing):
                 reply: Any = await self.client.update_item(
                     TableName=self.name,
-                    Key=pointer_key(record.id),
+                    Key=pointer_key(record.id, record.caller),
                     UpdateExpression=(
                         "SET previous = if_not_exists(latest, :none), latest = :latest, "
                         "created_at = :created_at, expires_at = :expires_at"
@@ -102,35 +139,32 @@ class TaskTable:
                     ReturnValues="UPDATED_OLD",
                 )
         except AlreadyExists:  # it may be that it was done before, and the answer was lost
-            pointer = await self._pointer(record.id)
+            pointer = await self._pointer(record.id, record.caller)
             return _text(pointer, "previous") if _text(pointer, "latest") == record.submission_id else None
         return _text(reply.get("Attributes", {}), "latest")
 
-    async def withdraw(self, task_id: str, submission_id: str) -> None:
-        """Have a task's id stand again for what it did before this submission, which was not accepted."""
+    async def withdraw(self, task_id: str, submission_id: str, caller: str = "") -> None:
+        """Have a caller's id stand again for what it did before this submission, which was not accepted."""
         with suppress(AlreadyExists), translated(f"withdrawing the record of task {task_id}", self._writing):
             await self.client.update_item(
                 TableName=self.name,
                 Key=submission_key(submission_id),
-                UpdateExpression=f"SET {_WITHDRAWN} = :yes",
+                UpdateExpression=f"SET {_WITHDRAWN} = :yes REMOVE {', '.join(_INDEXED)}",
                 ConditionExpression="attribute_exists(id)",
                 ExpressionAttributeValues={":yes": {"BOOL": True}},
             )
         with suppress(AlreadyExists), translated(f"withdrawing the record of task {task_id}", self._writing):
             await self.client.update_item(
                 TableName=self.name,
-                Key=pointer_key(task_id),
+                Key=pointer_key(task_id, caller),
                 UpdateExpression="SET latest = previous",
                 ConditionExpression="latest = :mine",
                 ExpressionAttributeValues={":mine": {"S": submission_id}},
             )
 
-    async def get(self, task_id: str) -> TaskRecord | None:
-        """Read the record of the latest submission under this id."""
-        pointer = await self._pointer(task_id)
-        if "latest" not in pointer and "status" in pointer and TASK_ATTRIBUTE not in pointer:
-            # Written before each submission had a record of its own. It expires after 14 days, like every one.
-            return item_to_record({**pointer, TASK_ATTRIBUTE: pointer[KEY_ATTRIBUTE]})
+    async def get(self, task_id: str, caller: str = "") -> TaskRecord | None:
+        """Read the record of the latest submission of `caller` under this id."""
+        pointer = await self._pointer(task_id, caller)
         item = await self._accepted(_text(pointer, "latest"))
         return None if item is None else item_to_record(item)
 
@@ -150,8 +184,8 @@ class TaskTable:
         item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
         return None if item is None else item_to_record(item)
 
-    async def _pointer(self, task_id: str) -> dict[str, Any]:
-        return await self._read(pointer_key(task_id), f"reading the record of task {task_id}") or {}
+    async def _pointer(self, task_id: str, caller: str) -> dict[str, Any]:
+        return await self._read(pointer_key(task_id, caller), f"reading the record of task {task_id}") or {}
 
     async def _read(self, key: dict[str, Any], doing: str) -> dict[str, Any] | None:
         with translated(doing, f"reading from the table {self.name}"):
@@ -159,13 +193,13 @@ class TaskTable:
         item: dict[str, Any] | None = reply.get("Item")
         return item
 
-    async def request_cancel(self, task_id: str) -> TaskRecord | None:
-        """Ask for a task's latest submission to be stopped, unless it has ended.
+    async def request_cancel(self, task_id: str, caller: str = "") -> TaskRecord | None:
+        """Ask for a caller's latest submission under this id to be stopped, unless it has ended.
 
         Return that submission's record, or None where there is none. The wish stays with the submission, whatever is
         submitted under the same id later.
         """
-        latest = _text(await self._pointer(task_id), "latest")
+        latest = _text(await self._pointer(task_id, caller), "latest")
         if latest is None:
             return None
         reply = await self._ask_to_stop(task_id, latest)
@@ -233,41 +267,6 @@ class TaskTable:
         elif _WITHDRAWN in before:
             await self._point(record, "created_at <= :created_at AND latest <> :latest", created)
         return True
-
-    async def count_task(self, caller: str, month: str, most: int) -> bool:
-        """Count one more task of `caller` in `month` (as in 2026-11), or return False where it has had `most`.
-
-        A count whose answer is lost is sent again by the AWS library, and may then have counted twice.
-        """
-        if most < 1:
-            return False
-        month_began = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC).timestamp()
-        try:
-            with translated(f"counting the tasks of {caller}", self._writing):
-                await self.client.update_item(
-                    TableName=self.name,
-                    Key=count_key(caller, month),
-                    UpdateExpression="SET expires_at = :expires_at ADD tasks :one",
-                    ConditionExpression="attribute_not_exists(tasks) OR tasks < :most",
-                    ExpressionAttributeValues={
-                        ":expires_at": to_attribute(int(month_began) + COUNT_RETENTION_SECONDS),
-                        ":one": to_attribute(1),
-                        ":most": to_attribute(most),
-                    },
-                )
-        except AlreadyExists:
-            return False
-        return True
-
-    async def uncount_task(self, caller: str, month: str) -> None:
-        """Count one task less: it was not accepted."""
-        with translated(f"counting the tasks of {caller}", self._writing):
-            await self.client.update_item(
-                TableName=self.name,
-                Key=count_key(caller, month),
-                UpdateExpression="ADD tasks :less",
-                ExpressionAttributeValues={":less": to_attribute(-1)},
-            )
 
     @property
     def _writing(self) -> str:

@@ -25,6 +25,7 @@ from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
 from darkroom.infra.cloud import open_cloud
 from darkroom.infra.releases import releases_of
+from darkroom.infra.service_times import look, said_of, with_measured
 from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
 
@@ -86,7 +87,11 @@ def config_values(
         Timing(cloud.clock, cloud.sleep),
         lambda line: None,
     )
-    there = releases_of(found, name, operations.outputs(), cloud.region)
+    outputs = operations.outputs()
+    times = look(cloud, outputs, lambda line: typer.echo(line, err=True))
+    for line in said_of(found, times):
+        typer.echo(f"# {line}")
+    there = releases_of(with_measured(found, times), name, outputs, cloud.region)
     wanted = [release for release in there if release.brings_nodes == nodes] or there
     typer.echo(f"# release {wanted[0].name}, namespace {wanted[0].namespace}")
     typer.echo(yaml.safe_dump(wanted[0].values, sort_keys=False), nl=False)

@@ -98,7 +98,8 @@ def deploy(
     deployment = Deployment(cloud, config, wishes, teller(console), renew=upgrade)
     if dry_run:
         planned, findings = deployment.plan()
-        if not show_plan(console, deployment.configuration(), planned, findings, cloud.region):
+        config_now = deployment.configuration()
+        if not show_plan(console, config_now, planned, findings, cloud.region, deployment.measured()):
             raise typer.Exit(1)
         return
     outputs = deployment.run()

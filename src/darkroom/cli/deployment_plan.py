@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.checks.findings import Finding, Verdict
+from darkroom.infra.service_times import ServiceTime, said_of, with_measured
 from darkroom.infra.steps.plan import Step
 from darkroom.planner.burst_costs import BURST, BurstEstimate, burst_estimates
 from darkroom.planner.gpu_costs import gpu_costs
@@ -19,6 +21,7 @@ from darkroom.planner.picture_costs import service_costs
 from darkroom.planner.prices import PRICED_REGION, Prices, load_prices, priced_regions
 from darkroom.planner.workload import Workload
 
+_NOTHING_MEASURED: Mapping[str, ServiceTime] = MappingProxyType({})
 _COLOURS = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
 
 
@@ -28,8 +31,12 @@ def show_plan(
     steps: Sequence[Step],
     findings: Sequence[Finding],
     region: str | None = None,
+    measured: Mapping[str, ServiceTime] = _NOTHING_MEASURED,
 ) -> bool:
-    """Show it all; the last line says what is missing, and the return value whether nothing is."""
+    """Show it all; the last line says what is missing, and the return value whether nothing is.
+
+    `measured` is what tasks of the deployed stack took, by runtime.
+    """
     plan = Table("step", "what would be done", title="Plan: nothing is done")
     for step in steps:
         plan.add_row(step.name, escape(step.what) if step.is_needed else f"[dim]nothing: {step.why_not}[/]")
@@ -38,8 +45,11 @@ def show_plan(
     console.print(_fixed(config, prices, region))
     console.print(_by_use(config, prices))
     console.print(_savings(config, prices))
-    for estimate in burst_estimates(config, prices):
-        console.print(_burst(estimate))
+    for line in said_of(config, measured):
+        console.print(escape(line), highlight=False)
+    seconds = {runtime: time.median_seconds for runtime, time in measured.items()}
+    for estimate in burst_estimates(with_measured(config, measured), prices, seconds):
+        console.print(_burst(estimate, _basis(estimate, config, measured)))
     checks = Table("check", "", "what to do", title="Checks")
     for finding in findings:
         verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
@@ -90,8 +100,17 @@ def _by_use(config: DarkroomConfig, prices: Prices) -> Table:
     return _lines(heading, "Paid by use", [*gpu_costs(config, work, prices), *service_costs(work, prices)])
 
 
-def _burst(estimate: BurstEstimate) -> Table:
-    title = f"{estimate.runtime}: {BURST} tasks of {estimate.task_seconds:g} s at once, nothing warm (expected)"
+def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[str, ServiceTime]) -> str:
+    """Where an estimate has the time of a task from."""
+    (runtime,) = (runtime for runtime in config.models_runtime if runtime.name == estimate.runtime)
+    if runtime.work_off is not None and runtime.work_off.task_seconds is not None:
+        return "as config.yaml says"
+    return "as measured" if estimate.runtime in measured else "assumed: nothing is told or measured"
+
+
+def _burst(estimate: BurstEstimate, basis: str) -> Table:
+    seconds = f"{estimate.task_seconds:g} s ({basis})"
+    title = f"{estimate.runtime}: {BURST} tasks of {seconds} at once, nothing warm (expected)"
     costs = Table("tasks for each pod (queueLength)", "nodes", "the last one ends after", "USD", title=escape(title))
     for choice in estimate.choices:
         length = (

@@ -7,6 +7,7 @@
 
 from darkroom.client.core import Accepted, Picture, ProgressListener, RequestWarning
 from darkroom.client.http import AsyncClient, Client
+from darkroom.client.jobs import AsyncJob, Job
 from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
 from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, InvalidRequest, TaskFailed, WaitTimeout
 from darkroom.tasks.notification import NotifiedError
@@ -18,10 +19,12 @@ __all__ = [
     "ApiFailure",
     "ApiUnreachable",
     "AsyncClient",
+    "AsyncJob",
     "Client",
     "DarkroomError",
     "Fault",
     "InvalidRequest",
+    "Job",
     "Links",
     "NotifiedError",
     "Picture",

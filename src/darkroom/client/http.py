@@ -3,84 +3,107 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx
 
-from darkroom.client.api_key import checked_api_key
-from darkroom.client.core import Accepted, Core, Flow, NoResponse, Picture, ProgressListener, Response, Send
+from darkroom.client.address import find_address
+from darkroom.client.core import Core, Picture, ProgressListener
+from darkroom.client.exchange import Flow, NoResponse, Response, Send
+from darkroom.client.jobs import AsyncJob, Job
 from darkroom.client.requests import TaskRequest
+from darkroom.client.transport import NO_ANSWER, AnswerClock, TooLate, answer, arguments, no_answer, sink_for
 from darkroom.tasks.replies import TaskView
 from darkroom.tasks.task import JsonObject
 
 T = TypeVar("T")
 
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 _DEFAULT_RETRIES = 6
-_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+Request = TaskRequest | JsonObject
+
+
+def _core(endpoint: str, retries: int) -> Core:
+    return Core(
+        endpoint, retries=retries, clock=time.monotonic, random=random.random, new_key=lambda: str(uuid.uuid4())
+    )
 
 
 class Client:
     """A front door's client. Use it in a `with` statement, or call `close` when done.
 
-    `endpoint` is the URL up to and including the stage, as CloudFormation or `darkroom up` prints it. A request that
-    was throttled (429) or met a passing fault (503, no connection) is sent again, at most `retries` times, with growing
-    pauses, or as long as `Retry-After` says. Methods raise `ApiFailure`, `ApiUnreachable`, and what they name; a key
-    that no header can carry is an `InvalidRequest` at once.
+    `endpoint` is the URL up to and including the stage, as CloudFormation or `darkroom up` prints it; where it or the
+    key is not given, it is taken from `DARKROOM_ENDPOINT` and `DARKROOM_API_KEY`. A request that was throttled (429) or
+    met a passing fault (503, no connection) is sent again, at most `retries` times, with growing pauses, or as long as
+    `Retry-After` says. `timeout_seconds` is for a whole call, with its tries and pauses: `WaitTimeout` after it.
+    Methods raise `ApiFailure`, `ApiUnreachable`, and what they name; a key that no header can carry is an
+    `InvalidRequest` at once.
     """
 
     def __init__(
         self,
-        endpoint: str,
-        api_key: str,
+        endpoint: str | None = None,
+        api_key: str | None = None,
         *,
         retries: int = _DEFAULT_RETRIES,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._core = Core(endpoint, retries=retries, clock=time.monotonic, random=random.random)
-        self._api_key = checked_api_key(api_key)
+        endpoint, self._api_key = find_address(endpoint, api_key, os.environ)
+        self._core = _core(endpoint, retries)
         self._sleep = sleep
-        self._http = httpx.Client(transport=transport, timeout=_TIMEOUT)
+        self._http = httpx.Client(transport=transport)
 
-    def submit(self, request: TaskRequest | JsonObject) -> Accepted:
+    def submit(self, request: Request, *, timeout_seconds: float | None = None) -> Job:
         """Submit a task: a `TaskRequest`, or a body as the guide has it, of v1alpha1 or v1alpha2."""
-        return self._run(self._core.submit(request))
+        return Job(self, self._run(self._core.submit(request, self._core.patience(timeout_seconds))))
 
-    def status(self, task_id: str, *, links: bool = False) -> TaskView:
+    def status(self, task_id: str, *, links: bool = False, timeout_seconds: float | None = None) -> TaskView:
         """Ask where a task stands; with `links`, also for URLs that need no AWS credentials for an hour."""
-        return self._run(self._core.status(task_id, links=links))
+        return self._run(self._core.status(task_id, self._core.patience(timeout_seconds), links=links))
 
     def wait(
         self, task_id: str, *, timeout_seconds: float | None = None, progress: ProgressListener | None = None
     ) -> TaskView:
-        """Wait until a task has ended, however it ended. `progress` is called with each status on the way.
+        """Wait until a task has ended, however it ended. `progress` is called with each change on the way."""
+        return self._run(self._core.wait(task_id, self._core.patience(timeout_seconds), progress))
 
-        Raises `WaitTimeout` after `timeout_seconds`.
-        """
-        return self._run(self._core.wait(task_id, timeout_seconds=timeout_seconds, progress=progress))
+    def events(self, task_id: str, *, timeout_seconds: float | None = None) -> Iterator[TaskView]:
+        """How a task stands, again whenever that has changed; the last one is its end."""
+        patience = self._core.patience(timeout_seconds)
+        view: TaskView | None = None
+        while view is None or not view.status.is_terminal:
+            view = self._run(self._core.change(task_id, view, patience))
+            yield view
 
-    def download(self, task_id: str) -> list[Picture]:
+    def download(self, task_id: str, *, timeout_seconds: float | None = None) -> list[Picture]:
         """Fetch the pictures of a completed task. Raises `TaskFailed` for any other."""
-        return self._run(self._core.download(task_id))
+        return self._run(self._core.download(task_id, self._core.patience(timeout_seconds)))
 
-    def cancel(self, task_id: str) -> TaskView:
+    def save(self, task_id: str, folder: str | Path, *, timeout_seconds: float | None = None) -> list[Path]:
+        """Fetch the pictures of a completed task into files in `folder`, which is made where it is missing.
+
+        No picture is held in memory, and no file is there before it is whole. Raises `TaskFailed` for any other task.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return self._run(self._core.save(task_id, folder, self._core.patience(timeout_seconds)))
+
+    def cancel(self, task_id: str, *, timeout_seconds: float | None = None) -> TaskView:
         """Ask for a task to be stopped. Wait for it to learn whether it was."""
-        return self._run(self._core.cancel(task_id))
+        return self._run(self._core.cancel(task_id, self._core.patience(timeout_seconds)))
 
     def generate(
-        self,
-        request: TaskRequest | JsonObject,
-        *,
-        timeout_seconds: float | None = None,
-        progress: ProgressListener | None = None,
+        self, request: Request, *, timeout_seconds: float | None = None, progress: ProgressListener | None = None
     ) -> list[Picture]:
         """Submit a task, wait for it, and fetch its pictures. Raises `TaskFailed` and `WaitTimeout`."""
-        return self._run(self._core.generate(request, timeout_seconds=timeout_seconds, progress=progress))
+        return self._run(self._core.generate(request, self._core.patience(timeout_seconds), progress))
 
     def close(self) -> None:
         """Close the connections."""
@@ -106,10 +129,15 @@ class Client:
     def _exchange(self, send: Send) -> Response | NoResponse:
         if send.delay_seconds:
             self._sleep(send.delay_seconds)
+        clock = AnswerClock(send, time.monotonic)
         try:
-            return _response(self._http.request(**_arguments(send, self._api_key)))
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            return _no_response(error)
+            with self._http.stream(**arguments(send, self._api_key)) as response, sink_for(send, response) as sink:
+                for chunk in response.iter_bytes():
+                    sink.write(chunk)
+                    clock.check()
+        except NO_ANSWER as error:
+            return no_answer(error)
+        return answer(response, sink)
 
 
 class AsyncClient:
@@ -117,49 +145,59 @@ class AsyncClient:
 
     def __init__(
         self,
-        endpoint: str,
-        api_key: str,
+        endpoint: str | None = None,
+        api_key: str | None = None,
         *,
         retries: int = _DEFAULT_RETRIES,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._core = Core(endpoint, retries=retries, clock=time.monotonic, random=random.random)
-        self._api_key = checked_api_key(api_key)
+        endpoint, self._api_key = find_address(endpoint, api_key, os.environ)
+        self._core = _core(endpoint, retries)
         self._sleep = sleep
-        self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)
+        self._http = httpx.AsyncClient(transport=transport)
 
-    async def submit(self, request: TaskRequest | JsonObject) -> Accepted:
+    async def submit(self, request: Request, *, timeout_seconds: float | None = None) -> AsyncJob:
         """See `Client.submit`."""
-        return await self._run(self._core.submit(request))
+        return AsyncJob(self, await self._run(self._core.submit(request, self._core.patience(timeout_seconds))))
 
-    async def status(self, task_id: str, *, links: bool = False) -> TaskView:
+    async def status(self, task_id: str, *, links: bool = False, timeout_seconds: float | None = None) -> TaskView:
         """See `Client.status`."""
-        return await self._run(self._core.status(task_id, links=links))
+        return await self._run(self._core.status(task_id, self._core.patience(timeout_seconds), links=links))
 
     async def wait(
         self, task_id: str, *, timeout_seconds: float | None = None, progress: ProgressListener | None = None
     ) -> TaskView:
         """See `Client.wait`."""
-        return await self._run(self._core.wait(task_id, timeout_seconds=timeout_seconds, progress=progress))
+        return await self._run(self._core.wait(task_id, self._core.patience(timeout_seconds), progress))
 
-    async def download(self, task_id: str) -> list[Picture]:
+    async def events(self, task_id: str, *, timeout_seconds: float | None = None) -> AsyncIterator[TaskView]:
+        """See `Client.events`."""
+        patience = self._core.patience(timeout_seconds)
+        view: TaskView | None = None
+        while view is None or not view.status.is_terminal:
+            view = await self._run(self._core.change(task_id, view, patience))
+            yield view
+
+    async def download(self, task_id: str, *, timeout_seconds: float | None = None) -> list[Picture]:
         """See `Client.download`."""
-        return await self._run(self._core.download(task_id))
+        return await self._run(self._core.download(task_id, self._core.patience(timeout_seconds)))
 
-    async def cancel(self, task_id: str) -> TaskView:
+    async def save(self, task_id: str, folder: str | Path, *, timeout_seconds: float | None = None) -> list[Path]:
+        """See `Client.save`."""
+        folder = Path(folder)
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        return await self._run(self._core.save(task_id, folder, self._core.patience(timeout_seconds)))
+
+    async def cancel(self, task_id: str, *, timeout_seconds: float | None = None) -> TaskView:
         """See `Client.cancel`."""
-        return await self._run(self._core.cancel(task_id))
+        return await self._run(self._core.cancel(task_id, self._core.patience(timeout_seconds)))
 
     async def generate(
-        self,
-        request: TaskRequest | JsonObject,
-        *,
-        timeout_seconds: float | None = None,
-        progress: ProgressListener | None = None,
+        self, request: Request, *, timeout_seconds: float | None = None, progress: ProgressListener | None = None
     ) -> list[Picture]:
         """See `Client.generate`."""
-        return await self._run(self._core.generate(request, timeout_seconds=timeout_seconds, progress=progress))
+        return await self._run(self._core.generate(request, self._core.patience(timeout_seconds), progress))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -186,23 +224,16 @@ class AsyncClient:
         if send.delay_seconds:
             await self._sleep(send.delay_seconds)
         try:
-            return _response(await self._http.request(**_arguments(send, self._api_key)))
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            return _no_response(error)
+            async with asyncio.timeout(send.timeout_seconds):
+                return await self._answer(send)
+        except TimeoutError:
+            return no_answer(TooLate("the answer did not end in time"))
+        except NO_ANSWER as error:
+            return no_answer(error)
 
-
-def _arguments(send: Send, api_key: str) -> dict[str, Any]:
-    headers = {"x-api-key": api_key} if send.authorised else {}
-    if send.body is not None:
-        headers["content-type"] = "application/json"
-    # An empty `params` would strip the query from a presigned URL.
-    params = dict(send.query) or None
-    return {"method": send.method, "url": send.url, "headers": headers, "params": params, "content": send.body}
-
-
-def _response(response: httpx.Response) -> Response:
-    return Response(status=response.status_code, body=response.content, retry_after=response.headers.get("retry-after"))
-
-
-def _no_response(error: Exception) -> NoResponse:
-    return NoResponse(reason=str(error) or type(error).__name__, sent=not isinstance(error, _NOT_SENT))
+    async def _answer(self, send: Send) -> Response:
+        async with self._http.stream(**arguments(send, self._api_key)) as response:
+            with sink_for(send, response) as sink:
+                async for chunk in response.aiter_bytes():
+                    sink.write(chunk)
+            return answer(response, sink)

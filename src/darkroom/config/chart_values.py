@@ -21,6 +21,7 @@ from darkroom.config.kubernetes_text import (
     ObjectName,
     Quantity,
 )
+from darkroom.config.metrics_values import AgentMetrics
 from darkroom.config.node_values import Budget, NodeLabels, NodeTaint, Requirement, Tags, TagSelector, UserData
 from darkroom.config.pod_values import (
     Behaviour,
@@ -105,8 +106,8 @@ class Volume(ChartModel):
     volume_type: Literal["gp3", "io1", "io2"] | None = None
     delete_on_termination: bool | None = None
     encrypted: bool | None = None
-    iops: Annotated[int, Field(ge=3000, le=16000)] | None = None
-    throughput: Annotated[int, Field(ge=125, le=1000)] | None = None
+    iops: Annotated[int, Field(ge=100, le=256_000)] | None = None
+    throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     snapshot_id: Annotated[str, Field(pattern=r"^(snap-[0-9a-f]+)?$")] | None = Field(default=None, alias="snapshotID")
     volume_initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
 
@@ -231,6 +232,7 @@ class QueueAgent(ChartModel):
     task_timeout_seconds: Annotated[int, Field(ge=1, le=36000)] | None = None
     resources: Resources | None = None
     security_context: SecurityContext | None = None
+    metrics: AgentMetrics | None = None
     xray: Xray | None = None
     # How the guide's own schema spells it.
     xray_in_capitals: Xray | None = Field(default=None, alias="XRay")

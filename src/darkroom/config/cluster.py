@@ -88,6 +88,11 @@ class ClusterAccess(ConfigModel):
     container_insights: bool = Field(
         default=True, description="metrics of nodes and pods, and the alarms that are made of them"
     )
+    agent_metrics: bool = Field(
+        default=True,
+        description="the agents' figures in CloudWatch: how long tasks wait, duty, how tasks end; some 2 dollars a "
+        "month for a runtime that works all day",
+    )
 
     @property
     def is_private(self) -> bool:

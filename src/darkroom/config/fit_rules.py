@@ -60,6 +60,7 @@ OWN_ENVIRONMENT = {
         "DARKROOM_GRACE_PERIOD_SECONDS": "taskTimeoutSeconds",
         "DARKROOM_HEALTH_HOST": "",
         "DARKROOM_HEALTH_PORT": "",
+        "DARKROOM_METRICS_NAMESPACE": "metrics.cloudWatchNamespace",
     },
 }
 # Keys that the chart writes into a map itself, by the map's place. Two of a key make the whole unreadable.
@@ -190,15 +191,6 @@ def task_timeout(runtime: dict[str, Any]) -> int:
     """How long a task of this runtime may take."""
     found = at(runtime, "extraValues", "runtime", "queueAgent", "taskTimeoutSeconds")
     return found if isinstance(found, int) else DEFAULT_TASK_TIMEOUT_SECONDS
-
-
-def unfit_volumes(path: Path, place: tuple[str, ...], nodes: dict[str, Any]) -> Iterator[ConfigFault]:
-    """EBS volumes that EC2 does not make: throughput is gp3's alone, and needs I/O operations."""
-    for volume in ("osVolume", "dataVolume"):
-        said = at(nodes, *place, volume)
-        if isinstance(said, dict) and said.get("volumeType") in ("io1", "io2") and "throughput" in said:
-            reason = f"is for gp3 alone, not for {said['volumeType']}: remove it"
-            yield ConfigFault((*path, *place, volume, "throughput"), reason)
 
 
 def _merged(container: str, said: dict[str, Any], part: str) -> dict[str, Any]:

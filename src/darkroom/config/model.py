@@ -24,7 +24,8 @@ from darkroom.tasks.task import TaskKind
 # What Amazon CloudWatch Logs can keep, in days.
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
 KubernetesVersion = Literal["1.34", "1.35", "1.36"]
-DEFAULT_KUBERNETES: KubernetesVersion = "1.36"
+# The newest that all parts are tested with; a test holds it to infra's list of them.
+DEFAULT_KUBERNETES: KubernetesVersion = "1.35"
 FastStart = Literal["soci", "snapshot"]
 STACK_SUFFIX = "Stack"
 BucketArn = Annotated[str, Field(pattern=r"^arn:aws(-cn|-us-gov)?:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -255,6 +256,7 @@ class DarkroomConfig(ConfigModel):
             for caller in self.callers or [CallerConfig(name=DEFAULT_CALLER)]
         ]
 
-    def task_plane(self) -> TaskPlane:
-        """The topics, queues, bucket and table that these runtimes need."""
-        return plan_task_plane(RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime)
+    def task_plane(self, *, with_events: bool = False) -> TaskPlane:
+        """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
+        routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
+        return plan_task_plane(routes, with_events=with_events)

@@ -20,14 +20,16 @@ _KNOWN = frozenset(
         *(
             f"karpenter.k8s.aws/{name}"
             for name in (
-                "capacity-reservation-id", "capacity-reservation-type", "instance-accelerator-count",
+                "capacity-reservation-id", "capacity-reservation-interruptible", "capacity-reservation-type",
+                "instance-accelerator-count",
                 "instance-accelerator-manufacturer", "instance-accelerator-name", "instance-capability-flex",
                 "instance-category", "instance-cpu", "instance-cpu-manufacturer",
                 "instance-cpu-sustained-clock-speed-mhz", "instance-ebs-bandwidth",
                 "instance-encryption-in-transit-supported", "instance-family", "instance-generation",
                 "instance-gpu-count", "instance-gpu-manufacturer", "instance-gpu-memory", "instance-gpu-name",
                 "instance-hypervisor", "instance-local-nvme", "instance-memory", "instance-network-bandwidth",
-                "instance-size", "instance-tenancy",
+                "instance-size", "instance-tenancy", "nitro-sandbox", "placement-group-id",
+                "placement-group-partition",
             )
         ),
     }
@@ -89,7 +91,7 @@ class Requirement(ChartModel):
     """What a node must be, by a label that it will have."""
 
     key: NodeLabel
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Gte", "Lte"]
     values: list[LabelValue] | None = None
     min_values: Annotated[int, Field(ge=1, le=50)] | None = None
 
@@ -98,7 +100,7 @@ class Requirement(ChartModel):
         values = self.values or []
         if self.operator == "In" and not values:
             raise ValueError("needs values with the operator In")
-        if self.operator in ("Gt", "Lt") and not (len(values) == 1 and values[0].isdigit()):
+        if self.operator in ("Gt", "Lt", "Gte", "Lte") and not (len(values) == 1 and values[0].isdigit()):
             raise ValueError(f"needs one value with the operator {self.operator}, a whole number in quotes")
         if self.operator in ("Exists", "DoesNotExist") and values:
             raise ValueError(f"has no values with the operator {self.operator}: remove them")
@@ -111,7 +113,8 @@ class NodeTaint(ChartModel):
     """A taint of the nodes."""
 
     key: QualifiedName
-    value: LabelValue | None = None
+    # Karpenter takes none that is empty; Kubernetes would.
+    value: Annotated[LabelValue, Field(min_length=1)] | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
@@ -125,6 +128,8 @@ class Budget(ChartModel):
 
     @model_validator(mode="after")
     def _begins_and_ends(self) -> Budget:
+        if len(set(self.reasons or [])) < len(self.reasons or []):
+            raise ValueError("has a reason twice: remove one")
         if (self.schedule is None) != (self.duration is None):
             there, missing = ("schedule", "duration") if self.duration is None else ("duration", "schedule")
             raise ValueError(f"has a {there} and no {missing}: a time needs both")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
-from darkroom.config.fit_rules import at, task_timeout, unfit_grace, unfit_keys, unfit_volumes
+from darkroom.config.fit_rules import at, task_timeout, unfit_grace, unfit_keys
 from darkroom.config.node_pool import CHART_PLACES, own_nodes_release
+from darkroom.config.volume_rules import unfit_volumes
 
 Entry = tuple[Path, dict[str, Any]]
 
@@ -104,7 +105,7 @@ def _unfit_pool(path: Path, pool: dict[str, Any]) -> Iterator[ConfigFault]:
     if pool.get("instanceTypes") and pool.get("instanceFamilies"):
         yield ConfigFault((*path, "instanceFamilies"), "and instanceTypes exclude each other: remove one")
     yield from no_capacity(path, ("capacityType",), pool)
-    yield from unfit_volumes(path, ("extraValues", "nodeTemplate"), pool)
+    yield from unfit_volumes(path, ("extraValues", "nodeTemplate"), pool, ("volumeSize",))
     yield from unfit_keys((*path, "extraValues"), pool.get("extraValues"), ("karpenter",))
     for key, place in CHART_PLACES.items():
         section: Any = pool.get("extraValues")

@@ -20,11 +20,11 @@ from darkroom.config.fit_rules import (
     unfit_keys,
     unfit_nodes,
     unfit_resources,
-    unfit_volumes,
 )
 from darkroom.config.keys import ConfigModel
 from darkroom.config.model import KNOWN_RUNTIME_TYPES
 from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
+from darkroom.config.volume_rules import unfit_volumes
 from darkroom.tasks.task import TaskKind
 
 # Six /19 subnets, as in the guide, need a /16; three zones with a pod network can do with a /20.
@@ -134,6 +134,8 @@ def _unfit_work_off(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault
     if isinstance(within, int) and isinstance(task, int | float) and task > within:
         reason = f"is {within}, less than one task takes: taskSeconds is {task:g}"
         yield ConfigFault((*path, "workOff", "withinSeconds"), reason)
+    if task is None:
+        return  # until tasks were measured, the numbers of `extraValues` hold
     section = at(runtime, "extraValues", "runtime", "scaling")
     for said, here in (("queueLength", "withinSeconds"), ("maxReplicaCount", "burst")):
         if isinstance(section, dict) and said in section and here in wanted:

@@ -139,12 +139,33 @@ class BucketPlan:
 
 
 @dataclass(frozen=True)
+class IndexPlan:
+    """An index of the table that holds keys alone, of items that have both attributes."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+
+
+LISTING = IndexPlan("listing", "listed_under", "listed_as")
+CHANGES = IndexPlan("changes", "changed_under", "changed_as")
+
+
+@dataclass(frozen=True)
 class TablePlan:
-    """The DynamoDB table of task records, paid for by the request; records expire by themselves."""
+    """The DynamoDB table of task records, paid for by the request; records expire by themselves.
+
+    All keys are strings. `darkroom.aws.records` says what is in the items.
+    """
 
     name: str = TASK_TABLE
     partition_key: str = "id"
     expiry_attribute: str = "expires_at"
+    indices: tuple[IndexPlan, ...] = (LISTING,)
+
+    def key_attributes(self) -> list[str]:
+        """Every attribute that is a key somewhere."""
+        return [self.partition_key, *(key for index in self.indices for key in (index.partition_key, index.sort_key))]
 
 
 @dataclass(frozen=True)
@@ -162,9 +183,14 @@ class TaskPlane:
         return {queue.runtime: queue for queue in self.queues}[runtime]
 
 
-def plan_task_plane(routes: Iterable[RuntimeRoute]) -> TaskPlane:
-    """The task plane for these runtimes."""
-    return TaskPlane(queues=tuple(QueuePlan(route.name, _filter_policy(route)) for route in routes))
+def plan_task_plane(routes: Iterable[RuntimeRoute], *, with_events: bool = False) -> TaskPlane:
+    """The task plane for these runtimes.
+
+    `with_events`: a gateway tells of what changes, for which the table needs an index more. It costs some five writes a
+    task, so there is none where the front door is AWS Lambda, which cannot tell of events.
+    """
+    table = TablePlan(indices=(LISTING, CHANGES)) if with_events else TablePlan()
+    return TaskPlane(queues=tuple(QueuePlan(route.name, _filter_policy(route)) for route in routes), table=table)
 
 
 def _only_with_tls(arn: str, action: str) -> dict[str, Any]:

@@ -90,7 +90,20 @@ async def _make_table(plane: TaskPlane, aws: Aws) -> None:
         await dynamodb.create_table(
             TableName=plane.table.name,
             KeySchema=[{"AttributeName": plane.table.partition_key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": plane.table.partition_key, "AttributeType": "S"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in plane.table.key_attributes()
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": index.name,
+                    "KeySchema": [
+                        {"AttributeName": index.partition_key, "KeyType": "HASH"},
+                        {"AttributeName": index.sort_key, "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+                for index in plane.table.indices
+            ],
             BillingMode="PAY_PER_REQUEST",
         )
         await dynamodb.update_time_to_live(

@@ -128,7 +128,7 @@ async def _provision(config: DarkroomConfig, aws: AwsSettings) -> ProvisionedPla
     os.environ.update(CREDENTIALS)  # the emulator's: from here on this process speaks to nothing else
     try:
         async with open_aws(aws, *SERVICES) as connection:
-            return await provision(config.task_plane(), connection)
+            return await provision(config.task_plane(with_events=True), connection)
     except AwsFailure as error:
         raise StackFailure(f"the task plane could not be made at the emulator: {error}") from error
 

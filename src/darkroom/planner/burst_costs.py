@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.gpu_demand import gpu_demands
@@ -21,6 +23,7 @@ from darkroom.policy.scaling import Burst, Warmth, burst, queue_length
 BURST = 20
 _WITHIN = (60, 300)
 _GUIDES_LENGTH = 10
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ class BurstEstimate:
     choices: list[Choice]
 
 
-def burst_estimates(config: DarkroomConfig, prices: Prices) -> list[BurstEstimate]:
-    """An estimate for each runtime whose pods are counted by its queue."""
+def burst_estimates(
+    config: DarkroomConfig, prices: Prices, measured: Mapping[str, float] = _NOTHING
+) -> list[BurstEstimate]:
+    """An estimate for each runtime whose pods are counted by its queue.
+
+    `measured` are the seconds that a runtime's tasks took, for those of which config.yaml says nothing.
+    """
     demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(prices.region))}
     estimates = []
     for runtime in config.models_runtime:
@@ -51,7 +59,7 @@ def burst_estimates(config: DarkroomConfig, prices: Prices) -> list[BurstEstimat
             continue
         kind = cheapest_type(demands[runtime.name], prices, spot=False)
         per_hour = prices.hour(kind) if kind in priced_types(prices, spot=False) else None
-        estimates.append(_estimate(runtime, per_hour))
+        estimates.append(_estimate(runtime, per_hour, measured.get(runtime.name, Workload().seconds)))
     return estimates
 
 
@@ -61,8 +69,9 @@ def warmth_of(runtime: RuntimeConfig) -> Warmth:
     return Warmth(start_seconds(), cooldown, DEFAULT_CONSOLIDATE_SECONDS)
 
 
-def _estimate(runtime: RuntimeConfig, per_hour: float | None) -> BurstEstimate:
-    seconds = runtime.work_off.task_seconds if runtime.work_off else Workload().seconds
+def _estimate(runtime: RuntimeConfig, per_hour: float | None, seconds: float) -> BurstEstimate:
+    if runtime.work_off is not None and runtime.work_off.task_seconds is not None:
+        seconds = runtime.work_off.task_seconds
     chosen = runtime.scaling_value("queueLength", 1)
     most = runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
     lengths = {1, chosen, _GUIDES_LENGTH, *(queue_length(within, seconds) for within in _WITHIN)}

@@ -40,9 +40,9 @@ class Refused(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
 
 
-def admit(draft: Draft, catalogue: Catalogue) -> Admitted | Refused:
-    """Judge a request at the front door."""
-    faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft)]
+def admit(draft: Draft, catalogue: Catalogue, now: float) -> Admitted | Refused:
+    """Judge a request at the front door; `now` is in seconds since 1970."""
+    faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft), *_too_late(draft, now)]
     runtime = None
     if draft.runtime is not None:
         runtime = catalogue.find(draft.runtime)
@@ -116,7 +116,13 @@ def _task(draft: Draft, runtime_name: str) -> Task:
         content=draft.content,
         context=draft.context,
         timeout_seconds=draft.timeout_seconds,
+        deadline=draft.deadline,
     )
+
+
+def _too_late(draft: Draft, now: float) -> Iterator[Fault]:
+    if draft.deadline is not None and draft.deadline <= now:
+        yield Fault(draft.paths["deadline"], f"is over since {now - draft.deadline:.0f} s: the task could never begin")
 
 
 def _unfit_kind(draft: Draft, runtime: RuntimeSpec) -> Iterator[Fault]:

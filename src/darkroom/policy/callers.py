@@ -48,13 +48,13 @@ class Callers:
     def __iter__(self) -> Iterator[CallerSpec]:
         return iter(self._by_name.values())
 
-    def name_of(self, key_id: str | None) -> str | None:
-        """Whose key has this id at API Gateway; a key that nobody has named is known by its id."""
-        return None if key_id is None else self._name_by_id.get(key_id, key_id)
+    def name_of(self, key_id: str | None) -> str:
+        """Whose key has this id at API Gateway; a key that nobody has named is known by its id. "" without a key."""
+        return "" if key_id is None else self._name_by_id.get(key_id, key_id)
 
-    def monthly_tasks(self, name: str | None) -> int | None:
+    def monthly_tasks(self, name: str) -> int | None:
         """How many tasks this caller may submit in a calendar month; None for any number."""
-        caller = None if name is None else self._by_name.get(name)
+        caller = self._by_name.get(name)
         return None if caller is None else caller.monthly_tasks
 
     @property

@@ -15,10 +15,10 @@ _ALLOWED = frozenset(string.ascii_letters + string.digits + string.punctuation)
 _DIGEST_CHARACTERS = 32
 
 
-def group_of(caller: str | None) -> str | None:
+def group_of(caller: str) -> str | None:
     """The message group for the tasks of `caller`: a name or an id of its API key, never the key, as groups are logged.
 
-    One that AWS would not take is replaced by its digest, so that two callers stay two. None where nobody is known.
+    One that AWS would not take is replaced by its digest, so that two callers stay two. None for "", which is nobody.
     """
     if not caller:
         return None

@@ -11,6 +11,7 @@ from darkroom.errors import (
     RuntimeKilled,
     RuntimeSick,
     RuntimeUnreachable,
+    SigningUnavailable,
 )
 
 # SQS allows a message to be hidden for 12 hours; waiting that long helps nobody.
@@ -90,7 +91,9 @@ def decide_on_failure(error: DarkroomError, tries: Tries, jitter: float) -> Outc
         return DeadLetter(error)
     if not error.retryable:
         return FailForGood(error)
-    if isinstance(error, AwsUnavailable | RuntimeUnreachable | RuntimeSick):  # an outage is no task's fault
+    if isinstance(
+        error, AwsUnavailable | RuntimeUnreachable | RuntimeSick | SigningUnavailable
+    ):  # an outage is no task's fault
         return StartOver(outage_seconds(tries.received, jitter), str(error))
     if tries.is_last:
         return DeadLetter(error)

@@ -4,8 +4,8 @@ Amazon SNS takes 256 KiB, and Amazon DynamoDB records of 400 KB. What may be of 
 list of pictures; and the context, in a message that no front door has checked (one does not let in more than 64 KiB).
 
 - An error's text is cut before it is written down anywhere.
-- The list of pictures is left out where it does not fit: `image_url` is empty, and `image_url_omitted` says how many
-  there are. All of it stands in the `.out` object, which may be of any size.
+- The list of pictures is left out where it does not fit, with what is told of each: `image_url` is empty, and
+  `image_url_omitted` says how many there are. All of it stands in the `.out` object, which may be of any size.
 - A context that does not fit even then is left out, and `context_omitted` says so.
 
 So what is told follows from what was written down, and is the same whenever it is told again. The record says what was
@@ -59,16 +59,27 @@ def fitted(notification: Notification, submission_id: str) -> Notification:
         return notification
     pictures = notification.image_url
     if pictures:
-        notification = msgspec.structs.replace(notification, image_url=[], image_url_omitted=len(pictures))
+        notification = msgspec.structs.replace(
+            notification, image_url=[], image_url_omitted=len(pictures), provenance=msgspec.UNSET
+        )
         if _fits(notification, submission_id):
             return notification
     return msgspec.structs.replace(notification, context={}, context_omitted=True)
 
 
 def record_of(
-    told: Notification, names: TaskObjects, *, submitted_at: float, now: float, kind: TaskKind | None = None
+    told: Notification,
+    names: TaskObjects,
+    *,
+    caller: str,
+    submitted_at: float,
+    now: float,
+    kind: TaskKind | None = None,
 ) -> TaskRecord:
-    """What to keep of what was told. Times are in seconds since 1970; `kind` is None where it is not known."""
+    """What to keep of what was told of a task of `caller` ("" is nobody).
+
+    Times are in seconds since 1970; `kind` is None where it is not known.
+    """
     return TaskRecord(
         id=names.task_id,
         submission_id=names.submission_id,
@@ -76,6 +87,7 @@ def record_of(
         runtime=told.runtime,
         tasktype=kind,
         output_location=names.location,
+        caller=caller,
         created_at=submitted_at,
         updated_at=now,
         image_url=told.image_url or [],
@@ -83,6 +95,7 @@ def record_of(
         output_url=told.output_url or None,
         error=told.error or None,
         warnings=list(told.warnings),
+        provenance=told.provenance or [],
         context=None if told.context is msgspec.UNSET else told.context,
     )
 

@@ -109,12 +109,14 @@ class Output:
 class Generation:
     """What a task came to: its files in order, and the runtime's full return, with None where their data stood.
 
-    `warnings` say what of the request was not done, in a generation that succeeded all the same.
+    `warnings` say what of the request was not done, in a generation that succeeded all the same. `model` is what made
+    the pictures, where the runtime says so.
     """
 
     outputs: tuple[Output, ...]
     response: JsonObject
     warnings: tuple[str, ...] = ()
+    model: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from darkroom.errors import Fault
 from darkroom.tasks.hints import did_you_mean
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
 from darkroom.tasks.json_text import BadJson, read_json
-from darkroom.tasks.task import JsonObject, TaskKind
+from darkroom.tasks.task import JsonObject, OnDuplicate, TaskKind
 
 T = TypeVar("T")
 _LONGEST_QUOTE = 100
@@ -42,6 +42,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     content: JsonObject | None = None
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
+    deadline: float | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.NEW
 
 
 class FieldReader:

@@ -6,6 +6,7 @@ offloading libraries in place of the text: `["software.amazon.payloadoffloading.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -47,6 +48,8 @@ ROOM_FOR_COPIES_BYTES = 2048
 _ATTRIBUTE_NAME = re.compile(r"(?!\.|(?i:aws\.|amazon\.))(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _ATTRIBUTE_VALUE = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LONGEST_SUBMISSION_ID = 256
+# A name, an id of a key at API Gateway, or the beginning of a key's digest.
+_OWNER = re.compile("[A-Za-z0-9][-A-Za-z0-9]{0,63}")
 # What a copy keeps first: the way to the queue and the payload, who is told, and what is only good to know.
 _READ_BY_DARKROOM = (
     RUNTIME_ATTRIBUTE,
@@ -106,7 +109,14 @@ def encode_message(task: Task) -> str:
     }
     if task.timeout_seconds is not None:
         metadata["timeout"] = task.timeout_seconds
+    if task.deadline is not None:
+        metadata["deadline"] = task.deadline
     return msgspec.json.encode({"metadata": metadata, "content": task.content}).decode()
+
+
+def request_digest(task: Task) -> str:
+    """What is the same for two requests that ask for the same, in whatever order and form they are written."""
+    return hashlib.sha256(msgspec.json.encode(task, order="deterministic")).hexdigest()
 
 
 def encode_pointer(pointer: PayloadPointer) -> str:
@@ -155,7 +165,7 @@ def open_envelope(body: str, attributes: Mapping[str, str], sqs_message_id: str)
     return envelope.message, values, envelope.message_id
 
 
-def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
+def identity_attributes(task: Task, caller: str) -> dict[str, str]:
     """The attributes that say whose `task` is, for whoever cannot read its text; `caller` a name or an id of a key.
 
     What AWS would not take as an attribute's value is left out.
@@ -164,9 +174,18 @@ def identity_attributes(task: Task, caller: str | None) -> dict[str, str]:
         RUNTIME_ATTRIBUTE: task.runtime,
         TASK_ATTRIBUTE: task.id,
         PREFIX_ATTRIBUTE: task.prefix,
-        CALLER_ATTRIBUTE: caller or "",
+        CALLER_ATTRIBUTE: caller,
     }
     return {name: value for name, value in identity.items() if _is_attribute(name, value)}
+
+
+def owner_of(attributes: Mapping[str, str]) -> str:
+    """Whose task a message with these attributes is; "" is nobody's, as of one that was published past the front door.
+
+    What no caller of a front door can be called (see `darkroom.policy.callers`) is nobody.
+    """
+    told = attributes.get(CALLER_ATTRIBUTE, "")
+    return told if _OWNER.fullmatch(told) else ""
 
 
 def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str], body: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -28,6 +29,26 @@ class NotifiedError(msgspec.Struct, frozen=True):
         return cls(type=error.type, message=str(error), retryable=error.retryable)
 
 
+class Credentials(StrEnum):
+    """Where a picture's Content Credentials (C2PA) are."""
+
+    EMBEDDED = "embedded"
+    SIDECAR = "sidecar"
+    NONE = "none"
+
+
+class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one picture carries that says how it came to be.
+
+    `credentials` vouch for it by a signature; `sidecar_url` is where they are if not in the picture itself.
+    `digital_source_type` is IPTC's word for it, as it stands in the picture's XMP.
+    """
+
+    credentials: Credentials
+    digital_source_type: str | None = None
+    sidecar_url: str | None = None
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One notification; its JSON has the guide's field names.
 
@@ -35,6 +56,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `image_url_omitted` is how many pictures there are where their URLs did not fit; `context_omitted` says that the
     context did not (see `darkroom.policy.telling`).
     `warnings` say what of the request was done in another way than was asked for, in a task that completed.
+    `provenance` says of each picture, in their order, what it carries; where one carries nothing, it is None.
     """
 
     id: str
@@ -47,6 +69,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     error: NotifiedError | msgspec.UnsetType = msgspec.UNSET
     image_url_omitted: int | msgspec.UnsetType = msgspec.UNSET
     context_omitted: bool | msgspec.UnsetType = msgspec.UNSET
+    provenance: list[PictureProvenance | None] | msgspec.UnsetType = msgspec.UNSET
     warnings: tuple[str, ...] = ()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.task import Status, TaskKind
 
 
@@ -15,8 +15,17 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     A task's id may be submitted several times; each submission has a record of its own, which no other one touches.
     `cancel_requested` asks the agent that has the task, or will have it, to stop. `image_url_omitted` is how many
-    pictures there are, where their URLs are too many to be kept here. `caller` is the name, or an id, of the API key
-    that the task was submitted with; the front door alone knows it.
+    pictures there are, where their URLs are too many to be kept here.
+
+    `caller` owns the task: the name, or an id, of the API key that it was submitted with, never the key; "" is nobody,
+    as of a task that was published past the front door. `request_digest` is the same for two requests that ask for the
+    same. A task that has not begun by `deadline` expires.
+
+    What the agent adds: `started_at` is when the device was first taken for the task, `ended_at` when its end was told;
+    `attempts`, how often it was tried; `model`, the checkpoint it was done with, where the runtime has such; `agent`,
+    who has or had it; `device_seconds`, how long the last attempt had the device; `provenance`, what each picture
+    carries that says how it came to be. `waits_because` says why a task that was tried waits again, and `next_try_at`
+    until when.
     """
 
     id: str
@@ -34,4 +43,15 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
     image_url_omitted: int = 0
     warnings: list[str] = msgspec.field(default_factory=list)
-    caller: str | None = None
+    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
+    caller: str = ""
+    request_digest: str | None = None
+    deadline: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    attempts: int = 0
+    model: str | None = None
+    agent: str | None = None
+    device_seconds: float | None = None
+    waits_because: str | None = None
+    next_try_at: float | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import Fault
-from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
 
@@ -36,7 +36,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
     `image_url_omitted` is how many pictures there are, where `image_url` is empty because it would be too long; `links`
-    lead to them.
+    lead to them. `provenance` says of each picture, in their order, what it carries that says how it came to be.
     """
 
     id: str
@@ -55,6 +55,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
     links: Links | None = None
     image_url_omitted: int = 0
+    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
 
     @classmethod
     def of(cls, record: TaskRecord, links: Links | None = None) -> TaskView:
@@ -76,4 +77,5 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             cancel_requested=record.cancel_requested,
             links=links,
             image_url_omitted=record.image_url_omitted,
+            provenance=record.provenance,
         )

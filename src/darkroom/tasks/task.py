@@ -46,11 +46,20 @@ class Status(StrEnum):
         return self not in (Status.QUEUED, Status.RUNNING)
 
 
+class OnDuplicate(StrEnum):
+    """What is done where the caller has a task of the same id: the first one's reply, another task, or nothing."""
+
+    RETURN = "return"
+    NEW = "new"
+    REFUSE = "refuse"
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted request.
 
     `content` is the runtime's own request body; `context` is the user's own data, returned in every notification;
-    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue.
+    `timeout_seconds`, when set, bounds the generation alone, not the time in the queue. A task that has not begun by
+    `deadline`, in seconds since 1970, is not begun any more.
     """
 
     id: str
@@ -60,3 +69,4 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     content: JsonObject
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
+    deadline: float | None = None

@@ -41,11 +41,13 @@ _UNIT_PICTURES = ("image", "input_image")  # ControlNet's own names for it, the 
 
 
 class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the caller is told at once; `warnings` are as in v1alpha2."""
+    """What the caller is told at once; the URLs and `warnings` are as in v1alpha2."""
 
     id_task: str
     sd_model_checkpoint: str
     output_location: str
+    status_url: str | None = None
+    cancel_url: str | None = None
     warnings: tuple[Fault, ...] = ()
 
 

@@ -6,16 +6,18 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.submission_terms import read_deadline, read_on_duplicate
 from darkroom.tasks.task import JsonObject, TaskKind
 from darkroom.tasks.v1alpha1 import check_content
 
-_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout")
+_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout", "deadline", "on_duplicate")
 _TASK = ("metadata", "content")
 
 
 class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the caller is told at once. The guide documents `id_task`; its sample code returns `id`: both are here.
 
+    `status_url` and `cancel_url` are where the task can be looked up (GET) and stopped (PUT), with the same key.
     `warnings` say what of the request will be ignored, or taken for something else than was written.
     """
 
@@ -23,6 +25,8 @@ class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     id: str
     runtime: str
     output_location: str
+    status_url: str | None = None
+    cancel_url: str | None = None
     warnings: tuple[Fault, ...] = ()
 
 
@@ -53,6 +57,8 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         "kind": f"{at}metadata.tasktype",
         "prefix": f"{at}metadata.prefix",
         "timeout_seconds": f"{at}metadata.timeout",
+        "deadline": f"{at}metadata.deadline",
+        "on_duplicate": f"{at}metadata.on_duplicate",
         "content": f"{at}content",
     }
     return Draft(
@@ -63,6 +69,8 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         prefix=reader.required(metadata, "prefix", paths["prefix"], str),
         context=metadata.get("context", {}),
         timeout_seconds=reader.optional(metadata, "timeout", paths["timeout_seconds"], float),
+        deadline=read_deadline(reader, metadata, paths["deadline"]),
+        on_duplicate=read_on_duplicate(reader, metadata, paths["on_duplicate"]),
         content=content,
         faults=tuple(reader.faults),
         warnings=tuple(reader.warnings),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from darkroom.errors import AwsFailure
+from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
 from darkroom.tasks.record import TaskRecord
 
 
@@ -65,43 +66,64 @@ class MemoryBucket:
 
 
 class MemoryRecords:
-    """Keeps records in `records`, by task id."""
+    """Keeps records in `records`, by task id and caller."""
 
     def __init__(self) -> None:
-        self.records: dict[str, TaskRecord] = {}
-        self.counts: dict[tuple[str, str], int] = {}
+        self.records: dict[tuple[str, str], TaskRecord] = {}
         self._before: dict[str, TaskRecord | None] = {}
         self.failure: AwsFailure | None = None
 
     async def put(self, record: TaskRecord) -> None:
         """Keep the record of a new submission, and remember which one its task had before."""
         self._check()
-        self._before[record.submission_id] = self.records.get(record.id)
-        self.records[record.id] = record
+        self._before[record.submission_id] = self.records.get((record.id, record.caller))
+        self.records[record.id, record.caller] = record
 
-    async def get(self, task_id: str) -> TaskRecord | None:
-        """Return the record of a task."""
+    async def put_if_new(self, record: TaskRecord) -> TaskRecord | None:
+        """Keep the record of a submission whose id is free, or return the one that is there."""
         self._check()
-        return self.records.get(task_id)
+        standing = self.records.get((record.id, record.caller))
+        if standing is None or standing.submission_id == record.submission_id:
+            await self.put(record)
+            return None
+        return standing
 
-    async def withdraw(self, task_id: str, submission_id: str) -> None:
+    async def get(self, task_id: str, caller: str) -> TaskRecord | None:
+        """Return the record of a caller's task."""
+        self._check()
+        return self.records.get((task_id, caller))
+
+    async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Put back the record that the task had before this submission."""
         self._check()
-        if (record := self.records.get(task_id)) is None or record.submission_id != submission_id:
+        key = (task_id, caller)
+        if (record := self.records.get(key)) is None or record.submission_id != submission_id:
             return
         before = self._before.get(submission_id)
         if before is None:
-            del self.records[task_id]
+            del self.records[key]
         else:
-            self.records[task_id] = before
+            self.records[key] = before
 
-    async def request_cancel(self, task_id: str) -> TaskRecord | None:
+    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
         """Mark the record of a task that has not ended, and return it."""
         self._check()
-        record = self.records.get(task_id)
+        record = self.records.get((task_id, caller))
         if record is not None and not record.status.is_terminal:
-            record = self.records[task_id] = msgspec.structs.replace(record, cancel_requested=True)
+            record = self.records[task_id, caller] = msgspec.structs.replace(record, cancel_requested=True)
         return record
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class MemoryCounts:
+    """Keeps counts in `counts`, by caller and month."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+        self.failure: AwsFailure | None = None
 
     async def count_task(self, caller: str, month: str, most: int) -> bool:
         """Count a task, up to `most`."""
@@ -120,3 +142,28 @@ class MemoryRecords:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryKeys:
+    """Keeps idempotency keys in `keys`, by caller and key: digest, submission, and the answer once there is one."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[str, str], tuple[str, str, str | None]] = {}
+
+    async def claim(self, caller: str, key: str, digest: str, submission_id: str, now: float) -> Claim:
+        """Claim a key that nobody has claimed."""
+        standing = self.keys.get((caller, key))
+        if standing is None:
+            self.keys[caller, key] = (digest, submission_id, None)
+            return Mine(submission_id)
+        if standing[0] != digest:
+            return OtherRequest()
+        return InWork() if standing[2] is None else Answered(standing[2])
+
+    async def answer(self, caller: str, key: str, submission_id: str, body: str) -> None:
+        """Keep an answer."""
+        self.keys[caller, key] = (self.keys[caller, key][0], submission_id, body)
+
+    async def give_up(self, caller: str, key: str, submission_id: str) -> None:
+        """Forget a key."""
+        del self.keys[caller, key]

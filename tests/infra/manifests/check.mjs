@@ -1,5 +1,5 @@
-// Checks manifests against the API types of Kubernetes, KEDA and Karpenter: values by the packages' validators, and
-// unknown or misplaced keys, which validators let pass, by TypeScript's own check of object literals.
+// Checks manifests against the API types of Kubernetes, KEDA, Karpenter and Prometheus' operator: values by the packages'
+// validators, and unknown or misplaced keys, which validators let pass, by TypeScript's own check of object literals.
 // Reads {"name": [manifest, ...]} from the file named first; writes [{"name", "kind", "problem"}] to standard output.
 import fs from "node:fs";
 import path from "node:path";
@@ -14,6 +14,8 @@ const TYPES = {
   "policy/v1 PodDisruptionBudget": ["kubernetes-models/policy/v1", "IPodDisruptionBudget"],
   "keda.sh/v1alpha1 ScaledObject": ["@kubernetes-models/keda/keda.sh/v1alpha1", "IScaledObject"],
   "keda.sh/v1alpha1 TriggerAuthentication": ["@kubernetes-models/keda/keda.sh/v1alpha1", "ITriggerAuthentication"],
+  "monitoring.coreos.com/v1 PodMonitor": [
+    "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1", "IPodMonitor"],
   "karpenter.sh/v1 NodePool": ["@kubernetes-models/karpenter/karpenter.sh/v1", "INodePool"],
   "karpenter.k8s.aws/v1 EC2NodeClass": ["@kubernetes-models/karpenter/karpenter.k8s.aws/v1", "IEC2NodeClass"],
 };

@@ -234,7 +234,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     ("entry", "expected"),
     [
         ("workOff: {withinSeconds: 20, taskSeconds: 30}", "withinSeconds is 20, less than one task takes"),
-        ("workOff: {withinSeconds: 60}", "taskSeconds is missing"),
+        ("workOff: {withinSeconds: 60, taskSeconds: 0}", "greater than 0"),
         (
             "workOff: {withinSeconds: 60, taskSeconds: 6}, extraValues: {runtime: {scaling: {queueLength: 10}}}",
             "queueLength and workOff.withinSeconds say the same",
@@ -249,6 +249,14 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_seconds_of_work_that_cannot_be(entry: str, expected: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(expected)):
         parse_config(f"modelsRuntime: [{{name: a, type: sdwebui, {entry}}}]")
+
+
+def test_until_tasks_were_measured_the_numbers_of_the_chart_hold() -> None:
+    numbers = "extraValues: {runtime: {scaling: {queueLength: 10, maxReplicaCount: 5}}}"
+    runtime = f"{{name: a, type: sdwebui, workOff: {{withinSeconds: 60, burst: 9}}, {numbers}}}"
+    (found,) = parse_config(f"modelsRuntime: [{runtime}]").models_runtime
+    assert found.scaling_value("queueLength", 1) == 10
+    assert found.scaling_value("maxReplicaCount", 20) == 5
 
 
 def test_the_guides_numbers_are_taken_as_they_are() -> None:

@@ -114,7 +114,8 @@ def test_what_the_api_servers_take_is_taken() -> None:
         ("extraValues: {provisioner: {disruption: {terminationGracePeriod: 5m}}}", "at least 330s"),
         ("labels: {kubernetes.io/a: b}", "domain kubernetes.io"),
         ("taints: [{key: 'a b', effect: NoSchedule}]", "must match"),
-        ("extraValues: {nodeTemplate: {osVolume: {volumeType: io1, throughput: 125}}}", "for gp3 alone"),
+        ("extraValues: {nodeTemplate: {osVolume: {volumeType: io2, throughput: 125}}}", "for gp3 alone"),
+        ("volumeSize: 10Gi", "nodePools[0].volumeSize leaves iops at 6000; gp3 of 10Gi has from 3000 to 5000"),
     ],
 )
 def test_pools_are_checked_like_a_runtimes_own_nodes(pool: str, reason: str) -> None:

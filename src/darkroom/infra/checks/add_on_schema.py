@@ -10,7 +10,7 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.cloud import Cloud, translated
 from darkroom.infra.steps.pinning import recommended
-from darkroom.infra.template.add_on_values import observability_values
+from darkroom.infra.template.add_on_values import METRICS_FILE, observability_values
 from darkroom.infra.template.pins import OBSERVABILITY_ADD_ON
 
 
@@ -24,12 +24,15 @@ def check_add_on_values(cloud: Cloud, config: DarkroomConfig) -> Iterator[Findin
     with translated(f"reading the schema of {OBSERVABILITY_ADD_ON}"):
         found = cloud.client("eks").describe_addon_configuration(addonName=OBSERVABILITY_ADD_ON, addonVersion=version)
     schema = json.loads(found.get("configurationSchema") or "{}")
-    values = observability_values(container_insights=config.cluster.container_insights)
+    cluster = config.cluster
+    values = observability_values(container_insights=cluster.container_insights, agent_metrics=cluster.agent_metrics)
     refused = list(refused_keys(schema, schema, values))
     if refused:
         remedy = (
             f"version {version} does not take {', '.join(refused)}: use another Darkroom, or another kubernetesVersion"
         )
+        if any(METRICS_FILE in key for key in refused):
+            remedy += ", or set cluster.agentMetrics to false"
         yield Finding(Verdict.MISSING, f"add-on {OBSERVABILITY_ADD_ON}", remedy)
     else:
         yield Finding(Verdict.GOOD, f"add-on {OBSERVABILITY_ADD_ON} {version}")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
 from darkroom.config.gpu_demand import gpu_demands, wanted_types
-from darkroom.config.kubernetes_support import support_fault
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.kubernetes_support import support_fault, untested_with
+from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.config.partition import partition_facts
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
@@ -60,6 +60,9 @@ def _said_by_config(config: DarkroomConfig, today: date) -> Iterator[Finding]:
     is_made = config.cluster.name is None
     if is_made and (fault := support_fault(config.kubernetes_version, today)):
         yield Finding(Verdict.LIMITED, f"Kubernetes {config.kubernetes_version}", fault)
+    if is_made and (parts := untested_with(config.kubernetes_version)):
+        remedy = f"{' and '.join(parts)} is not tested with it: kubernetesVersion {DEFAULT_KUBERNETES} is with all"
+        yield Finding(Verdict.LIMITED, f"Kubernetes {config.kubernetes_version}'s parts", remedy)
     if not config.alarms.has_listener:
         remedy = "set alarms.email or alarms.topicArn: the alarms are there, and nobody is told"
         yield Finding(Verdict.LIMITED, "alarms", remedy)

@@ -10,11 +10,9 @@ Each step looks at what is there and does only what is missing, so a run that wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 from botocore.exceptions import ClientError
 
 from darkroom.config.loader import parse_config
@@ -27,18 +25,20 @@ from darkroom.infra.checks.zones import settled
 from darkroom.infra.cloud import Cloud, Told, translated
 from darkroom.infra.cluster_api import ClusterApi
 from darkroom.infra.cluster_api import open_cluster as open_cluster_on_aws
-from darkroom.infra.cluster_objects import wait_until_gone, wait_until_ready
 from darkroom.infra.commands import Run, run_program
 from darkroom.infra.models import DEFAULT_MODEL, has_checkpoint, upload_model
 from darkroom.infra.releases import releases
+from darkroom.infra.service_times import ServiceTime, look, said_of, with_measured
 from darkroom.infra.snapshots.cached_images import CachedImages, images_to_cache, uses_snapshots, volume_gib
 from darkroom.infra.snapshots.image_cache import ImageCache
 from darkroom.infra.steps.account_settings import activate_cost_tag, ensure_api_logging
 from darkroom.infra.steps.chart_installation import ChartInstallation
+from darkroom.infra.steps.cluster_looks import ClusterLooks
 from darkroom.infra.steps.initial_config import Wishes, initial_config
 from darkroom.infra.steps.pinning import Pinning, settle
 from darkroom.infra.steps.plan import Sight, Step, steps
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
+from darkroom.infra.steps.verification import look_at_the_front_door
 from darkroom.infra.template.assembly import Assembly, publish
 from darkroom.infra.template.pins import Pins, decode_pins
 from darkroom.infra.template.synthesis import chart_folder, synthesise
@@ -66,13 +66,14 @@ class Deployment:
         self._cloud = cloud
         self._renew = renew
         self._run_program = run
-        self._open_cluster = open_cluster or (open_cluster_on_aws if cloud.endpoint_url is None else None)
         self._file = config_file
         self._wishes = wishes
         self._told = told
         self._synthesis = synthesis or self._synthesise
         self._out = out or Path("cdk.out")
         self._timing = timing or Timing(cloud.clock, cloud.sleep)
+        opened = open_cluster or (open_cluster_on_aws if cloud.endpoint_url is None else None)
+        self._cluster = ClusterLooks(cloud, opened, self._timing, told)
 
     def configuration(self) -> DarkroomConfig:
         """The configuration as it is, or as it will be written. Raises `SettingsError`."""
@@ -92,6 +93,7 @@ class Deployment:
         pinning = self._pinning(config)
         self._told(f"versions: Kubernetes {config.kubernetes_version}, {', '.join(pinning.pins.listed())}")
         self._told(f"availability zones: {', '.join(config.network.availability_zones or ['the first ones'])}")
+        config = self._with_measured(config)
         bucket = config.model_bucket
         if bucket is None:
             raise StackFailure("there is no model bucket: set modelBucketArn in config.yaml")
@@ -111,7 +113,8 @@ class Deployment:
             publish(assembly, self._cloud.client("s3"), self._told)
         self._told(f"deploy: the stack {config.cloudformation_stack_name}; the first time takes 20 to 30 minutes")
         operations = self._operations(config)
-        self._wait_for_what_goes(config, operations)
+        if operations.status() is not None:
+            self._cluster.wait_for_what_goes(config, operations.outputs())
         try:
             with translated("deploying"):
                 outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
@@ -122,38 +125,23 @@ class Deployment:
             self._charts(config).install(releases(config, outputs, self._cloud.region))
         if config.alarms.monthly_spend_usd is not None and self._cloud.facts.budgets:
             activate_cost_tag(self._cloud, self._told)
-        self._look_at_the_nodes(config, outputs)
-        self._verify(outputs)
+        self._cluster.look_at_the_nodes(config, outputs)
+        look_at_the_front_door(self._cloud, outputs, self._told)
         return outputs
 
-    def _wait_for_what_goes(self, config: DarkroomConfig, operations: StackOperations) -> None:
-        """An earlier removal may still be under way in the cluster; nothing is made anew into it."""
-        if self._open_cluster is None or operations.status() is None:
-            return
+    def measured(self) -> dict[str, ServiceTime]:
+        """What the deployed stack's tasks took, by runtime; none where it is not there, or nobody may look."""
         try:
-            api = self._open_cluster(self._cloud, operations.outputs())
-        except (AwsFailure, StackFailure):
-            return  # there is none yet
-        with closing(api):
-            try:
-                wait_until_gone(api, config, self._timing, self._told)
-            except AwsFailure as error:
-                self._told(f"nodes: {error}: nobody could look whether old ones still leave")
+            outputs = self._outputs(self.configuration())
+        except AwsFailure:
+            return {}
+        return look(self._cloud, outputs, self._told)
 
-    def _look_at_the_nodes(self, config: DarkroomConfig, outputs: Mapping[str, str]) -> None:
-        """Ask for all without which no pod comes. Raises `StackFailure` that says what is not ready, and why."""
-        if self._open_cluster is None or config.cluster.charts == "gitops":
-            return
-        try:
-            with closing(self._open_cluster(self._cloud, outputs)) as api:
-                lacking = wait_until_ready(api, config, self._timing)
-        except AwsFailure as error:
-            self._told(f"nodes: {error}: nobody could look whether NodePools and ScaledObjects are ready")
-            return
-        if lacking:
-            listed = "\n".join(f"  {entry.found.kind} {entry.found.name} {entry.why}" for entry in lacking)
-            raise StackFailure(f"the stack is there, but no task would be done:\n{listed}")
-        self._told("nodes: every NodePool, EC2NodeClass and ScaledObject is ready; no node was started yet")
+    def _with_measured(self, config: DarkroomConfig) -> DarkroomConfig:
+        times = self.measured()
+        for line in said_of(config, times):
+            self._told(line)
+        return with_measured(config, times)
 
     def plan(self) -> tuple[list[Step], list[Finding]]:
         """What `run` would do, and what was found. Only reads; works without credentials as far as it can."""
@@ -254,9 +242,13 @@ class Deployment:
 
     def _pinning(self, config: DarkroomConfig) -> Pinning:
         """The versions to deploy: a stack's outputs say which it has."""
-        operations = self._operations(config)
-        outputs = operations.outputs() if operations.status() is not None else {}
+        outputs = self._outputs(config)
         return settle(self._cloud, config, decode_pins(outputs.get("Versions", "")), renew=self._renew)
+
+    def _outputs(self, config: DarkroomConfig) -> Mapping[str, str]:
+        """What the stack says of itself; nothing where there is none."""
+        operations = self._operations(config)
+        return operations.outputs() if operations.status() is not None else {}
 
     def _charts(self, config: DarkroomConfig) -> ChartInstallation:
         folder = self._out / "charts"
@@ -275,22 +267,6 @@ class Deployment:
     def _stack_exists(self, config: DarkroomConfig) -> bool:
         with translated("looking for the stack"):
             return self._operations(config).status() is not None
-
-    def _verify(self, outputs: dict[str, str]) -> None:
-        """The front door answers, and lets nobody in without the key."""
-        endpoint = outputs.get("FrontApiEndpoint", "")
-        if self._cloud.endpoint_url is not None:  # an emulator serves its APIs elsewhere
-            return
-        if self._cloud.facts.name == "aws-cn":
-            self._told("verification: without an ICP licence the API does not answer; send tasks to the SNS topic")
-            return
-        try:
-            status = httpx.post(f"{endpoint}v1alpha2", json={}, timeout=30).status_code
-        except httpx.HTTPError as error:
-            raise StackFailure(f"the stack is there, but {endpoint} does not answer: {error}") from None
-        if status != 401:
-            raise StackFailure(f"the stack is there, but {endpoint} answers {status} without a key instead of 401")
-        self._told("verification: the front door answers; no picture was made yet: darkroom verify")
 
 
 def _is_known(look: Callable[[], bool]) -> bool:

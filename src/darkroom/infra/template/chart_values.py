@@ -11,6 +11,7 @@ from darkroom.config.model import DarkroomConfig, FastStart, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig, own_nodes_release
 from darkroom.config.partition import partition_facts
 from darkroom.infra.image_names import image_parts
+from darkroom.infra.metrics_names import metrics_namespace
 from darkroom.infra.template.versions import TRACE_COLLECTOR, darkroom_version
 from darkroom.policy.catalogue import DIFFUSERS
 
@@ -77,6 +78,8 @@ def runtime_values(
     if not tracing:
         deployment["runtime"]["queueAgent"]["xray"] = {"enabled": False}
     proposed = _images(config.mirrors.image_registry, runtime) if config.mirrors.image_registry else {}
+    namespace = metrics_namespace(config.cloudformation_stack_name) if config.cluster.agent_metrics else ""
+    proposed = merge(proposed, {"runtime": {"queueAgent": {"metrics": {"cloudWatchNamespace": namespace}}}})
     if runtime.makes_its_nodes:
         nodes = _proposed_nodes(config.fast_start_of(runtime), region, bottlerocket_version)
         return merge(proposed, nodes, runtime.extra_values, deployment)

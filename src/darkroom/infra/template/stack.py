@@ -115,6 +115,7 @@ class DarkroomStack(Stack):
             mirrors.keda_chart or KEDA_REPOSITORY,
             mirrors.image_registry,
             container_insights=config.cluster.container_insights,
+            agent_metrics=config.cluster.agent_metrics,
         )
         chart = assets.Asset(self, "Chart", path=str(options.chart))
         # Removing a namespace waits for all that is in it, also for what KEDA has to let go of.

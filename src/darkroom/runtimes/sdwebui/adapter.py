@@ -212,7 +212,8 @@ class SdWebui(Runtime):
             await self._refuse_another_sampler(result.asked, information)
             warnings.extend(information.spoken_warnings)
             warnings.extend(find_differences(result.asked, information, generation))
-        return replace(generation, warnings=tuple(warnings))
+        made_by = information.sd_model_name if information is not None else None
+        return replace(generation, warnings=tuple(warnings), model=made_by)
 
     async def progress(self) -> Progress | None:
         """The server's own estimate, as soon as it is more than a guess."""

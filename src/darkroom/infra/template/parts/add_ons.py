@@ -32,12 +32,14 @@ class AddOns(Construct):
         registry: str | None,
         *,
         container_insights: bool,
+        agent_metrics: bool,
     ) -> None:
         super().__init__(scope, id_)
         self.charts: list[Construct] = [self._keda(cluster, queues, keda_repository, registry)]
         if model_bucket_arn is not None:
             self.charts.append(self._mountpoint(cluster, model_bucket_arn))
-        self._observability(cluster, container_insights=container_insights)
+        values = observability_values(container_insights=container_insights, agent_metrics=agent_metrics)
+        self._observability(cluster, values)
 
     def _keda(self, cluster: Cluster, queues: list[sqs.Queue], repository: str, registry: str | None) -> Construct:
         role = cluster.pod_role(self, "KedaRole")
@@ -73,9 +75,8 @@ class AddOns(Construct):
         values: dict[str, Any] = {"node": {"tolerateAllTaints": True}}
         return cluster.add_managed_add_on(MOUNTPOINT_ADD_ON, values, "s3-csi-driver-sa", role)
 
-    def _observability(self, cluster: Cluster, *, container_insights: bool) -> Construct:
+    def _observability(self, cluster: Cluster, values: dict[str, Any]) -> Construct:
         """Fluent Bit's logs and Container Insights come with one add-on."""
         role = cluster.pod_role(self, "CloudWatchRole")
         role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("CloudWatchAgentServerPolicy"))
-        values = observability_values(container_insights=container_insights)
         return cluster.add_managed_add_on(OBSERVABILITY_ADD_ON, values, "cloudwatch-agent", role)

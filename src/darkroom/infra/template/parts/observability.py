@@ -17,6 +17,7 @@ from constructs import Construct
 
 from darkroom.config.cluster import Alarms
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.parts.agent_metrics import agent_widgets
 from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -164,6 +165,7 @@ class Observability(Construct):
                 right=[function.metric_errors(), function.metric_throttles()],
             ),
         )
+        switching = {runtime.name for runtime in config.models_runtime if runtime.dynamic_model}
         for runtime, queue in self._tasks.queues.items():
             letters = self._tasks.dead_letters[runtime]
             dashboard.add_widgets(
@@ -182,6 +184,9 @@ class Observability(Construct):
                     left=[queue.metric_approximate_age_of_oldest_message(statistic="Maximum")],
                 ),
             )
+            if config.cluster.agent_metrics:
+                stack = Stack.of(self).stack_name
+                dashboard.add_widgets(*agent_widgets(stack, runtime, switches_models=runtime in switching))
         if config.cluster.container_insights:
             nodes = node_count(Stack.of(self).stack_name)
             dashboard.add_widgets(cloudwatch.GraphWidget(title="Nodes", width=12, left=[nodes]))

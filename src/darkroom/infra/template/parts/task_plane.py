@@ -101,7 +101,7 @@ class TaskPlaneResources(Construct):
         )
 
     def _table(self, plan: TablePlan) -> dynamodb.Table:
-        return dynamodb.Table(
+        table = dynamodb.Table(
             self,
             plan.name,
             partition_key=dynamodb.Attribute(name=plan.partition_key, type=dynamodb.AttributeType.STRING),
@@ -112,3 +112,11 @@ class TaskPlaneResources(Construct):
             ),
             removal_policy=RemovalPolicy.DESTROY,
         )
+        for index in plan.indices:
+            table.add_global_secondary_index(
+                index_name=index.name,
+                partition_key=dynamodb.Attribute(name=index.partition_key, type=dynamodb.AttributeType.STRING),
+                sort_key=dynamodb.Attribute(name=index.sort_key, type=dynamodb.AttributeType.STRING),
+                projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+            )
+        return table

@@ -1,0 +1,120 @@
+"""The signer of one agent: opened when it is first needed, opened anew in time, and left alone while it fails.
+
+What signs may be away (AWS KMS, a secret that is not there yet), expired, or wrong. Then pictures must not wait for it
+one by one: after a fault nobody asks again for a while, and what is to be signed meanwhile hears of that fault at once.
+A certificate may be replaced while the agent runs, so it is read again every hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from darkroom.agent.clock import Clock
+from darkroom.errors import AwsFailure, SigningFailure, SigningUnavailable
+from darkroom.logs import log
+from darkroom.provenance.signing import PictureSigner
+
+_FRESH_SECONDS = 3600.0
+# After a fault: doubling from the first to the second.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+_WITHOUT_TIME_SECONDS = 300.0
+EXPIRY_WARNING_DAYS = 30
+_WARNED_EVERY_SECONDS = 6 * 3600.0
+_DAY_SECONDS = 86_400.0
+
+OpenSigner = Callable[[], Awaitable[PictureSigner]]
+
+
+class Signers:
+    """Keeps one signer. `open_signer` reads the certificate and what signs with it, and checks both."""
+
+    def __init__(self, open_signer: OpenSigner, clock: Clock) -> None:
+        self._open_signer = open_signer
+        self._clock = clock
+        self._signer: PictureSigner | None = None
+        self._opened_at = 0.0
+        self._fault: SigningUnavailable | None = None
+        self._paused_until = 0.0
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
+        self._untimed: PictureSigner | None = None
+        self._untimed_until = 0.0
+        self._warned_at: float | None = None
+        self._opening = asyncio.Lock()
+
+    async def get(self) -> PictureSigner:
+        """Return the signer. Raises `SigningUnavailable`, without trying where it has failed a moment ago."""
+        self.refuse_while_paused()
+        async with self._opening:
+            self.refuse_while_paused()
+            if self._signer is None or self._clock.monotonic() - self._opened_at > _FRESH_SECONDS:
+                await self._open()
+        if self._signer is None:
+            raise AssertionError("it was opened")
+        self._warn_of_expiry(self._signer)
+        if self._untimed is not None and self._clock.monotonic() < self._untimed_until:
+            return self._untimed
+        return self._signer
+
+    def refuse_while_paused(self) -> None:
+        """Raise the fault of a moment ago, if there was one."""
+        if self._fault is not None and self._clock.monotonic() < self._paused_until:
+            raise self._fault
+
+    def failed(self, fault: SigningUnavailable) -> None:
+        """Note that signing failed, and would fail for another picture too: the signer is opened anew after a pause."""
+        if self._fault is None:
+            log(logging.ERROR, "provenance.signing_failed", f"pictures are not signed: {fault}")
+        self._fault, self._paused_until = fault, self._clock.monotonic() + self._pause_seconds
+        self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds)
+        self._signer = self._untimed = None
+
+    def without_timestamp(self, signer: PictureSigner, fault: SigningUnavailable) -> PictureSigner:
+        """A signer to go on with for some minutes: it may be the timestamp authority that fails."""
+        log(logging.WARNING, "provenance.no_timestamp", f"trying without a time stamp for some minutes: {fault}")
+        self._untimed = signer.without_timestamp()
+        self._untimed_until = self._clock.monotonic() + _WITHOUT_TIME_SECONDS
+        return self._untimed
+
+    def succeeded(self) -> None:
+        """Note that signing works."""
+        if self._fault is not None:
+            log(logging.INFO, "provenance.signing_works", "pictures are signed again")
+        self._fault, self._pause_seconds = None, _FIRST_PAUSE_SECONDS
+
+    async def _open(self) -> None:
+        try:
+            signer = await self._open_signer()
+        except (AwsFailure, SigningFailure) as error:
+            fault = error if isinstance(error, SigningUnavailable) else SigningUnavailable(str(error))
+            if self._signer is None:
+                self.failed(fault)
+                raise fault from None
+            log(logging.WARNING, "provenance.certificate_not_read", f"the one that was read before is kept: {fault}")
+        else:
+            certificate = signer.material.certificate
+            if self._signer is None or certificate != self._signer.material.certificate:
+                log(
+                    logging.INFO,
+                    "provenance.certificate",
+                    f"pictures are signed by {certificate.holder}",
+                    expires=certificate.not_after.isoformat(),
+                )
+            self._signer = signer
+        self._opened_at = self._clock.monotonic()
+
+    def _warn_of_expiry(self, signer: PictureSigner) -> None:
+        now, certificate = self._clock.now(), signer.material.certificate
+        days = (certificate.not_after - datetime.fromtimestamp(now, UTC)).total_seconds() / _DAY_SECONDS
+        if days > EXPIRY_WARNING_DAYS:
+            return
+        if self._warned_at is None or now - self._warned_at > _WARNED_EVERY_SECONDS:
+            self._warned_at = now
+            log(
+                logging.WARNING,
+                "provenance.certificate_expires",
+                f"the signing certificate of {certificate.holder} expires in {max(0.0, days):.0f} days: replace it",
+                expires=certificate.not_after.isoformat(),
+            )

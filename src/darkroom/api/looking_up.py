@@ -1,0 +1,89 @@
+"""`GET /v1alpha2/tasks/{id}`: where a task stands, and links to its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from darkroom.api.exchange import HttpReply
+from darkroom.api.ports import Ports
+from darkroom.api.task_paths import no_records, no_such_task, read_task_path
+from darkroom.errors import Fault
+from darkroom.tasks.notification import decode_end
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.replies import Links, TaskView
+
+LINK_SECONDS = 3600
+# A link signed with a role's credentials is up to 3 KB long, and AWS Lambda returns 6 MB at most.
+MOST_LINKS = 1000
+_LONGEST_NUMBER = 9  # digits
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """Say where a task of `caller` stands; `links` asks for URLs that a caller without AWS credentials can open.
+
+    `first` is the number of the first picture for which there should be one, counted from 1.
+    """
+
+    task_id: str
+    caller: str
+    links: bool
+    first: int = 1
+
+
+def plan_lookup(encoded_id: str, query: Mapping[str, str], caller: str) -> Lookup | HttpReply:
+    """Decide what a request for a task needs."""
+    path = read_task_path(encoded_id)
+    links, first = query.get("links", "false").lower(), query.get("from", "1")
+    return path.refusal(_faults(links, first)) or Lookup(path.task_id, caller, links == "true", int(first))
+
+
+def _faults(links: str, first: str) -> Iterator[Fault]:
+    if links not in ("true", "false"):
+        yield Fault("links", f"must be true or false, not {links[:100]!r}")
+    if not (first.isascii() and first.isdecimal() and len(first) <= _LONGEST_NUMBER and int(first) > 0):
+        yield Fault("from", f"must be the number of a picture, counted from 1, not {first[:100]!r}")
+
+
+class LookingUp:
+    """Carries look-ups out. `clock` tells seconds since 1970 (UTC). Every method may raise an `AwsFailure`."""
+
+    def __init__(self, ports: Ports, clock: Callable[[], float]) -> None:
+        self._ports = ports
+        self._clock = clock
+
+    async def look_up(self, plan: Lookup) -> HttpReply:
+        """Read the record, and sign links where they are asked for."""
+        if self._ports.records is None:
+            return no_records()
+        record = await self._ports.records.get(plan.task_id, plan.caller)
+        if record is None:
+            return no_such_task(plan.task_id)
+        links = await self._links(record, plan.first) if plan.links else None
+        return HttpReply(status=200, body=TaskView.of(record, links))
+
+    async def _links(self, record: TaskRecord, first: int) -> Links | None:
+        pictures = await self._pictures(record)
+        if not pictures and record.output_url is None:
+            return None
+        return Links(
+            image_url=[await self._link(url) for url in pictures[first - 1 :][:MOST_LINKS]],
+            output_url=None if record.output_url is None else await self._link(record.output_url),
+            expires_at=datetime.fromtimestamp(int(self._clock()) + LINK_SECONDS, UTC),
+        )
+
+    async def _pictures(self, record: TaskRecord) -> list[str]:
+        """The s3:// URLs of a task's pictures: from its record, or from its `.out` object where they are too many."""
+        if not record.image_url_omitted or record.output_url is None:
+            return record.image_url
+        document = await self._ports.bucket.find(self._key(record.output_url))
+        end = None if document is None else decode_end(document)
+        return [] if end is None else end.notification.image_url or []
+
+    def _key(self, url: str) -> str:
+        return url.removeprefix(f"s3://{self._ports.bucket.name}/")
+
+    async def _link(self, url: str) -> str:
+        return await self._ports.bucket.presigned_url(self._key(url), LINK_SECONDS)

@@ -1,0 +1,1 @@
+"""Figures of the fleet in the forms in which others take them: Prometheus' text, and CloudWatch's lines of logs."""

@@ -1,0 +1,45 @@
+"""What a request says of its submission, beside the task itself: until when, and what if its id is taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from darkroom.errors import Fault
+from darkroom.tasks.draft import FieldReader, quoted
+from darkroom.tasks.task import JsonObject, OnDuplicate
+
+# The last second of the year 9999, which every library can tell.
+_LATEST = 253_402_300_799.0
+
+
+def read_on_duplicate(reader: FieldReader, metadata: JsonObject, path: str) -> OnDuplicate:
+    """Read `on_duplicate`; `NEW` where it is missing or wrong."""
+    told = metadata.get("on_duplicate", OnDuplicate.NEW)
+    if isinstance(told, str) and told in set(OnDuplicate):
+        return OnDuplicate(told)
+    shown = quoted(told) if isinstance(told, str) else f"a {type(told).__name__}"
+    reader.faults.append(Fault(path, f"must be one of {', '.join(OnDuplicate)}, not {shown}"))
+    return OnDuplicate.NEW
+
+
+def read_deadline(reader: FieldReader, metadata: JsonObject, path: str) -> float | None:
+    """Read `deadline`, a time of RFC 3339 or seconds since 1970, as the latter; None where it is missing or wrong."""
+    told = metadata.get("deadline")
+    match told:
+        case None:
+            return None
+        case bool():
+            pass
+        case int() | float() if 0 < told <= _LATEST:
+            return float(told)
+        case str():
+            try:
+                at = datetime.fromisoformat(told)
+            except ValueError:
+                at = None
+            if at is not None and at.tzinfo is not None:
+                return at.astimezone(UTC).timestamp()
+    reader.faults.append(
+        Fault(path, "must be a time with its offset, as in 2026-11-25T18:00:00Z, or a number of seconds since 1970")
+    )
+    return None

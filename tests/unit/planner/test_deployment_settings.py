@@ -9,6 +9,7 @@ import yaml
 
 from darkroom.config.loader import parse_config
 from darkroom.config.partition import partition_facts
+from darkroom.errors import SettingsError
 from darkroom.planner.simulation.deployment import DEFAULT_BUDGETS, DEFAULT_POLLING_SECONDS, seconds_of, settings_of
 from darkroom.planner.simulation.settings import Agent, Behavior, Budget, Policy, Rules, Settings
 
@@ -72,3 +73,18 @@ def test_durations_as_kubernetes_writes_them(text: str, seconds: float) -> None:
 def test_nodes_that_always_stay() -> None:
     found = settings("extraValues: {karpenter: {provisioner: {disruption: {consolidateAfter: Never}}}}")
     assert found.karpenter.consolidate_after is None
+
+
+def test_working_hours_are_the_fewest_pods_of_these_hours() -> None:
+    hours = '{start: "0 8 * * 1-5", end: "0 18 * * 1-5", timezone: Etc/UTC, replicas: 2}'
+    found = settings(f"extraValues: {{runtime: {{scaling: {{schedules: [{hours}]}}}}}}")
+    assert len(found.schedule) == 168
+    assert sum(found.schedule) == 2 * 5 * 10
+    assert (found.schedule[7], found.schedule[8], found.schedule[17], found.schedule[18]) == (0, 2, 2, 0)
+    assert set(found.schedule[5 * 24 :]) == {0}
+
+
+def test_a_schedule_that_cannot_be_simulated_says_so() -> None:
+    hours = '{start: "30 8 1 * *", end: "0 18 * * 1-5", timezone: Etc/UTC, replicas: 2}'
+    with pytest.raises(SettingsError, match="cannot be simulated: only whole hours"):
+        settings(f"extraValues: {{runtime: {{scaling: {{schedules: [{hours}]}}}}}}")

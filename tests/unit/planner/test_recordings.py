@@ -114,3 +114,15 @@ def test_a_file_that_is_no_recording(tmp_path: Path, text: str, told: str) -> No
     file.write_text(text)
     with pytest.raises(SettingsError, match=told):
         read_recording(file)
+
+
+def test_the_page_and_its_picture_are_what_the_script_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[3]
+    monkeypatch.syspath_prepend(str(root / "bench" / "planner"))
+    import recordings  # type: ignore[import-not-found]
+
+    found = [compare(read_recording(FOLDER / f"{name}.jsonl")) for name in recordings.OURS]
+    page = (root / "docs" / "planning.md").read_text()
+    assert recordings.with_table(page, found) == page, "write it anew: python bench/planner/recordings.py"
+    drawn = (root / "docs" / "planning-recordings.svg").read_text()
+    assert recordings.recording_picture(found, list(recordings.OURS.values())) == drawn

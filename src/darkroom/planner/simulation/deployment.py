@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
+from darkroom.errors import SettingsError
 from darkroom.planner.simulation.settings import (
     DEFAULT_DOWN,
     DEFAULT_UP,
@@ -31,6 +32,8 @@ DEFAULT_BUDGETS: list[dict[str, Any]] = [
     {"nodes": "100%", "reasons": ["Empty"]},
     {"nodes": "10%", "reasons": ["Drifted", "Underutilized"]},
 ]
+_WEEK = 168
+_CRON = re.compile(r"0 (\d{1,2}) \* \* (?:\*|(\d(?:-\d)?))")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -54,6 +57,7 @@ def settings_of(config: DarkroomConfig, runtime: RuntimeConfig, nodes: Nodes | N
         maximum=most,
         count_in_flight=in_flight is not False,
     )
+    schedules = runtime.extra_value("runtime", "scaling", "schedules") or []
     provisioner = config.node_values_of(runtime).get("provisioner") or {}
     said = runtime.extra_value("runtime", "scaling", "extraHPAConfig") or {}
     return Settings(
@@ -62,7 +66,32 @@ def settings_of(config: DarkroomConfig, runtime: RuntimeConfig, nodes: Nodes | N
         karpenter=karpenter_of(provisioner.get("disruption") or {}),
         nodes=nodes or Nodes(),
         agent=Agent(grace=float(runtime.task_timeout_seconds)),
+        schedule=weekly(schedules),
     )
+
+
+def weekly(schedules: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """The fewest pods for each hour of a week that begins on Monday; empty without schedules.
+
+    Raises `SettingsError` for one that is not of whole hours on days of the week: no other is simulated.
+    """
+    if not schedules:
+        return ()
+    hours = [0] * _WEEK
+    for entry in schedules:
+        start, end = _CRON.fullmatch(entry["start"]), _CRON.fullmatch(entry["end"])
+        if start is None or end is None or start[2] != end[2] or int(start[1]) >= int(end[1]):
+            raise SettingsError(
+                f"the schedule from {entry['start']!r} to {entry['end']!r} cannot be simulated: only whole hours of "
+                'one day on days of the week can, as "0 8 * * 1-5" to "0 18 * * 1-5"'
+            )
+        first, _, last = (start[2] or "0-6").partition("-")
+        for day in range(int(first), int(last or first) + 1):
+            # Cron's week begins on Sunday, which is 0 or 7.
+            monday = (day - 1) % 7
+            for hour in range(int(start[1]), int(end[1])):
+                hours[monday * 24 + hour] = max(hours[monday * 24 + hour], int(entry["replicas"]))
+    return tuple(hours)
 
 
 def chart_behavior(most: int, cooldown: float, said: Mapping[str, Any]) -> Behavior:

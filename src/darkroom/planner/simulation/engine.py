@@ -58,6 +58,7 @@ class _Run:
         )  # fmt: skip
         self._cores = SharedCores(settings.nodes.shared_cores, self._agenda) if settings.nodes.shared_cores else None
         keda = settings.keda
+        self._schedule, self._least = settings.schedule, keda.minimum
         self._activation = Activation(keda)
         self._autoscaler = Autoscaler(settings.hpa, keda.queue_length, keda.minimum, keda.maximum)
         self._queue: deque[Any] = deque()
@@ -108,6 +109,8 @@ class _Run:
                 arrives = next(arrivals, math.inf)
                 if arrives == math.inf:
                     self._more = False
+                    if self._replicas:
+                        self._wake_keda(now)
                 continue
             if heap[0][0] > until or self._stop:
                 break
@@ -227,9 +230,10 @@ class _Run:
         return len(self._queue) + (self._in_flight if self._settings.keda.count_in_flight else 0)
 
     def _minimum(self, now: float) -> int:
-        schedule = self._settings.schedule
-        least = self._settings.keda.minimum
-        return max(least, schedule[int(now // HOUR) % len(schedule)]) if schedule else least
+        schedule = self._schedule
+        if not schedule:
+            return self._least
+        return max(self._least, schedule[int(now // HOUR) % len(schedule)])
 
     def _wake_keda(self, now: float) -> None:
         if not self._keda_sleeps:
@@ -248,13 +252,16 @@ class _Run:
         if wanted != self._replicas:
             self._scale(now, wanted)
         self._keda_next = now + self._settings.keda.polling
-        rests = not value and not self._pods and not self._settings.schedule
+        # Above a minimum, and while nothing is there, it has nothing to decide.
+        rests = not self._settings.schedule and (
+            (least > 0 and self._replicas >= least and self._more) or (not value and not self._pods)
+        )
         if not self._more and not value and not self._in_flight and (least or not self._pods):
             # All is done. What stays for ever is not waited for.
             if self._until is None and (least or self._settings.schedule):
                 self._stop = True
             rests = not self._pods
-        if rests:
+        if rests and not self._stop:
             self._keda_sleeps = True
         else:
             self._agenda.put(self._keda_next, self._keda_looks)
@@ -276,6 +283,7 @@ class _Run:
             return
         if self._settings.schedule:
             self._autoscaler.minimum = max(1, self._minimum(now))
+        self._outcome.depth.put(now, len(self._queue))
         wanted = self._autoscaler.decide(now, self._value(), self._replicas, len(self._pods))
         if wanted != self._replicas:
             self._scale(now, wanted)

@@ -130,6 +130,7 @@ class Pool:
     def pod_told(self, now: float, node: Node) -> None:
         """A pod of this node was told to stop."""
         node.event(now, self._karpenter.event_dedupe)
+        self._run_loop(now)
 
     def pod_gone(self, now: float, pod: Pod, node: Node) -> None:
         """A pod has ended: its room is free, or its node can go on leaving."""
@@ -154,15 +155,17 @@ class Pool:
         self._agenda.put(self._next_look, self._look)
 
     def _look(self, now: float) -> None:
-        if not self.nodes:
+        loop = self._karpenter.loop
+        self._next_look = now + loop
+        if not any(node.is_empty and node.is_ready for node in self.nodes):
+            # It would look at nothing until a pod is told to go or a node comes: it is woken in step then.
             self._loop_runs = False
-            self._next_look = now + self._karpenter.loop
             return
         found = self._empty(now)[: self._allowed()]
         if found:
             self._agenda.put(now + self._karpenter.validation, partial(self._validate, found))
         else:
-            self._agenda.put(now + self._karpenter.loop, self._look)
+            self._agenda.put(self._next_look, self._look)
 
     def _empty(self, now: float) -> list[Node]:
         after = self._karpenter.consolidate_after or 0.0

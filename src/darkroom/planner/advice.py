@@ -122,7 +122,7 @@ def choices(base: Settings, prices: Sequence[tuple[Price, float | None]], spot: 
     lengths = sorted({1, 3, 10, 30, base.keda.queue_length})
     coolings = sorted({10, 60, 180, 300, 900, int(base.keda.cooldown)})
     most = sorted({5, base.keda.maximum})
-    fewest = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)]
+    fewest = [(0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (2, 0), (4, 0), (8, 0)]
     if base.keda.minimum:
         fewest.append((base.keda.minimum, 0))
     found = [

@@ -21,8 +21,8 @@ def recording_picture(found: Sequence[Comparison], titles: Sequence[str]) -> str
     _move(canvas, legend_at, 400)
     top = 108.0
     for title, one in zip(titles, found, strict=True):
-        canvas.text(LEFT, top - 24, title, "h")
-        canvas.text(_WIDTH - 24, top - 24, in_figures(one), "s", "end")
+        canvas.text(LEFT, top - 26, title, "h")
+        canvas.text(LEFT, top - 8, in_figures(one), "s")
         recording, outcome = one.recording, one.outcome
         pairs: tuple[tuple[Curve, Curve, str, str], ...] = (
             (recording.claims, outcome.claims.changes, ORANGE, RED),
@@ -35,7 +35,7 @@ def recording_picture(found: Sequence[Comparison], titles: Sequence[str]) -> str
             plot.steps([(at, float(number)) for at, number in recorded], colour, filled=True)
             plot.steps([(at, float(number)) for at, number in simulated], other, dash="5 3")
             top += _PLOT + 40
-        top += 34
+        top += 44
     canvas.height = int(top - 30)
     return canvas.svg()
 

@@ -10,6 +10,8 @@ from random import Random
 
 import pytest
 
+from darkroom.planner.advice import working_hours
+from darkroom.planner.simulation import engine
 from darkroom.planner.simulation.engine import Work, simulate
 from darkroom.planner.simulation.results import BINS, BINS_PER_E, OFFSET, Histogram, Outcome, Steps
 from darkroom.planner.simulation.settings import (
@@ -213,3 +215,26 @@ def test_steps_that_are_too_many_keep_their_heights() -> None:
     assert len(steps.changes) <= 101
     assert steps.most == 6
     assert steps.changes[-1] == (999.0, 999 % 7)
+
+
+@pytest.mark.parametrize("schedule", [(), working_hours(2)], ids=["no schedule", "working hours"])
+@pytest.mark.parametrize("seconds", [1.0, 7.0, 30.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_kedas_looks_that_are_worked_out_are_those_that_it_makes(
+    seed: int, seconds: float, schedule: tuple[int, ...]
+) -> None:
+    chance = Random(seed)
+    arrivals = sorted(chance.random() * 80_000 for _ in range(600))
+    cooldown = float(chance.choice([10, 60, 300]))
+    settings = replace(USUAL, keda=replace(USUAL.keda, cooldown=cooldown), schedule=schedule)
+    every = []
+    for is_lazy in (True, False):
+        one = engine._Run(Work(iter(arrivals), repeat(seconds)), settings, seed, 90_000.0)
+        assert one._lazy
+        one._lazy = is_lazy
+        every.append(one.run())
+    worked_out, looked = every
+    assert len(looked.replicas.changes) > 50
+    assert worked_out.replicas.changes == looked.replicas.changes
+    assert worked_out.claims.changes == looked.claims.changes
+    assert worked_out.waits.total == looked.waits.total

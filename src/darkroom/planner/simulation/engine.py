@@ -70,6 +70,9 @@ class _Run:
         self._in_flight = 0
         self._deepest = 0
         self._keda_sleeps = self._hpa_sleeps = True
+        # Where its looks can be worked out from when there were tasks, KEDA need not look each time.
+        self._lazy = not (keda.minimum or keda.activation or keda.idle is not None) and keda.count_in_flight
+        self._busy_since = 0.0
         self._keda_next, self._hpa_next = settings.phases.keda, settings.phases.hpa
         self._more = True
         self._stop = False
@@ -86,17 +89,20 @@ class _Run:
         begin, next_task = self._begin, self._next_task
         sum_of_totals = 0.0
         done = none = 0
+        lazy = self._lazy
         arrives = next(arrivals, math.inf)
-        self._wake_keda(0.0)
-        if not self._minimum(0.0) and not self._settings.schedule:
-            self._keda_sleeps = True
-            heap.clear()
+        if lazy and self._schedule:
+            self._agenda.put(self._settings.phases.keda, self._hour_begins)
+        elif self._least or self._schedule:
+            self._wake_keda(0.0)
         now = 0.0
         while True:
             if arrives <= (heap[0][0] if heap else math.inf):
                 if arrives > until or arrives == math.inf:
                     break
                 now = arrives
+                if not queue and not self._in_flight:
+                    self._busy_since = now
                 task = now if models is None else (now, next(models))
                 if idle:
                     begin(idle.popitem()[0], task, now + latency)
@@ -130,12 +136,16 @@ class _Run:
             self._in_flight -= 1
             if what.told:
                 self._pod_ends(what, now)
+                if lazy and not self._in_flight and not queue:
+                    self._is_quiet(now)
             elif queue:
                 begin(what, next_task(what) if models is not None else queue.popleft(), now + gap)
             else:
                 what.phase = Phase.IDLE
                 what.idle_since = now
                 idle[what] = None
+                if lazy and not self._in_flight:
+                    self._is_quiet(now)
         outcome.tasks = done
         outcome.totals.none, outcome.totals.total = none, sum_of_totals
         return self._closed(now if self._until is None else self._until)
@@ -244,6 +254,45 @@ class _Run:
             self._keda_next += math.ceil((now - self._keda_next) / polling) * polling
         self._agenda.put(self._keda_next, self._keda_looks)
 
+    def _hour_begins(self, now: float) -> None:
+        """KEDA's first look in an hour, in which the fewest pods may be others."""
+        polling = self._settings.keda.polling
+        least, value = self._minimum(now), self._value()
+        if self._minimum(now - HOUR) > self._least and now > HOUR:
+            self._activation.was_active(now - polling)
+        wanted = self._activation.decide(now, value, self._replicas, least)
+        if wanted != self._replicas:
+            self._scale(now, wanted)
+        if not value and not least and self._replicas:
+            self._plan_cold_look(now, now)
+        next_hour = (math.floor(now / HOUR) + 1) * HOUR
+        looks = now + math.ceil((next_hour - now) / polling) * polling
+        if self._until is None and not self._more and not value:
+            self._stop = True
+        self._agenda.put(looks, self._hour_begins)
+
+    def _is_quiet(self, now: float) -> None:
+        """There is no task any more: what KEDA saw last tells when it will take the pods."""
+        polling, phase = self._settings.keda.polling, self._settings.phases.keda
+        seen = phase + math.floor((now - phase) / polling) * polling
+        if seen >= self._busy_since:
+            self._activation.was_active(seen)
+        self._plan_cold_look(now, seen)
+
+    def _plan_cold_look(self, now: float, seen: float) -> None:
+        """KEDA looks again when pods that nobody needs have got cold; `seen` is one of its looks."""
+        polling = self._settings.keda.polling
+        cold = self._activation.cold_after
+        looks = seen + (math.floor((max(cold, now) - seen) / polling) + 1) * polling
+        self._agenda.put(looks, partial(self._keda_looks_again, self._busy_since))
+
+    def _keda_looks_again(self, busy_since: float, now: float) -> None:
+        """The look at which pods are cold; where a task came meanwhile, another one is planned after it."""
+        if busy_since == self._busy_since and not self._value() and self._replicas and not self._minimum(now):
+            wanted = self._activation.decide(now, 0, self._replicas)
+            if wanted != self._replicas:
+                self._scale(now, wanted)
+
     def _keda_looks(self, now: float) -> None:
         value, least = self._value(), self._minimum(now)
         outcome = self._outcome
@@ -253,7 +302,7 @@ class _Run:
             self._scale(now, wanted)
         self._keda_next = now + self._settings.keda.polling
         # Above a minimum, and while nothing is there, it has nothing to decide.
-        rests = not self._settings.schedule and (
+        rests = (self._lazy or not self._schedule) and (
             (least > 0 and self._replicas >= least and self._more) or (not value and not self._pods)
         )
         if not self._more and not value and not self._in_flight and (least or not self._pods):
@@ -261,7 +310,7 @@ class _Run:
             if self._until is None and (least or self._settings.schedule):
                 self._stop = True
             rests = not self._pods
-        if rests and not self._stop:
+        if (rests or (self._lazy and value)) and not self._stop:
             self._keda_sleeps = True
         else:
             self._agenda.put(self._keda_next, self._keda_looks)

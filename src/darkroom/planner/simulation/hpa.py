@@ -68,6 +68,14 @@ class Autoscaler:
 
     def _stabilised(self, now: float, wanted: int, current: int, behavior: Behavior) -> int:
         recent = self._recommended
+        if not behavior.up.window:
+            # Only the highest is asked for: what is not higher than a later one can never be it.
+            while recent and recent[0][0] <= now - behavior.down.window:
+                recent.popleft()
+            while recent and recent[-1][1] <= wanted:
+                recent.pop()
+            recent.append((now, wanted))
+            return min(max(current, wanted), recent[0][1])
         longest = max(behavior.up.window, behavior.down.window)
         while recent and recent[0][0] <= now - longest:
             recent.popleft()

@@ -18,6 +18,15 @@ class Activation:
         self._settings = settings
         self._last_active: int | None = None
 
+    def was_active(self, now: float) -> None:
+        """It looked at that moment, and there were tasks."""
+        self._last_active = math.floor(now)
+
+    @property
+    def cold_after(self) -> float:
+        """The moment after which pods without tasks go."""
+        return -math.inf if self._last_active is None else self._last_active + self._settings.cooldown
+
     def decide(self, now: float, value: int | None, replicas: int, minimum: int | None = None) -> int:
         """How many pods the deployment is to ask for; `value` is None where the queue cannot be read.
 
@@ -29,11 +38,11 @@ class Activation:
             return max(replicas, least)
         # A time with a minimum of its own is a trigger of its own, which is active for so long.
         if value > settings.activation or least > settings.minimum:
-            self._last_active = math.floor(now)
+            self.was_active(now)
             if replicas == 0 or replicas < least:
                 return max(1, least)
             return replicas
-        has_cooled = self._last_active is None or self._last_active + settings.cooldown < now
+        has_cooled = self.cold_after < now
         if settings.idle is not None and settings.idle < least:
             return settings.idle if has_cooled and replicas > settings.idle else replicas
         if least > 0:

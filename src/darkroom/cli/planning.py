@@ -45,7 +45,7 @@ from darkroom.planner.traffic import DAY, SHAPES, Traffic, read_trace
 from darkroom.planner.usage import Used
 
 # So many tasks are enough to compare settings by; a longer trace is cut.
-MOST_TASKS = 8_000
+MOST_TASKS = 14_000
 
 
 def plan(

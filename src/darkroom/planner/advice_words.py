@@ -75,11 +75,16 @@ def why_not(advice: Advice, p95: float, budget: float | None, settings: Settings
     start = start_seconds(settings.nodes)
     meets = [point for point in advice.frontier if point.p95 <= p95]
     if not meets:
-        told = [f"No setting has a 95th percentile of {in_words(p95)}: the best has {in_words(fastest.p95)}"]
-        if fastest.choice.minimum == 0 and start > p95:
+        where = " that may come within twice the budget" if advice.simulated < advice.considered else ""
+        told = [f"No setting{where} has a 95th percentile of {in_words(p95)}: the best has {in_words(fastest.p95)}"]
+        if fastest.p95 >= 0.8 * start:
             told.append(f"a start alone takes {in_words(start)}, and more than one task of twenty meets one")
-        elif start > p95:
-            told.append(f"where pods are lacking, a start takes {in_words(start)}: more than what is asked for")
+        else:
+            told.append(
+                "what waits then waits for pods that are at work, not for a start: more of them have to be there"
+            )
+        if where:
+            told.append("allow a larger budget")
         told.append("make nodes start faster (image cache, smaller images), or keep more pods: minReplicaCount")
         return "; ".join(told) + "."
     least = min(meets, key=lambda point: point.usd_per_month)

@@ -81,6 +81,13 @@ def test_a_target_below_the_start_says_that_the_start_is_longer() -> None:
     assert "a start alone takes 2.5 min" in told
 
 
+def test_a_target_that_only_more_pods_meet_says_so() -> None:
+    point = Point(replace(NOW, minimum=2), 600.0, 0.0, 5.0, 0.1, 0)
+    told = why_not(Advice(3, 2, [point], [point], point), 1.0, 300.0, BASE)
+    assert "No setting that may come within twice the budget" in told
+    assert "waits for pods that are at work, not for a start" in told
+
+
 def test_a_budget_that_is_too_small_says_what_it_would_cost_and_what_it_buys() -> None:
     cheap, dear = Point(NOW, 100.0, 1.0, 155.0, 0.1, 0), Point(replace(NOW, minimum=2), 600.0, 0.0, 0.1, 0.1, 0)
     advice = Advice(2, 2, [cheap, dear], [cheap, dear], cheap)

@@ -14,9 +14,11 @@ from darkroom.agent import aftermath
 
 SOURCE = Path(errors.__file__).parent
 # Where refusals of tasks are made. The command line, the deployment and config.yaml speak to their own users.
-ROOMS = ("agent", "api", "errors.py", "inference", "policy", "runtimes", "tasks")
+ROOMS = ("agent", "api", "errors.py", "inference", "openai", "policy", "runtimes", "tasks")
 # Dead letters are put back by an operator: no task meets what is said there. The contract is a test for adapters.
-_OTHERS = frozenset({"policy/dead_letters.py", "runtimes/contract.py", "runtimes/registry.py", "agent/process.py"})
+_OTHERS = frozenset(
+    {"policy/dead_letters.py", "runtimes/contract.py", "runtimes/registry.py", "agent/process.py", "openai/options.py"}
+)
 # Which argument holds the words; of errors it is the first.
 _WORDS_AT = {
     "HTTPException": 1,
@@ -26,6 +28,8 @@ _WORDS_AT = {
     "LinkRefused": 1,
     "LinkUnreachable": 1,
     "error": 1,
+    "fault": 1,
+    "failure": 1,
     "NotToBeRun": 1,
 }
 # Functions whose return value is said, or the better part of it: (file, name).
@@ -75,7 +79,7 @@ def error_names() -> frozenset[str]:
 
 def refusals() -> list[Words]:
     """All of them."""
-    makers = {**dict.fromkeys(error_names() | {"BadJson"}, 0), **_WORDS_AT}
+    makers = {**dict.fromkeys(error_names() | {"BadJson", "BadForm"}, 0), **_WORDS_AT}
     found = []
     for room in ROOMS:
         path = SOURCE / room

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import io
 import json
 import os
 import time
@@ -13,11 +14,10 @@ from typing import Any
 from aiohttp import web
 
 
-def create(service_seconds: float, picture_bytes: int) -> web.Application:
+def create(service_seconds: float, picture: bytes) -> web.Application:
     """Make the server. `GET /timeline` lists when each request began and ended, in seconds of the monotonic clock."""
     device = asyncio.Lock()
     timeline: list[tuple[float, float]] = []
-    picture = b"\x89PNG\r\n\x1a\n" + os.urandom(picture_bytes - 8)
     info = json.dumps({"all_seeds": [1], "index_of_first_image": 0})
     body = json.dumps({"images": [base64.b64encode(picture).decode()], "parameters": {}, "info": info}).encode()
 
@@ -51,10 +51,22 @@ def create(service_seconds: float, picture_bytes: int) -> web.Application:
     return app
 
 
+def noise(side: int) -> bytes:
+    """A real PNG of so many pixels a side, as large as a picture with much detail."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    small = Image.frombytes("RGB", (side // 2, side // 2), os.urandom(3 * (side // 2) ** 2))
+    small.resize((side, side)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--service", type=float, required=True, help="seconds for each picture")
     parser.add_argument("--bytes", type=int, default=150 * 1024, help="size of the picture")
+    parser.add_argument("--side", type=int, help="make it a real picture of so many pixels a side")
     arguments = parser.parse_args()
-    web.run_app(create(arguments.service, arguments.bytes), host="127.0.0.1", port=arguments.port, print=None)
+    made = noise(arguments.side) if arguments.side else b"\x89PNG\r\n\x1a\n" + os.urandom(arguments.bytes - 8)
+    web.run_app(create(arguments.service, made), host="127.0.0.1", port=arguments.port, print=None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.config.loader import parse_config
-from darkroom.planner.simulation.deployment import settings_of
+from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS, settings_of
 from darkroom.planner.simulation.engine import Work, simulate
 from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Nodes, Phases
@@ -25,8 +25,10 @@ HERE = Path(__file__).parent
 # There, an instance took 30 s, an image 3, and all agents started on two cores; 0.1 s of a task are not its own.
 CLUSTER = Nodes(boot=30.0, image=0.0, container=3.0, model=0.85, shared_cores=2)
 OVERHEAD = 0.1
-# KEDA looked 3 s after the first task, the autoscaler 3 s later.
-PHASES = Phases(3.0, 6.0, 2.0)
+# Where they were recorded, the autoscaler looked 6 s after the first task.
+PHASES = Phases(1.0, 6.0, 2.0)
+# And where sixty tasks were.
+PHASES_OF_SIXTY = Phases(2.6, 0.1, 2.3)
 
 
 def expected(
@@ -36,13 +38,15 @@ def expected(
     cooldown: int = 60,
     nodes_stay: float = 10.0,
     queue_length: int = 1,
+    polling: int = DEFAULT_POLLING_SECONDS,
+    phases: Phases = PHASES,
 ) -> Outcome:
     """Run until the last node is gone."""
-    scaling = f"{{cooldownPeriod: {cooldown}, queueLength: {queue_length}}}"
+    scaling = f"{{cooldownPeriod: {cooldown}, queueLength: {queue_length}, pollingInterval: {polling}}}"
     config = parse_config(
         f"modelsRuntime: [{{name: a, type: sdwebui, extraValues: {{runtime: {{scaling: {scaling}}}}}}}]"
     )
-    settings = replace(settings_of(config, config.models_runtime[0], CLUSTER), phases=PHASES)
+    settings = replace(settings_of(config, config.models_runtime[0], CLUSTER), phases=phases)
     settings = replace(settings, karpenter=replace(settings.karpenter, consolidate_after=nodes_stay))
     return simulate(Work(iter([float(at) for at in arrivals]), repeat(task + OVERHEAD)), settings)
 
@@ -62,7 +66,7 @@ def main() -> None:
     """Compare, and say what is expected."""
     data = recorded()
     changed = data["runs"]["changed"]
-    same = expected(data["arrivals"], nodes_stay=30.0)
+    same = expected(data["arrivals"], nodes_stay=30.0, polling=5, phases=PHASES_OF_SIXTY)
     seen, computed = node_seconds(changed), same.node_seconds
     print(f"HPA in one step, nodes 30 s: recorded {seen:.0f} node-seconds, computed {computed:.0f}")
     now = expected(data["arrivals"])
@@ -71,6 +75,7 @@ def main() -> None:
         print(
             f"8 tasks of 6 s, {label}: {found.node_seconds:.0f} node-seconds, the last ends at {last_end(found):.0f} s"
         )
+    print(f"whenever they come, the last {said_of_all(whenever_they_come())}")
 
 
 def eight_tasks() -> dict[str, Outcome]:
@@ -80,6 +85,19 @@ def eight_tasks() -> dict[str, Outcome]:
         "and `cooldownPeriod: 10` (expected)": expected([0.0] * 8, 6.0, cooldown=10),
         "the defaults and four tasks for each pod (expected)": expected([0.0] * 8, 6.0, queue_length=4),
     }
+
+
+def whenever_they_come() -> list[float]:
+    """When the last of eight tasks at once begins, for every second between two looks of KEDA and of the autoscaler."""
+    moments = itertools.product(range(DEFAULT_POLLING_SECONDS), range(15))
+    runs = [expected([0.0] * 8, 6.0, phases=Phases(float(look), float(sync), 2.0)) for look, sync in moments]
+    return [run.waits.percentile(1.0) for run in runs]
+
+
+def said_of_all(begins: Sequence[float]) -> str:
+    """The same in words, as docs/scaling.md has them."""
+    mean = sum(begins) / len(begins)
+    return f"begins between {min(begins):.0f} and {max(begins):.0f} s after it came, at {mean:.1f} s on average"
 
 
 def last_end(found: Outcome) -> float:

@@ -24,6 +24,7 @@ DarkroomError
 ├── SigningFailure           a picture could not be signed
 │   ├── SigningUnavailable   ... nor could any other: certificate, key, KMS; no task loses a try to that
 │   └── PictureUnsignable    ... because of what it is
+├── CredentialsUnreadable    what a file says of its making is broken
 ├── InferenceFailure         the built-in runtime could not do what it was asked
 │   ├── NotFound             it has no model, sampler or upscaler of that name, or the picture to start from is missing
 │   ├── ModelUnusable        its file is broken, of an unknown kind, or too large for the device
@@ -34,6 +35,7 @@ DarkroomError
 │   │   └── AwsUnexplained   ... or not: the answer means nothing to Darkroom, and what is unknown is not final
 │   ├── AwsRefused           what was asked for is not valid, or the object is not there: final
 │   └── LeaseLost            a message's visibility ran out: another agent may hold it now
+├── WebhookFailed            a receiver of webhooks did not take one, on any try
 ├── ApiFailure               the front door answered a client with an error
 ├── ApiUnreachable           no front door answered a client
 ├── TaskFailed               a task that a client waited for ended without pictures
@@ -207,6 +209,10 @@ class PictureUnsignable(SigningFailure):
         super().__init__(f"the picture could not be signed: {reason}")
 
 
+class CredentialsUnreadable(DarkroomError):
+    """What a file says of its making is broken, or the file is."""
+
+
 class InferenceFailure(DarkroomError):
     """The built-in runtime could not do what it was asked."""
 
@@ -266,6 +272,10 @@ class LeaseLost(AwsFailure):
     """A message's visibility ran out, so another agent may hold it now."""
 
     retryable = True
+
+
+class WebhookFailed(DarkroomError):
+    """A receiver of webhooks did not take one on any try, or must not be sent any."""
 
 
 # What may be otherwise the next time: too early, in work, too many, or a fault of a server.

@@ -62,7 +62,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One queue agent. `maximum_held_bytes` bounds what it keeps in memory of tasks that wait or are being stored.
 
     `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
-    are not made.
+    are not made. `agent_name` is None where the agent is called after its pod or host; `progress_seconds`, where a
+    task's progress is not written down.
     """
 
     aws: AwsSettings
@@ -73,6 +74,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_name: str
     runtime_type: str
     base_url: str
+    agent_name: str | None = None
+    progress_seconds: float | None = 2.0
+    heartbeats: bool = True
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False
@@ -107,11 +111,15 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    openai_file: str | None = None
+    webhook_queue_url: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """The ASGI gateway. `rate_limit` is in requests per second for each key, `burst_limit` in requests.
 
+    `openai_wait_seconds` is how long a request of OpenAI's API waits for its pictures, `openai_most_waiting` how many
+    may wait at once.
     `metrics_from` has the networks that figures are told to; `metrics_callers`, whether these name callers.
     """
 
@@ -121,10 +129,31 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...]
     rate_limit: float = 30.0
     burst_limit: int = 50
+    openai_wait_seconds: float = 300.0
+    openai_most_waiting: int = 200
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
     metrics_callers: bool = False
+    log_level: str = "INFO"
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The sender of webhooks. `callers` is a JSON list, which `darkroom.policy.webhook_callers` reads.
+
+    The key that they are signed with lies in `keys_file`, or in AWS Secrets Manager under the ARN `keys_secret`.
+    `metrics_namespace` is CloudWatch's, for figures in the log.
+    """
+
+    aws: AwsSettings
+    queue_url: str
+    dead_letter_queue_url: str
+    task_table: str
+    callers: str | None = None
+    keys_file: str | None = None
+    keys_secret: str | None = None
+    allow_private: bool = False
+    metrics_namespace: str | None = None
     log_level: str = "INFO"
 
 
@@ -148,6 +177,9 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         runtime_name=read.text("RUNTIME_NAME"),
         runtime_type=runtime_type,
         base_url=read.text("API_BASE_URL", DEFAULT_BASE_URLS.get(runtime_type, "http://localhost:8080/")),
+        agent_name=read.optional_text("DARKROOM_AGENT_NAME"),
+        heartbeats=read.boolean("DARKROOM_HEARTBEATS", True),
+        progress_seconds=read.number("DARKROOM_PROGRESS_SECONDS", float, 2.0, at_least=0) or None,
         dynamic_model=read.boolean("DYNAMIC_SD_MODEL", False),
         traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),
         notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),
@@ -202,6 +234,8 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         ),
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
+        openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
         metrics_from=read.networks("DARKROOM_METRICS_FROM", LOOPBACK),
@@ -209,6 +243,28 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the gateway")
+    return settings
+
+
+def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
+    """The settings of the sender of webhooks. Raises `SettingsError` that lists every variable that is wrong."""
+    read = _Reader(environment)
+    keys_file, keys_secret = (read.optional_text(f"DARKROOM_WEBHOOK_KEYS_{where}") for where in ("FILE", "SECRET"))
+    if keys_file is None and keys_secret is None:
+        read.fault("neither DARKROOM_WEBHOOK_KEYS_FILE nor DARKROOM_WEBHOOK_KEYS_SECRET is set")
+    settings = WebhookSettings(
+        aws=_aws(read),
+        queue_url=read.text("DARKROOM_WEBHOOK_QUEUE_URL"),
+        dead_letter_queue_url=read.text("DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL"),
+        task_table=read.text("DARKROOM_TASK_TABLE"),
+        callers=read.optional_text("DARKROOM_WEBHOOKS"),
+        keys_file=keys_file,
+        keys_secret=keys_secret,
+        allow_private=read.boolean("DARKROOM_WEBHOOK_ALLOW_PRIVATE", False),
+        metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
+        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+    )
+    read.raise_faults("the sender of webhooks")
     return settings
 
 
@@ -294,6 +350,8 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
+        webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )
 
 

@@ -110,7 +110,7 @@ class ChaosPlane:
 async def chaos_plane(settings: AwsSettings, visibility_seconds: int) -> AsyncIterator[ChaosPlane]:
     """Make the task plane at the emulator of `settings`, with a subscriber to the output topic."""
     (usual,) = plan_task_plane([RuntimeRoute(RUNTIME)]).queues
-    queue = QueuePlan(RUNTIME, usual.filter_policy, visibility_timeout_seconds=visibility_seconds)
+    queue = QueuePlan(runtime=RUNTIME, filter_policy=usual.filter_policy, visibility_timeout_seconds=visibility_seconds)
     async with open_aws(settings, *SERVICES) as aws:
         provisioned = await provision(TaskPlane(queues=(queue,)), aws)
         sqs, sns = aws.client("sqs"), aws.client("sns")

@@ -346,6 +346,35 @@ async def test_context_that_is_nested_too_deep_is_refused(door: Door) -> None:
     assert door.topic.messages == []
 
 
+async def test_an_address_for_a_large_picture_is_given(door: Door) -> None:
+    wanted = json.dumps({"size_bytes": 8_000_000, "content_type": "image/png"}).encode()
+    reply = await door.send("POST", "/v1alpha2/uploads", JSON, wanted)
+    assert reply.status == 200
+    assert reply.body["link"].startswith("s3://outputbucket/darkroom-payloads/uploads/")
+    assert reply.body["headers"] == {"Content-Type": "image/png", "Content-Length": "8000000"}
+    assert "size=8000000" in reply.body["upload_url"]
+    assert reply.body["expires_at"] == "2027-01-15T08:15:00Z"
+    other = await door.send("POST", "/v1alpha2/uploads", JSON, wanted)
+    assert other.body["link"] != reply.body["link"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b"{}", "size_bytes"),
+        (b'{"size_bytes": 0}', "size_bytes"),
+        (b'{"size_bytes": 67108865}', "size_bytes"),
+        (b'{"size_bytes": "1"}', "size_bytes"),
+        (b'{"size_bytes": 1, "content_type": "text/html"}', "content_type"),
+        (b"[]", ""),
+    ],
+)
+async def test_what_nobody_can_send_gets_no_address(door: Door, body: bytes, path: str) -> None:
+    reply = await door.send("POST", "/v1alpha2/uploads", JSON, body)
+    assert (reply.status, reply.body["errors"][0]["path"]) == (400, path)
+    assert (await door.send("GET", "/v1alpha2/uploads", JSON, b"")).status == 405
+
+
 def with_metadata(**metadata: Any) -> Any:
     document = json.loads(json.dumps(SAMPLE))
     document["task"]["metadata"] |= metadata

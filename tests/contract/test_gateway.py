@@ -118,8 +118,12 @@ async def test_the_openapi_document_describes_every_route_with_the_guides_sample
         "/healthz",
         "/prod/v1alpha1",
         "/prod/v1alpha2",
+        "/prod/v1alpha2/tasks",
         "/prod/v1alpha2/tasks/{task_id}",
         "/prod/v1alpha2/tasks/{task_id}/cancel",
+        "/prod/v1alpha2/uploads",
+        "/prod/v1alpha2/webhooks/deliveries",
+        "/prod/v1alpha2/webhooks/deliveries/{delivery_id}/retry",
     }
     for version in ("v1alpha1", "v1alpha2"):
         media = document["paths"][f"/prod/{version}"]["post"]["requestBody"]["content"]["application/json"]

@@ -120,6 +120,12 @@ BAD: dict[str, HttpRequest] = {
     "no output": post(task("pipeline", WORKFLOW, "flow")),
     "an id that is no UTF-8": HttpRequest(method="GET", path="/v1alpha2/tasks/%ff"),
     "a long id": HttpRequest(method="PUT", path=f"/v1alpha2/tasks/{'a' * 100}/cancel"),
+    "odd questions about a list": HttpRequest(
+        method="GET",
+        path="/v1alpha2/tasks",
+        query={"status": "done", "limit": "0", "since": "today", "next": "?", "cats": ""},
+    ),
+    "another's tasks": HttpRequest(method="GET", path="/v1alpha2/tasks", query={"caller": "shop"}),
     "odd questions": HttpRequest(method="GET", path="/v1alpha2/tasks/a", query={"links": "maybe", "from": "0"}),
 }  # fmt: skip
 

@@ -11,7 +11,11 @@ RETENTION = "CDK's own function, which we do not write; it sets how long log gro
 KEY = "the guide's contract is an API key with a usage plan; the key is required on every method"
 
 CDK_NAG: dict[tuple[str, str], str] = {
-    ("AwsSolutions-APIG2", "FrontDoor/FrontAPI/*"): "POST bodies are validated; a GET and a PUT have only a path",
+    (
+        "AwsSolutions-APIG2",
+        "FrontDoor/FrontAPI/*",
+    ): "POST bodies are validated; of a GET and a PUT the function reads path and query",
+    ("AwsSolutions-APIG2", "FrontDoor/OpenAI/Api/*"): "the function validates, and answers in the form of OpenAI's API",
     (
         "AwsSolutions-APIG3",
         "FrontDoor/*",
@@ -51,6 +55,7 @@ CHECKOV_TEMPLATE: dict[tuple[str, str], str] = {
     ("CKV_AWS_115", "*"): "a reserved concurrency takes from the account's; the usage plan throttles the front door",
     ("CKV_AWS_116", "*"): "API Gateway and CloudFormation call synchronously and are told of every failure",
     ("CKV_AWS_117", "*FrontDoorFunction*"): "it speaks to AWS APIs only; a VPC would put a NAT gateway in between",
+    ("CKV_AWS_117", "*OpenAIAuthorizer*"): "it reads what API Gateway hands it, and speaks to nobody",
     ("CKV_AWS_117", "*LogRetention*"): "it speaks to CloudWatch Logs only, also when the VPC is going",
     ("CKV_AWS_119", "*tasks*"): "task records are encrypted with AWS's key and hold no secret",
     ("CKV_AWS_120", "*Stage*"): "no answer of the front door may be cached",

@@ -39,7 +39,16 @@ APIGW: {throttle: {rateLimit: 1, burstLimit: 60}}
 modelsRuntime:
 - {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}
 - {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true, nodePool: shared}
-- {name: workflows, namespace: flow, type: comfyui, nodePool: shared}
+- name: workflows
+  namespace: flow
+  type: comfyui
+  nodePool: shared
+  openai:
+    generate:
+      workflow:
+        "6": {class_type: CLIPTextEncode, inputs: {text: ""}}
+        "9": {class_type: SaveImage, inputs: {images: ["6", 0]}}
+      slots: {prompt: 6.text}
 nodePools:
 - {name: shared, instanceTypes: [g5.xlarge], limits: {nvidia.com/gpu: 8}}
 clusterComponents: {desiredCount: 3, minimumCount: 2, maximumCount: 6}

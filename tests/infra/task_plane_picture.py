@@ -11,6 +11,7 @@ from typing import Any
 
 RUNTIMES = ("sdruntime", "anymodel", "workflows")
 TOPICS = ("sdNotificationLambda", "sdNotificationOutput")
+WEBHOOKS = ("WebhookQueue", "WebhookDeadLetters")
 _OF_A_QUEUE = {
     "QueueArn",
     "CreatedTimestamp",
@@ -65,7 +66,11 @@ def picture_of(sqs: Any, sns: Any, dynamodb: Any, table: str) -> dict[str, Any]:
 
 def _role(arn: str) -> str:
     name = arn.rpartition(":")[2]
-    roles = [*TOPICS, *(f"{kind}{runtime}" for kind in ("InputQueue", "DeadLetters") for runtime in RUNTIMES)]
+    roles = [
+        *TOPICS,
+        *WEBHOOKS,
+        *(f"{kind}{runtime}" for kind in ("InputQueue", "DeadLetters") for runtime in RUNTIMES),
+    ]
     return next((role for role in roles if role in name.replace("-", "")), name)
 
 

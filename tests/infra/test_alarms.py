@@ -30,7 +30,7 @@ def test_what_an_on_call_person_needs_to_know_has_an_alarm(template: dict[str, A
         "KarpenterErrors",
         "KedaErrors",
         "AgentsWithoutRuntime",
-        "NodesWithoutResults",
+        "IdleNodes",
         "FailedDeliveriesInput",
         "FailedDeliveriesOutput",
         "DeadLetterssdruntime",
@@ -39,17 +39,28 @@ def test_what_an_on_call_person_needs_to_know_has_an_alarm(template: dict[str, A
     assert all(alarm["AlarmActions"] for alarm in alarms(template).values())
 
 
-def test_gpu_nodes_that_nobody_needs_are_told_by_nodes_beyond_the_components_and_no_result(
+def test_gpu_nodes_that_nobody_needs_are_told_by_nodes_beyond_the_components_and_no_task(
     template: dict[str, Any],
 ) -> None:
-    alarm = alarms(template)["NodesWithoutResults"]
+    alarm = alarms(template)["IdleNodes"]
     by_id = {metric["Id"]: metric for metric in alarm["Metrics"]}
     (expression,) = (metric["Expression"] for metric in alarm["Metrics"] if "Expression" in metric)
-    assert expression == "IF(nodes > 3 AND FILL(done, 0) == 0, 1, 0)", "three component nodes, and no pods that stay"
+    assert expression == "IF(nodes > 3 AND FILL(came, 0) == 0 AND FILL(ended, 0) == 0, 1, 0)", "three component nodes"
     assert by_id["nodes"]["MetricStat"]["Metric"]["MetricName"] == "cluster_node_count"
-    assert by_id["done"]["MetricStat"]["Metric"]["MetricName"] == "NumberOfMessagesPublished"
-    assert "sdNotificationOutputCfn" in json.dumps(by_id["done"])
+    for id_, topic in (("came", "sdNotificationLambdaCfn"), ("ended", "sdNotificationOutputCfn")):
+        assert by_id[id_]["MetricStat"]["Metric"]["MetricName"] == "NumberOfMessagesPublished"
+        assert topic in json.dumps(by_id[id_])
     assert alarm["EvaluationPeriods"] * by_id["nodes"]["MetricStat"]["Period"] == 3600
+
+
+def test_tasks_that_wait_are_another_alarm_than_nodes_that_nobody_needs(template: dict[str, Any]) -> None:
+    """A runtime that never starts, while users go on sending tasks, wakes people once and by its name."""
+    stuck = alarms(template)["Stucksdruntime"]
+    (expression,) = (metric["Expression"] for metric in stuck["Metrics"] if "Expression" in metric)
+    assert expression.startswith("IF(FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0 AND FILL(nodes")
+    assert "FILL(came, 0) == 0" in json.dumps(alarms(template)["IdleNodes"]["Metrics"])
+    # It comes first, so that somebody is on it before the other one sounds where nobody sends tasks any more.
+    assert stuck["EvaluationPeriods"] < alarms(template)["IdleNodes"]["EvaluationPeriods"]
 
 
 def test_lines_of_logs_are_counted_in_the_cluster_s_own_group(template: dict[str, Any]) -> None:

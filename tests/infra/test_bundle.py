@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import StackFailure
-from darkroom.infra.template.bundle import DEPENDENCIES, build_bundle_for_here, build_bundle_for_lambda
+from darkroom.infra.template.bundle import FRONT_DOOR, SENDER, Bundled, build_bundle_for_here, build_bundle_for_lambda
 
 
 def make_wheel(folder: Path, name: str, platform: str) -> None:
@@ -56,21 +57,45 @@ def test_the_bundle_is_small_and_comes_out_the_same(tmp_path: Path) -> None:
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
 
 
-def test_pip_takes_the_wheels_of_the_functions_own_platform(tmp_path: Path) -> None:
+def test_the_sender_of_webhooks_can_be_loaded_from_its_bundle_alone(tmp_path: Path) -> None:
+    bundle = build_bundle_for_here(tmp_path / "bundle", SENDER)
+    names = [name.partition("-")[0] for name in SENDER.dependencies]
+    code = (
+        f"import sys; sys.path.insert(0, {str(bundle)!r}); import darkroom.webhooks.lambda_handler\n"
+        f"own = ('darkroom', *{names!r})\n"
+        "names = [name for name in sys.modules if name.startswith(own) and sys.modules[name].__file__]\n"
+        f"assert all(sys.modules[name].__file__.startswith({str(bundle)!r}) for name in names), names\n"
+        "assert 'aiohttp' in names and 'boto3' in sys.modules\n"
+        "assert not {'aiobotocore', 'pydantic', 'darkroom.agent', 'darkroom.api'} & set(sys.modules)"
+    )
+    outcome = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+@pytest.mark.parametrize("name", SENDER.dependencies)
+def test_what_the_senders_dependencies_need_is_there_too(name: str) -> None:
+    for requirement in importlib.metadata.requires(name) or []:
+        if ";" not in requirement:
+            needed = re.split(r"[^A-Za-z0-9_.-]", requirement)[0].replace("-", "_")
+            assert needed in SENDER.dependencies
+
+
+@pytest.mark.parametrize("bundled", [FRONT_DOOR, SENDER])
+def test_pip_takes_the_wheels_of_the_functions_own_platform(tmp_path: Path, bundled: Bundled) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    for name in DEPENDENCIES:
+    for name in bundled.dependencies:
         make_wheel(wheels, name, "manylinux2014_x86_64")
         make_wheel(wheels, name, "manylinux2014_aarch64")
-    bundle = build_bundle_for_lambda(tmp_path / "bundle", wheels=wheels)
-    for name in DEPENDENCIES:
+    bundle = build_bundle_for_lambda(tmp_path / "bundle", bundled, wheels=wheels)
+    for name in bundled.dependencies:
         assert (bundle / name / "_core.so").read_bytes() == b"manylinux2014_aarch64"
-    assert (bundle / "darkroom" / "api" / "lambda_entry.py").is_file()
+    assert (bundle / "darkroom" / bundled.rooms[-1] / "lambda_entry.py").is_file()
 
 
 def test_a_missing_wheel_is_said(tmp_path: Path) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    make_wheel(wheels, DEPENDENCIES[0], "manylinux2014_x86_64")
+    make_wheel(wheels, FRONT_DOOR.dependencies[0], "manylinux2014_x86_64")
     with pytest.raises(StackFailure, match=r"the Lambda function.s code cannot be put together: .*msgspec"):
         build_bundle_for_lambda(tmp_path / "bundle", wheels=wheels)

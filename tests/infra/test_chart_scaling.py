@@ -119,7 +119,17 @@ def test_nobody_writes_how_many_pods_there_are_where_keda_counts_them(chart: Cha
     # KEDA takes the one pod of a first installation at its first look, which follows at once, without waiting for more.
     spec = kinds(chart.render(VALUES["sdwebui"]))["ScaledObject"]["spec"]
     assert spec["initialCooldownPeriod"] == 0
-    assert spec["pollingInterval"] == 5
+    assert spec["pollingInterval"] == 2
+
+
+def test_the_first_pod_is_asked_for_soon_and_its_agent_started_at_once(chart: Chart) -> None:
+    """Of 8 tasks the last begins 45.5 s after they came, on average; with looks every 5 s at 47, and a probe that comes
+    every 2 s finds a runtime that is ready half a second later. `python bench/scaling/simulate.py` has the figures."""
+    manifests = chart.render(VALUES["sdwebui"])
+    assert kinds(manifests)["ScaledObject"]["spec"]["pollingInterval"] == 2
+    probe = container(manifests, "inference-api")["startupProbe"]
+    assert probe["periodSeconds"] == 1
+    assert probe["failureThreshold"] == 600, "as many seconds as a start may take"
 
 
 def test_each_task_has_a_pod_where_nothing_else_is_told(chart: Chart) -> None:

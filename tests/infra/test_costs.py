@@ -18,7 +18,9 @@ from darkroom.planner.burst_costs import (
 )
 from darkroom.planner.idle_costs import fixed_costs, savings
 from darkroom.planner.lines import total, unpriced
+from darkroom.planner.picture_costs import service_costs
 from darkroom.planner.prices import PRICED_REGION, load_prices
+from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS
 from darkroom.planner.workload import Workload
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
@@ -43,12 +45,30 @@ def test_every_line_of_an_idle_month() -> None:
         "logs of the components": pytest.approx(1.0),
         "KMS key of Kubernetes' secrets": pytest.approx(1.0),
         "KMS key of the alarms' topic": pytest.approx(1.0),
-        "17 metrics with alarms": pytest.approx(1.7),
+        "18 metrics with alarms": pytest.approx(1.8),
         "4 metrics counted in logs": pytest.approx(1.2),
         "dashboard": pytest.approx(3.0),
-        "KEDA looking at queues: 1": pytest.approx(0.21024),
+        "KEDA looking at queues: 1": pytest.approx(0.5256),
         "the model in its bucket": pytest.approx(0.092),
     }
+
+
+def test_signing_costs_a_secret_a_key_two_alarms_and_a_call_for_each_picture() -> None:
+    arn = "arn:aws:%s:us-east-1:123456789012:%s"
+    secret, key = arn % ("secretsmanager", "secret:signing-AbCdEf"), arn % ("kms", "key/1234")
+    section = f"provenance: {{certificate: '{secret}', kmsKeyId: '{key}'}}\n"
+    signed, unsigned = (parse_config(RUNTIME % 0 + more) for more in (section, ""))
+    costs = {cost.what: cost.usd for cost in fixed_costs(signed, PRICES)}
+    assert costs["secret with the certificate that signs pictures"] == pytest.approx(0.40)
+    assert costs["KMS key that signs pictures"] == pytest.approx(1.0)
+    # Each alarm is $0.10, and each metric that is counted in logs $0.30.
+    assert total(fixed_costs(signed, PRICES)) - total(fixed_costs(unsigned, PRICES)) == pytest.approx(
+        1.40 + 2 * 0.10 + 2 * 0.30
+    )
+    assert {cost.what: cost.usd for cost in service_costs(Workload(), PRICES, signed)}[
+        "KMS, which signs them"
+    ] == pytest.approx(15.0)
+    assert service_costs(Workload(), PRICES, unsigned) == service_costs(Workload(), PRICES)
 
 
 def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_default_type() -> None:
@@ -88,6 +108,7 @@ def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
     chart = yaml.safe_load((CHART / "values.yaml").read_text())
     assert chart["runtime"]["scaling"]["cooldownPeriod"] == DEFAULT_COOLDOWN_SECONDS
     assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
+    assert chart["runtime"]["scaling"]["pollingInterval"] == DEFAULT_POLLING_SECONDS
     stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
     assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"
 
@@ -123,8 +144,10 @@ def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(templat
     assert f"3 x {disk['Ebs']['VolumeSize']} GiB disk" in " ".join(lines)
     paid = {"AWS::EC2::VPCEndpoint": 2}  # both are gateways, which cost nothing
     assert {kind: count(kind) for kind in paid} == paid
-    (stage,) = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage")
-    assert not any(setting["MetricsEnabled"] for setting in stage["MethodSettings"])
+    stages = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage"]
+    settings = [setting for stage in stages for setting in stage["MethodSettings"]]
+    assert len(settings) == len(stages) == 2
+    assert not any(setting["MetricsEnabled"] for setting in settings)
 
 
 def test_each_saving_is_what_the_key_really_saves() -> None:

@@ -56,7 +56,9 @@ def nag(config: DarkroomConfig, assembly: Assembly, out: Path, region: str = "us
     from darkroom.infra.template.stack import StackOptions
 
     folder = assembly.template.path.parent
-    options = StackOptions(region, folder / "lambda-bundle", ROOT / "charts" / "darkroom-runtime")
+    options = StackOptions(
+        region, folder / "lambda-bundle", folder / "sender-bundle", ROOT / "charts" / "darkroom-runtime"
+    )
     app, stack = build_app(config, options, out, "assets")
     Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
     with pytest.raises(RuntimeError, match="ValidationFailed"):

@@ -82,15 +82,17 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:GetItem",
-                                   "dynamodb:PutItem", "dynamodb:UpdateItem", "logs:CreateLogStream",
+        ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:BatchGetItem",
+                                   "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query",
+                                   "logs:CreateLogStream",
                                    "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
         ("AddOnsKedaRole", {"sqs:GetQueueAttributes"}),
         ("AddOnsMountpointRole", {"s3:ListBucket", "s3:GetObject"}),
         ("RuntimesdruntimeRole", {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility",
                                   "sqs:GetQueueAttributes", "sqs:SendMessage", "s3:GetObject", "s3:PutObject",
                                   "s3:ListBucket", "s3:AbortMultipartUpload", "sns:Publish", "dynamodb:GetItem",
-                                  "dynamodb:PutItem", "dynamodb:UpdateItem", "xray:PutTraceSegments"}),
+                                  "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem",
+                                  "xray:PutTraceSegments"}),
     ],
 )  # fmt: skip
 def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, expected: set[str]) -> None:
@@ -103,6 +105,17 @@ def test_each_role_may_do_its_work_and_no_more(template: Template, part: str, ex
     assert actions == expected
 
 
+def test_the_front_door_lists_by_one_index_and_cannot_scan_the_table(template: Template) -> None:
+    asked = [
+        json.dumps(statement["Resource"])
+        for name, statement in statements(template)
+        if name.startswith("FrontDoorFunctionRole") and "dynamodb:Query" in listed(statement["Action"])
+    ]
+    assert len(asked) == 1
+    assert "/index/listing" in asked[0]
+    assert "*" not in asked[0]
+
+
 def test_agents_read_linked_inputs_from_the_buckets_that_are_named_and_only_read(template: Template) -> None:
     (found,) = (
         statement
@@ -110,6 +123,19 @@ def test_agents_read_linked_inputs_from_the_buckets_that_are_named_and_only_read
         if name.startswith("RuntimesdruntimeRole") and "my-inputs" in json.dumps(statement["Resource"])
     )
     assert (found["Action"], found["Resource"]) == ("s3:GetObject", "arn:aws:s3:::my-inputs/*")
+
+
+def test_an_agent_touches_no_item_of_the_table_that_is_not_an_agents(template: Template) -> None:
+    kept: dict[str, set[str]] = {}
+    for name, statement in statements(template):
+        if name.startswith("RuntimesdruntimeRole"):
+            for action in listed(statement["Action"]):
+                if str(action).startswith("dynamodb:"):
+                    (keys,) = (condition["dynamodb:LeadingKeys"] for condition in statement["Condition"].values())
+                    kept[str(action)] = set(listed(keys))
+    assert kept["dynamodb:DeleteItem"] == {"agent/sdruntime/*"}
+    written = {"submission/*", "task/*", "progress/*", "usage/*/sdruntime/*", "agent/sdruntime/*"}
+    assert kept["dynamodb:PutItem"] == kept["dynamodb:UpdateItem"] == kept["dynamodb:GetItem"] == written
 
 
 def test_the_agents_of_a_runtime_can_take_what_sqs_moved_to_its_dead_letters(template: Template) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import sys
 import time
@@ -24,6 +25,7 @@ from darkroom.config.task_plane import (
     TaskPlane,
     TopicPlan,
     plan_task_plane,
+    plan_webhook_queue,
 )
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
@@ -80,6 +82,7 @@ async def make_plane(aws: Aws, settings: AwsSettings, **queue_options: object) -
         output_topic=TopicPlan(f"output-{suffix}"),
         bucket=BucketPlan(name=f"output-{suffix}"),
         table=TablePlan(name=f"tasks-{suffix}"),
+        webhooks=dataclasses.replace(plan_webhook_queue(["shop"]), role=f"Webhook-{suffix}"),
     )
     provisioned = await provision(described, aws)
     # Tests give records times of long ago; the emulator would drop these whenever its minute comes round.

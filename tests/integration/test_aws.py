@@ -7,6 +7,7 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable
 
+import httpx
 import msgspec
 import pytest
 
@@ -14,6 +15,8 @@ from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.errors import AlreadyExists, NotFound
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable, LeaseLost
 from darkroom.settings import AwsSettings
+from darkroom.tasks.heartbeat import AgentState, Heartbeat
+from darkroom.tasks.progress import Progress, ProgressReport
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
@@ -156,6 +159,16 @@ async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
     assert not left.get("Uploads")
 
 
+async def test_a_picture_is_sent_to_a_signed_address_with_just_the_size_that_was_signed(plane: Plane) -> None:
+    bucket = plane.aws.bucket(plane.provisioned.bucket)
+    url = await bucket.presigned_upload("darkroom-payloads/uploads/one", 3, "image/png", 900)
+    assert "content-length" in url.lower()
+    async with httpx.AsyncClient() as http:
+        reply = await http.put(url, content=b"PNG", headers={"Content-Type": "image/png"})
+    assert reply.status_code == 200
+    assert await bucket.find("darkroom-payloads/uploads/one") == b"PNG"
+
+
 async def test_a_record_goes_from_queued_to_its_end(plane: Plane) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
     await table.put(RECORD)
@@ -187,7 +200,7 @@ async def test_a_submission_that_has_ended_does_not_run_again(plane: Plane, end:
     assert await table.advance(ended)
     assert not await table.advance(running)
     assert await table.get("t1") == ended
-    assert await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))
+    assert not await table.advance(msgspec.structs.replace(ended, updated_at=4000.0))  # it was another write's end
     # Another submission's record is no reason to be silent about this one.
     assert await table.advance(msgspec.structs.replace(running, submission_id="s0"))
     found = await table.get("t1")
@@ -375,3 +388,35 @@ async def test_who_submitted_a_task_stays_in_its_record_to_the_end(plane: Plane)
     record = await table.get_submission("by-the-shop")
     assert record is not None
     assert (record.caller, record.status) == ("shop", Status.COMPLETED)
+
+
+async def test_progress_and_heartbeats_are_kept_beside_the_records(plane: Plane) -> None:
+    progress, heartbeats = (
+        plane.aws.progress(plane.provisioned.table),
+        plane.aws.heartbeats(plane.provisioned.table),
+    )
+    report = ProgressReport(
+        submission_id="s1", task_id="t1", caller="shop", progress=Progress(value=0.1, step=2, steps=20), updated_at=1e9
+    )
+    await progress.write(report)
+    await progress.write(msgspec.structs.replace(report, progress=Progress(value=0.5, step=10, steps=20)))
+    assert await progress.read(["s1", "s2"]) == {"s1": Progress(value=0.5, step=10, steps=20)}
+    assert await heartbeats.read("sdruntime") == []
+    said = Heartbeat(agent="a", runtime="sdruntime", seen_at=1e9, state=AgentState.READY, service_seconds=1.5)
+    await heartbeats.write(said)
+    said = msgspec.structs.replace(said, seen_at=1e9 + 10, models=("v1-5.safetensors",))
+    await heartbeats.write(said)
+    await heartbeats.write(msgspec.structs.replace(said, runtime="another"))
+    assert await heartbeats.read("sdruntime") == [said]
+    await heartbeats.delete("sdruntime", "a")
+    assert await heartbeats.read("sdruntime") == []
+
+
+async def test_more_items_than_one_call_takes_are_read(plane: Plane) -> None:
+    progress = plane.aws.progress(plane.provisioned.table)
+    ids = [f"s{number}" for number in range(130)]
+    for id_ in ids:
+        await progress.write(
+            ProgressReport(submission_id=id_, task_id="t", caller="", progress=Progress(value=0.5), updated_at=1e9)
+        )
+    assert (await progress.read([*ids, "none"])).keys() == set(ids)

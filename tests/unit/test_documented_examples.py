@@ -48,7 +48,11 @@ def _texts() -> list[tuple[str, Any]]:
 
 
 def _requests() -> list[tuple[str, dict[str, Any]]]:
-    return [(name, one) for name, one in _texts() if isinstance(one, dict) and {"task", "alwayson_scripts"} & set(one)]
+    return [
+        (name, one)
+        for name, one in _texts()
+        if isinstance(one, dict) and (isinstance(one.get("task"), dict) or "alwayson_scripts" in one)
+    ]
 
 
 def _messages() -> list[tuple[str, dict[str, Any]]]:

@@ -14,6 +14,7 @@ from darkroom.agent.intake import Unreadable
 from darkroom.agent.lease import Lease
 from darkroom.agent.outages import Outages
 from darkroom.agent.settlement import Settlement
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import ReceivedMessage
 from darkroom.errors import AwsDenied, AwsFailure, AwsRefused, AwsUnavailable, LeaseLost, UnreadableMessage
 from darkroom.tasks.message import MAXIMUM_QUEUED_BYTES
@@ -179,13 +180,14 @@ async def test_a_message_is_held_until_it_is_deleted_and_then_given_back_by_nobo
 
 def settlement_of(scene: Scene) -> Settlement:
     anything: Any = scene
+    outages = Outages(Health(), scene.clock)
     return Settlement(
         runtime_name="r",
         bucket=anything,
         topic=anything,
         dead_letters=anything,
-        table=None,
-        outages=Outages(Health(), scene.clock),
+        records=TaskRecords(None, outages, scene.clock, agent_name="a"),
+        outages=outages,
         clock=scene.clock,
     )
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+
 import pytest
 from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.aws.records import RETENTION_SECONDS, item_to_record, record_to_item, submission_key, to_attribute
+from darkroom.aws.records import (
+    CHANGED_UNDER,
+    LISTED_UNDER,
+    RETENTION_SECONDS,
+    change_partitions,
+    item_to_record,
+    listing_partitions,
+    pointer_key,
+    progress_key,
+    record_to_item,
+    sort_key,
+    submission_key,
+    time_key,
+    to_attribute,
+)
 from darkroom.tasks.notification import NotifiedError
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
@@ -86,3 +103,35 @@ def test_numbers_are_written_plainly(value: float, number: str) -> None:
 def test_what_json_cannot_hold_is_an_error() -> None:
     with pytest.raises(TypeError, match="a bytes is not a JSON value"):
         to_attribute(b"")
+
+
+def test_300_tasks_a_second_of_one_caller_heat_no_partition() -> None:
+    """DynamoDB lets a partition take 1,000 writes a second, of the table and of an index."""
+    ids = [hashlib.sha256(str(number).encode()).hexdigest()[:32] for number in range(30_000)]  # of 100 seconds
+    items = [
+        record_to_item(TaskRecord(id=id_, submission_id=id_, caller="shop", status=Status.QUEUED, runtime="r"))
+        for id_ in ids
+    ]
+    # A task's record, pointer and progress have partition keys of their own.
+    assert len({item["id"]["S"] for item in items}) == len(ids)
+    assert len({pointer_key(id_, "shop")["id"]["S"] for id_ in ids}) == len(ids)
+    assert len({progress_key(id_)["id"]["S"] for id_ in ids}) == len(ids)
+    for attribute, partitions in (
+        (LISTED_UNDER, listing_partitions("shop")),
+        (CHANGED_UNDER, change_partitions("shop")),
+    ):
+        spread = Counter(item[attribute]["S"] for item in items)
+        assert spread.keys() == set(partitions)
+        # One write to the index `listing` for each task; to `changes`, two for each of some four changes and progress.
+        assert max(spread.values()) / 100 < 300 / 4 * 1.05
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256), st.floats(0, 9e9))
+def test_a_sort_key_is_one_that_dynamodb_takes(submission_id: str, at: float) -> None:
+    assert len(sort_key(at, submission_id).encode()) <= 1024
+
+
+@given(st.floats(0, 9.9e9), st.floats(0, 9.9e9))
+def test_sort_keys_are_in_the_order_of_time(one: float, other: float) -> None:
+    if round(one * 1000) < round(other * 1000):
+        assert sort_key(one, "z") < time_key(other) < sort_key(other, "a")

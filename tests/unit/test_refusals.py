@@ -25,6 +25,7 @@ NOT_TOLD = {
     "LeaseLost": "another agent has the message",
     "MissingExtra": "whoever starts a process without its extra is told, before there are tasks",
     "SigningUnavailable": "uses up no try: the task waits for a certificate and a key that work",
+    "CredentialsUnreadable": "of `darkroom provenance show`, about no task",
     "RuntimeSick": "uses up no try: the task waits for a runtime that is well",
     "RuntimeUnreachable": "uses up no try: the task waits for the runtime",
     "ShuttingDown": "the task goes back to the queue",

@@ -15,6 +15,7 @@ from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.settlement import Settlement
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import ReceivedMessage
 from darkroom.errors import AwsUnavailable, DarkroomError, GenerationInterrupted, LeaseLost, RuntimeKilled
 from darkroom.logs import log
@@ -27,6 +28,7 @@ from darkroom.policy.outcomes import (
     decide_on_failure,
     outage_seconds,
 )
+from darkroom.policy.telling import after_tries
 from darkroom.tasks.message import copy_number
 from darkroom.tasks.notification import Notification
 from darkroom.tasks.task import Status
@@ -75,6 +77,7 @@ class Aftermath:
     def __init__(
         self,
         settlement: Settlement,
+        records: TaskRecords,
         copies: Copies,
         outages: Outages,
         clock: Clock,
@@ -83,6 +86,7 @@ class Aftermath:
         metrics: Metrics | None = None,
     ) -> None:
         self._settlement = settlement
+        self._records = records
         self._copies = copies
         self._outages = outages
         self._clock = clock
@@ -104,6 +108,8 @@ class Aftermath:
         else:
             log(logging.INFO, "task.given_back", str(reason), **job.log_fields)
             job.span.note(outcome="given_back")
+            if job.began_at is not None:  # else it is queued, as its record says
+                await self._records.waits(job, str(reason))
             self._metrics.given_back(reason.type)
             if isinstance(reason, AwsAway):
                 await self.hand_back_for_later(job.lease)
@@ -113,6 +119,7 @@ class Aftermath:
     async def after_failure(self, job: Job, error: DarkroomError) -> None:
         """End a job whose work failed with `error`, or let another try begin. Raises `AwsFailure`."""
         if isinstance(error, GenerationInterrupted) and self._stopping.is_set():
+            await self._records.waits(job, str(error))
             self._metrics.given_back(error.type)
             await self.hand_back(job.lease)
             return
@@ -126,10 +133,12 @@ class Aftermath:
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await self._records.waits(job, after_tries(job.tries.received, reason), delay)
                 self._metrics.given_back(error.type)
                 await job.lease.give_back(delay)
             case StartOver(delay_seconds=delay, reason=reason):
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
+                await self._records.waits(job, reason, delay)
                 self._metrics.given_back(error.type)
                 await self.hand_back(job.lease, delay)
             case FailForGood():
@@ -148,7 +157,9 @@ class Aftermath:
             case Standing.NEWEST:
                 await self._settlement.dead_letter(job, error)
             case Standing.UNCERTAIN:
-                log(logging.WARNING, "task.given_back", "a copy of its message may wait", **job.log_fields)
+                reason = "a copy of its message may wait"
+                log(logging.WARNING, "task.given_back", reason, **job.log_fields)
+                await self._records.waits(job, reason)
                 await job.lease.start_over(0, self._copies)
             case Standing.SUPERSEDED:
                 await self._settlement.drop(job)

@@ -17,6 +17,7 @@ from darkroom.agent.device import Device
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.fetching import Fetching
 from darkroom.agent.generating import INTERRUPT_SECONDS, Generating
+from darkroom.agent.heartbeats import Work
 from darkroom.agent.job import Job
 from darkroom.agent.lease import Lease
 from darkroom.agent.pace import Pace
@@ -73,6 +74,7 @@ class Agent:
         self._handlers: set[asyncio.Task[None]] = set()
         self._aftermath = Aftermath(
             parts.settlement,
+            parts.records,
             parts.copies,
             parts.outages,
             parts.clock,
@@ -80,9 +82,10 @@ class Agent:
             parts.intake.tries,
             parts.metrics,
         )
+        self._generating = Generating(parts, self._device, self._diagnosis, self._pace, self._stopping)
         self._pipeline = Pipeline(
             parts,
-            Generating(parts, self._device, self._diagnosis, self._pace, self._stopping),
+            self._generating,
             self._diagnosis,
             self._aftermath,
             self._pace,
@@ -94,7 +97,7 @@ class Agent:
 
     async def run(self) -> None:
         """Wait for the runtime, then work until told to stop, and return when nothing is held any more."""
-        async with self._sweeping():
+        async with self._parts.heartbeats.beating(self._work, self._stopping), self._sweeping():
             while not self._stopping.is_set():
                 if not await self._is_ready() or not await self._outages.wait(self._stopping):
                     break
@@ -109,6 +112,17 @@ class Agent:
             while self._handlers:
                 await asyncio.wait(self._handlers)
             await self._diagnosis.close()
+
+    def _work(self) -> Work:
+        """What the agent does just now."""
+        return Work(
+            in_work=len(self._pipeline.jobs),
+            busy_seconds=self._device.busy_seconds,
+            model=self._pipeline.model or self._parts.runtime.loaded_model,
+            models=tuple(self._parts.runtime.models),
+            service_seconds=self._pace.run_seconds,
+            head_sent_at=self._generating.head_sent_at,
+        )
 
     async def _is_ready(self) -> bool:
         """Wait for the runtime; False where the agent is to stop first, for which no answer of a runtime is waited."""

@@ -129,6 +129,7 @@ class Device:
             self.quiet.set()
         if was_head:
             now = self._clock.monotonic()
+            job.device_seconds = now - self._head_since
             self._busy_seconds += now - self._head_since
             self._head_since = now
         self._call()

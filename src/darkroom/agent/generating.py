@@ -17,6 +17,7 @@ from darkroom.logs import log
 from darkroom.policy.diagnosis import is_suspicious
 from darkroom.policy.incidents import Incident, harmed_its_runtime, tell_story
 from darkroom.runtimes.protocol import Prepared, Progress
+from darkroom.tasks.message import copy_number
 
 # How long the answer that a submission has not ended is good for.
 _FRESH_SECONDS = 1.0
@@ -25,7 +26,11 @@ INTERRUPT_SECONDS = 5.0
 
 
 class Generating:
-    """Has the runtime do jobs, each in its turn. `stopping` says that the agent was told to stop."""
+    """Has the runtime do jobs, each in its turn. `stopping` says that the agent was told to stop.
+
+    `head_sent_at` is when the task that was begun last had been sent, in seconds since 1970, of those that were never
+    tried before: others have been at the head of their queue long ago.
+    """
 
     def __init__(
         self, parts: AgentParts, device: Device, diagnosis: Diagnosis, pace: Pace, stopping: asyncio.Event
@@ -36,6 +41,7 @@ class Generating:
         self._pace = pace
         self._stopping = stopping
         self._model: str | None = None
+        self.head_sent_at: float | None = None
 
     async def run(self, job: Job, prepared: Prepared) -> object:
         """Wait for the job's turn, and return what the runtime answers.
@@ -52,13 +58,19 @@ class Generating:
                 if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
                     looking = asyncio.create_task(self.stop_if_ended(job))
                 log(logging.INFO, "task.running", f"task {job.task.id} runs", **job.log_fields)
+                job.began_at = self._parts.clock.now()
+                job.model = prepared.model or self._parts.runtime.loaded_model
                 self._parts.metrics.began(self._parts.clock.now() - job.submitted_at)
+                if job.tries.received == 1 and not copy_number(job.delivery.attributes):
+                    self.head_sent_at = job.submitted_at
+                self._parts.progress.begin(job)
                 announcing = asyncio.create_task(
                     self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
                 )
                 with self._parts.spans.part("generate", **_facts(job, prepared)):
                     return await self._run(job, prepared)
         finally:
+            self._parts.progress.end(job)
             if looking is not None:
                 looking.cancel()
             if announcing is not None:
@@ -122,6 +134,7 @@ class Generating:
     def _on_progress(self, job: Job, progress: Progress) -> None:
         if self._device.is_running(job):
             self._pace.progress_reported(self._device.elapsed_seconds, progress.remaining_seconds)
+            self._parts.progress.report(job, progress)
 
     async def _interrupt(self, job: Job, prepared: Prepared) -> None:
         """Stop the runtime, so that it does not go on for nobody. The task that waits here was cancelled already."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.agent.budget import Holding, JobMemory, MemoryBudget
@@ -27,6 +28,7 @@ from darkroom.tasks.message import (
     TASK_ATTRIBUTE,
     Delivery,
     PayloadPointer,
+    audience_of,
     decode_message,
     first_sent_at,
     open_envelope,
@@ -48,7 +50,7 @@ class Unreadable:
     """A message that is not a task for this agent, and what could be read of it.
 
     `objects` are there when id and prefix are known and fit for keys. `submitted_at` is in seconds since 1970. `caller`
-    is whose task it is, "" is nobody.
+    is whose task it is, "" is nobody; `audience` are the attributes that say for whom its notification is.
     """
 
     error: UnreadableMessage
@@ -58,6 +60,7 @@ class Unreadable:
     objects: TaskObjects | None = None
     context: Any = None
     caller: str = ""
+    audience: Mapping[str, str] = field(default_factory=dict)
 
 
 class Intake:
@@ -138,6 +141,7 @@ class Intake:
             objects,
             context,
             owner_of(delivery.attributes),
+            audience_of(delivery.attributes),
         )
 
     async def _payload(self, delivery: Delivery, message: ReceivedMessage, memory: Holding) -> str | bytes:

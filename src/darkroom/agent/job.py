@@ -13,7 +13,7 @@ from darkroom.policy.object_keys import TaskObjects
 from darkroom.policy.outcomes import Tries
 from darkroom.provenance.origin import Origin
 from darkroom.runtimes.protocol import Prepared
-from darkroom.tasks.message import Delivery, owner_of
+from darkroom.tasks.message import Delivery, audience_of, owner_of
 from darkroom.tasks.task import Task
 
 
@@ -23,6 +23,9 @@ class Job:
 
     `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
     `looked_at` is when an end of the submission was last looked for, by the monotonic clock.
+    `began_at` is when the device was taken for it, in seconds since 1970, and `device_seconds` how long it had it;
+    `model` is the checkpoint that it is done with, where that is known. `is_recorded`: that it began stands in its
+    record. `lost_agent` had it before, and went away with it; `noting` writes that down.
     `origin` says how its pictures come to be, where they are to say that.
     `stop_reason` is set by whoever stops the work on it from outside: a lost lease, a shutdown, a user's cancellation.
     `was_run` is true once the runtime has delivered. `settling` is true from the moment when its end is being written
@@ -41,6 +44,12 @@ class Job:
     origin: Origin | None = None
     overtaken: int = 0
     looked_at: float = 0.0
+    began_at: float | None = None
+    device_seconds: float | None = None
+    model: str | None = None
+    is_recorded: bool = False
+    lost_agent: str | None = None
+    noting: asyncio.Task[None] | None = field(default=None, repr=False)
     stop_reason: DarkroomError | None = None
     was_run: bool = False
     settling: bool = False
@@ -57,6 +66,11 @@ class Job:
     def caller(self) -> str:
         """Whose task it is; "" is nobody."""
         return owner_of(self.delivery.attributes)
+
+    @property
+    def audience(self) -> dict[str, str]:
+        """The attributes of its notifications that say for whom they are."""
+        return audience_of(self.delivery.attributes, self.task.webhook)
 
     @property
     def log_fields(self) -> dict[str, object]:

@@ -38,7 +38,6 @@ from darkroom.runtimes.protocol import StreamedBody
 from darkroom.tasks.notification import Credentials, PictureProvenance
 
 _MARKED_KINDS = frozenset({"image", "video", "audio"})
-_THREADS = 4
 # What is streamed lies on the disk twice while it is signed; a pod's scratch space has 1 GiB.
 LARGEST_SPOOLED_BYTES = 256 * 1024 * 1024
 # Native code and a remote key may take long; a picture does not wait for ever.
@@ -85,6 +84,7 @@ class Marking:
         keep: KeepIngredient | None = None,
         required: bool = False,
         version: str = "",
+        threads: int = 1,
     ) -> None:
         self._signers = signers
         self._room = room
@@ -92,7 +92,7 @@ class Marking:
         self._keep = keep
         self._required = required
         self._version = version
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="provenance")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="provenance")
         self._spooling = asyncio.Lock()
 
     def refuse_if_unable(self) -> None:

@@ -33,6 +33,11 @@ class Pace:
         """Learn how long a task occupied the device."""
         self._run_seconds = _blend(self._run_seconds, seconds)
 
+    @property
+    def run_seconds(self) -> float | None:
+        """How long a task occupies the device, as far as was seen."""
+        return self._run_seconds
+
     def observe_asking(self, seconds: float) -> None:
         """Learn how long it took to receive a message.
 

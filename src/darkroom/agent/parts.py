@@ -8,14 +8,17 @@ from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
 from darkroom.agent.health import Health
+from darkroom.agent.heartbeats import Heartbeats
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.metrics import Metrics, NoMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.preparation import Preparation
+from darkroom.agent.progress import ProgressNotes
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue
 from darkroom.policy.turn_order import MOST_OVERTAKES
 from darkroom.runtimes.protocol import Runtime
@@ -31,9 +34,12 @@ class AgentParts:
     preparation: Preparation
     runtime: Runtime
     settlement: Settlement
+    records: TaskRecords
+    progress: ProgressNotes
     copies: Copies
     incidents: Incidents
     health: Health
+    heartbeats: Heartbeats
     outages: Outages
     budget: MemoryBudget
     clock: Clock = field(default_factory=Clock)

@@ -54,6 +54,8 @@ class Arrival:
 class Pipeline:
     """Walks messages to their ends. `jobs` are those on their way, `arrivals` those that are still to be read.
 
+    `model` is the checkpoint that the last pictures were made with, where that is known.
+
     `has_arrived` is called when a message gets ready no longer: it waits for the device, or has come to an end;
     `start` runs a coroutine beside the others, until the agent's end.
     """
@@ -79,6 +81,7 @@ class Pipeline:
         self._stopping = stopping
         self._has_arrived = has_arrived
         self._start = start
+        self.model: str | None = None
         self.jobs: set[Job] = set()
         self.arrivals: set[Arrival] = set()
 
@@ -207,6 +210,8 @@ class Pipeline:
             job.settling = True
             await parts.settlement.skip(job, ready)
             return
+        if job.lost_agent is not None:
+            job.noting = asyncio.create_task(parts.records.agent_was_lost(job), name="record")
         job.prepared = ready
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
         # What the request brought along stands in what was prepared: all of it is counted there, and dropped here.
@@ -240,7 +245,9 @@ class Pipeline:
         del prepared
         job.memory.inputs.resize(0)
         with self._parts.spans.part("collect"):
-            return await self._parts.runtime.collect(result)
+            generation = await self._parts.runtime.collect(result)
+        job.model = self.model = generation.model or job.model
+        return generation
 
     def _on_beat(self, job: Job) -> None:
         """See, with every extension of the lease, whether anybody still waits for this."""

@@ -19,6 +19,7 @@ from darkroom.runtimes.links import LinkFetcher
 from darkroom.runtimes.memory import NoRoom
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
 from darkroom.tasks.notification import Notification
+from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Status
 
 
@@ -79,13 +80,15 @@ class Preparation:
         links = asyncio.create_task(self._fetch(job, {} if too_late is not None else job.task.content))
         try:
             # Of every message, not only of those that were received before: a message may have been published twice.
-            done, cancelled = await asyncio.gather(self.find_end(job), self.is_cancelled(job))
+            done, record = await asyncio.gather(self.find_end(job), self._record(job))
             if done is not None:
                 return done
             if too_late is not None:
                 return too_late
-            if cancelled:
+            if record is not None and record.cancel_requested:
                 return NotToBeRun(Status.CANCELLED, "cancelled before it began")
+            if record is not None and record.status is Status.RUNNING and job.tries.received > 1:
+                job.lost_agent = record.agent
             if self._marking is not None:
                 self._marking.refuse_if_unable()
             files = await links
@@ -138,10 +141,14 @@ class Preparation:
 
     async def is_cancelled(self, job: Job) -> bool:
         """Whether a user has asked for this submission to be stopped; when that cannot be known, it has not."""
-        if self._table is None:
-            return False
-        try:
-            record = await self._table.get_submission(job.delivery.submission_id)
-        except AwsFailure:
-            return False
+        record = await self._record(job)
         return record is not None and record.cancel_requested
+
+    async def _record(self, job: Job) -> TaskRecord | None:
+        """The record of a submission; None where there is none, or it cannot be read."""
+        if self._table is None:
+            return None
+        try:
+            return await self._table.get_submission(job.delivery.submission_id)
+        except AwsFailure:
+            return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,16 +19,19 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.copies import Copies
 from darkroom.agent.embedded_metrics import EmbeddedMetrics
 from darkroom.agent.health import Health
+from darkroom.agent.heartbeats import Heartbeats
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
 from darkroom.agent.metrics import Exposition, Metrics, NoMetrics, SeveralMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
+from darkroom.agent.progress import ProgressNotes
 from darkroom.agent.provenance import open_provenance
 from darkroom.agent.settlement import Settlement
 from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.sweep import Sweep
+from darkroom.agent.task_records import TaskRecords
 from darkroom.agent.watched import WatchedBucket, WatchedTable
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue, QueueAttributes
@@ -139,6 +143,12 @@ async def open_agent(
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)
+        agent_name = settings.agent_name or _own_name()
+        heartbeat_table = aws.heartbeats(settings.task_table) if settings.task_table and settings.heartbeats else None
+        progress_table = None
+        if settings.task_table and settings.progress_seconds is not None:
+            progress_table = aws.progress(settings.task_table)
+        records = TaskRecords(table, outages, clock, agent_name=agent_name)
         budget = MemoryBudget(settings.maximum_held_bytes)
         provenance = await stack.enter_async_context(open_provenance(settings, budget, clock))
         settlement = Settlement(
@@ -146,7 +156,7 @@ async def open_agent(
             bucket=bucket,
             topic=aws.topic(settings.topic_arn),
             dead_letters=dead_letters,
-            table=table,
+            records=records,
             outages=outages,
             clock=clock,
             spans=spans,
@@ -184,9 +194,12 @@ async def open_agent(
                 ),
                 runtime=runtime,
                 settlement=settlement,
+                records=records,
+                progress=ProgressNotes(progress_table, clock, settings.progress_seconds or 0.0),
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,
+                heartbeats=Heartbeats(heartbeat_table, settings.runtime_name, agent_name, health, clock),
                 outages=outages,
                 budget=budget,
                 clock=clock,
@@ -200,6 +213,12 @@ async def open_agent(
                 trial_seconds=settings.trial_seconds,
             )
         )
+
+
+def _own_name() -> str:
+    """What this agent is called where nobody says: after its pod, or its host and which of its processes it is."""
+    number = os.getpid()
+    return socket.gethostname() if number == 1 else f"{socket.gethostname()}-{number}"
 
 
 def _spec(settings: AgentSettings, runtime: Runtime) -> RuntimeSpec:

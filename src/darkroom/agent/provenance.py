@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.agent.allocator import give_back_large_blocks
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
 from darkroom.agent.marking import Marking
@@ -29,6 +30,7 @@ from darkroom.settings import AgentSettings
 # AWS KMS answers within milliseconds, and the AWS library tries again by itself.
 _KMS_SECONDS = 10.0
 _SECRETS = "secretsmanager"
+_REMOTE_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ async def open_provenance(settings: AgentSettings, budget: MemoryBudget, clock: 
             settings.runtime_name, settings.runtime_type, include_prompts=wanted.include_prompts, keep=keep
         )
         version = importlib.metadata.version("darkroom-diffusion")
-        marking = Marking(signers, budget.copies, clock, keep=keep, required=wanted.required, version=version)
+        # A key at hand keeps one core busy, and no more than one is to be taken from the agent; others are waited for.
+        threads = _REMOTE_THREADS if key is not None or wanted.timestamp_authority is not None else 1
+        marking = Marking(
+            signers, budget.copies, clock, keep=keep, required=wanted.required, version=version, threads=threads
+        )
         try:
             yield Provenance(marking, origins)
         finally:
@@ -77,6 +83,8 @@ def _signers(
             raise
         log(logging.WARNING, "provenance.unsigned", f"pictures are not signed: {missing}")
         return None, None
+
+    give_back_large_blocks()
 
     async def open_signer() -> PictureSigner:
         material = read_material(await _read_certificate(settings))

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,16 +26,16 @@ from darkroom.agent.outages import Outages
 from darkroom.agent.pictures import Pictures, why_unsigned
 from darkroom.agent.preparation import NotToBeRun
 from darkroom.agent.spans import NoSpans, Spans
+from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
-from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsRefused, DarkroomError
 from darkroom.logs import log
 from darkroom.policy.dead_letters import least_attributes, letter_attributes
 from darkroom.policy.ends import Ended
 from darkroom.policy.object_keys import TaskObjects
-from darkroom.policy.telling import ended_without_pictures, fitted, record_of, told_error
+from darkroom.policy.telling import ended_without_pictures, fitted, told_error
 from darkroom.runtimes.protocol import Generation
 from darkroom.tasks.notification import (
     Notification,
@@ -45,7 +44,6 @@ from darkroom.tasks.notification import (
     encode_notification,
     notification_attributes,
 )
-from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
@@ -61,7 +59,7 @@ class Settlement:
         bucket: Bucket,
         topic: Topic,
         dead_letters: Queue | None,
-        table: TaskTable | None,
+        records: TaskRecords,
         outages: Outages,
         clock: Clock,
         spans: Spans | None = None,
@@ -73,7 +71,7 @@ class Settlement:
         self._pictures = Pictures(bucket, self._persistently, marking)
         self._topic = topic
         self._dead_letters = dead_letters
-        self._table = table
+        self._records = records
         self._outages = outages
         self._clock = clock
         self._spans = spans or NoSpans()
@@ -87,12 +85,12 @@ class Settlement:
         # The record is first: it knows of an end that another agent has told in the meantime.
         is_news = True
         try:
-            is_news = await self._record(self._record_of(job, notification))
+            is_news = await self._records.runs(job, notification)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
         try:
             if on_topic and is_news:
-                await self._publish(notification, job.delivery.submission_id)
+                await self._publish(notification, job.delivery.submission_id, job.audience)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
 
@@ -147,8 +145,8 @@ class Settlement:
         """End the job as failed, and move its message to the dead letters with the reason."""
         ended = await self._commit(job.objects, self._failure(job, Status.FAILED, told_error(error)), {})
         with self._spans.part("notify"):
-            told = fitted(ended, job.delivery.submission_id)
-            await self._persistently(lambda: self._publish(told, job.delivery.submission_id))
+            told = fitted(ended, job.delivery.submission_id, job.audience)
+            await self._persistently(lambda: self._publish(told, job.delivery.submission_id, job.audience))
 
             async def set_aside() -> None:
                 if ended.result is not True:
@@ -156,7 +154,7 @@ class Settlement:
                 await self._persistently(job.lease.acknowledge)
 
             # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(self._record_quietly(self._record_of(job, told)), set_aside())
+            await asyncio.gather(self._records.ended(job, told), set_aside())
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
@@ -167,18 +165,9 @@ class Settlement:
         error, submission_id = unreadable.error, unreadable.submission_id
         ended = None if unreadable.task_id is None else await self._end_unreadable(unreadable, unreadable.task_id)
         if ended is not None:
-            told = fitted(ended, submission_id)
-            await self._persistently(lambda: self._publish(told, submission_id))
-            if unreadable.objects is not None:
-                now = self._clock.now()
-                record = record_of(
-                    told,
-                    unreadable.objects,
-                    caller=unreadable.caller,
-                    submitted_at=unreadable.submitted_at,
-                    now=now,
-                )
-                await self._record_quietly(record)
+            told = fitted(ended, submission_id, unreadable.audience)
+            await self._persistently(lambda: self._publish(told, submission_id, unreadable.audience))
+            await self._records.ended_unreadable(unreadable, told)
         if ended is None or ended.result is not True:
             await self._bury(lease, error, submission_id, unreadable.task_id)
         await self._persistently(lease.acknowledge)
@@ -192,7 +181,7 @@ class Settlement:
         )
 
     async def _end_unreadable(self, unreadable: Unreadable, task_id: str) -> Notification:
-        names, context = unreadable.objects, await self._known_context(unreadable)
+        names, context = unreadable.objects, await self._records.context_of(unreadable)
         error = told_error(unreadable.error)
         failed = ended_without_pictures(task_id, Status.FAILED, self._runtime_name, context, error)
         if names is None:
@@ -201,16 +190,6 @@ class Settlement:
         return await self._commit(
             names, lambda names: msgspec.structs.replace(failed, output_url=names.url(names.output_key)), {}
         )
-
-    async def _known_context(self, unreadable: Unreadable) -> Any:
-        """The context of a message that is no task: its own, or else what the front door has recorded of it."""
-        if unreadable.context is not None or unreadable.objects is None or self._table is None:
-            return {} if unreadable.context is None else unreadable.context
-        with suppress(AwsFailure):
-            record = await self._table.get_submission(unreadable.submission_id)
-            if record is not None and record.context is not None:
-                return record.context
-        return {}
 
     async def _end(self, job: Job, status: Status, error: NotifiedError) -> None:
         await self._tell(job, await self._commit(job.objects, self._failure(job, status, error), {}))
@@ -222,41 +201,16 @@ class Settlement:
         return await self._persistently(lambda: self._ends.write(names, response, end_under))
 
     async def _tell(self, job: Job, notification: Notification, *, again: bool = False) -> None:
-        notification = fitted(notification, job.delivery.submission_id)
+        notification = fitted(notification, job.delivery.submission_id, job.audience)
         with self._spans.part("notify"):
-            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id))
+            await self._persistently(lambda: self._publish(notification, job.delivery.submission_id, job.audience))
             # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(
-                self._record_quietly(self._record_of(job, notification)), self._persistently(job.lease.acknowledge)
-            )
+            await asyncio.gather(self._records.ended(job, notification), self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}", again=again)
 
-    async def _publish(self, notification: Notification, submission_id: str) -> None:
+    async def _publish(self, notification: Notification, submission_id: str, audience: Mapping[str, str]) -> None:
         await self._topic.publish(
-            encode_notification(notification), notification_attributes(notification, submission_id)
-        )
-
-    async def _record(self, record: TaskRecord) -> bool:
-        """Bring a task's record up to date; return whether it had no other end to keep."""
-        return True if self._table is None else await self._table.advance(record)
-
-    async def _record_quietly(self, record: TaskRecord) -> None:
-        """Write the record; the notification is out, so a fault here must not bring the message back."""
-        try:
-            await self._persistently(lambda: self._record(record))
-        except AwsFailure as error:
-            fields = {"task_id": record.id, "submission_id": record.submission_id}
-            log(logging.ERROR, "task.record_failed", str(error), **fields)
-
-    def _record_of(self, job: Job, notification: Notification) -> TaskRecord:
-        now = self._clock.now()
-        return record_of(
-            notification,
-            job.objects,
-            caller=job.caller,
-            submitted_at=job.submitted_at,
-            now=now,
-            kind=job.task.kind,
+            encode_notification(notification), notification_attributes(notification, submission_id, audience)
         )
 
     async def _bury(self, lease: Lease, error: DarkroomError, submission_id: str, task_id: str | None) -> None:

@@ -23,6 +23,8 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _WITHOUT_TIME_SECONDS = 300.0
 EXPIRY_WARNING_DAYS = 30
 _WARNED_EVERY_SECONDS = 6 * 3600.0
+# So that an alarm that looks at some hours goes on for as long as the fault does.
+_SAID_EVERY_SECONDS = 3600.0
 _DAY_SECONDS = 86_400.0
 
 OpenSigner = Callable[[], Awaitable[PictureSigner]]
@@ -42,6 +44,7 @@ class Signers:
         self._untimed: PictureSigner | None = None
         self._untimed_until = 0.0
         self._warned_at: float | None = None
+        self._said_at: float | None = None
         self._opening = asyncio.Lock()
 
     async def get(self) -> PictureSigner:
@@ -65,7 +68,9 @@ class Signers:
 
     def failed(self, fault: SigningUnavailable) -> None:
         """Note that signing failed, and would fail for another picture too: the signer is opened anew after a pause."""
-        if self._fault is None:
+        now = self._clock.monotonic()
+        if self._said_at is None or now - self._said_at > _SAID_EVERY_SECONDS:
+            self._said_at = now
             log(logging.ERROR, "provenance.signing_failed", f"pictures are not signed: {fault}")
         self._fault, self._paused_until = fault, self._clock.monotonic() + self._pause_seconds
         self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds)
@@ -82,7 +87,7 @@ class Signers:
         """Note that signing works."""
         if self._fault is not None:
             log(logging.INFO, "provenance.signing_works", "pictures are signed again")
-        self._fault, self._pause_seconds = None, _FIRST_PAUSE_SECONDS
+        self._fault, self._said_at, self._pause_seconds = None, None, _FIRST_PAUSE_SECONDS
 
     async def _open(self) -> None:
         try:

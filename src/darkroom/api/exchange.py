@@ -15,6 +15,8 @@ from darkroom.tasks.replies import ErrorReply
 MAXIMUM_BODY_BYTES = 6 * 1024 * 1024
 JSON = "application/json"
 _LONGEST_QUOTE = 200
+_LONGEST_NUMBER = 9  # digits
+_LONGEST_PATIENCE_SECONDS = 86_400.0
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +25,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is where that path is found by the caller, without a slash at its end; "" where that is not known.
     `idempotency_key` is that header's value, or None.
     `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself; "" is nobody.
+    `client_retries` is how often the client says that it has sent it before, `client_patience_seconds` how long it says
+    that it waits for the reply: OpenAI's clients say both.
     """
 
     method: str
@@ -34,18 +38,21 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = ""
     idempotency_key: str | None = None
     caller: str = ""
+    client_retries: int = 0
+    client_patience_seconds: float | None = None
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller is told; `body` is encoded as JSON."""
+    """What the caller is told; `body` is encoded as JSON, but for one of another `media_type`, which is bytes."""
 
     status: int
     body: Any
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    media_type: str = JSON
 
     def encode_body(self) -> bytes:
         """The body's bytes."""
-        return msgspec.json.encode(self.body)
+        return msgspec.json.encode(self.body) if self.media_type == JSON else bytes(self.body)
 
 
 def error(
@@ -53,6 +60,16 @@ def error(
 ) -> HttpReply:
     """A reply that says what was wrong."""
     return HttpReply(status=status, body=ErrorReply(message=message, errors=tuple(faults)), headers=headers or {})
+
+
+def at_fault(*faults: Fault) -> HttpReply:
+    """The request itself is wrong, and this is where."""
+    return error(400, "The request cannot be accepted as it is.", faults)
+
+
+def not_the_operator(parameter: str) -> HttpReply:
+    """The caller asks for what only an operator may see."""
+    return error(403, f"Only a caller of the role operator may send the parameter {parameter!r}.")
 
 
 def not_found(path: str) -> HttpReply:
@@ -152,6 +169,22 @@ def try_again() -> HttpReply:
 def out_of_order() -> HttpReply:
     """The front door itself is at fault, and trying again will not help."""
     return error(500, "The front door is out of order: its operator finds the reason in its log.")
+
+
+def client_retries(headers: Mapping[str, str]) -> int:
+    """How often a client says that it has sent a request before; `headers` have names in small letters."""
+    said = headers.get("x-stainless-retry-count", "")
+    return int(said) if said.isascii() and said.isdecimal() and len(said) <= _LONGEST_NUMBER else 0
+
+
+def client_patience_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long a client says that it waits for the reply; `headers` have names in small letters."""
+    said = headers.get("x-stainless-read-timeout", "")
+    try:
+        seconds = float(said) if len(said) <= _LONGEST_NUMBER else 0.0
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < _LONGEST_PATIENCE_SECONDS else None
 
 
 def is_json(content_type: str) -> bool:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, Cancelling
 from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
+from darkroom.api.uploading import Upload, Uploading
+from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
 from darkroom.policy.callers import Callers
@@ -43,7 +46,10 @@ class FrontDoor:
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
         self._looking_up = LookingUp(ports, clock)
-        self._cancelling = Cancelling(ports)
+        self._uploading = Uploading(ports, clock)
+        self._cancelling = Cancelling(ports, clock)
+        self._lister = TaskLister(ports)
+        self._webhook_deliveries = WebhookDeliveries(ports, clock)
 
     async def answer(self, request: HttpRequest) -> HttpReply:
         """Do what `request` asks for and return the reply, whatever AWS does. Neither key nor payload is logged."""
@@ -52,10 +58,18 @@ class FrontDoor:
             match plan:
                 case Submission():
                     return await self._submitting.submit(plan)
+                case Listing():
+                    return await self._lister.list_tasks(plan)
                 case Lookup():
                     return await self._looking_up.look_up(plan)
+                case Upload():
+                    return await self._uploading.sign(plan)
                 case Cancellation():
                     return await self._cancelling.cancel(plan)
+                case DeliveryListing():
+                    return await self._webhook_deliveries.list(plan)
+                case DeliveryRetry():
+                    return await self._webhook_deliveries.retry(plan)
         except AwsFailure as failure:
             # Not `exc_info`: botocore's own exceptions may quote what was sent.
             log(logging.ERROR, "front_door.aws_failed", str(failure), error_type=failure.type)

@@ -16,9 +16,15 @@ from starlette.middleware import Middleware
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
+from darkroom.api.gateway_openai import OpenAiEndpoint, presented_key
 from darkroom.api.keys import ApiKeys
 from darkroom.api.metrics import CALLER, CountingRequests, GatewayMetrics, may_ask
+from darkroom.api.openai_door import OpenAiDoor
+from darkroom.api.openai_errors import PATH as OPENAI_PATH
+from darkroom.api.openai_errors import as_openai, is_openai
+from darkroom.api.openai_errors import no_key as no_bearer
 from darkroom.api.openapi import DESCRIPTION, components, operations
+from darkroom.api.openapi_images import images_components, images_operations
 from darkroom.api.throttle import Throttle
 from darkroom.metrics.exposition import PATH as METRICS_PATH
 from darkroom.policy.callers import Callers
@@ -34,9 +40,16 @@ _NOBODY = Callers()
 
 
 def create_gateway(
-    settings: GatewaySettings, front_door: FrontDoor, *, monotonic: Callable[[], float], callers: Callers = _NOBODY
+    settings: GatewaySettings,
+    front_door: FrontDoor,
+    *,
+    monotonic: Callable[[], float],
+    callers: Callers = _NOBODY,
+    openai: OpenAiDoor | None = None,
 ) -> FastAPI:
     """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets.
+
+    `openai` answers below `/v1`, with the stage before it or without.
 
     Raises `SettingsError` where a caller has no key.
     """
@@ -50,14 +63,24 @@ def create_gateway(
         middleware=[Middleware(CountingRequests, metrics, monotonic)],
     )
     app.router.redirect_slashes = False
-    answer = _Gate(settings, front_door, monotonic, callers).answer
+    gate = _Gate(settings, front_door, monotonic, callers)
+    answer = gate.answer
+    if openai is not None:
+        endpoint = OpenAiEndpoint(openai, gate.let_in_by_bearer, _respond).answer
+        for operation in images_operations():
+            app.add_api_route(f"/{settings.stage}{operation.path}", endpoint, **operation.route_options)
+        # A stage that is itself called "v1" hides what is without one.
+        prefixes = (f"/{settings.stage}", "") if settings.stage != "v1" else ("/v1",)
+        for prefix in prefixes:
+            for path in (OPENAI_PATH.rstrip("/"), f"{OPENAI_PATH}{{rest:path}}"):
+                app.add_api_route(f"{prefix}{path}", endpoint, methods=_METHODS, include_in_schema=False)
     for operation in operations():
         app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
     app.add_api_route(METRICS_PATH, _telling(metrics, settings.metrics_from), methods=["GET"], include_in_schema=False)
     app.add_exception_handler(HTTPException, _nothing_outside(settings.stage))
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(Exception, _broken(settings.stage))
     _add_components(app)
     return app
 
@@ -76,12 +99,17 @@ class _Gate:
 
     async def answer(self, request: Request) -> Response:
         """Answer any request below the stage."""
-        return _respond(await self._answer(request))
+        admitted = await self._let_in(request, request.headers.get("x-api-key", ""), exchange.no_key())
+        return _respond(admitted if isinstance(admitted, HttpReply) else await self._front_door.answer(admitted))
 
-    async def _answer(self, request: Request) -> HttpReply:
-        caller = self._keys.find(request.headers.get("x-api-key", ""))
+    async def let_in_by_bearer(self, request: Request) -> HttpRequest | HttpReply:
+        """The same checks for a request of OpenAI's API."""
+        return await self._let_in(request, presented_key(request), no_bearer())
+
+    async def _let_in(self, request: Request, key: str, no_key: HttpReply) -> HttpRequest | HttpReply:
+        caller = self._keys.find(key)
         if caller is None:
-            return exchange.no_key()
+            return no_key
         request.scope[CALLER] = caller
         wait_seconds = self._throttle.take(caller, self._monotonic())
         if wait_seconds > 0:
@@ -91,18 +119,18 @@ class _Gate:
             return exchange.body_too_large()
         # Not `request.url.path`, in which a task id's "%2F" would have become a "/".
         path: str = request.scope["raw_path"].decode("latin-1")
-        return await self._front_door.answer(
-            HttpRequest(
-                method=request.method,
-                path=path.removeprefix(self._stage_path),
-                content_type=request.headers.get("content-type", ""),
-                content_encoding=request.headers.get("content-encoding", ""),
-                query=request.query_params,
-                body=body,
-                base_url=f"{request.url.scheme}://{request.url.netloc}{self._stage_path}",
-                idempotency_key=request.headers.get("idempotency-key"),
-                caller=caller,
-            )
+        return HttpRequest(
+            method=request.method,
+            path=path.removeprefix(self._stage_path),
+            content_type=request.headers.get("content-type", ""),
+            content_encoding=request.headers.get("content-encoding", ""),
+            query=request.query_params,
+            body=body,
+            base_url=f"{request.url.scheme}://{request.url.netloc}{self._stage_path}",
+            idempotency_key=request.headers.get("idempotency-key"),
+            caller=caller,
+            client_retries=exchange.client_retries(request.headers),
+            client_patience_seconds=exchange.client_patience_seconds(request.headers),
         )
 
 
@@ -122,7 +150,7 @@ async def _read_body(request: Request) -> bytes | None:
 
 
 def _respond(reply: HttpReply) -> Response:
-    return Response(reply.encode_body(), reply.status, dict(reply.headers), media_type=exchange.JSON)
+    return Response(reply.encode_body(), reply.status, dict(reply.headers), media_type=reply.media_type)
 
 
 async def _healthz() -> dict[str, str]:
@@ -153,8 +181,13 @@ def _nothing_outside(stage: str) -> Callable[[Request, Exception], Awaitable[Res
     return answer
 
 
-async def _broken(_request: Request, _failure: Exception) -> Response:
-    return _respond(exchange.out_of_order())
+def _broken(stage: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, _failure: Exception) -> Response:
+        reply = exchange.out_of_order()
+        path = request.url.path.removeprefix(f"/{stage}")
+        return _respond(as_openai(reply) if is_openai(path) else reply)
+
+    return answer
 
 
 def _add_components(app: FastAPI) -> None:
@@ -164,6 +197,8 @@ def _add_components(app: FastAPI) -> None:
     def openapi() -> Mapping[str, object]:
         document = make()
         document.setdefault("components", {}).update(components())
+        for kind, added in images_components().items():
+            document["components"].setdefault(kind, {}).update(added)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign,assignment]

@@ -21,7 +21,7 @@ class ApiKeys:
     """The keys that open the gateway: those of `callers`, and others. Raises `SettingsError` where one has no key."""
 
     def __init__(self, keys: Iterable[str], callers: Iterable[CallerSpec] = ()) -> None:
-        self._ids = {_digest(key): _digest(key).hex()[:_ID_CHARACTERS] for key in keys}
+        self._ids = {_digest(key): key_id(key) for key in keys}
         names: dict[bytes, str] = {}
         for caller in callers:
             for digest in _digests_of(caller):
@@ -40,6 +40,11 @@ class ApiKeys:
             if hmac.compare_digest(digest, wanted):
                 found = id_
         return found
+
+
+def key_id(key: str) -> str:
+    """What stands for a key that has no name."""
+    return _digest(key).hex()[:_ID_CHARACTERS]
 
 
 def _digests_of(caller: CallerSpec) -> list[bytes]:

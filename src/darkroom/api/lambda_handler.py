@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,6 +20,10 @@ import msgspec
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
+from darkroom.api.openai_composition import open_openai_door
+from darkroom.api.openai_door import DoorLimits, OpenAiDoor
+from darkroom.api.openai_errors import is_openai
+from darkroom.api.openai_finishing import Stream
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.blocking import BlockingAws, run
@@ -28,6 +33,9 @@ from darkroom.settings import read_aws_settings, read_front_door_settings
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 _NOBODY = Callers()
+_OUR_PATHS = re.compile(r"/v1alpha|/v1/(?:images|models)(?:/|$)")
+# API Gateway ends a request after 29 seconds, and AWS Lambda returns 6 MB at most.
+OPENAI_LIMITS = DoorLimits(patience_seconds=25.0, reply_bytes=6_000_000, most_waiting=1, streams=False)
 
 
 class Identity(msgspec.Struct, frozen=True, rename={"key_id": "apiKeyId"}):
@@ -39,6 +47,12 @@ class Identity(msgspec.Struct, frozen=True, rename={"key_id": "apiKeyId"}):
     key_id: str | None = None
 
 
+class Authorizer(msgspec.Struct, frozen=True, rename={"principal_id": "principalId"}):
+    """What an authorizer said: of OpenAI's API, a digest of the key."""
+
+    principal_id: str | None = None
+
+
 class RequestContext(msgspec.Struct, frozen=True):
     """What API Gateway knows of a request beyond what the caller sent.
 
@@ -46,6 +60,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     """
 
     identity: Identity | None = None
+    authorizer: Authorizer | None = None
     domain: str | None = msgspec.field(default=None, name="domainName")
     path: str | None = None
 
@@ -75,9 +90,12 @@ class ProxyEvent(
 
     @property
     def caller(self) -> str | None:
-        """The id of the API key, if the request came with one."""
-        identity = None if self.context is None else self.context.identity
-        return None if identity is None else identity.key_id
+        """The id of the API key, if the request came with one; else who an authorizer says that it is."""
+        if self.context is None:
+            return None
+        identity, authorizer = self.context.identity, self.context.authorizer
+        key_id = None if identity is None else identity.key_id
+        return key_id or (None if authorizer is None else authorizer.principal_id)
 
 
 def compose(environment: Mapping[str, str]) -> Handler:
@@ -89,57 +107,74 @@ def compose(environment: Mapping[str, str]) -> Handler:
         bucket=aws.bucket(settings.bucket),
         records=None if settings.task_table is None else aws.task_table(settings.task_table),
         counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
+        lists=None if settings.task_table is None else aws.task_lists(settings.task_table),
         keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
+        deliveries=None if settings.task_table is None else aws.deliveries(settings.task_table),
+        webhook_queue=None if settings.webhook_queue_url is None else aws.queue(settings.webhook_queue_url),
     )
-    service = Service(decode_catalogue(settings.runtimes), settings.bucket)
-    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
+    catalogue = decode_catalogue(settings.runtimes)
     callers = decode_callers(settings.callers)
+    service = Service(catalogue, settings.bucket, callers)
+    # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
     front_door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
-    return create_handler(front_door, callers)
+    return create_handler(
+        front_door, callers, open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)
+    )
 
 
-def create_handler(front_door: FrontDoor, callers: Callers = _NOBODY) -> Handler:
-    """Make the handler around a front door whose ports never suspend; `callers` name the keys' ids."""
+def create_handler(front_door: FrontDoor, callers: Callers = _NOBODY, openai: OpenAiDoor | None = None) -> Handler:
+    """Make the handler around doors whose ports never suspend; `callers` name the keys' ids."""
 
     def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         """Answer one proxy event."""
-        return _encode(_answer(msgspec.convert(event, type=ProxyEvent), front_door, callers))
+        return _encode(_answer(msgspec.convert(event, type=ProxyEvent), front_door, callers, openai))
 
     return handler
 
 
-def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers) -> HttpReply:
+def _answer(event: ProxyEvent, front_door: FrontDoor, callers: Callers, openai: OpenAiDoor | None) -> HttpReply:
     try:
         body = base64.b64decode(event.body or "", validate=True) if event.is_base64 else (event.body or "").encode()
     except (binascii.Error, UnicodeEncodeError) as error:
         return exchange.error(400, f"The body cannot be read: {error}.")
     headers = {name.lower(): value for name, value in (event.headers or {}).items()}
-    return run(
-        front_door.answer(
-            HttpRequest(
-                method=event.method,
-                path=_without_base_path(event.path),
-                content_type=headers.get("content-type", ""),
-                content_encoding=headers.get("content-encoding", ""),
-                query=event.query or {},
-                body=body,
-                base_url=event.base_url,
-                idempotency_key=headers.get("idempotency-key"),
-                caller=callers.name_of(event.caller),
-            )
-        )
+    request = HttpRequest(
+        method=event.method,
+        path=_without_base_path(event.path),
+        content_type=headers.get("content-type", ""),
+        content_encoding=headers.get("content-encoding", ""),
+        query=event.query or {},
+        body=body,
+        base_url=event.base_url,
+        idempotency_key=headers.get("idempotency-key"),
+        caller=callers.name_of(event.caller),
+        client_retries=exchange.client_retries(headers),
+        client_patience_seconds=exchange.client_patience_seconds(headers),
     )
+    if openai is None or not is_openai(request.path):
+        return run(front_door.answer(request))
+    begun = run(openai.begin(request))
+    answer = begun if isinstance(begun, HttpReply) else run(openai.finish(begun, _pause))
+    if isinstance(answer, Stream):
+        raise AssertionError("this door's replies come in one piece")
+    return answer
+
+
+async def _pause(seconds: float) -> bool:
+    """An instance has nothing else to do."""
+    time.sleep(seconds)  # noqa: ASYNC251 - there is no event loop
+    return True
 
 
 def _without_base_path(path: str) -> str:
-    """A custom domain name may put a base path before ours."""
-    at = path.find("/v1alpha")
-    return path if at < 0 else path[at:]
+    """A custom domain name may put a base path before ours, "v1" perhaps."""
+    found = _OUR_PATHS.search(path)
+    return path[found.start() :] if found else path
 
 
 def _encode(reply: HttpReply) -> dict[str, Any]:
     return {
         "statusCode": reply.status,
-        "headers": {"Content-Type": exchange.JSON, **reply.headers},
+        "headers": {"Content-Type": reply.media_type, **reply.headers},
         "body": reply.encode_body().decode(),
     }

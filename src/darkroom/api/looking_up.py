@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
-from darkroom.api.exchange import HttpReply
-from darkroom.api.ports import Ports
+from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.ports import Ports, Records
 from darkroom.api.task_paths import no_records, no_such_task, read_task_path
+from darkroom.api.whose import Sight, whose_task
 from darkroom.errors import Fault
+from darkroom.policy.callers import Callers
 from darkroom.tasks.notification import decode_end
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.replies import Links, TaskView
@@ -22,22 +24,25 @@ _LONGEST_NUMBER = 9  # digits
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """Say where a task of `caller` stands; `links` asks for URLs that a caller without AWS credentials can open.
+    """Say where a task stands; `links` asks for URLs that a caller without AWS credentials can open.
 
     `first` is the number of the first picture for which there should be one, counted from 1.
     """
 
     task_id: str
-    caller: str
+    sight: Sight
     links: bool
     first: int = 1
 
 
-def plan_lookup(encoded_id: str, query: Mapping[str, str], caller: str) -> Lookup | HttpReply:
+def plan_lookup(encoded_id: str, request: HttpRequest, callers: Callers) -> Lookup | HttpReply:
     """Decide what a request for a task needs."""
-    path = read_task_path(encoded_id)
+    path, query = read_task_path(encoded_id), request.query
+    sight = whose_task(request, callers)
+    if isinstance(sight, HttpReply):
+        return sight
     links, first = query.get("links", "false").lower(), query.get("from", "1")
-    return path.refusal(_faults(links, first)) or Lookup(path.task_id, caller, links == "true", int(first))
+    return path.refusal(_faults(links, first)) or Lookup(path.task_id, sight, links == "true", int(first))
 
 
 def _faults(links: str, first: str) -> Iterator[Fault]:
@@ -58,11 +63,17 @@ class LookingUp:
         """Read the record, and sign links where they are asked for."""
         if self._ports.records is None:
             return no_records()
-        record = await self._ports.records.get(plan.task_id, plan.caller)
+        record = await self._find(plan, self._ports.records)
         if record is None:
             return no_such_task(plan.task_id)
         links = await self._links(record, plan.first) if plan.links else None
-        return HttpReply(status=200, body=TaskView.of(record, links))
+        return HttpReply(status=200, body=TaskView.of(record, links, for_operator=plan.sight.is_operator))
+
+    async def _find(self, plan: Lookup, records: Records) -> TaskRecord | None:
+        for caller in plan.sight.callers:
+            if (record := await records.get(plan.task_id, caller)) is not None:
+                return record
+        return None
 
     async def _links(self, record: TaskRecord, first: int) -> Links | None:
         pictures = await self._pictures(record)

@@ -11,12 +11,18 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from darkroom.api.looking_up import MOST_LINKS
+from darkroom.api.openapi_parts import KEY_SECURITY, Operation, json_content, replies
+from darkroom.api.openapi_reading import reading_operations
+from darkroom.api.openapi_webhooks import webhook_operations
+from darkroom.api.uploading import CONTENT_TYPES, MAXIMUM_UPLOAD_BYTES
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, MAXIMUM_TIMEOUT_SECONDS
+from darkroom.policy.webhook_urls import LONGEST_URL
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
-from darkroom.tasks.replies import ErrorReply, TaskView
+from darkroom.tasks.delivery_replies import DeliveryPage
+from darkroom.tasks.replies import ErrorReply, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import OnDuplicate, TaskKind
+from darkroom.tasks.webhook import WebhookEvent
 
 DESCRIPTION = """\
 Turns prompts into pictures, asynchronously: a request is answered at once with the place where its pictures will lie
@@ -45,6 +51,13 @@ Prefix = Annotated[
 ]
 
 
+class WebhookRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Who is told of the task, by a POST request as Standard Webhooks has it."""
+
+    url: Annotated[Text, Meta(max_length=LONGEST_URL, examples=["https://example.com/darkroom"])]
+    events: Annotated[list[WebhookEvent], Meta(description="What is told; not set: every end of the task.")] = []
+
+
 class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What is to be done, and where."""
 
@@ -63,6 +76,7 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     timeout: Annotated[
         float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
     ] = 300.0
+    webhook: WebhookRequest | msgspec.UnsetType = msgspec.UNSET
 
 
 class TaskDocument(msgspec.Struct, kw_only=True):
@@ -84,6 +98,19 @@ class RequestV1alpha2(msgspec.Struct, kw_only=True):
     task: TaskDocument
 
 
+class RequestUpload(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What will be sent to the address that is asked for."""
+
+    size_bytes: Annotated[int, Meta(gt=0, le=MAXIMUM_UPLOAD_BYTES, description="Just this size.", examples=[8_000_000])]
+    content_type: Annotated[
+        str,
+        Meta(
+            description="The header Content-Type that it will be sent with.",
+            extra_json_schema={"enum": list(CONTENT_TYPES)},
+        ),
+    ] = "application/octet-stream"
+
+
 class Scripts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What v1alpha1 hides among SD Web UI's scripts; scripts of SD Web UI's own may stand beside it."""
 
@@ -102,51 +129,21 @@ class RequestV1alpha1(msgspec.Struct, kw_only=True):
     alwayson_scripts: Scripts
 
 
-class Operation(msgspec.Struct, frozen=True):
-    """A documented route: `path` below the stage, and what FastAPI's `add_api_route` is told about it."""
-
-    path: str
-    route_options: dict[str, Any]
-
-
 def components() -> dict[str, Any]:
     """The document's `components`: schemas and the security scheme."""
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components(
-        [RequestV1alpha2, RequestV1alpha1, v1alpha2.AcceptedReply, ErrorReply, TaskView], ref_template=template
+        [
+            *(RequestV1alpha2, RequestV1alpha1, RequestUpload),
+            *(v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, UploadReply, DeliveryPage),
+        ],
+        ref_template=template,
     )
     # Both versions call it AcceptedReply.
     _, older = msgspec.json.schema_components([v1alpha1.AcceptedReply], ref_template=template)
     schemas["AcceptedReplyV1alpha1"] = {**older["AcceptedReply"], "title": "AcceptedReplyV1alpha1"}
     key = {"type": "apiKey", "in": "header", "name": "x-api-key"}
     return {"schemas": schemas, "securitySchemes": {"ApiKey": key}}
-
-
-def _json(schema: str, examples: dict[str, Any] | None = None) -> dict[str, Any]:
-    media: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
-    if examples:
-        media["examples"] = {name: {"value": value} for name, value in examples.items()}
-    return {"application/json": media}
-
-
-def _replies(status: int, description: str, schema: str, *errors: int) -> dict[int | str, dict[str, Any]]:
-    replies: dict[int | str, dict[str, Any]] = {status: {"description": description, "content": _json(schema)}}
-    for error in (*errors, 401, 429, 503):
-        replies[error] = {"description": _ERRORS[error], "content": _json("ErrorReply")}
-    return replies
-
-
-_ERRORS = {
-    400: "The request is at fault: `errors` says where and why, all faults at once.",
-    401: "No API key, or a wrong one.",
-    404: "There is no such task.",
-    409: "The idempotency key is in work just now, or the task's id is taken and no second task is wanted.",
-    413: "The body is larger than 6 MB.",
-    415: "The Content-Type is not application/json.",
-    422: "The idempotency key was used for another request.",
-    429: "Too many requests with this key; the header Retry-After says how many seconds to wait.",
-    503: "A service behind the front door does not answer; try again after Retry-After seconds.",
-}
 
 
 _IDEMPOTENCY_KEY = {
@@ -172,7 +169,7 @@ def _submission(version: str, request: str, reply: str) -> Operation:
             "summary": "Submit a task",
             "description": "Answered at once; the pictures come later, to `output_location`.",
             "tags": ["tasks"],
-            "responses": _replies(
+            "responses": replies(
                 200,
                 "Accepted: the pictures will be here. `warnings` say what is ignored.",
                 reply,
@@ -184,40 +181,27 @@ def _submission(version: str, request: str, reply: str) -> Operation:
             ),
             "openapi_extra": {
                 "parameters": [_IDEMPOTENCY_KEY],
-                "requestBody": {"required": True, "content": _json(request, samples)},
-                "security": [{"ApiKey": []}],
+                "requestBody": {"required": True, "content": json_content(request, samples)},
+                "security": KEY_SECURITY,
             },
         },
     )
 
 
-def _task_operation(
-    path: str,
-    method: str,
-    operation_id: str,
-    summary: str,
-    description: str,
-    responses: dict[int | str, dict[str, Any]],
-    links: bool = False,
-) -> Operation:
-    parameters = [{"name": "task_id", "in": "path", "required": True, "schema": {"type": "string"}}]
-    if links:
-        why = "Also return URLs with which the pictures can be downloaded for an hour without AWS credentials."
-        boolean = {"type": "boolean", "default": False}
-        parameters.append({"name": "links", "in": "query", "required": False, "schema": boolean, "description": why})
-        why = f"With `links`: the number of the first picture; there are links to {MOST_LINKS} at most in one reply."
-        number = {"type": "integer", "minimum": 1, "default": 1}
-        parameters.append({"name": "from", "in": "query", "required": False, "schema": number, "description": why})
+def _upload() -> Operation:
     return Operation(
-        path,
+        "/v1alpha2/uploads",
         {
-            "methods": [method],
-            "operation_id": operation_id,
-            "summary": summary,
-            "description": description,
+            "methods": ["POST"],
+            "operation_id": "upload",
+            "summary": "Ask for an address for a large picture",
+            "description": "Send the picture there (PUT, with the `headers` told), and write `link` into a request.",
             "tags": ["tasks"],
-            "responses": responses,
-            "openapi_extra": {"parameters": parameters, "security": [{"ApiKey": []}]},
+            "responses": replies(200, "The address is good for 15 minutes.", "UploadReply", 400, 415),
+            "openapi_extra": {
+                "requestBody": {"required": True, "content": json_content("RequestUpload")},
+                "security": KEY_SECURITY,
+            },
         },
     )
 
@@ -227,24 +211,7 @@ def operations() -> tuple[Operation, ...]:
     return (
         _submission("v1alpha2", "RequestV1alpha2", "AcceptedReply"),
         _submission("v1alpha1", "RequestV1alpha1", "AcceptedReplyV1alpha1"),
-        _task_operation(
-            "/v1alpha2/tasks/{task_id}",
-            "GET",
-            "get_task",
-            "See where a task stands",
-            "The status of the latest submission under this id; once it has ended, its pictures or its error.",
-            _replies(200, "Where the latest submission under this id stands.", "TaskView", 400, 404),
-            links=True,
-        ),
-        _task_operation(
-            "/v1alpha2/tasks/{task_id}/cancel",
-            "PUT",
-            "cancel_task",
-            "Ask for a task to be stopped",
-            "A task in the queue is not begun; one that runs is interrupted. Its final status tells which came first.",
-            {
-                **_replies(202, "Asked: the task will be stopped if it has not ended by then.", "TaskView", 404),
-                200: {"description": "The task had already ended.", "content": _json("TaskView")},
-            },
-        ),
+        _upload(),
+        *reading_operations(),
+        *webhook_operations(),
     )

@@ -6,13 +6,15 @@ Lambda instance handles one request at a time and has no use for an event loop: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task_list import ListedTasks
+from darkroom.tasks.webhook import WebhookDelivery
 
 
 class Publisher(Protocol):
@@ -40,8 +42,12 @@ class PayloadStore(Protocol):
         """Write an object."""
         ...
 
-    async def find(self, key: str) -> bytes | None:
-        """Read an object; None where there is none."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
+        ...
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
         ...
 
     async def presigned_url(self, key: str, seconds: int) -> str:
@@ -64,14 +70,31 @@ class Records(Protocol):
         """Read the record of the latest submission that `caller` has made under this id."""
         ...
 
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Read the record of a submission."""
+        ...
+
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Have the caller's id stand for the submission before this one again, if it stands for this one."""
         ...
 
-    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
+    async def request_cancel(self, task_id: str, caller: str, now: float) -> TaskRecord | None:
         """Ask the agent to stop the caller's latest submission of this id, and return its record.
 
         One that has ended stays so.
+        """
+        ...
+
+
+class TaskLists(Protocol):
+    """The lists of callers' tasks."""
+
+    async def newest(
+        self, callers: Sequence[str], *, before: str | None, since: float | None, most: int
+    ) -> ListedTasks:
+        """The newest tasks of `callers` together, of those that stand before a position; it looks at `most` of them.
+
+        `since` is when the oldest was created, in seconds since 1970. What was withdrawn is left out.
         """
         ...
 
@@ -104,14 +127,44 @@ class Keys(Protocol):
         ...
 
 
+class Deliveries(Protocol):
+    """What became of webhooks."""
+
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Read a caller's deliveries, the newest first, and what to ask for the next ones with."""
+        ...
+
+    async def get(self, delivery_id: str) -> WebhookDelivery | None:
+        """Read a delivery, whosever it is."""
+        ...
+
+    async def replace(self, before: WebhookDelivery, after: WebhookDelivery) -> bool:
+        """Write `after` in place of `before`; False where it is no longer so."""
+        ...
+
+
+class SenderQueue(Protocol):
+    """The queue of the sender of webhooks."""
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Ask the sender for something."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts` and `keys` are None in a deployment that has no task table.
+    `records`, `counts`, `keys`, `lists` and `deliveries` are None in a deployment that has no task table, and
+    `webhook_queue` in one that sends no webhooks.
     """
 
     topic: Publisher
     bucket: PayloadStore
     records: Records | None = None
     counts: Counts | None = None
+    lists: TaskLists | None = None
     keys: Keys | None = None
+    deliveries: Deliveries | None = None
+    webhook_queue: SenderQueue | None = None

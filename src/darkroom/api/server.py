@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import time
@@ -12,6 +13,10 @@ import uvicorn
 
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
+from darkroom.api.keys import key_id
+from darkroom.api.openai_composition import open_openai_door
+from darkroom.api.openai_door import DoorLimits
+from darkroom.api.openai_waiting import EventLoop
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.aws.connection import open_aws
@@ -20,23 +25,40 @@ from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import decode_catalogue
 from darkroom.settings import GatewaySettings, read_gateway_settings
 
+# Ten pictures of 1024 x 1024, or two of 2048 x 2048, as base64.
+_OPENAI_REPLY_BYTES = 32 * 1024 * 1024
+
 
 async def serve(settings: GatewaySettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes or callers is wrong."""
     front = settings.front_door
-    service = Service(decode_catalogue(front.runtimes), front.bucket)
-    callers = decode_callers(front.callers)
-    services = ("sns", "s3") if front.task_table is None else ("sns", "s3", "dynamodb")
+    catalogue = decode_catalogue(front.runtimes)
+    callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
+    service = Service(catalogue, front.bucket, callers)
+    more = {"dynamodb": front.task_table, "sqs": front.webhook_queue_url}
+    services = ["sns", "s3", *(service for service, needs in more.items() if needs is not None)]
     async with open_aws(settings.aws, *services) as aws:
         ports = Ports(
             topic=aws.topic(front.topic_arn),
             bucket=aws.bucket(front.bucket),
             records=None if front.task_table is None else aws.task_table(front.task_table),
             counts=None if front.task_table is None else aws.task_counts(front.task_table),
+            lists=None if front.task_table is None else aws.task_lists(front.task_table),
             keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
+            deliveries=None if front.task_table is None else aws.deliveries(front.task_table),
+            webhook_queue=None if front.webhook_queue_url is None else aws.queue(front.webhook_queue_url),
         )
         door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
-        app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers)
+        limits = DoorLimits(
+            patience_seconds=settings.openai_wait_seconds,
+            reply_bytes=_OPENAI_REPLY_BYTES,
+            most_waiting=settings.openai_most_waiting,
+            streams=True,
+        )
+        # While it is made, a reply is in memory three times: as pictures, in base64, and in JSON.
+        loop = EventLoop(_pause, asyncio.to_thread, asyncio.Semaphore(4))
+        openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, loop)
+        app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers, openai=openai)
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -49,6 +71,11 @@ async def serve(settings: GatewaySettings) -> None:
         log(logging.INFO, "gateway.starting", f"http://{settings.host}:{settings.port}/{settings.stage}")
         await uvicorn.Server(config).serve()
     log(logging.INFO, "gateway.stopped", "every request has been answered")
+
+
+async def _pause(seconds: float) -> bool:
+    await asyncio.sleep(seconds)
+    return True
 
 
 async def run_gateway(environment: Mapping[str, str]) -> None:

@@ -9,18 +9,29 @@ from __future__ import annotations
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
+from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
 from darkroom.api.submission import Submission, SubmissionPlanner
+from darkroom.api.uploading import Upload, plan_upload
+from darkroom.api.webhook_deliveries import (
+    DeliveryListing,
+    DeliveryRetry,
+    plan_delivery_listing,
+    plan_delivery_retry,
+)
+from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Lookup | Cancellation
+Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload | DeliveryListing | DeliveryRetry
+_NOBODY = Callers()
 
 
 class Service:
-    """The front door of one deployment: its runtimes, and the bucket where pictures will lie."""
+    """The front door of one deployment: its runtimes, the bucket where pictures will lie, and who calls."""
 
-    def __init__(self, catalogue: Catalogue, bucket: str) -> None:
+    def __init__(self, catalogue: Catalogue, bucket: str, callers: Callers = _NOBODY) -> None:
         self._submissions = SubmissionPlanner(catalogue, bucket)
+        self._callers = callers
 
     def plan(self, request: HttpRequest, submission_id: str, now: float) -> Plan:
         """Decide what a request needs; `submission_id` is random, `now` in seconds since 1970 (UTC)."""
@@ -29,12 +40,28 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return self._submissions.plan(version, request, submission_id, now)
+            case ["v1alpha2", "uploads"]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                return plan_upload(request, submission_id)
+            case ["v1alpha2", "tasks"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_listing(request, self._callers)
             case ["v1alpha2", "tasks", task_id] if task_id:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return plan_lookup(task_id, request.query, request.caller)
+                return plan_lookup(task_id, request, self._callers)
             case ["v1alpha2", "tasks", task_id, "cancel"]:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")
-                return plan_cancellation(task_id, request.caller)
+                return plan_cancellation(task_id, request, self._callers)
+            case ["v1alpha2", "webhooks", "deliveries"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_delivery_listing(request.query, request.caller)
+            case ["v1alpha2", "webhooks", "deliveries", delivery_id, "retry"]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                return plan_delivery_retry(delivery_id, request.caller)
         return exchange.not_found(request.path)

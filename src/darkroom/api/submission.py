@@ -33,7 +33,7 @@ from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import OnDuplicate, Status
 
 Version = Literal["v1alpha1", "v1alpha2"]
-_NO_KEY = Fault(
+NO_KEY = Fault(
     "Idempotency-Key", f"must be a string of 1 to {LONGEST_KEY} printable ASCII characters, in quotation marks"
 )
 
@@ -103,29 +103,37 @@ class SubmissionPlanner:
         decode = v1alpha1.decode_request if version == "v1alpha1" else v1alpha2.decode_request
         draft = decode(request.body)
         verdict = admit(draft, self._catalogue, now)
-        faults = [_NO_KEY] if key is None and request.idempotency_key is not None else []
+        faults = [NO_KEY] if key is None and request.idempotency_key is not None else []
         if isinstance(verdict, Refused):
             faults.extend(verdict.faults)
         if isinstance(verdict, Refused) or faults:
             return exchange.error(400, "The request cannot be accepted as it is.", faults)
+        location = output_location(self._bucket, verdict.task.prefix, verdict.task.id)
+        reply = _accepted(draft, verdict, location, request.base_url)
+        submission = self.plan_admitted(verdict, request.caller, submission_id, now, reply)
+        return replace(submission, on_duplicate=draft.on_duplicate, idempotency_key=key)
+
+    def plan_admitted(
+        self, verdict: Admitted, caller: str, submission_id: str, now: float, reply: HttpReply
+    ) -> Submission:
+        """The submission of a task that is let in; `reply` is what its caller is told then."""
         task = verdict.task
-        location = output_location(self._bucket, task.prefix, task.id)
         record = TaskRecord(
             id=task.id,
             submission_id=submission_id,
             status=Status.QUEUED,
             runtime=task.runtime,
             tasktype=task.kind,
-            output_location=location,
+            output_location=output_location(self._bucket, task.prefix, task.id),
             created_at=now,
             updated_at=now,
             context=task.context,
-            caller=request.caller,
+            caller=caller,
+            webhook=task.webhook,
             request_digest=request_digest(task),
             deadline=task.deadline,
         )
-        submission = self._with_message(verdict, record, _accepted(draft, verdict, location, request.base_url))
-        return replace(submission, on_duplicate=draft.on_duplicate, idempotency_key=key)
+        return self._with_message(verdict, record, reply)
 
     def _with_message(self, verdict: Admitted, record: TaskRecord, reply: HttpReply) -> Submission:
         text = encode_message(verdict.task)

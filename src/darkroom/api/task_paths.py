@@ -22,7 +22,7 @@ class TaskPath(msgspec.Struct, frozen=True):
     def refusal(self, faults_of_query: Iterable[Fault] = ()) -> HttpReply | None:
         """The reply where something is wrong with the id or the query; None where nothing is."""
         faults = (*self.faults, *faults_of_query)
-        return exchange.error(400, "The request cannot be accepted as it is.", faults) if faults else None
+        return exchange.at_fault(*faults) if faults else None
 
 
 def read_task_path(encoded_id: str) -> TaskPath:

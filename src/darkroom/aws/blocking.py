@@ -7,7 +7,7 @@ they need. `run` drives such a coroutine without an event loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -16,9 +16,14 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.deliveries import DeliveryTable
+from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
+from darkroom.aws.progress import ProgressTable
+from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -45,6 +50,10 @@ class BlockingAws:
         """The DynamoDB table of task records of this name."""
         return TaskTable(self._dynamodb, name)
 
+    def task_lists(self, table: str) -> TaskLists:
+        """The lists of callers' tasks, as this table has them."""
+        return TaskLists(self._dynamodb, table)
+
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
@@ -52,6 +61,22 @@ class BlockingAws:
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""
         return TaskCounts(self._dynamodb, table)
+
+    def progress(self, table: str) -> ProgressTable:
+        """How far tasks are, as this table has it."""
+        return ProgressTable(self._dynamodb, table)
+
+    def heartbeats(self, table: str) -> HeartbeatTable:
+        """The heartbeats of agents that are kept in this table."""
+        return HeartbeatTable(self._dynamodb, table)
+
+    def deliveries(self, table: str) -> DeliveryTable:
+        """The deliveries of webhooks that are kept in this table."""
+        return DeliveryTable(self._dynamodb, table)
+
+    def queue(self, url: str) -> LateQueue:
+        """The SQS queue at `url`, which the front door seldom needs: its client is made then."""
+        return LateQueue(lambda: Queue(self._client("sqs"), url))
 
     @cached_property
     def _dynamodb(self) -> Any:
@@ -75,6 +100,21 @@ class BlockingAws:
                 config=config,
             )
         )
+
+
+class LateQueue:
+    """A queue whose client is made when it is first sent to."""
+
+    def __init__(self, make: Callable[[], Queue]) -> None:
+        self._make = make
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Put a message into the queue. Raises an `AwsFailure`."""
+        await self._queue.send(body, attributes)
+
+    @cached_property
+    def _queue(self) -> Queue:
+        return self._make()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

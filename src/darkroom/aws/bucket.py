@@ -164,10 +164,10 @@ class Bucket:
         """Whether "denied" is what S3 says of objects that are not there; here it is taken by its word."""
         return False
 
-    async def find(self, key: str) -> bytes | None:
-        """Read an object, or return None where there is none."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Read an object, or return None where there is none. Raises `TooLarge`, as `get` does."""
         try:
-            return await self.get(key)
+            return await self.get(key, maximum_bytes=maximum_bytes)
         except NotFound:
             return None
 
@@ -189,6 +189,20 @@ class Bucket:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return an https URL to which anybody can PUT this object for `seconds`, of just this size and type."""
+        with translated(f"signing a URL for s3://{self.name}/{key}"):
+            return await self.client.generate_presigned_url(
+                "put_object",
+                Params={
+                    "Bucket": self.name,
+                    "Key": key,
+                    "ContentLength": size_bytes,
+                    "ContentType": content_type,
+                },
+                ExpiresIn=seconds,
+            )
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return an https URL with which anybody can read the object for `seconds`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,15 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.deliveries import DeliveryTable
+from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
+from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.s3_options import s3_options
+from darkroom.aws.secret import Secret
 from darkroom.aws.task_counts import TaskCounts
+from darkroom.aws.task_lists import Positions, Questions, TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.settings import AwsSettings
@@ -58,6 +64,11 @@ class Aws:
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskTable(client, name)
 
+    def task_lists(self, table: str) -> TaskLists:
+        """Return the lists of callers' tasks, as this table has them."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return TaskLists(client, table, _all_at_once)
+
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """Return the idempotency keys that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
@@ -67,6 +78,25 @@ class Aws:
         """Return the counts of callers' tasks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return TaskCounts(client, table)
+
+    def progress(self, table: str) -> ProgressTable:
+        """Return how far tasks are, as this table has it."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return ProgressTable(client, table)
+
+    def heartbeats(self, table: str) -> HeartbeatTable:
+        """Return the heartbeats of agents that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return HeartbeatTable(client, table)
+
+    def deliveries(self, table: str) -> DeliveryTable:
+        """Return the deliveries of webhooks that are kept in this table."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return DeliveryTable(client, table)
+
+    def secret(self, arn: str) -> Secret:
+        """Return the secret of this ARN in AWS Secrets Manager."""
+        return Secret(self._clients["secretsmanager"], arn)
 
     def client(self, service: str) -> Any:
         """Return the bare client, for provisioning, which uses what no other part of Darkroom needs."""
@@ -120,3 +150,7 @@ def _sends(trace_header: Callable[[], str | None]) -> Callable[..., None]:
             params["headers"]["X-Amzn-Trace-Id"] = header
 
     return add
+
+
+async def _all_at_once(questions: Questions) -> list[Positions]:
+    return await asyncio.gather(*questions)

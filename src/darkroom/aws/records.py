@@ -9,11 +9,15 @@ The table has one partition key, `id`, and several kinds of items:
   its record says which one it had replaced. Two callers' tasks of the same id have two pointers.
 - *An idempotency key*, under `idempotency/`, its caller and itself: which request it was used for, and the answer.
 - *A count*, under `count/`, the caller's name and the month: `tasks` is how many it has submitted in it.
+- *A task's progress*, under `progress/` and its submission's id (`darkroom.aws.progress`), apart from the record, so
+  that a write costs one unit whatever the record holds.
+- *An agent's heartbeat*, under `agent/`, its runtime and its name (`darkroom.aws.heartbeats`).
 
 Two sparse indices hold keys alone, so that a record's size does not matter to them. `listing` has a caller's tasks in
-the order in which they came, and nothing of it changes while a task goes its way: one write for each task. `changes`
-has what was changed last; it is there where a gateway tells of events. A caller's items are spread over four
-partitions of an index, since Amazon DynamoDB lets a partition take 1,000 writes a second.
+the order in which they came, and nothing of it changes while a task goes its way: one write for each task. It also
+leads to a runtime's agents. `changes` has what was changed last; it is there where a gateway tells of events. A
+caller's items are spread over four partitions of an index, since Amazon DynamoDB lets a partition take 1,000 writes a
+second.
 
 Every field of a record is an attribute of its own, so that updates and conditions can name it; a field that has its
 default is left out. `context` is the user's own data and may hold what DynamoDB cannot (numbers of more than 38
@@ -44,6 +48,11 @@ _CONTEXT_ATTRIBUTE = "context"
 LISTED_UNDER, LISTED_AS = "listed_under", "listed_as"
 CHANGED_UNDER, CHANGED_AS = "changed_under", "changed_as"
 SHARDS = 4
+# A submission that was not accepted has this attribute.
+WITHDRAWN = "withdrawn"
+_PROGRESS = "progress/"
+# In characters, of up to four bytes: DynamoDB's limit for a sort key is 1,024 bytes. Our own ids are 32 long.
+_LONGEST_IN_SORT_KEY = 200
 
 Item = dict[str, dict[str, Any]]
 
@@ -56,7 +65,8 @@ def record_to_item(record: TaskRecord) -> Item:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.encode(record.context).decode()
     item = {name: to_attribute(value) for name, value in fields.items()}
     item[EXPIRY_ATTRIBUTE] = to_attribute(expiry(record.updated_at or record.created_at))
-    return {**item, **_listing_keys(record), **_change_keys(record), **submission_key(record.submission_id)}
+    changed = change_keys(record.caller, record.submission_id, record.updated_at or record.created_at)
+    return {**item, **_listing_keys(record), **changed, **submission_key(record.submission_id)}
 
 
 def item_to_record(item: Mapping[str, Mapping[str, Any]]) -> TaskRecord:
@@ -64,7 +74,7 @@ def item_to_record(item: Mapping[str, Mapping[str, Any]]) -> TaskRecord:
 
     Raises `msgspec.ValidationError` for an item that is no record.
     """
-    fields = {name: _from_attribute(value) for name, value in item.items()}
+    fields = {name: from_attribute(value) for name, value in item.items()}
     fields["id"] = fields.pop(TASK_ATTRIBUTE, None)
     if _CONTEXT_ATTRIBUTE in fields:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.decode(fields[_CONTEXT_ATTRIBUTE])
@@ -86,6 +96,27 @@ def count_key(caller: str, month: str) -> Item:
     return {KEY_ATTRIBUTE: {"S": f"count/{caller}/{month}"}}
 
 
+def progress_key(submission_id: str) -> Item:
+    """The primary key of a submission's progress."""
+    return {KEY_ATTRIBUTE: {"S": f"{_PROGRESS}{submission_id}"}}
+
+
+def heartbeat_key(runtime: str, agent: str) -> Item:
+    """The primary key of an agent's heartbeat; no runtime's name has a slash in it."""
+    return {KEY_ATTRIBUTE: {"S": f"agent/{runtime}/{agent}"}}
+
+
+def agents_partition(runtime: str) -> str:
+    """The partition of the index `listing` that leads to a runtime's agents."""
+    return f"agents/{runtime}"
+
+
+def submission_of(key: str) -> tuple[str, bool]:
+    """Whose key this is: the submission's id, and whether it is its progress and not its record."""
+    kind, _, submission_id = key.partition("/")
+    return submission_id, f"{kind}/" == _PROGRESS
+
+
 def idempotency_key(caller: str, key: str) -> Item:
     """The primary key of an idempotency key that a caller has used. A caller has no slash in it; a key may have."""
     return {KEY_ATTRIBUTE: {"S": f"idempotency/{caller}/{key}"}}
@@ -103,7 +134,12 @@ def change_partitions(caller: str) -> list[str]:
 
 def sort_key(at: float, submission_id: str) -> str:
     """Where a submission stands in an index: by a time in seconds since 1970, to the millisecond; never twice."""
-    return f"{max(0, round(at * 1000)):013d}/{submission_id}"
+    return f"{time_key(at)}/{submission_id[:_LONGEST_IN_SORT_KEY]}"
+
+
+def time_key(at: float) -> str:
+    """What stands in an index before everything of this time and after."""
+    return f"{max(0, round(at * 1000)):013d}"
 
 
 def shard_of(submission_id: str) -> int:
@@ -118,10 +154,11 @@ def _listing_keys(record: TaskRecord) -> Item:
     }
 
 
-def _change_keys(record: TaskRecord) -> Item:
+def change_keys(caller: str, submission_id: str, changed_at: float) -> Item:
+    """Where what was changed of a submission stands in the index `changes`."""
     return {
-        CHANGED_UNDER: {"S": f"{record.caller}/{shard_of(record.submission_id)}"},
-        CHANGED_AS: {"S": sort_key(record.updated_at or record.created_at, record.submission_id)},
+        CHANGED_UNDER: {"S": f"{caller}/{shard_of(submission_id)}"},
+        CHANGED_AS: {"S": sort_key(changed_at, submission_id)},
     }
 
 
@@ -142,14 +179,15 @@ def to_attribute(value: Any) -> dict[str, Any]:
             return {"N": format(Decimal(repr(value)), "f")}
         case str():
             return {"S": value}
-        case list():
+        case list() | tuple():
             return {"L": [to_attribute(element) for element in value]}
         case dict():
             return {"M": {name: to_attribute(element) for name, element in value.items()}}
     raise TypeError(f"a {type(value).__name__} is not a JSON value")
 
 
-def _from_attribute(attribute: Mapping[str, Any]) -> Any:
+def from_attribute(attribute: Mapping[str, Any]) -> Any:
+    """The JSON value of a DynamoDB attribute value; None for what no item of ours has."""
     ((kind, value),) = attribute.items()
     match kind:
         case "NULL":
@@ -159,7 +197,7 @@ def _from_attribute(attribute: Mapping[str, Any]) -> Any:
         case "N":
             return int(value) if value.lstrip("-").isdigit() else float(value)
         case "L":
-            return [_from_attribute(element) for element in value]
+            return [from_attribute(element) for element in value]
         case "M":
-            return {name: _from_attribute(element) for name, element in value.items()}
+            return {name: from_attribute(element) for name, element in value.items()}
     return None  # sets and binaries: no record has them

@@ -18,6 +18,8 @@ from darkroom.aws.records import (
     LISTED_AS,
     LISTED_UNDER,
     POINTER_RETENTION_SECONDS,
+    WITHDRAWN,
+    change_keys,
     item_to_record,
     pointer_key,
     record_to_item,
@@ -33,14 +35,16 @@ if TYPE_CHECKING:
 _UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
 _IS_UNFINISHED = f"#status IN ({', '.join(_UNFINISHED)})"
 # What the first writer of a record knows best, and nobody after it changes.
-_KEPT = ("created_at", "context", LISTED_UNDER, LISTED_AS)
+_KEPT = ("created_at", "started_at", "context", LISTED_UNDER, LISTED_AS)
+# They are true of a task that waits for another try, and go when it runs or ends.
+_WHILE_IT_WAITS = ("waits_because", "next_try_at")
 # Whoever writes the record of a new submission also points to it. One that was published past the front door is
 # pointed to by the agent, which cannot know whether it has done so before.
 _POINTED_TO = "is_pointed_to"
 # A submission that was not accepted, and the one that its task's id stood for before: whoever asks is told of that one.
 # It may have been withdrawn as well, where several were submitted at once. Who does such a task nevertheless (it was
 # published, and reported as failed) has its id stand for it again.
-_WITHDRAWN, _REPLACED = "withdrawn", "replaced"
+_REPLACED = "replaced"
 _MOST_WITHDRAWN = 100
 _INDEXED = (LISTED_UNDER, LISTED_AS, CHANGED_UNDER, CHANGED_AS)
 
@@ -111,8 +115,8 @@ class TaskTable:
             await self.client.update_item(
                 TableName=self.name,
                 Key=submission_key(record.submission_id),
-                UpdateExpression=f"SET {', '.join(f'{name} = :{name}' for name in indexed)} REMOVE {_WITHDRAWN}",
-                ConditionExpression=f"attribute_exists({_WITHDRAWN})",
+                UpdateExpression=f"SET {', '.join(f'{name} = :{name}' for name in indexed)} REMOVE {WITHDRAWN}",
+                ConditionExpression=f"attribute_exists({WITHDRAWN})",
                 ExpressionAttributeValues={f":{name}": value for name, value in indexed.items()},
             )
 
@@ -149,7 +153,7 @@ class TaskTable:
             await self.client.update_item(
                 TableName=self.name,
                 Key=submission_key(submission_id),
-                UpdateExpression=f"SET {_WITHDRAWN} = :yes REMOVE {', '.join(_INDEXED)}",
+                UpdateExpression=f"SET {WITHDRAWN} = :yes REMOVE {', '.join(_INDEXED)}",
                 ConditionExpression="attribute_exists(id)",
                 ExpressionAttributeValues={":yes": {"BOOL": True}},
             )
@@ -174,7 +178,7 @@ class TaskTable:
             if submission_id is None:
                 return None
             item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
-            if item is None or _WITHDRAWN not in item:
+            if item is None or WITHDRAWN not in item:
                 return item
             submission_id = _text(item, _REPLACED)
         return None
@@ -193,40 +197,46 @@ class TaskTable:
         item: dict[str, Any] | None = reply.get("Item")
         return item
 
-    async def request_cancel(self, task_id: str, caller: str = "") -> TaskRecord | None:
+    async def request_cancel(self, task_id: str, caller: str = "", now: float | None = None) -> TaskRecord | None:
         """Ask for a caller's latest submission under this id to be stopped, unless it has ended.
 
         Return that submission's record, or None where there is none. The wish stays with the submission, whatever is
-        submitted under the same id later.
+        submitted under the same id later. `now`, in seconds since 1970, is when the record was changed; without it, who
+        follows changes is not told.
         """
         latest = _text(await self._pointer(task_id, caller), "latest")
         if latest is None:
             return None
-        reply = await self._ask_to_stop(task_id, latest)
+        reply = await self._ask_to_stop(task_id, latest, caller, now)
         if reply is None:
             found = await self._accepted(latest)
             if found is None:
                 return None
             record = item_to_record(found)
             if record.submission_id != latest:  # that was withdrawn
-                reply = await self._ask_to_stop(task_id, record.submission_id)
+                reply = await self._ask_to_stop(task_id, record.submission_id, caller, now)
             if reply is None:
                 return record
         return item_to_record(reply)
 
-    async def _ask_to_stop(self, task_id: str, submission_id: str) -> dict[str, Any] | None:
+    async def _ask_to_stop(
+        self, task_id: str, submission_id: str, caller: str, now: float | None
+    ) -> dict[str, Any] | None:
         """Write down the wish, and return the submission's item; None where it has ended, or is not to be told of."""
+        changes: dict[str, Any] = {"cancel_requested": {"BOOL": True}}
+        if now is not None:
+            changes |= {"updated_at": to_attribute(now), **change_keys(caller, submission_id, now)}
         try:
             with translated(f"cancelling task {task_id}", self._writing):
                 reply: Any = await self.client.update_item(
                     TableName=self.name,
                     Key=submission_key(submission_id),
-                    UpdateExpression="SET cancel_requested = :yes",
+                    UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
                     ConditionExpression=(
-                        f"attribute_exists(id) AND attribute_not_exists({_WITHDRAWN}) AND {_IS_UNFINISHED}"
+                        f"attribute_exists(id) AND attribute_not_exists({WITHDRAWN}) AND {_IS_UNFINISHED}"
                     ),
                     ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues={":yes": {"BOOL": True}, **_UNFINISHED},
+                    ExpressionAttributeValues={f":{name}": value for name, value in changes.items()} | _UNFINISHED,
                     ReturnValues="ALL_NEW",
                 )
         except AlreadyExists:
@@ -234,37 +244,48 @@ class TaskTable:
         item: dict[str, Any] = reply["Attributes"]
         return item
 
-    async def advance(self, record: TaskRecord) -> bool:
-        """Bring the record of a submission up to date with `record`; return False where that runs, and it has ended.
+    async def advance(self, record: TaskRecord, *, begins_try: bool = False, only_after: str | None = None) -> bool:
+        """Bring the record of a submission up to date with `record`; return False where it stays as it is.
 
         A record that tells an end stays as it is. A task that was published past the front door has no record yet: it
         gets one, and its id points to it, unless a newer submission has it. What the first writer knows best is kept
-        where it is set.
+        where it is set. `begins_try`: one more try is counted; how many `record` has does not matter. With
+        `only_after`, it also stays as it is where another agent than that has had the task last.
         """
         item = record_to_item(record)
         del item[KEY_ATTRIBUTE]
         item.pop("cancel_requested", None)
+        item.pop("attempts", None)
         assignments = [
             f"#{name} = if_not_exists(#{name}, :{name})" if name in _KEPT else f"#{name} = :{name}" for name in item
         ]
+        condition, values = f"attribute_not_exists(id) OR {_IS_UNFINISHED}", dict(_UNFINISHED)
+        if begins_try:
+            assignments.append("attempts = if_not_exists(attempts, :none) + :one")
+            values |= {":none": to_attribute(0), ":one": to_attribute(1)}
+        names = {"#status": "status"} | {f"#{name}": name for name in item}
+        if only_after is not None:
+            condition = f"({condition}) AND (attribute_not_exists(#agent) OR #agent = :before)"
+            names["#agent"], values[":before"] = "agent", to_attribute(only_after)
+        outdated = [WITHDRAWN, *(name for name in _WHILE_IT_WAITS if name not in item)]
         try:
             with translated(f"updating the record of task {record.id}", self._writing):
                 reply = await self.client.update_item(
                     TableName=self.name,
                     Key=submission_key(record.submission_id),
-                    UpdateExpression=f"SET {', '.join(assignments)} REMOVE {_WITHDRAWN}",
-                    ConditionExpression=f"attribute_not_exists(id) OR {_IS_UNFINISHED}",
-                    ExpressionAttributeNames={f"#{name}": name for name in item},
-                    ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **_UNFINISHED},
+                    UpdateExpression=f"SET {', '.join(assignments)} REMOVE {', '.join(outdated)}",
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **values},
                     ReturnValues="ALL_OLD",
                 )
         except AlreadyExists:
-            return record.status.is_terminal
+            return False
         before = reply.get("Attributes", {})
         created = {":created_at": to_attribute(record.created_at)}
         if _POINTED_TO not in before:
             await self._point(record, "attribute_not_exists(id) OR created_at < :created_at", created)
-        elif _WITHDRAWN in before:
+        elif WITHDRAWN in before:
             await self._point(record, "created_at <= :created_at AND latest <> :latest", created)
         return True
 

@@ -97,7 +97,7 @@ def _savings(config: DarkroomConfig, prices: Prices) -> Table:
 def _by_use(config: DarkroomConfig, prices: Prices) -> Table:
     work = Workload()
     heading = f"for {work.pictures:,} pictures, each of {work.seconds:g} s and {work.picture_bytes / 1000:g} KB"
-    return _lines(heading, "Paid by use", [*gpu_costs(config, work, prices), *service_costs(work, prices)])
+    return _lines(heading, "Paid by use", [*gpu_costs(config, work, prices), *service_costs(work, prices, config)])
 
 
 def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[str, ServiceTime]) -> str:

@@ -33,7 +33,14 @@ COMMANDS = {
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
     ),
     "callers": Command("darkroom.cli.callers", "See who may call, with which limits, and print a caller's key."),
+    "provenance": Command(
+        "darkroom.cli.provenance", "See who made a picture, by which model, and whether to trust that.", "provenance"
+    ),
     "agent": Command("darkroom.cli.agent", "Run a queue agent beside a Stable Diffusion runtime.", "agent", True),
+    "webhooks": Command(
+        "darkroom.cli.webhooks", "See what became of webhooks, send one again, and print what they are signed with."
+    ),
+    "sender": Command("darkroom.cli.sender", "Send webhooks to whoever wants to be told of tasks.", "agent", True),
     "runtime": Command("darkroom.inference.command", "Run the built-in Stable Diffusion runtime.", "inference"),
     "gateway": Command(
         "darkroom.cli.gateway", "Run the front door of one machine or a private network.", "gateway", True

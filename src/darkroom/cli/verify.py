@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from darkroom.cli.address import (
     find_address,
 )
 from darkroom.cli.exit_codes import OK, exit_code
+from darkroom.cli.signed import told_of_signatures
 from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, Result, cases_for, run_cases
 from darkroom.client import AsyncClient
 from darkroom.errors import Fault, InvalidRequest
@@ -71,6 +73,12 @@ def verify(
     cases = [case for name, kind in runtimes for case in cases_for(name, kind, data, _upscaler(address, kind))]
     results = asyncio.run(_run(address, cases, folder, timeout))
     console = Console(stderr=True, soft_wrap=True)
+    for line, is_warning in told_of_signatures(
+        (path for result in results for path in result.paths), datetime.now(UTC)
+    ):
+        console.print(
+            f"[yellow]Pictures[/]: {escape(line)}" if is_warning else escape(f"Pictures: {line}"), highlight=False
+        )
     for result in results:
         what = f"{result.case.runtime}, {result.case.kind}"
         for warning in result.warnings:

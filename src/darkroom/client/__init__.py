@@ -5,8 +5,10 @@
 ...     pictures = client.generate(text_to_image("a cat on a sofa", runtime="sdruntime"))
 """
 
+from darkroom.client.batches import Outcome
 from darkroom.client.core import Accepted, Picture, ProgressListener, RequestWarning
 from darkroom.client.http import AsyncClient, Client
+from darkroom.client.inputs import PictureSource
 from darkroom.client.jobs import AsyncJob, Job
 from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
 from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, InvalidRequest, TaskFailed, WaitTimeout
@@ -27,7 +29,9 @@ __all__ = [
     "Job",
     "Links",
     "NotifiedError",
+    "Outcome",
     "Picture",
+    "PictureSource",
     "ProgressListener",
     "RequestWarning",
     "Status",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
 from darkroom.client.exchange import Exchanges, Flow, Patience, Response, Send
+from darkroom.client.inputs import LARGEST_BODY_BYTES, decoded, large_pictures, replaced
 from darkroom.client.requests import TaskRequest
-from darkroom.errors import ApiFailure, Fault, TaskFailed
-from darkroom.tasks.replies import TaskView
+from darkroom.errors import ApiFailure, Fault, InvalidRequest, TaskFailed
+from darkroom.tasks.replies import TaskView, UploadReply
 from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
@@ -49,6 +51,23 @@ class Picture(msgspec.Struct, frozen=True):
     name: str
     data: bytes
 
+    def save(self, folder: str | Path = ".") -> Path:
+        """Write it under its name into a folder, which is made where it is missing, and return the path."""
+        path = Path(folder) / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.data)
+        return path
+
+    def open(self) -> Any:
+        """The picture as a `PIL.Image.Image`. Raises `InvalidRequest` where Pillow is not installed."""
+        try:
+            from PIL import Image
+        except ImportError:
+            raise InvalidRequest(
+                [Fault("", "opening a picture needs Pillow, which is not installed: pip install pillow")]
+            ) from None
+        return Image.open(io.BytesIO(self.data))
+
 
 class PictureLink(msgspec.Struct, frozen=True):
     """A picture that can be fetched: the last part of its object key, and a URL that is good for an hour."""
@@ -83,7 +102,8 @@ class Core:
 
     def submit(self, request: TaskRequest | JsonObject, patience: Patience) -> Flow[Accepted]:
         """Send a request, or a body as the guide has it, of either version; sent again, it is the same submission."""
-        body = request.to_document() if isinstance(request, TaskRequest) else request
+        document = request.to_document() if isinstance(request, TaskRequest) else request
+        body = yield from self._small_enough(document, patience)
         version = "v1alpha1" if "task" not in body and "alwayson_scripts" in body else "v1alpha2"
         send = Send(
             method="POST",
@@ -104,6 +124,35 @@ class Core:
         for warning in accepted.warnings:
             warnings.warn(RequestWarning(f"{warning.path} {warning.reason}"), stacklevel=2)
         return accepted
+
+    def _small_enough(self, document: JsonObject, patience: Patience) -> Flow[JsonObject]:
+        """The request, with links in place of its large pictures where it would be larger than a front door takes."""
+        if len(msgspec.json.encode(document)) <= LARGEST_BODY_BYTES:
+            return document
+        links: dict[str, str] = {}
+        for picture in large_pictures(document):
+            links[picture] = yield from self.upload(decoded(picture) or b"", patience)
+        return cast("JsonObject", replaced(document, links))
+
+    def upload(self, data: bytes, patience: Patience) -> Flow[str]:
+        """Send a picture to the bucket, and return the link that stands for it in requests."""
+        wanted = msgspec.json.encode({"size_bytes": len(data)})
+        send = Send(method="POST", url=f"{self._endpoint}/v1alpha2/uploads", body=wanted)
+        reply = self._decode((yield from self._exchanges.success(send, patience)), UploadReply)
+        headers = {name: value for name, value in reply.headers.items() if name.lower() != "content-type"}
+        content_type = reply.headers.get("Content-Type", "application/octet-stream")
+        yield from self._exchanges.success(
+            Send(
+                method="PUT",
+                url=reply.upload_url,
+                body=data,
+                headers=headers,
+                content_type=content_type,
+                authorised=False,
+            ),
+            patience,
+        )
+        return reply.link
 
     def status(
         self,

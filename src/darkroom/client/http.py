@@ -7,7 +7,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,18 +15,17 @@ from typing import Self, TypeVar
 import httpx
 
 from darkroom.client.address import find_address
+from darkroom.client.batches import Outcome, Request, in_tasks, in_threads
 from darkroom.client.core import Core, Picture, ProgressListener
 from darkroom.client.exchange import Flow, NoResponse, Response, Send
 from darkroom.client.jobs import AsyncJob, Job
-from darkroom.client.requests import TaskRequest
 from darkroom.client.transport import NO_ANSWER, AnswerClock, TooLate, answer, arguments, no_answer, sink_for
+from darkroom.errors import DarkroomError
 from darkroom.tasks.replies import TaskView
-from darkroom.tasks.task import JsonObject
 
 T = TypeVar("T")
 
 _DEFAULT_RETRIES = 6
-Request = TaskRequest | JsonObject
 
 
 def _core(endpoint: str, retries: int) -> Core:
@@ -95,6 +94,13 @@ class Client:
         folder.mkdir(parents=True, exist_ok=True)
         return self._run(self._core.save(task_id, folder, self._core.patience(timeout_seconds)))
 
+    def upload(self, data: bytes, *, timeout_seconds: float | None = None) -> str:
+        """Send a picture to the bucket, and return the link that stands for it in requests, for 15 days.
+
+        `submit` does so itself where a request is too large for the front door.
+        """
+        return self._run(self._core.upload(data, self._core.patience(timeout_seconds)))
+
     def cancel(self, task_id: str, *, timeout_seconds: float | None = None) -> TaskView:
         """Ask for a task to be stopped. Wait for it to learn whether it was."""
         return self._run(self._core.cancel(task_id, self._core.patience(timeout_seconds)))
@@ -104,6 +110,27 @@ class Client:
     ) -> list[Picture]:
         """Submit a task, wait for it, and fetch its pictures. Raises `TaskFailed` and `WaitTimeout`."""
         return self._run(self._core.generate(request, self._core.patience(timeout_seconds), progress))
+
+    def map(
+        self, requests: Iterable[Request], *, concurrency: int = 8, timeout_seconds: float | None = None
+    ) -> Iterator[Outcome]:
+        """Generate the pictures of many requests, so many at a time, and yield what became of each as it ends.
+
+        What fails is an `Outcome` with its error. `timeout_seconds` is for each. A request is taken from `requests`
+        when there is room for it.
+        """
+
+        def work(request: Request) -> Outcome:
+            patience, task_id = self._core.patience(timeout_seconds), None
+            try:
+                task_id = self._run(self._core.submit(request, patience)).id
+                self._run(self._core.wait(task_id, patience, None))
+                pictures = self._run(self._core.download(task_id, patience))
+            except DarkroomError as error:
+                return Outcome(request, task_id, error=error)
+            return Outcome(request, task_id, tuple(pictures))
+
+        return in_threads(requests, work, concurrency)
 
     def close(self) -> None:
         """Close the connections."""
@@ -189,6 +216,10 @@ class AsyncClient:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         return await self._run(self._core.save(task_id, folder, self._core.patience(timeout_seconds)))
 
+    async def upload(self, data: bytes, *, timeout_seconds: float | None = None) -> str:
+        """See `Client.upload`."""
+        return await self._run(self._core.upload(data, self._core.patience(timeout_seconds)))
+
     async def cancel(self, task_id: str, *, timeout_seconds: float | None = None) -> TaskView:
         """See `Client.cancel`."""
         return await self._run(self._core.cancel(task_id, self._core.patience(timeout_seconds)))
@@ -198,6 +229,23 @@ class AsyncClient:
     ) -> list[Picture]:
         """See `Client.generate`."""
         return await self._run(self._core.generate(request, self._core.patience(timeout_seconds), progress))
+
+    def map(
+        self, requests: Iterable[Request], *, concurrency: int = 8, timeout_seconds: float | None = None
+    ) -> AsyncIterator[Outcome]:
+        """See `Client.map`."""
+
+        async def work(request: Request) -> Outcome:
+            patience, task_id = self._core.patience(timeout_seconds), None
+            try:
+                task_id = (await self._run(self._core.submit(request, patience))).id
+                await self._run(self._core.wait(task_id, patience, None))
+                pictures = await self._run(self._core.download(task_id, patience))
+            except DarkroomError as error:
+                return Outcome(request, task_id, error=error)
+            return Outcome(request, task_id, tuple(pictures))
+
+        return in_tasks(requests, work, concurrency)
 
     async def close(self) -> None:
         """Close the connections."""

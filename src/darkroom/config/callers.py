@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+import msgspec
+from pydantic import Field, model_validator
 
 from darkroom.config.document import ConfigFault
 from darkroom.config.keys import ConfigModel, ReleaseName
-from darkroom.policy.callers import CallerSpec, encode_callers
+from darkroom.policy.callers import CallerSpec, Role, encode_callers
 from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.webhook_callers import encode_caller_webhooks
+from darkroom.policy.webhook_urls import faults_of_webhook
+from darkroom.tasks.webhook import CallerWebhook, Webhook
 
 if TYPE_CHECKING:
     from darkroom.config.model import DarkroomConfig
 
 # AWS Lambda's limit for all variables of a function together, and what the rest of them takes at most: names of topic,
-# bucket, table and stage, which AWS makes.
+# bucket, table, queue and stage, which AWS makes.
 _ENVIRONMENT_BYTES = 4096
-_OTHER_VARIABLES_BYTES = 640
+_OTHER_VARIABLES_BYTES = 840
 _KEY_ID = "0123456789"
+# The same of the function that sends webhooks: two queues, a table and a secret.
+_SENDER_VARIABLES_BYTES = 1024
+
+
+class WebhookConfig(ConfigModel):
+    """Where a caller is told of its tasks."""
+
+    url: str = Field(description="an http or https address that takes POST requests")
+    events: list[str] = Field(
+        default=[], description="what it is told of, as in task.completed; not set: of every end of a task"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_told(self) -> WebhookConfig:
+        faults = list(faults_of_webhook(Webhook(self.url, tuple(self.events)), ""))
+        if faults:
+            raise ValueError("; ".join(f"{fault.path.lstrip('.')} {fault.reason}" for fault in faults))
+        return self
 
 
 class CallerConfig(ConfigModel):
@@ -36,18 +59,49 @@ class CallerConfig(ConfigModel):
     monthly_tasks: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="tasks that may be submitted in a calendar month (UTC); not set: any number"
     )
+    role: Role | None = Field(
+        default=None, description="`operator`: sees and cancels the tasks of all; not set: its own alone"
+    )
+    webhook: WebhookConfig | None = Field(
+        default=None, description="who is told of this caller's tasks that name no webhook; not set: nobody"
+    )
+
+
+def caller_webhooks(callers: Iterable[CallerConfig]) -> list[CallerWebhook]:
+    """Who is told of each caller's tasks."""
+    return [
+        CallerWebhook(caller=caller.name, url=caller.webhook.url, events=tuple(caller.webhook.events))
+        for caller in callers
+        if caller.webhook is not None
+    ]
+
+
+def too_many_webhooks(config: DarkroomConfig) -> ConfigFault | None:
+    """What is wrong where the webhooks are more than the environment of the sender's function has room for."""
+    needed = len(encode_caller_webhooks(caller_webhooks(config.callers)).encode())
+    room = _ENVIRONMENT_BYTES - _SENDER_VARIABLES_BYTES
+    if needed <= room:
+        return None
+    reason = (
+        f"have webhooks that take {needed} bytes; AWS Lambda's environment has room for {room}: name fewer, or shorter "
+        "URLs, or name them in each task (metadata.webhook)"
+    )
+    return ConfigFault(("callers",), reason)
 
 
 def function_callers(callers: list[CallerSpec]) -> str:
     """What the Lambda function is told of callers that have ids: the rates are API Gateway's affair."""
     return encode_callers(
-        CallerSpec(name=caller.name, id=caller.id, monthly_tasks=caller.monthly_tasks) for caller in callers
+        CallerSpec(name=caller.name, id=caller.id, monthly_tasks=caller.monthly_tasks, role=caller.role)
+        for caller in callers
     )
 
 
 def too_many_for_the_function(config: DarkroomConfig) -> ConfigFault | None:
     """What is wrong where runtimes and callers together are more than the function's environment has room for."""
-    callers = [CallerSpec(name=c.name, id=_KEY_ID, monthly_tasks=c.monthly_tasks) for c in config.callers]
+    callers = (
+        [msgspec.structs.replace(caller, id=_KEY_ID) for caller in config.caller_specs()] if config.callers else []
+    )
     room = _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())
     needed = len(function_callers(callers).encode()) if callers else 0
     if not callers or needed <= room:

@@ -55,6 +55,7 @@ DEPLOYMENT_OWNED = (
     ("runtime", "queueAgent", "deadLetterQueueUrl"),
     ("runtime", "queueAgent", "inputBuckets"),
     ("runtime", "queueAgent", "taskTable"),
+    ("runtime", "queueAgent", "provenance"),
 )
 
 Seconds = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -216,6 +217,17 @@ class Xray(ChartModel):
     daemon: XrayDaemonImage | None = None
 
 
+class AgentProvenance(ChartModel):
+    """What pictures say of their making, as config.yaml's `provenance` has it."""
+
+    enabled: bool | None = None
+    required: bool | None = None
+    certificate: str | None = None
+    kms_key_id: str | None = None
+    timestamp_authority: str | None = None
+    include_prompts: bool | None = None
+
+
 class QueueAgent(ChartModel):
     """The queue agent's container."""
 
@@ -235,6 +247,7 @@ class QueueAgent(ChartModel):
     resources: Resources | None = None
     security_context: SecurityContext | None = None
     metrics: AgentMetrics | None = None
+    provenance: AgentProvenance | None = None
     xray: Xray | None = None
     # How the guide's own schema spells it.
     xray_in_capitals: Xray | None = Field(default=None, alias="XRay")

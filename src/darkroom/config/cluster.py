@@ -119,7 +119,7 @@ class Alarms(ConfigModel):
         default=None, description="AWS Budgets alarm for the stack's tagged cost in a month; none if not set"
     )
     idle_node_minutes: Annotated[int, Field(ge=5, le=1440)] = Field(
-        default=60, description="alarm when GPU nodes are up for so long while no task waits or is in work"
+        default=60, description="alarm when GPU nodes are up for so many minutes in which no task came or ended"
     )
 
     @property

@@ -61,6 +61,12 @@ OWN_ENVIRONMENT = {
         "DARKROOM_HEALTH_HOST": "",
         "DARKROOM_HEALTH_PORT": "",
         "DARKROOM_METRICS_NAMESPACE": "metrics.cloudWatchNamespace",
+        "DARKROOM_PROVENANCE_ENABLED": "provenance.enabled",
+        "DARKROOM_PROVENANCE_REQUIRED": "provenance.required",
+        "DARKROOM_PROVENANCE_CERTIFICATE": "provenance.certificate",
+        "DARKROOM_PROVENANCE_KMS_KEY_ID": "provenance.kmsKeyId",
+        "DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY": "provenance.timestampAuthority",
+        "DARKROOM_PROVENANCE_INCLUDE_PROMPTS": "provenance.includePrompts",
     },
 }
 # Keys that the chart writes into a map itself, by the map's place. Two of a key make the whole unreadable.

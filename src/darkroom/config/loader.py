@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from darkroom.config.callers import too_many_for_the_function
+from darkroom.config.callers import too_many_for_the_function, too_many_webhooks
 from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues, Karpenter
 from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document
 from darkroom.config.model import DarkroomConfig
@@ -49,8 +49,8 @@ def parse_config(text: str, source: str = "config.yaml", region: str | None = No
             faults.extend(_translate(details) for details in error.errors(include_url=False))
         faults.extend(broken_rules(document.values, region))
         faults.extend(_faults_of_extra_values(document.values))
-    if config is not None and (fault := too_many_for_the_function(config)):
-        faults.append(fault)
+    if config is not None:
+        faults.extend(fault for check in (too_many_for_the_function, too_many_webhooks) if (fault := check(config)))
     if config is None or faults:
         raise SettingsError(_listing(faults, document, source))
     return config

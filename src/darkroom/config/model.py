@@ -14,8 +14,11 @@ from darkroom.config.cluster import Alarms, ClusterAccess, ClusterComponents, Ne
 from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.keys import ConfigModel, DnsLabel, ReleaseName
 from darkroom.config.node_pool import NodePoolConfig
+from darkroom.config.openai import OpenAiConfig
+from darkroom.config.provenance import Provenance
 from darkroom.config.task_plane import RuntimeRoute, TaskPlane, plan_task_plane
 from darkroom.config.work_off import WorkOff
+from darkroom.openai.options import OpenAiOptions
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import DIFFUSERS, SDWEBUI_KINDS, RuntimeSpec
 from darkroom.policy.sdwebui_fields import ContentLimits
@@ -112,6 +115,9 @@ class RuntimeConfig(ConfigModel):
     work_off: WorkOff | None = Field(
         default=None, description="how soon waiting tasks are to be done; not set: a pod for each task (queueLength)"
     )
+    openai: OpenAiConfig | None = Field(
+        default=None, description="how clients of OpenAI's Images API are served; ComfyUI needs it for them"
+    )
     chart_repository: Annotated[str, Field(pattern=r"^((oci|https?)://.+)?$")] | None = Field(
         default=None, description="where a Helm chart of your own lies; Darkroom's chart travels with the deployment"
     )
@@ -206,6 +212,7 @@ class DarkroomConfig(ConfigModel):
     )
     log_retention_days: LogRetentionDays = Field(default=30, description="how long CloudWatch keeps logs")
     alarms: Alarms = Alarms()
+    provenance: Provenance = Provenance()
     mirrors: Mirrors = Mirrors()
 
     @property
@@ -243,6 +250,10 @@ class DarkroomConfig(ConfigModel):
         """The runtimes as the front door knows them."""
         return [runtime.spec() for runtime in self.models_runtime]
 
+    def openai_options(self) -> OpenAiOptions:
+        """What is said of the runtimes for OpenAI's API."""
+        return {runtime.name: runtime.openai.options() for runtime in self.models_runtime if runtime.openai}
+
     def caller_specs(self) -> list[CallerSpec]:
         """The callers with all their limits; where none is named, the one that there is then."""
         throttle = self.api_gateway.throttle
@@ -252,6 +263,7 @@ class DarkroomConfig(ConfigModel):
                 rate_limit=throttle.rate_limit if caller.rate_limit is None else caller.rate_limit,
                 burst_limit=throttle.burst_limit if caller.burst_limit is None else caller.burst_limit,
                 monthly_tasks=caller.monthly_tasks,
+                role=caller.role,
             )
             for caller in self.callers or [CallerConfig(name=DEFAULT_CALLER)]
         ]
@@ -259,4 +271,5 @@ class DarkroomConfig(ConfigModel):
     def task_plane(self, *, with_events: bool = False) -> TaskPlane:
         """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
         routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
-        return plan_task_plane(routes, with_events=with_events)
+        webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
+        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)

@@ -23,7 +23,9 @@ from darkroom.config.fit_rules import (
 )
 from darkroom.config.keys import ConfigModel
 from darkroom.config.model import KNOWN_RUNTIME_TYPES
+from darkroom.config.openai import unfit_openai
 from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
+from darkroom.config.provenance import unfit_provenance
 from darkroom.config.volume_rules import unfit_volumes
 from darkroom.tasks.task import TaskKind
 
@@ -48,6 +50,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
         yield from _half_a_chart(path, runtime)
         yield from _unfit_scaling(path, runtime)
         yield from _unfit_work_off(path, runtime)
+        yield from unfit_openai(path, runtime)
         if not runtime.get("chartRepository"):
             yield from _unfit_chart_values(path, runtime, [pool for _, pool in entries(values, "nodePools")])
         if not runtime.get("nodePool"):
@@ -59,6 +62,7 @@ def broken_rules(values: dict[str, Any], region: str | None) -> Iterator[ConfigF
     yield from _unfit_components(values.get("clusterComponents"))
     yield from _unfit_access(values.get("cluster"))
     yield from _unfit_cluster(values)
+    yield from unfit_provenance(values.get("provenance"), region)
     if region is not None:
         yield from _unfit_zones(values.get("network"), region)
         yield from _unfit_partition(("modelBucketArn",), values.get("modelBucketArn"), region)

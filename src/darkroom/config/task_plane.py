@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.policy.object_keys import RESERVED_PREFIX
-from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
+from darkroom.tasks.message import CALLER_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
+from darkroom.tasks.webhook import WEBHOOK_ATTRIBUTE, WEBHOOK_WANTED
 
 DAY_SECONDS = 24 * 3600
 # The guide's own names, which its outputs and documents carry.
@@ -54,32 +55,27 @@ class TopicPlan:
         return {"Version": "2012-10-17", "Statement": [{"Sid": "OnlyWithTls", **_only_with_tls(arn, "sns:Publish")}]}
 
 
-@dataclass(frozen=True)
-class QueuePlan:
-    """A runtime's SQS standard queue, its dead letters, and its subscription to the input topic.
+@dataclass(frozen=True, kw_only=True)
+class SubscribedQueuePlan:
+    """An SQS standard queue, its dead letters, and its subscription to a topic."""
 
-    A task is tried five times; the sixth receive is for telling that it failed (see `darkroom.policy.outcomes.Tries`).
-    The agent extends the visibility timeout while it works, so this is how long a task waits whose agent has died.
-    """
-
-    runtime: str
     filter_policy: dict[str, Any]
-    visibility_timeout_seconds: int = 30
+    visibility_timeout_seconds: int
+    maximum_receives: int
     retention_seconds: int = 4 * DAY_SECONDS
     receive_wait_seconds: int = 20
-    maximum_receives: int = 6
     dead_letter_retention_seconds: int = 14 * DAY_SECONDS
     raw_delivery: bool = False
 
     @property
     def name(self) -> str:
         """The role of the queue."""
-        return f"InputQueue-{self.runtime}"
+        raise NotImplementedError
 
     @property
     def dead_letter_name(self) -> str:
         """The role of the queue for dead letters."""
-        return f"DeadLetters-{self.runtime}"
+        raise NotImplementedError
 
     def attributes(self, dead_letter_arn: str) -> dict[str, str]:
         """The queue's attributes."""
@@ -97,7 +93,7 @@ class QueuePlan:
         return {"MessageRetentionPeriod": str(self.dead_letter_retention_seconds), "SqsManagedSseEnabled": "true"}
 
     def subscription_attributes(self) -> dict[str, str]:
-        """The attributes of the queue's subscription to the input topic."""
+        """The attributes of the queue's subscription."""
         return {
             "FilterPolicy": json.dumps(self.filter_policy),
             "FilterPolicyScope": "MessageAttributes",
@@ -105,7 +101,7 @@ class QueuePlan:
         }
 
     def policy(self, queue_arn: str, topic_arn: str) -> dict[str, Any]:
-        """The queue's resource policy: the input topic may send, and nobody may speak to it without TLS."""
+        """The queue's resource policy: its topic may send, and nobody may speak to it without TLS."""
         return {
             "Version": "2012-10-17",
             "Statement": [
@@ -123,6 +119,53 @@ class QueuePlan:
     def dead_letter_policy(self, dead_letter_arn: str) -> dict[str, Any]:
         """The resource policy of the queue for dead letters: nobody may speak to it without TLS."""
         return {"Version": "2012-10-17", "Statement": [_only_with_tls(dead_letter_arn, "sqs:*")]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePlan(SubscribedQueuePlan):
+    """A runtime's queue, which is subscribed to the input topic.
+
+    A task is tried five times; the sixth receive is for telling that it failed (see `darkroom.policy.outcomes.Tries`).
+    The agent extends the visibility timeout while it works, so this is how long a task waits whose agent has died.
+    """
+
+    runtime: str
+    visibility_timeout_seconds: int = 30
+    maximum_receives: int = 6
+
+    @property
+    def name(self) -> str:
+        """The role of the queue."""
+        return f"InputQueue-{self.runtime}"
+
+    @property
+    def dead_letter_name(self) -> str:
+        """The role of the queue for dead letters."""
+        return f"DeadLetters-{self.runtime}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookQueuePlan(SubscribedQueuePlan):
+    """The queue of the sender of webhooks, which is subscribed to the output topic.
+
+    Each try hides its message until the next one, so the visibility timeout only matters where a sender dies; AWS
+    Lambda wants six times its function's. A delivery is counted in the task table, and a message also comes by when its
+    receiver has no place for it: this maximum, SQS's highest, is for what no sender can read to its end.
+    """
+
+    role: str = "Webhook"
+    visibility_timeout_seconds: int = 180
+    maximum_receives: int = 1000
+
+    @property
+    def name(self) -> str:
+        """The role of the queue."""
+        return f"{self.role}Queue"
+
+    @property
+    def dead_letter_name(self) -> str:
+        """The role of the queue for dead letters."""
+        return f"{self.role}DeadLetters"
 
 
 @dataclass(frozen=True)
@@ -173,6 +216,7 @@ class TaskPlane:
     """Everything between the front door and the agents."""
 
     queues: tuple[QueuePlan, ...]
+    webhooks: WebhookQueuePlan = field(default_factory=lambda: plan_webhook_queue())
     input_topic: TopicPlan = field(default=TopicPlan(INPUT_TOPIC))
     output_topic: TopicPlan = field(default=TopicPlan(OUTPUT_TOPIC))
     bucket: BucketPlan = field(default=BucketPlan())
@@ -183,14 +227,25 @@ class TaskPlane:
         return {queue.runtime: queue for queue in self.queues}[runtime]
 
 
-def plan_task_plane(routes: Iterable[RuntimeRoute], *, with_events: bool = False) -> TaskPlane:
-    """The task plane for these runtimes.
+def plan_task_plane(
+    routes: Iterable[RuntimeRoute], *, with_events: bool = False, webhook_callers: Iterable[str] = ()
+) -> TaskPlane:
+    """The task plane for these runtimes; `webhook_callers` are told of each of their tasks.
 
     `with_events`: a gateway tells of what changes, for which the table needs an index more. It costs some five writes a
     task, so there is none where the front door is AWS Lambda, which cannot tell of events.
     """
-    table = TablePlan(indices=(LISTING, CHANGES)) if with_events else TablePlan()
-    return TaskPlane(queues=tuple(QueuePlan(route.name, _filter_policy(route)) for route in routes), table=table)
+    return TaskPlane(
+        queues=tuple(QueuePlan(runtime=route.name, filter_policy=_filter_policy(route)) for route in routes),
+        table=TablePlan(indices=(LISTING, CHANGES)) if with_events else TablePlan(),
+        webhooks=plan_webhook_queue(webhook_callers),
+    )
+
+
+def plan_webhook_queue(callers: Iterable[str] = ()) -> WebhookQueuePlan:
+    """The queue for notifications of tasks that name a webhook, and of all tasks of these callers."""
+    by_task, names = {WEBHOOK_ATTRIBUTE: [WEBHOOK_WANTED]}, list(callers)
+    return WebhookQueuePlan(filter_policy={"$or": [by_task, {CALLER_ATTRIBUTE: names}]} if names else dict(by_task))
 
 
 def _only_with_tls(arn: str, action: str) -> dict[str, Any]:

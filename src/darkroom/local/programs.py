@@ -11,13 +11,15 @@ from pathlib import Path
 
 import msgspec
 
+from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
 from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
-from darkroom.settings import AwsSettings
+from darkroom.policy.webhook_callers import encode_caller_webhooks
+from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
 
 # Long enough for any task that the fake runtime does; a stop of the whole stack must not take longer than seconds.
@@ -78,8 +80,12 @@ def agent_program(
     base_url: str,
     health_port: int,
     input_buckets: Sequence[str] = (),
+    provenance: ProvenanceSettings | None = None,
 ) -> Program:
-    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`."""
+    """Describe the agent beside a runtime; links may lead to the output bucket and to `input_buckets`.
+
+    `provenance` says how pictures tell of their making; None: not at all.
+    """
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -96,6 +102,7 @@ def agent_program(
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
         "DARKROOM_HEALTH_PORT": str(health_port),
     }
+    environment |= _provenance_environment(provenance or ProvenanceSettings(enabled=False))
     return Program(
         name=f"agent-{runtime.name}",
         command=[sys.executable, "-m", "darkroom", "agent"],
@@ -105,9 +112,17 @@ def agent_program(
 
 
 def gateway_program(
-    config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys: Mapping[str, str], port: int
+    config: DarkroomConfig,
+    plane: ProvisionedPlane,
+    aws: AwsSettings,
+    keys: Mapping[str, str],
+    port: int,
+    openai_file: Path | None = None,
 ) -> Program:
-    """Describe the front door, which the keys by their callers' names open."""
+    """Describe the front door, which the keys by their callers' names open.
+
+    `openai_file` holds what `config` says of OpenAI's API, if it says anything.
+    """
     specs = config.caller_specs()
     named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in specs]
     environment = {
@@ -117,6 +132,7 @@ def gateway_program(
         "S3_BUCKET": plane.bucket,
         "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
         "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
         **(
             {"DARKROOM_CALLERS": encode_callers(named)}
@@ -127,6 +143,7 @@ def gateway_program(
         "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
         "DARKROOM_HOST": "127.0.0.1",
         "DARKROOM_PORT": str(port),
+        **({"DARKROOM_OPENAI_FILE": str(openai_file)} if openai_file else {}),
     }
     return Program(
         name="gateway",
@@ -134,6 +151,37 @@ def gateway_program(
         environment=environment,
         patience_seconds=4.0,
     )
+
+
+def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSettings, keys_file: Path) -> Program:
+    """Describe the sender of webhooks, which signs them with the key in `keys_file`."""
+    environment = {
+        **_base_environment(),
+        **_aws_environment(aws),
+        "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
+        "DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL": plane.webhooks.dead_letter_url,
+        "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_WEBHOOK_KEYS_FILE": str(keys_file),
+        "DARKROOM_WEBHOOKS": encode_caller_webhooks(caller_webhooks(config.callers)),
+        "DARKROOM_WEBHOOK_ALLOW_PRIVATE": "true",
+    }
+    return Program(
+        name="sender",
+        command=[sys.executable, "-m", "darkroom", "sender"],
+        environment=environment,
+        patience_seconds=5.0,
+    )
+
+
+def _provenance_environment(provenance: ProvenanceSettings) -> dict[str, str]:
+    environment = {
+        "DARKROOM_PROVENANCE_ENABLED": str(provenance.enabled).lower(),
+        "DARKROOM_PROVENANCE_INCLUDE_PROMPTS": str(provenance.include_prompts).lower(),
+    }
+    if provenance.certificate is not None:
+        environment["DARKROOM_PROVENANCE_CERTIFICATE"] = provenance.certificate
+        environment["DARKROOM_PROVENANCE_REQUIRED"] = str(provenance.required).lower()
+    return environment
 
 
 def _digest(key: str) -> str:

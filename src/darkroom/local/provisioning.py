@@ -9,7 +9,7 @@ from typing import Any
 from darkroom.aws.bucket import NEVER_PUBLIC
 from darkroom.aws.connection import Aws
 from darkroom.aws.errors import translated
-from darkroom.config.task_plane import QueuePlan, TaskPlane, TopicPlan
+from darkroom.config.task_plane import QueuePlan, SubscribedQueuePlan, TaskPlane, TopicPlan
 
 SERVICES = ("sqs", "sns", "s3", "dynamodb")
 
@@ -24,6 +24,14 @@ class ProvisionedQueue:
 
 
 @dataclass(frozen=True)
+class ProvisionedWebhooks:
+    """The queue of the sender of webhooks, and the one for its dead letters, by URL."""
+
+    url: str
+    dead_letter_url: str
+
+
+@dataclass(frozen=True)
 class ProvisionedPlane:
     """The task plane as it stands."""
 
@@ -32,6 +40,7 @@ class ProvisionedPlane:
     bucket: str
     table: str
     queues: tuple[ProvisionedQueue, ...]
+    webhooks: ProvisionedWebhooks
 
 
 async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
@@ -42,8 +51,9 @@ async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
     bucket = plane.bucket.name.lower()
     await _make_bucket(plane, aws, bucket)
     await _make_table(plane, aws)
-    queues = [await _make_queue(queue, aws, input_topic) for queue in plane.queues]
-    return ProvisionedPlane(input_topic, output_topic, bucket, plane.table.name, tuple(queues))
+    queues = [await _make_runtimes_queue(queue, aws, input_topic) for queue in plane.queues]
+    webhooks = ProvisionedWebhooks(*await _make_queue(plane.webhooks, aws, output_topic))
+    return ProvisionedPlane(input_topic, output_topic, bucket, plane.table.name, tuple(queues), webhooks)
 
 
 async def _make_topic(plan: TopicPlan, aws: Aws) -> str:
@@ -112,9 +122,14 @@ async def _make_table(plane: TaskPlane, aws: Aws) -> None:
         )
 
 
-async def _make_queue(plan: QueuePlan, aws: Aws, topic_arn: str) -> ProvisionedQueue:
+async def _make_runtimes_queue(plan: QueuePlan, aws: Aws, topic_arn: str) -> ProvisionedQueue:
+    return ProvisionedQueue(plan.runtime, *await _make_queue(plan, aws, topic_arn))
+
+
+async def _make_queue(plan: SubscribedQueuePlan, aws: Aws, topic_arn: str) -> tuple[str, str]:
+    """Make a queue that is subscribed to the topic; return its URL, and that of the queue for its dead letters."""
     sqs, sns = aws.client("sqs"), aws.client("sns")
-    with translated(f"creating the queue of the runtime {plan.runtime}"):
+    with translated(f"creating the queue {plan.name}"):
         dead_letter_url = (
             await sqs.create_queue(QueueName=plan.dead_letter_name, Attributes=plan.dead_letter_attributes())
         )["QueueUrl"]
@@ -124,7 +139,7 @@ async def _make_queue(plan: QueuePlan, aws: Aws, topic_arn: str) -> ProvisionedQ
         arn = await aws.queue(url).read_arn()
         await _set_policy(sqs, url, plan.policy(arn, topic_arn))
         await sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=plan.subscription_attributes())
-    return ProvisionedQueue(plan.runtime, url, dead_letter_url)
+    return url, dead_letter_url
 
 
 async def _set_policy(sqs: Any, url: str, policy: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The stack on one machine, composed: what `darkroom up` runs and `darkroom demo` uses.
 
     runtimes ──────────────────┐
-    emulator ─► provisioning ──┴─► agents, gateway ─► stack.json
+    emulator ─► provisioning ──┴─► agents, sender, gateway ─► stack.json
 
 Each step waits until the one before it answers; what needs nothing of each other starts side by side. Whatever ends
 the `async with` stops everything in the opposite order.
@@ -19,14 +19,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import msgspec
 
+from darkroom.api.keys import key_id
 from darkroom.aws.connection import open_aws
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
 from darkroom.local.caller_keys import kept_key
-from darkroom.local.programs import LocalEngine, agent_program, emulator_program, gateway_program, runtime_program
+from darkroom.local.programs import (
+    LocalEngine,
+    agent_program,
+    emulator_program,
+    gateway_program,
+    runtime_program,
+    sender_program,
+)
+from darkroom.local.provenance import local_provenance
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.local.stack_file import (
     STACK_FOLDER,
@@ -36,7 +46,10 @@ from darkroom.local.stack_file import (
     write_stack_file,
 )
 from darkroom.local.supervisor import Supervisor, wait_until
-from darkroom.settings import AwsSettings
+from darkroom.local.webhook_keys import kept_keys
+from darkroom.openai.options import OPENAI_FILE, encode_options
+from darkroom.policy.callers import CallerSpec
+from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
 
@@ -109,10 +122,14 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             await _wait(supervisor, "emulator", lambda: asyncio.to_thread(is_answering, str(aws.endpoint_url)))
             tell("making topics, queues, bucket and table")
             plane = await _provision(config, aws)
-            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, tell)
+            provenance = await asyncio.to_thread(local_provenance, config.provenance, folder, tell)
+            agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, provenance, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
+            tell("starting the sender of webhooks")
+            await supervisor.start(sender_program(config, plane, aws, kept_keys(folder)))
             tell("starting the gateway")
-            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port))
+            openai_file = _openai_file(config, folder)
+            await supervisor.start(gateway_program(config, plane, aws, keys, gateway_port, openai_file))
             await _wait(supervisor, "gateway", _answers(f"http://127.0.0.1:{gateway_port}/healthz"))
             for name, url in ready_urls.items():
                 await _wait(supervisor, name, _answers(url))
@@ -153,6 +170,7 @@ async def _start_agents(
     plane: ProvisionedPlane,
     aws: AwsSettings,
     runtime_urls: Mapping[str, str],
+    provenance: ProvenanceSettings,
     tell: Callable[[str], None],
 ) -> dict[str, str]:
     """Start an agent for each runtime; return where each one says that it is ready."""
@@ -163,9 +181,19 @@ async def _start_agents(
         tell(f"starting the agent of {runtime.name}")
         url = runtime_urls[runtime.name]
         queue = queues[runtime.name]
-        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets))
+        await supervisor.start(agent_program(runtime, plane, queue, aws, url, port, config.input_buckets, provenance))
         ready_urls[runtime.name] = f"http://127.0.0.1:{port}/readyz"
     return ready_urls
+
+
+def _openai_file(config: DarkroomConfig, folder: Path) -> Path | None:
+    """Write down what the gateway is told of OpenAI's API; None where nothing is said of it."""
+    options = config.openai_options()
+    if not options:
+        return None
+    path = folder / OPENAI_FILE
+    path.write_bytes(encode_options(options))
+    return path
 
 
 def _facts(
@@ -191,8 +219,13 @@ def _facts(
             for queue in plane.queues
         ],
         pid=os.getpid(),
-        callers=config.caller_specs(),
+        callers=_known_as(config.caller_specs(), api_key, are_named=bool(config.callers)),
     )
+
+
+def _known_as(callers: list[CallerSpec], api_key: str, *, are_named: bool) -> list[CallerSpec]:
+    """The callers; the one that nobody has named owns its tasks under the id of its key."""
+    return callers if are_named else [msgspec.structs.replace(caller, id=key_id(api_key)) for caller in callers]
 
 
 def _check_runtime_urls(config: DarkroomConfig, runtime_urls: Mapping[str, str]) -> None:

@@ -61,7 +61,7 @@ def estimate(config: DarkroomConfig, work: Workload, prices: Prices) -> Estimate
     sections = [
         Section("each month, without a picture", fixed_costs(config, prices)),
         Section(f"GPU nodes for {work.pictures:,} pictures", gpu_costs(config, work, prices)),
-        Section(f"services for {work.pictures:,} pictures", service_costs(work, prices)),
+        Section(f"services for {work.pictures:,} pictures", service_costs(work, prices, config)),
     ]
     require_prices((found for section in sections for found in section.lines), prices.region)
     oldest = prices.oldest

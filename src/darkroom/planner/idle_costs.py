@@ -19,14 +19,13 @@ from darkroom.planner.gpu_prices import cheapest_type, instance_line
 from darkroom.planner.lines import Line, line, total
 from darkroom.planner.price_names import HOURS_PER_MONTH, instance_hour
 from darkroom.planner.prices import Prices
+from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS
 
 # Estimates: GB of a month's lines; GB that components send and receive through NAT gateways; GB of a model.
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
 MODEL_GIB = 4.0
-# KEDA looks at each queue every five seconds; agents that wait are paid with their nodes.
-QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
     """What is paid each month even without a single picture."""
     runtimes, metrics = len(config.models_runtime), _alarm_metrics(config)
     costs = list(_cluster_costs(config, prices)) if config.cluster.name is None else []
-    looks = runtimes * QUEUE_LOOKS_PER_MONTH
+    # Agents that wait are paid with their nodes.
+    polling = (entry.scaling_value("pollingInterval", DEFAULT_POLLING_SECONDS) for entry in config.models_runtime)
+    looks = sum(HOURS_PER_MONTH * 3600 / seconds for seconds in polling)
     costs += [
         line(prices, f"{metrics} metrics with alarms", metrics, "metrics", "cloudwatch.alarm-metric.month"),
         line(prices, "dashboard", 1, "dashboards", "cloudwatch.dashboard.month"),
@@ -51,6 +52,7 @@ def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
     ]
     if config.alarms.topic_arn is None:
         costs.append(line(prices, "KMS key of the alarms' topic", 1, "keys", "kms.key.month"))
+    costs += _signing_costs(config, prices)
     demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(prices.region))}
     for runtime in config.models_runtime:
         least, demand = _least_pods(runtime.extra_values), demands.get(runtime.name)
@@ -59,6 +61,19 @@ def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
             chosen = cheapest_type(demand, prices, spot=False)
             costs.append(instance_line(what, chosen, least * HOURS_PER_MONTH, prices, spot=False))
     return costs
+
+
+def _signing_costs(config: DarkroomConfig, prices: Prices) -> Iterator[Line]:
+    """Of pictures. What KMS takes for each is paid by use."""
+    signing = config.provenance
+    if signing.enabled and signing.certificate is not None:
+        what = "secret with the certificate that signs pictures"
+        yield line(prices, what, 1, "secrets", "secretsmanager.secret.month")
+        if signing.kms_key_id is not None:
+            yield line(prices, "KMS key that signs pictures", 1, "keys", "kms.key.month")
+        if config.cluster.name is None:
+            what = "2 metrics about signatures counted in logs"
+            yield line(prices, what, 2, "metrics", "cloudwatch.metric.month")
 
 
 def _cluster_costs(config: DarkroomConfig, prices: Prices) -> Iterator[Line]:
@@ -123,7 +138,7 @@ def _cluster_savings(config: DarkroomConfig, prices: Prices, saved: Callable[...
         found.append(Saving("clusterComponents.instanceType: t4g.medium", saved(cluster_components=smaller), price))
     if config.cluster.container_insights:
         blind = config.cluster.model_copy(update={"container_insights": False})
-        price = "no figures of nodes and pods; the alarms PodsPending and NodesWithoutResults go"
+        price = "no figures of nodes and pods; the alarms PodsPending and IdleNodes go"
         found.append(Saving("cluster.containerInsights: false", saved(cluster=blind), price))
     if config.cluster.control_plane_logs:
         silent = config.cluster.model_copy(update={"control_plane_logs": []})
@@ -145,15 +160,17 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by two.
+    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by three.
 
-    Where nodes are counted, each runtime's alarm for being stuck looks at them too.
+    Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
+    stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
     always = 5 * runtimes + 4
     if config.cluster.name is not None:
         return always
-    return always + 4 + (3 + runtimes if config.cluster.container_insights else 0)
+    always += 2 if config.provenance.enabled and config.provenance.certificate is not None else 0
+    return always + 4 + (4 + runtimes if config.cluster.container_insights else 0)
 
 
 def _becomes_dearer(config: DarkroomConfig, prices: Prices) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from darkroom.config.model import DarkroomConfig
 from darkroom.config.sizes import LAMBDA_MEMORY_MIB
 from darkroom.planner.lines import Line, line
 from darkroom.planner.prices import Prices
@@ -34,7 +35,7 @@ class CallsPerTask:
 
     topic_publishes: int = 2
     queue_requests: int = 3
-    table_writes: int = 4
+    table_writes: int = 5
     table_reads: int = 1
     bucket_puts: int = 2
     bucket_gets: int = 2
@@ -43,8 +44,8 @@ class CallsPerTask:
 CALLS_PER_TASK = CallsPerTask()
 
 
-def service_costs(work: Workload, prices: Prices) -> list[Line]:
-    """What a month's pictures cost in every service but the GPUs' instances."""
+def service_costs(work: Workload, prices: Prices, config: DarkroomConfig | None = None) -> list[Line]:
+    """What a month's pictures cost in every service but the GPUs' instances; with `config`, what it adds to that."""
     calls, pictures = CALLS_PER_TASK, work.pictures
     function = pictures * FUNCTION_SECONDS * LAMBDA_MEMORY_MIB / 1024
     stored = pictures * work.picture_bytes / 2**30
@@ -69,6 +70,9 @@ def service_costs(work: Workload, prices: Prices) -> list[Line]:
         ("X-Ray traces", pictures * work.traced, "traces", "xray.trace"),
         *_to_the_outside(work),
     ]
+    signing = None if config is None else config.provenance
+    if signing is not None and signing.enabled and signing.certificate and signing.kms_key_id:
+        rows.append(("KMS, which signs them", pictures, "signatures", "kms.signature"))
     estimates = {"logs.gb", "logs.stored.gb-month"}
     return [line(prices, *row, is_estimate=row[3] in estimates) for row in rows]
 

@@ -40,6 +40,8 @@ PRICE_NAMES: dict[str, PriceName] = {
     "ebs.gp3.mibps-month": PriceName(_EC2, r"EBS:VolumeP-Throughput\.gp3", {"volumeApiName": "gp3"}, 1 / 1024),
     "ebs.snapshot.gib-month": PriceName(_EC2, "EBS:SnapshotUsage", {"productFamily": "Storage Snapshot"}),
     "kms.key.month": PriceName("awskms", "KMS-Keys"),
+    "kms.signature": PriceName("awskms", "KMS-Requests-Asymmetric"),
+    "secretsmanager.secret.month": PriceName("AWSSecretsManager", "AWSSecretsManager-Secrets"),
     "logs.gb": PriceName(_WATCH, "DataProcessing-Bytes"),
     "cloudwatch.alarm-metric.month": PriceName(_WATCH, "CW:AlarmMonitorUsage"),
     "cloudwatch.metric.month": PriceName(_WATCH, "CW:MetricMonitorUsage"),

@@ -10,6 +10,7 @@ from darkroom.errors import Fault
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.policy.content import judge_content
 from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, MAXIMUM_KEY_BYTES, RESERVED_PREFIX
+from darkroom.policy.webhook_urls import faults_of_webhook
 from darkroom.tasks.draft import Draft, quoted
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
 from darkroom.tasks.task import Task
@@ -42,7 +43,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 def admit(draft: Draft, catalogue: Catalogue, now: float) -> Admitted | Refused:
     """Judge a request at the front door; `now` is in seconds since 1970."""
-    faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft), *_too_late(draft, now)]
+    faults = [
+        *draft.faults,
+        *_bad_names(draft),
+        *_bad_sizes(draft),
+        *_bad_webhook(draft),
+        *_too_late(draft, now),
+    ]
     runtime = None
     if draft.runtime is not None:
         runtime = catalogue.find(draft.runtime)
@@ -85,7 +92,13 @@ def readmit(draft: Draft, runtime: RuntimeSpec) -> Task | Refused:
     The queue's filter has decided that the message is for this runtime, so the name in it is not compared again:
     the guide's own v1alpha1 API writes `legacy` there.
     """
-    faults = [*draft.faults, *_bad_names(draft), *_bad_sizes(draft), *_unfit_kind(draft, runtime)]
+    faults = [
+        *draft.faults,
+        *_bad_names(draft),
+        *_bad_sizes(draft),
+        *_bad_webhook(draft),
+        *_unfit_kind(draft, runtime),
+    ]
     return Refused(tuple(faults)) if faults else _task(draft, runtime.name)
 
 
@@ -116,6 +129,7 @@ def _task(draft: Draft, runtime_name: str) -> Task:
         content=draft.content,
         context=draft.context,
         timeout_seconds=draft.timeout_seconds,
+        webhook=draft.webhook,
         deadline=draft.deadline,
     )
 
@@ -168,6 +182,11 @@ def _bad_name(name: str, path: str, maximum_length: int) -> Iterator[Fault]:
         yield Fault(path, "must not contain '.' or '..' as a part of the path")
     if not name.isprintable():
         yield Fault(path, "must not contain control characters or other characters that cannot be printed")
+
+
+def _bad_webhook(draft: Draft) -> Iterator[Fault]:
+    if draft.webhook is not None:
+        yield from faults_of_webhook(draft.webhook, draft.paths["webhook"])
 
 
 def _bad_sizes(draft: Draft) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Who may call: names for API keys, and what each of them may send.
+"""Who may call: names for API keys, what each of them may send, and whose tasks it sees.
 
 Both doors are told the same list. Behind API Gateway an entry has the `id` of its key, and the rates are kept before a
 request arrives; at the gateway it has the key or, better, its digest, and rates of its own.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 
@@ -17,13 +18,15 @@ from darkroom.errors import SettingsError
 # Where config.yaml names no callers, there is one, the guide's; a caller of this name keeps its key.
 DEFAULT_CALLER = "default"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+Role = Literal["operator"]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class CallerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """One caller. `rate_limit` is in requests per second, `burst_limit` in requests, `monthly_tasks` in accepted tasks.
 
-    What is None is as for everybody, or for the other door. `key` is a secret: it is not shown.
+    What is None is as for everybody, or for the other door. `key` is a secret: it is not shown. A caller of the role
+    `operator` sees and cancels everybody's tasks; one without a role, its own.
     """
 
     name: str
@@ -33,16 +36,18 @@ class CallerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     rate_limit: float | None = None
     burst_limit: int | None = None
     monthly_tasks: int | None = None
+    role: Role | None = None
 
     def __repr__(self) -> str:
         return f"CallerSpec({self.name!r})"
 
 
 class Callers:
-    """The callers of one deployment; none where keys have no names."""
+    """The callers of one deployment; none where keys have no names. `unnamed` are the ids of keys without a name."""
 
-    def __init__(self, callers: Iterable[CallerSpec] = ()) -> None:
+    def __init__(self, callers: Iterable[CallerSpec] = (), unnamed: Iterable[str] = ()) -> None:
         self._by_name = {caller.name: caller for caller in callers}
+        self._unnamed = tuple(unnamed)
         self._name_by_id = {caller.id: caller.name for caller in self if caller.id is not None}
 
     def __iter__(self) -> Iterator[CallerSpec]:
@@ -57,19 +62,29 @@ class Callers:
         caller = self._by_name.get(name)
         return None if caller is None else caller.monthly_tasks
 
+    def is_operator(self, name: str) -> bool:
+        """Whether this caller may see and cancel the tasks of all."""
+        caller = self._by_name.get(name)
+        return caller is not None and caller.role == "operator"
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """Whose tasks there may be: all that are known, and nobody."""
+        return (*self._by_name, *self._unnamed, "")
+
     @property
     def are_counted(self) -> bool:
         """Whether somebody's tasks have to be counted."""
         return any(caller.monthly_tasks is not None for caller in self)
 
 
-def decode_callers(text: str | None) -> Callers:
-    """Read a JSON list of `CallerSpec`; None or nothing is nobody.
+def decode_callers(text: str | None, unnamed: Iterable[str] = ()) -> Callers:
+    """Read a JSON list of `CallerSpec`; None or nothing is nobody. `unnamed` are ids of keys that nobody named.
 
     Raises `SettingsError` when it is none, or is wrong; its text quotes no key.
     """
     if not text:
-        return Callers()
+        return Callers(unnamed=unnamed)
     try:
         specs = msgspec.json.decode(text, type=list[CallerSpec])
     except msgspec.DecodeError as error:
@@ -77,7 +92,7 @@ def decode_callers(text: str | None) -> Callers:
     faults = list(_faults(specs))
     if faults:
         raise SettingsError("\n".join(["the list of callers (DARKROOM_CALLERS) is wrong:", *faults]))
-    return Callers(specs)
+    return Callers(specs, unnamed)
 
 
 def encode_callers(callers: Iterable[CallerSpec]) -> str:

@@ -14,6 +14,8 @@ told, which is below DynamoDB's limit by then.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,10 +26,16 @@ from darkroom.tasks.message import MAXIMUM_MESSAGE_BYTES, attribute_bytes
 from darkroom.tasks.notification import Notification, NotifiedError, encode_notification, notification_attributes
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
+from darkroom.tasks.webhook import Webhook
 
 LONGEST_ERROR_TEXT = 4096
 # An id that no front door has checked; those that are checked are shorter.
 LONGEST_TOLD_ID = 256
+# Of why a task waits, and of the name of a checkpoint.
+LONGEST_REASON = 500
+LONGEST_MODEL_NAME = 250
+_TIMES = {1: "once", 2: "twice"}
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def ended_without_pictures(
@@ -53,16 +61,26 @@ def told_error(error: DarkroomError) -> NotifiedError:
     return msgspec.structs.replace(told, message=told.message[:LONGEST_ERROR_TEXT] + " …")
 
 
-def fitted(notification: Notification, submission_id: str) -> Notification:
-    """What is told in place of `notification`, so that it fits with its attributes."""
-    if _fits(notification, submission_id):
+def after_tries(tries: int, reason: str) -> str:
+    """Why a task waits that was tried so often, the last time in vain for `reason`."""
+    return f"tried {_TIMES.get(tries, f'{tries} times')}: {reason}"
+
+
+def shortened(text: str, longest: int) -> str:
+    """`text`, cut where it has more than `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def fitted(notification: Notification, submission_id: str, audience: Mapping[str, str] = _NOBODY) -> Notification:
+    """What is told in place of `notification`, so that it fits with its attributes, of which `audience` are some."""
+    if _fits(notification, submission_id, audience):
         return notification
     pictures = notification.image_url
     if pictures:
         notification = msgspec.structs.replace(
             notification, image_url=[], image_url_omitted=len(pictures), provenance=msgspec.UNSET
         )
-        if _fits(notification, submission_id):
+        if _fits(notification, submission_id, audience):
             return notification
     return msgspec.structs.replace(notification, context={}, context_omitted=True)
 
@@ -75,6 +93,7 @@ def record_of(
     submitted_at: float,
     now: float,
     kind: TaskKind | None = None,
+    webhook: Webhook | None = None,
 ) -> TaskRecord:
     """What to keep of what was told of a task of `caller` ("" is nobody).
 
@@ -88,6 +107,7 @@ def record_of(
         tasktype=kind,
         output_location=names.location,
         caller=caller,
+        webhook=webhook,
         created_at=submitted_at,
         updated_at=now,
         image_url=told.image_url or [],
@@ -100,6 +120,7 @@ def record_of(
     )
 
 
-def _fits(notification: Notification, submission_id: str) -> bool:
+def _fits(notification: Notification, submission_id: str, audience: Mapping[str, str]) -> bool:
     text = encode_notification(notification).encode()
-    return len(text) + attribute_bytes(notification_attributes(notification, submission_id)) <= MAXIMUM_MESSAGE_BYTES
+    attributes = notification_attributes(notification, submission_id, audience)
+    return len(text) + attribute_bytes(attributes) <= MAXIMUM_MESSAGE_BYTES

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from darkroom.errors import SigningUnavailable
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)-----END \1-----", re.DOTALL)
+_IN_SIGNATURE = re.compile(rb"\x59(..)\x30\x82(..)", re.DOTALL)
+_IN_GIF = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
 _RSA, _RSA_PSS = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10"
 _EC, _ED25519 = "1.2.840.10045.2.1", "1.3.101.112"
 _CURVES = {"1.2.840.10045.3.1.7": "es256", "1.3.132.0.34": "es384", "1.3.132.0.35": "es512"}
@@ -70,6 +72,34 @@ def read_certificate(pem: bytes) -> Certificate:
         return _read(der)
     except (binascii.Error, IndexError, StopIteration, ValueError) as error:
         raise SigningUnavailable(f"the signing certificate cannot be read: {error}") from None
+
+
+def find_certificate(data: bytes) -> Certificate | None:
+    """The certificate that a file's credentials were signed with, the newest ones first; None where none is found.
+
+    It stands in the signature as a string of bytes, whose length CBOR says in front of it, and DER once more.
+    """
+    if data.startswith(b"GIF"):
+        data = _unblocked(data)
+    for found in _IN_SIGNATURE.finditer(data):
+        length = int.from_bytes(found[1], "big")
+        if length == int.from_bytes(found[2], "big") + 4:
+            der = data[found.start(2) - 2 : found.start(2) - 2 + length]
+            try:
+                return _read(der)
+            except (IndexError, StopIteration, ValueError, SigningUnavailable):
+                continue
+    return None
+
+
+def _unblocked(gif: bytes) -> bytes:
+    """The credentials of a GIF, which it has in blocks of 255 bytes, each behind its length."""
+    place = gif.find(_IN_GIF) + len(_IN_GIF)
+    blocks = []
+    while place >= len(_IN_GIF) and place < len(gif) and gif[place]:
+        blocks.append(gif[place + 1 : place + 1 + gif[place]])
+        place += 1 + gif[place]
+    return b"".join(blocks)
 
 
 def _block(found: re.Match[bytes]) -> bytes:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from darkroom.errors import MissingExtra, PictureUnsignable, SigningUnavailable
+from darkroom.errors import CredentialsUnreadable, MissingExtra, PictureUnsignable, SigningUnavailable
 from darkroom.policy import media_types
 from darkroom.policy.media_types import MediaType
 from darkroom.provenance.certificate import SigningMaterial
@@ -158,9 +158,10 @@ def read_credentials(
 ) -> tuple[dict[str, Any], str] | None:
     """What the credentials of a file say, as the library's JSON, and its verdict: Invalid, Valid or Trusted.
 
-    None where there are none. `trust_anchors` are certificates as PEM. Raises `PictureUnsignable` for a file that
-    cannot be read.
+    None where there are none. `trust_anchors` are certificates as PEM. Raises `CredentialsUnreadable`.
     """
+    if sidecar is None and media_type not in EMBEDDING:
+        return None
     settings: dict[str, Any] = {} if trust_anchors is None else {"trust": {"user_anchors": trust_anchors.decode()}}
     kind = EMBEDDING.get(media_type, media_type.content_type)
     try:
@@ -170,4 +171,4 @@ def read_credentials(
     except C2paError.ManifestNotFound:
         return None
     except C2paError as error:
-        raise PictureUnsignable(str(error)) from None
+        raise CredentialsUnreadable(f"what the file says of its making cannot be read: {error}") from None

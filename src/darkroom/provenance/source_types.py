@@ -61,6 +61,11 @@ def uri_of(name: str) -> str:
     return f"{_VOCABULARY}{name}"
 
 
+def name_of(uri: str) -> str:
+    """The name of a type, by its address; what is no type of the vocabulary is returned as it is."""
+    return uri.removeprefix(_VOCABULARY)
+
+
 def mentions(data: bytes) -> frozenset[str]:
     """The names of the types that stand in `data`, by their addresses."""
     return frozenset(name.decode() for name in _MENTIONED.findall(data))

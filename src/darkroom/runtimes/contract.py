@@ -267,6 +267,32 @@ class RuntimeContract:
         await harness.runtime.interrupt(prepared)
         await asyncio.gather(running, return_exceptions=True)
 
+    async def test_what_is_reported_of_a_task_is_its_own(self, harness: RuntimeHarness) -> None:
+        """Its caller is told. So nothing is reported of a task that waits at the runtime's door."""
+        if not harness.runtime.queues:
+            pytest.skip("this runtime takes one task at a time")
+        harness.set_latency(0.6)
+        reports: dict[str, list[tuple[float, Progress]]] = {"one": [], "two": []}
+        loop = asyncio.get_running_loop()
+        ends = {}
+
+        async def run(name: str) -> None:
+            prepared = await harness.runtime.prepare(harness.request(name))
+            await harness.runtime.run(prepared, lambda progress: reports[name].append((loop.time(), progress)))
+            ends[name] = loop.time()
+
+        first = asyncio.create_task(run("one"))
+        await wait_until(harness.is_generating)
+        await asyncio.gather(first, run("two"))
+        for told in reports.values():
+            for _, progress in told:
+                assert 0.0 <= progress.fraction <= 1.0
+                assert (progress.step is None) == (progress.steps is None)
+                assert progress.step is None or progress.steps is None or 0 <= progress.step <= progress.steps
+        assert all(at <= ends["one"] for at, _ in reports["one"])
+        # It is sent shortly before the first one's end is heard of, but its answer comes a whole generation later.
+        assert all(at >= ends["one"] - 0.3 for at, _ in reports["two"])
+
     async def test_closing_twice_is_no_error(self, harness: RuntimeHarness) -> None:
         await generate(harness.runtime, harness.request("one"))
         await harness.runtime.close()

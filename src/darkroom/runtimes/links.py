@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import io
-import ipaddress
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -26,6 +22,7 @@ from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, 
 from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, forbidden_reason, parse_link
 from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
 from darkroom.runtimes.http import why_not_reached
+from darkroom.runtimes.judged_sockets import judged_sockets, note_refusals
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.names import OwnThreadsResolver
 from darkroom.runtimes.protocol import InputFile
@@ -47,9 +44,6 @@ _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 _COMPRESSIONS = frozenset({"identity", "", "gzip", "x-gzip"})
 # Compressed answers are not asked for, but objects may be stored that way.
 _HEADERS = {"User-Agent": "darkroom", "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
-
-# Why the sockets of the fetch in hand were not made.
-_refusals: contextvars.ContextVar[list[str]] = contextvars.ContextVar("_refusals")
 
 
 @dataclass(frozen=True)
@@ -169,8 +163,7 @@ class LinkFetcher:
     async def _request(self, asked: WebLink, url: str, terms: _Terms) -> bytes | str:
         """The data at `url`, or where it redirects to. `asked` is what the user wrote, for errors."""
         link = asked.url
-        refusals: list[str] = []
-        _refusals.set(refusals)
+        refusals = note_refusals()
         where = "" if url == asked.target else f" (redirected to {url})"
         try:
             # As it is: an address may be signed, letter by letter. A host of another script has to be translated.
@@ -252,7 +245,7 @@ class LinkFetcher:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver,
-                socket_factory=None if self._settings.allow_private else self._make_socket,
+                socket_factory=None if self._settings.allow_private else judged_sockets(self._judge),
                 # What was judged is one connection; a later request is judged again.
                 force_close=True,
                 limit=0,  # links of one task must not wait for those of another
@@ -264,18 +257,6 @@ class LinkFetcher:
                 timeout=aiohttp.ClientTimeout(total=None),
             )
         return self._session
-
-    def _make_socket(self, address_info: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, socket_address = address_info
-        host, scope = socket_address[0], socket_address[3] if len(socket_address) > 3 else 0
-        address = ipaddress.ip_address(f"{host}%{scope}" if scope and "%" not in host else host)
-        reason = self._judge(address)
-        if reason is not None:
-            _refusals.get([]).append(reason)
-            raise PermissionError(f"{address} may not be connected to")
-        made = socket.socket(family, kind, protocol)
-        made.setblocking(False)
-        return made
 
 
 def _require(url: str, data: bytes, kinds: Kinds, hint: str = "") -> MediaType:

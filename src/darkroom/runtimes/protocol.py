@@ -68,12 +68,14 @@ class Prepared:
 class Progress:
     """How far a generation has come: `fraction` from 0 to 1, and the seconds that the runtime expects to need still.
 
-    `stage` says in words what the runtime is at, where it has stages.
+    `stage` says in words what the runtime is at, where it has stages, and `step` at which of how many `steps` of it.
     """
 
     fraction: float
     remaining_seconds: float | None = None
     stage: str | None = None
+    step: int | None = None
+    steps: int | None = None
 
 
 ProgressListener = Callable[[Progress], None]
@@ -156,6 +158,11 @@ class Runtime(Protocol):
         return None
 
     @property
+    def models(self) -> Sequence[str]:
+        """The models that it can load, as far as that is known without asking."""
+        return () if self.loaded_model is None else (self.loaded_model,)
+
+    @property
     def fault(self) -> str | None:
         """Why nothing but a restart can help, where the adapter knows that by itself. The agent's health repeats it."""
         return None
@@ -207,6 +214,8 @@ class Runtime(Protocol):
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> Any:
         """Occupy the device until the task is done, and return what `collect` takes.
+
+        Where the runtime says how far it is, that is reported, of this very task alone: its caller is told.
 
         Raises `GenerationTimeout` after the request's time limit, having interrupted the runtime, and
         `GenerationInterrupted` after `interrupt`. When this coroutine is cancelled, it leaves the runtime as it is:

@@ -16,6 +16,7 @@ from darkroom.tasks.hints import did_you_mean
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
 from darkroom.tasks.json_text import BadJson, read_json
 from darkroom.tasks.task import JsonObject, OnDuplicate, TaskKind
+from darkroom.tasks.webhook import Webhook
 
 T = TypeVar("T")
 _LONGEST_QUOTE = 100
@@ -42,6 +43,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     content: JsonObject | None = None
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
+    webhook: Webhook | None = None
     deadline: float | None = None
     on_duplicate: OnDuplicate = OnDuplicate.NEW
 

@@ -19,6 +19,7 @@ from darkroom.tasks.json_bounds import MESSAGE_BOUNDS
 from darkroom.tasks.task import Task
 from darkroom.tasks.v1alpha1 import translate_content
 from darkroom.tasks.v1alpha2 import read_task
+from darkroom.tasks.webhook import WEBHOOK_ATTRIBUTE, WEBHOOK_WANTED, Webhook
 
 POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
@@ -60,6 +61,7 @@ _READ_BY_DARKROOM = (
     PREFIX_ATTRIBUTE,
     TASK_ATTRIBUTE,
     CALLER_ATTRIBUTE,
+    WEBHOOK_ATTRIBUTE,
     FIRST_SENT_ATTRIBUTE,
 )
 
@@ -109,6 +111,8 @@ def encode_message(task: Task) -> str:
     }
     if task.timeout_seconds is not None:
         metadata["timeout"] = task.timeout_seconds
+    if task.webhook is not None:
+        metadata["webhook"] = task.webhook
     if task.deadline is not None:
         metadata["deadline"] = task.deadline
     return msgspec.json.encode({"metadata": metadata, "content": task.content}).decode()
@@ -175,6 +179,7 @@ def identity_attributes(task: Task, caller: str) -> dict[str, str]:
         TASK_ATTRIBUTE: task.id,
         PREFIX_ATTRIBUTE: task.prefix,
         CALLER_ATTRIBUTE: caller,
+        WEBHOOK_ATTRIBUTE: WEBHOOK_WANTED if task.webhook is not None else "",
     }
     return {name: value for name, value in identity.items() if _is_attribute(name, value)}
 
@@ -186,6 +191,16 @@ def owner_of(attributes: Mapping[str, str]) -> str:
     """
     told = attributes.get(CALLER_ATTRIBUTE, "")
     return told if _OWNER.fullmatch(told) else ""
+
+
+def audience_of(attributes: Mapping[str, str], webhook: Webhook | None = None) -> dict[str, str]:
+    """The attributes that a task's notifications have from its message's: whose it is, and whether it names a webhook.
+
+    A message that did not come through a front door says so in its text alone, by its `webhook`.
+    """
+    is_wanted = webhook is not None or attributes.get(WEBHOOK_ATTRIBUTE) == WEBHOOK_WANTED
+    found = {CALLER_ATTRIBUTE: owner_of(attributes), WEBHOOK_ATTRIBUTE: WEBHOOK_WANTED if is_wanted else ""}
+    return {name: value for name, value in found.items() if value}
 
 
 def copied_attributes(own: Mapping[str, str], of_original: Mapping[str, str], body: str) -> dict[str, str]:

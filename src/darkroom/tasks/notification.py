@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from darkroom.errors import DarkroomError
+from darkroom.tasks.message import SUBMISSION_ATTRIBUTE
 from darkroom.tasks.task import JsonObject, Status
 
+# The message attribute that is the same whenever a task's end is told.
+NOTIFICATION_ATTRIBUTE = "notification_id"
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 _MOST_WARNINGS = 16
 _LONGEST_WARNING = 500
 
@@ -116,17 +121,23 @@ def decode_end(document: bytes) -> RecordedEnd | None:
         return None
 
 
-def notification_attributes(notification: Notification, submission_id: str) -> dict[str, str]:
+def notification_attributes(
+    notification: Notification, submission_id: str, audience: Mapping[str, str] = _NOBODY
+) -> dict[str, str]:
     """The message attributes by which a subscriber filters and deduplicates.
+
+    `audience` are those that say for whom it is (`darkroom.tasks.message.audience_of`).
 
     `notification_id` is derived from the submission: a task that is done or notified twice has one terminal id.
     """
     phase = "end" if notification.status.is_terminal else notification.status.value
     digest = hashlib.sha256(f"{submission_id}/{phase}".encode()).hexdigest()
     attributes = {
+        **audience,
+        SUBMISSION_ATTRIBUTE: submission_id,
         "runtime": notification.runtime,
         "status": notification.status.value,
-        "notification_id": digest[:32],
+        NOTIFICATION_ATTRIBUTE: digest[:32],
     }
     if notification.result is not msgspec.UNSET:
         attributes["result"] = "true" if notification.result else "false"

@@ -8,6 +8,7 @@ import msgspec
 
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.task import Status, TaskKind
+from darkroom.tasks.webhook import Webhook
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +26,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `attempts`, how often it was tried; `model`, the checkpoint it was done with, where the runtime has such; `agent`,
     who has or had it; `device_seconds`, how long the last attempt had the device; `provenance`, what each picture
     carries that says how it came to be. `waits_because` says why a task that was tried waits again, and `next_try_at`
-    until when.
+    until when. `webhook` is who is told of the task, where it names somebody itself.
     """
 
     id: str
@@ -55,3 +56,4 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_seconds: float | None = None
     waits_because: str | None = None
     next_try_at: float | None = None
+    webhook: Webhook | None = None

@@ -31,12 +31,25 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class UploadReply(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a picture can be sent, by PUT and with these headers, until `expires_at`.
+
+    `link` is what to write into a request in place of the picture; it is good for 15 days.
+    """
+
+    upload_url: str
+    headers: dict[str, str]
+    link: str
+    expires_at: datetime
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands, in the field names of the guide's notification. Times are UTC.
 
     `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
     `image_url_omitted` is how many pictures there are, where `image_url` is empty because it would be too long; `links`
     lead to them. `provenance` says of each picture, in their order, what it carries that says how it came to be.
+    `caller` is whose the task is, which an operator alone is told: "" is nobody's.
     """
 
     id: str
@@ -56,10 +69,11 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     links: Links | None = None
     image_url_omitted: int = 0
     provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
+    caller: str | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, record: TaskRecord, links: Links | None = None) -> TaskView:
-        """What a caller may see of `record`."""
+    def of(cls, record: TaskRecord, links: Links | None = None, *, for_operator: bool = False) -> TaskView:
+        """What a caller may see of `record`; an operator also sees whose it is."""
         return cls(
             id=record.id,
             status=record.status,
@@ -78,4 +92,12 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             links=links,
             image_url_omitted=record.image_url_omitted,
             provenance=record.provenance,
+            caller=record.caller if for_operator else msgspec.UNSET,
         )
+
+
+class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tasks, newest first. There may be older ones while `next` is set, also where `tasks` is short or empty."""
+
+    tasks: list[TaskView]
+    next: str | None = None

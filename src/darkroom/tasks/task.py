@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from darkroom.tasks.webhook import Webhook
+
 JsonObject = dict[str, Any]
 
 
@@ -59,7 +61,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     `content` is the runtime's own request body; `context` is the user's own data, returned in every notification;
     `timeout_seconds`, when set, bounds the generation alone, not the time in the queue. A task that has not begun by
-    `deadline`, in seconds since 1970, is not begun any more.
+    `deadline`, in seconds since 1970, is not begun any more. `webhook` is who is told of it.
     """
 
     id: str
@@ -69,4 +71,5 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     content: JsonObject
     context: Any = msgspec.field(default_factory=dict)
     timeout_seconds: float | None = None
+    webhook: Webhook | None = None
     deadline: float | None = None

@@ -9,9 +9,11 @@ from darkroom.tasks.draft import Draft, FieldReader
 from darkroom.tasks.submission_terms import read_deadline, read_on_duplicate
 from darkroom.tasks.task import JsonObject, TaskKind
 from darkroom.tasks.v1alpha1 import check_content
+from darkroom.tasks.webhook import Webhook
 
-_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout", "deadline", "on_duplicate")
+_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout", "deadline", "on_duplicate", "webhook")
 _TASK = ("metadata", "content")
+_WEBHOOK = ("url", "events")
 
 
 class AcceptedReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,6 +59,7 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         "kind": f"{at}metadata.tasktype",
         "prefix": f"{at}metadata.prefix",
         "timeout_seconds": f"{at}metadata.timeout",
+        "webhook": f"{at}metadata.webhook",
         "deadline": f"{at}metadata.deadline",
         "on_duplicate": f"{at}metadata.on_duplicate",
         "content": f"{at}content",
@@ -69,9 +72,20 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         prefix=reader.required(metadata, "prefix", paths["prefix"], str),
         context=metadata.get("context", {}),
         timeout_seconds=reader.optional(metadata, "timeout", paths["timeout_seconds"], float),
+        webhook=_read_webhook(reader, metadata, paths["webhook"]),
         deadline=read_deadline(reader, metadata, paths["deadline"]),
         on_duplicate=read_on_duplicate(reader, metadata, paths["on_duplicate"]),
         content=content,
         faults=tuple(reader.faults),
         warnings=tuple(reader.warnings),
     )
+
+
+def _read_webhook(reader: FieldReader, metadata: JsonObject, path: str) -> Webhook | None:
+    webhook = reader.optional(metadata, "webhook", path, dict)
+    if webhook is None:
+        return None
+    reader.warn_of_unknown(webhook, _WEBHOOK, f"{path}.")
+    url = reader.required(webhook, "url", f"{path}.url", str)
+    events = reader.optional(webhook, "events", f"{path}.events", list[str])
+    return None if url is None else Webhook(url, tuple(events or ()))

@@ -5,13 +5,15 @@ They never suspend, so they serve the Lambda handler as well as the gateway.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from darkroom.errors import AwsFailure
+from darkroom.errors import AwsFailure, AwsRefused
 from darkroom.tasks.idempotency import Answered, Claim, InWork, Mine, OtherRequest
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task_list import ListedTask, ListedTasks
+from darkroom.tasks.webhook import WebhookDelivery
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -54,11 +56,18 @@ class MemoryBucket:
             raise self.failure
         self.objects[key] = body
 
-    async def find(self, key: str) -> bytes | None:
-        """Return an object."""
+    async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
+        """Return an object, if it is not too large."""
         if self.failure is not None:
             raise self.failure
-        return self.objects.get(key)
+        found = self.objects.get(key)
+        if found is not None and maximum_bytes is not None and len(found) > maximum_bytes:
+            raise AwsRefused(f"{key} is {len(found)} bytes; at most {maximum_bytes} are read")
+        return found
+
+    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+        """Return a URL that looks like a presigned one."""
+        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}"
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
@@ -93,6 +102,11 @@ class MemoryRecords:
         self._check()
         return self.records.get((task_id, caller))
 
+    async def get_submission(self, submission_id: str) -> TaskRecord | None:
+        """Return the record of a submission."""
+        self._check()
+        return next((record for record in self.records.values() if record.submission_id == submission_id), None)
+
     async def withdraw(self, task_id: str, submission_id: str, caller: str) -> None:
         """Put back the record that the task had before this submission."""
         self._check()
@@ -105,17 +119,43 @@ class MemoryRecords:
         else:
             self.records[key] = before
 
-    async def request_cancel(self, task_id: str, caller: str) -> TaskRecord | None:
+    async def request_cancel(self, task_id: str, caller: str, now: float) -> TaskRecord | None:
         """Mark the record of a task that has not ended, and return it."""
         self._check()
         record = self.records.get((task_id, caller))
         if record is not None and not record.status.is_terminal:
-            record = self.records[task_id, caller] = msgspec.structs.replace(record, cancel_requested=True)
+            record = self.records[task_id, caller] = msgspec.structs.replace(
+                record, cancel_requested=True, updated_at=now
+            )
         return record
 
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryTaskLists:
+    """Lists what `records` keeps; counts in `looked_at` how many were."""
+
+    def __init__(self, records: MemoryRecords) -> None:
+        self._records = records
+        self.looked_at = 0
+
+    async def newest(
+        self, callers: Sequence[str], *, before: str | None = None, since: float | None = None, most: int
+    ) -> ListedTasks:
+        """The newest tasks of `callers`, of those before a position."""
+        if self._records.failure is not None:
+            raise self._records.failure
+        listed = [
+            ListedTask(f"{round(record.created_at * 1000):013d}/{record.submission_id}", record)
+            for record in self._records.records.values()
+            if record.caller in callers and (since is None or record.created_at >= since)
+        ]
+        listed.sort(key=lambda task: task.position, reverse=True)
+        rest = [task for task in listed if before is None or task.position < before]
+        self.looked_at += len(rest[:most])
+        return ListedTasks(rest[:most], rest[most - 1].position if len(rest) > most else None)
 
 
 class MemoryCounts:
@@ -142,6 +182,50 @@ class MemoryCounts:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryDeliveries:
+    """Keeps deliveries of webhooks in `deliveries`, by id, the newest last."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[str, WebhookDelivery] = {}
+
+    async def page(
+        self, caller: str, limit: int, before: str | None = None
+    ) -> tuple[list[WebhookDelivery], str | None]:
+        """Return a caller's deliveries, the newest first."""
+        own = {
+            f"{round(one.created_at * 1000):013d}/{one.id}": one
+            for one in self.deliveries.values()
+            if one.caller == caller
+        }
+        keys = sorted((key for key in own if before is None or key < before), reverse=True)[:limit]
+        return [own[key] for key in keys], keys[-1] if len(keys) == limit else None
+
+    async def get(self, delivery_id: str) -> WebhookDelivery | None:
+        """Return a delivery."""
+        return self.deliveries.get(delivery_id)
+
+    async def replace(self, before: WebhookDelivery, after: WebhookDelivery) -> bool:
+        """Keep `after` where `before` is kept."""
+        if self.deliveries.get(before.id) != before:
+            return False
+        self.deliveries[after.id] = after
+        return True
+
+
+class MemoryQueue:
+    """Keeps what is sent in `messages`; raises `failure` instead while it is set."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, str]]] = []
+        self.failure: AwsFailure | None = None
+
+    async def send(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Keep a message."""
+        if self.failure is not None:
+            raise self.failure
+        self.messages.append((body, dict(attributes)))
 
 
 class MemoryKeys:

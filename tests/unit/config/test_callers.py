@@ -41,6 +41,7 @@ def test_without_callers_there_is_the_guides_one(text: str) -> None:
         ("[{name: shop, rateLimit: 0}]", r"callers\[0\].rateLimit must be greater than 0"),
         ("[{name: shop, burstLimit: 0}]", r"callers\[0\].burstLimit must be greater than or equal to 1"),
         ("[{name: shop, monthlyTasks: 0}]", r"callers\[0\].monthlyTasks must be greater than or equal to 1"),
+        ("[{name: shop, role: king}]", r"callers\[0\].role must be"),
         ("[{name: shop, monthlyTask: 9}]", r"callers\[0\].monthlyTask is not a key here; did you mean monthlyTasks"),
     ],
 )

@@ -1,6 +1,6 @@
-"""The Lambda function's code, put together without Docker.
+"""The Lambda functions' code, put together without Docker.
 
-Darkroom's rooms that the front door needs are copied, and what they depend on is laid beside them: for AWS, wheels for
+Darkroom's rooms that a function needs are copied, and what they depend on is laid beside them: for AWS, wheels for
 the function's own platform, which pip fetches; for the emulator, what is installed where it runs.
 """
 
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import darkroom
@@ -18,24 +19,54 @@ from darkroom.errors import StackFailure
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_ARCHITECTURE = "arm64"
-# botocore and boto3 are part of Lambda's own Python image.
-DEPENDENCIES = ("msgspec",)
-# What the front door imports; everything else would only make cold starts slower.
-ROOMS = ("__init__.py", "redaction.py", "errors.py", "logs.py", "settings.py", "api", "aws", "policy", "tasks")
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """What a function imports; everything else would only make cold starts slower.
+
+    botocore and boto3 are part of Lambda's own Python image.
+    """
+
+    rooms: tuple[str, ...]
+    dependencies: tuple[str, ...]
+
+
+_LANGUAGE = ("__init__.py", "redaction.py", "errors.py", "logs.py", "settings.py", "aws", "policy", "tasks")
+FRONT_DOOR = Bundled(rooms=(*_LANGUAGE, "api", "openai"), dependencies=("msgspec",))
+# aiohttp, and what it depends on.
+SENDER = Bundled(
+    rooms=(*_LANGUAGE, "metrics", "runtimes", "webhooks"),
+    dependencies=(
+        "msgspec",
+        "aiohttp",
+        "aiohappyeyeballs",
+        "aiosignal",
+        "attrs",
+        "frozenlist",
+        "idna",
+        "multidict",
+        "propcache",
+        "typing_extensions",
+        "yarl",
+    ),
+)
 _WHEEL_PLATFORMS = {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}
 _NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "py.typed")
 
 Run = Callable[[Sequence[str]], None]
 
 
-def build_bundle_for_lambda(folder: Path, *, run: Run | None = None, wheels: Path | None = None) -> Path:
-    """Write the function's code for AWS into `folder` and return it.
+def build_bundle_for_lambda(
+    folder: Path, bundled: Bundled = FRONT_DOOR, *, run: Run | None = None, wheels: Path | None = None
+) -> Path:
+    """Write a function's code for AWS into `folder` and return it.
 
     `wheels` is a folder to take wheels from instead of the package index. Raises `StackFailure` when pip finds no wheel
     for the function's platform.
     """
-    _copy_rooms(folder)
-    requirements = [f"{name}=={importlib.metadata.version(name)}" for name in DEPENDENCIES]
+    _copy_rooms(folder, bundled)
+    requirements = [f"{name}=={importlib.metadata.version(name)}" for name in bundled.dependencies]
     source = ["--no-index", f"--find-links={wheels}"] if wheels is not None else []
     platform = f"--platform={_WHEEL_PLATFORMS[LAMBDA_ARCHITECTURE]}"
     target = ["--only-binary=:all:", platform, f"--python-version={LAMBDA_PYTHON}", "--implementation=cp"]
@@ -44,10 +75,10 @@ def build_bundle_for_lambda(folder: Path, *, run: Run | None = None, wheels: Pat
     return folder
 
 
-def build_bundle_for_here(folder: Path) -> Path:
-    """Write the function's code for the interpreter that runs this, from what is installed; return `folder`."""
-    _copy_rooms(folder)
-    for name in DEPENDENCIES:
+def build_bundle_for_here(folder: Path, bundled: Bundled = FRONT_DOOR) -> Path:
+    """Write a function's code for the interpreter that runs this, from what is installed; return `folder`."""
+    _copy_rooms(folder, bundled)
+    for name in bundled.dependencies:
         distribution = importlib.metadata.distribution(name)
         for file in distribution.files or []:
             if ".." not in file.parts and file.suffix not in (".pyc", ".pyi"):
@@ -57,13 +88,13 @@ def build_bundle_for_here(folder: Path) -> Path:
     return folder
 
 
-def _copy_rooms(folder: Path) -> None:
-    """Copy the front door's rooms into an empty folder."""
+def _copy_rooms(folder: Path, bundled: Bundled) -> None:
+    """Copy a function's rooms into an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     source = Path(darkroom.__file__).parent
     destination = folder / "darkroom"
     destination.mkdir(parents=True)
-    for room in ROOMS:
+    for room in bundled.rooms:
         if (source / room).is_dir():
             shutil.copytree(source / room, destination / room, ignore=_NOT_SHIPPED)
         elif (source / room).is_file():

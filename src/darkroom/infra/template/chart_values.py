@@ -65,6 +65,7 @@ def runtime_values(
                 "deadLetterQueueUrl": dead_letter_queue_url,
                 "taskTable": task_table,
                 "inputBuckets": config.input_buckets,
+                "provenance": config.provenance.agent_values(),
             },
             "persistence": {
                 "enabled": True,

@@ -27,6 +27,7 @@ from darkroom.infra.template.parts.node_pools import NodePools
 from darkroom.infra.template.parts.observability import COST_TAG, Observability, allow_topic_tracing
 from darkroom.infra.template.parts.runtime import Identity, Namespaces, Runtime
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.infra.template.parts.webhooks import WebhookSender
 from darkroom.infra.template.pins import Pins, encode_pins
 from darkroom.policy.callers import encode_callers
 
@@ -37,7 +38,7 @@ KEDA_REPOSITORY = "https://kedacore.github.io/charts"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What is not in config.yaml: where, and with which code.
+    """What is not in config.yaml: where, and with which code, of the front door and of the sender of webhooks.
 
     `pins`: the versions of nodes and add-ons; without, each is what EKS takes by itself.
     `task_plane_only` leaves out all but the front door, topics, queues, bucket and table, which come out the same.
@@ -45,6 +46,7 @@ class StackOptions:
 
     region: str
     lambda_bundle: Path
+    sender_bundle: Path
     chart: Path
     task_plane_only: bool = False
     pins: Pins | None = None
@@ -66,12 +68,15 @@ class DarkroomStack(Stack):
         log_retention = _RETENTION[config.log_retention_days]
         tasks = TaskPlaneResources(self, "TaskPlane", config.task_plane(), topic_tracing=self._facts.topic_tracing)
         front_door = FrontDoor(self, "FrontDoor", config, tasks, options.lambda_bundle, log_retention)
-        self._task_plane_outputs(tasks, front_door)
+        webhooks = WebhookSender(self, "Webhooks", config, tasks, options.sender_bundle, log_retention)
+        self._task_plane_outputs(tasks, front_door, webhooks)
         if options.task_plane_only:
             return
         if self._facts.topic_tracing:
             allow_topic_tracing(self)
-        watch = Observability(self, "Observability", config, tasks, front_door, budgets_exist=self._facts.budgets)
+        watch = Observability(
+            self, "Observability", config, tasks, front_door, webhooks, budgets_exist=self._facts.budgets
+        )
         if config.cluster.name is None:
             self._cluster(tasks, watch, log_retention)
         else:
@@ -156,9 +161,10 @@ class DarkroomStack(Stack):
             "ConfigCommand", f"{command} --role-arn {cluster.access_role.role_arn}", "lets kubectl speak to the cluster"
         )
 
-    def _task_plane_outputs(self, tasks: TaskPlaneResources, front_door: FrontDoor) -> None:
+    def _task_plane_outputs(self, tasks: TaskPlaneResources, front_door: FrontDoor, webhooks: WebhookSender) -> None:
         query = f"items[?id==`{front_door.key_id}`].value"
         self._output("FrontApiEndpoint", front_door.api.url, "where clients send requests")
+        self._output("OpenAIBaseUrl", front_door.openai.url, "base_url for clients of OpenAI's Images API")
         self._output(
             "GetAPIKeyCommand",
             f"aws apigateway get-api-keys --query '{query}' --include-values --output text",
@@ -175,6 +181,7 @@ class DarkroomStack(Stack):
         )
         self._output("OutputS3Bucket", tasks.bucket.bucket_arn, "the bucket for the pictures")
         self._output("TaskTable", tasks.table.table_name, "the table of task records")
+        self._output("WebhookKeys", webhooks.keys.secret_arn, "the secret that webhooks are signed with")
         runtimes = [
             RuntimeFacts(
                 name=runtime.name,

@@ -10,8 +10,9 @@ from darkroom.config.model import DarkroomConfig
 from darkroom.errors import MissingExtra, SettingsError, StackFailure
 from darkroom.infra.snapshots.cached_images import nodes_without_snapshot
 from darkroom.infra.template.assembly import Assembly, read_assembly
-from darkroom.infra.template.bundle import build_bundle_for_here, build_bundle_for_lambda
+from darkroom.infra.template.bundle import SENDER, build_bundle_for_here, build_bundle_for_lambda
 from darkroom.infra.template.pins import Pins
+from darkroom.openai.options import OPENAI_FILE, encode_options
 
 
 def chart_folder() -> Path:
@@ -53,9 +54,13 @@ def synthesise(
 
     out.mkdir(parents=True, exist_ok=True)
     build = build_bundle_for_here if for_emulator else build_bundle_for_lambda
+    bundle = build(out / "lambda-bundle")
+    if openai := config.openai_options():
+        (bundle / OPENAI_FILE).write_bytes(encode_options(openai))
     options = StackOptions(
         region=region,
-        lambda_bundle=build(out / "lambda-bundle"),
+        lambda_bundle=bundle,
+        sender_bundle=build(out / "sender-bundle", SENDER),
         chart=chart_folder(),
         task_plane_only=task_plane_only,
         pins=pins,

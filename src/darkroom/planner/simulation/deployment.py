@@ -26,7 +26,7 @@ from darkroom.planner.simulation.settings import (
 
 # The chart's own; a test holds them together.
 DEFAULT_COOLDOWN_SECONDS = 60
-DEFAULT_POLLING_SECONDS = 5
+DEFAULT_POLLING_SECONDS = 2
 DEFAULT_CONSOLIDATE_SECONDS = 10.0
 DEFAULT_BUDGETS: list[dict[str, Any]] = [
     {"nodes": "100%", "reasons": ["Empty"]},

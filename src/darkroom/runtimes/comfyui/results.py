@@ -11,7 +11,7 @@ from darkroom.policy.comfyui_workflow import Workflow
 from darkroom.runtimes.comfyui.errors import describe_node_errors
 from darkroom.runtimes.comfyui.history import NamedFile, cached_nodes, failure_of_record, named_files
 from darkroom.runtimes.comfyui.server import ComfyUiServer
-from darkroom.runtimes.comfyui.workflow import describe_node
+from darkroom.runtimes.comfyui.workflow import checkpoints, describe_node
 from darkroom.runtimes.protocol import Generation, Output, StreamedBody
 from darkroom.tasks.task import JsonObject
 
@@ -83,7 +83,8 @@ class Results:
         warnings = describe_node_errors(job.node_errors, job.workflow)
         if warnings:
             response["node_errors"] = job.node_errors
-        return Generation(tuple(sorted(outputs, key=lambda output: output.is_extra)), response, tuple(warnings))
+        in_order = tuple(sorted(outputs, key=lambda output: output.is_extra))
+        return Generation(in_order, response, tuple(warnings), checkpoints(job.workflow))
 
     async def find_gone(self, job: FinishedJob) -> set[str]:
         """The nodes that were answered from the server's cache though their files are no longer there."""

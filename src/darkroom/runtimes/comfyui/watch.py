@@ -113,13 +113,15 @@ class PromptWatch:
         elif value > self._first_step[1]:
             pace = (now - self._first_step[0]) / (value - self._first_step[1])
             remaining = pace * (maximum - value)
-        self._publish(value / maximum, remaining, f"step {value:g} of {maximum:g}")
+        self._publish(value / maximum, remaining, (int(value), int(maximum)))
 
-    def _publish(self, part_of_node: float, remaining: float | None, step: str = "") -> None:
+    def _publish(self, part_of_node: float, remaining: float | None, at: tuple[int, int] | None = None) -> None:
         done = len(self._finished & self.workflow.keys()) + min(1.0, part_of_node)
         fraction = min(1.0, done / max(1, len(self.workflow)))
         stage = ""
         if self._node is not None:
-            stage = f"node {describe_node(self.workflow, self._node)}" + (f", {step}" if step else "")
-        self.progress = Progress(fraction, remaining, stage or None)
+            step = "" if at is None else f", step {at[0]} of {at[1]}"
+            stage = f"node {describe_node(self.workflow, self._node)}{step}"
+        step_of, steps = (None, None) if at is None else at
+        self.progress = Progress(fraction, remaining, stage or None, step_of, steps)
         self._report(self.progress)

@@ -13,6 +13,8 @@ from darkroom.tasks.task import JsonObject, object_or_empty
 WEBSOCKET_OUTPUT = "SaveImageWebsocket"
 # The server leaves out inputs that a node does not have when it calls the node, and counts them when it compares.
 _SALT_INPUT = "darkroom_run"
+# The inputs in which ComfyUI's own loaders take a checkpoint, or a diffusion model that comes without the rest of one.
+_CHECKPOINT_INPUTS = ("ckpt_name", "unet_name")
 
 
 def read_workflow(content: JsonObject) -> tuple[Workflow, JsonObject]:
@@ -53,6 +55,13 @@ def describe_node(workflow: Workflow, node_id: str) -> str:
     class_type = node.get("class_type", "unknown")
     title = object_or_empty(node.get("_meta")).get("title")
     return f"{node_id} ({class_type}, {title!r})" if title and title != class_type else f"{node_id} ({class_type})"
+
+
+def checkpoints(workflow: Workflow) -> str | None:
+    """The checkpoints that a workflow names, with commas between them; None where it names none."""
+    inputs = [object_or_empty(node.get("inputs")) for node in workflow.values()]
+    named = [values[name] for values in inputs for name in _CHECKPOINT_INPUTS if isinstance(values.get(name), str)]
+    return ", ".join(dict.fromkeys(named)) or None
 
 
 def websocket_nodes(workflow: Workflow) -> frozenset[str]:

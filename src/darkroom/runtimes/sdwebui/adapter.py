@@ -75,6 +75,7 @@ class SdWebui(Runtime):
         self._names = Names(self._http)
         self._dynamic = context.dynamic_model
         self._care = Care(self._http, self._models, keeps_its_model=not context.dynamic_model)
+        self._has_listed = False
         self._sending = asyncio.Lock()
         # Tasks in `run` whose request has not been sent, and those among them that were interrupted.
         self._entering: set[Prepared] = set()
@@ -94,6 +95,11 @@ class SdWebui(Runtime):
     def loaded_model(self) -> str | None:
         """The checkpoint that is loaded, for a runtime that switches."""
         return self._models.loaded if self._dynamic else None
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Its checkpoints, where it may switch; else the loaded one."""
+        return self._models.names
 
     async def check_ready(self) -> None:
         """The server answers, and has a model or was told not to load one at the start."""
@@ -118,6 +124,10 @@ class SdWebui(Runtime):
         self._care.remember_options(options)
         if self._door.is_idle and isinstance(current, str | None):
             self._models.note_loaded(current)
+        if self._dynamic and not self._has_listed:
+            self._has_listed = True
+            with contextlib.suppress(RuntimeFailure):  # whoever needs one looks again
+                await self._models.listed()
 
     async def canary(self) -> bool:
         """Have a tiny picture made by the model that is loaded.
@@ -261,7 +271,7 @@ class SdWebui(Runtime):
     async def _wait_for_answer(self, request: GenerationRequest, job: Job, report: ProgressListener) -> Answer:
         """The time limit counts from when the server turns to the request, so not while it waits at the door."""
         await job.wait_for_turn()
-        watcher = asyncio.create_task(self._watch(report))
+        watcher = asyncio.create_task(self._watch(job, report))
         try:
             async with asyncio.timeout(request.timeout_seconds):
                 return await asyncio.shield(job.exchange)
@@ -280,11 +290,11 @@ class SdWebui(Runtime):
         finally:
             watcher.cancel()
 
-    async def _watch(self, report: ProgressListener) -> None:
+    async def _watch(self, job: Job, report: ProgressListener) -> None:
         while True:
             await asyncio.sleep(self._timings.progress_interval)
             with contextlib.suppress(RuntimeFailure):
-                progress = await self._door.progress()
+                progress = await self._door.progress_of(job)
                 if progress is not None:
                     report(progress)
 

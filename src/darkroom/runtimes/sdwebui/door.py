@@ -41,12 +41,16 @@ class Timings:
 
 @dataclass
 class Job:
-    """One request at the server. `previous` is the one in front of it, if that had not ended when this one was sent."""
+    """One request at the server. `previous` is the one in front of it, if that had not ended when this one was sent.
+
+    `stamp` is the server's own time stamp of it, once that was seen.
+    """
 
     exchange: asyncio.Task[Answer]
     previous: asyncio.Task[Answer] | None
     is_abandoned: bool = False
     is_interrupted: bool = False
+    stamp: str | None = None
     stoppers: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -66,6 +70,7 @@ class Job:
 class _ReportedState(msgspec.Struct, frozen=True):
     job_count: int = 0
     sampling_step: int = 0
+    sampling_steps: int = 0
     interrupted: bool = False
     job_timestamp: str | None = None
 
@@ -74,6 +79,20 @@ class _ReportedProgress(msgspec.Struct, frozen=True):
     progress: float = 0.0
     eta_relative: float = 0.0
     state: _ReportedState = msgspec.field(default_factory=_ReportedState)
+
+
+def _told(reported: _ReportedProgress) -> Progress | None:
+    state = reported.state
+    if state.job_count == 0:  # `interrupted` may still be true from the last request
+        return None
+    # Before the first step the server divides the time that has passed by a constant.
+    remaining = reported.eta_relative if state.sampling_step > 0 else None
+    fraction = min(1.0, max(0.0, reported.progress))
+    if state.sampling_steps <= 0:
+        return Progress(fraction, remaining)
+    return Progress(
+        fraction, remaining, step=min(state.sampling_step, state.sampling_steps), steps=state.sampling_steps
+    )
 
 
 class Door:
@@ -114,12 +133,28 @@ class Door:
 
     async def progress(self) -> Progress | None:
         """How far the running request has come, whoever sent it; None when the server is idle."""
+        return _told(await self._read_progress())
+
+    async def progress_of(self, job: Job) -> Progress | None:
+        """How far one of our requests has come; None where what the server tells may be about another one.
+
+        The server tells of whatever it does, and may have turned to the next request long before the answer to this one
+        has come, pictures and all. So while there is another one of ours, only what bears this one's time stamp counts,
+        which is learned while there is none. Nobody can tell whether somebody else has the server do something.
+        """
+        was_alone = self._is_alone(job)
         reported = await self._read_progress()
-        if reported.state.job_count == 0:  # `interrupted` may still be true from the last request
+        if job.exchange.done() or not job.has_its_turn or self.lost_touch:
             return None
-        # Before the first step the server divides the time that has passed by a constant.
-        remaining = reported.eta_relative if reported.state.sampling_step > 0 else None
-        return Progress(min(1.0, max(0.0, reported.progress)), remaining)
+        stamp = reported.state.job_timestamp
+        if was_alone and self._is_alone(job):
+            job.stamp = stamp
+        elif stamp is None or stamp != job.stamp:
+            return None
+        return _told(reported)
+
+    def _is_alone(self, job: Job) -> bool:
+        return all(other is job for other in self._jobs.values())
 
     async def is_new(self) -> bool:
         """Whether the server has had no job since it started."""

@@ -58,6 +58,12 @@ class SdWebuiModels:
         self._checkpoints: list[Checkpoint] = []
         self.loaded: str | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The checkpoints that were listed last; else the one that is loaded, if that is known."""
+        listed = [checkpoint.name for checkpoint in self._checkpoints]
+        return listed or ([] if self.loaded is None else [self.loaded])
+
     async def find(self, name: str, timeout_seconds: float) -> Checkpoint:
         """The checkpoint called `name`. One that is not listed may have been added since the start: then refresh.
 

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from darkroom.infra.template import versions
 from darkroom.infra.template.add_on_values import observability_values
-from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, Cluster
+from darkroom.infra.template.parts.cluster import Cluster
 from darkroom.infra.template.pins import MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON
 
 KEDA_NAMESPACE = "keda"
@@ -47,16 +47,15 @@ class AddOns(Construct):
             iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=[queue.queue_arn for queue in queues])
         )
         association = cluster.associate(self, "KedaIdentity", KEDA_NAMESPACE, KEDA_OPERATOR, role)
-        chart = cluster.eks.add_helm_chart(
+        return cluster.add_component(
             "Keda",
-            chart="keda",
+            "keda",
             repository=repository,
             version=versions.KEDA,
             namespace=KEDA_NAMESPACE,
             create_namespace=True,
-            release="keda",
+            needs=[association],
             wait=True,
-            timeout=CHART_TIMEOUT,
             values={
                 "serviceAccount": {"operator": {"create": True, "name": KEDA_OPERATOR}},
                 # Two, so that one node can go away while the other decides about replicas.
@@ -64,8 +63,6 @@ class AddOns(Construct):
                 **({"global": {"image": {"registry": registry}}} if registry else {}),
             },
         )
-        chart.node.add_dependency(association, *cluster.ready)
-        return chart
 
     def _mountpoint(self, cluster: Cluster, model_bucket_arn: str) -> Construct:
         bucket = s3.Bucket.from_bucket_arn(self, "ModelBucket", model_bucket_arn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, cast
 
 from aws_cdk import Duration, RemovalPolicy, Stack
@@ -142,7 +143,7 @@ class Cluster(Construct):
         resource.version = config.kubernetes_version
         return group
 
-    def _add_on(self, name: str, values: dict[str, Any] | None = None) -> eks.CfnAddon:
+    def _add_on(self, name: str, values: dict[str, Any] | None = None, **more: Any) -> eks.CfnAddon:
         return eks.CfnAddon(
             self,
             name,
@@ -151,27 +152,46 @@ class Cluster(Construct):
             addon_version=self._pins.add_ons.get(name),
             configuration_values=json.dumps(values) if values else None,
             resolve_conflicts="OVERWRITE",
+            **more,
         )
 
     def add_managed_add_on(
         self, name: str, values: dict[str, Any], service_account: str, role: iam.Role
     ) -> eks.CfnAddon:
         """Install an add-on that runs on the component nodes, with `role` for its service account."""
-        add_on = eks.CfnAddon(
-            self,
-            name,
-            cluster_name=self.eks.cluster_name,
-            addon_name=name,
-            addon_version=self._pins.add_ons.get(name),
-            configuration_values=json.dumps(values),
-            resolve_conflicts="OVERWRITE",
-            pod_identity_associations=[
-                eks.CfnAddon.PodIdentityAssociationProperty(service_account=service_account, role_arn=role.role_arn)
-            ],
-        )
+        identity = eks.CfnAddon.PodIdentityAssociationProperty(service_account=service_account, role_arn=role.role_arn)
+        add_on = self._add_on(name, values, pod_identity_associations=[identity])
         # With the role go its policies, which its pods need until they are gone.
         add_on.node.add_dependency(*self.ready, role)
         return add_on
+
+    def add_component(
+        self,
+        id_: str,
+        chart: str,
+        *,
+        repository: str,
+        version: str,
+        namespace: str,
+        needs: Iterable[Construct] = (),
+        **more: Any,
+    ) -> eks.HelmChart:
+        """Install a component's chart, under the chart's own name, once the cluster is ready and its `needs` are there.
+
+        `more` are the other options of `add_helm_chart`.
+        """
+        release = self.eks.add_helm_chart(
+            id_,
+            chart=chart,
+            repository=repository,
+            version=version,
+            namespace=namespace,
+            release=chart,
+            timeout=CHART_TIMEOUT,
+            **more,
+        )
+        release.node.add_dependency(*needs, *self.ready)
+        return release
 
     def pod_role(self, scope: Construct, id_: str) -> iam.Role:
         """A role that EKS Pod Identity hands to pods of this cluster, and to nobody else."""

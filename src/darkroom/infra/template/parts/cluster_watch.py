@@ -25,6 +25,17 @@ _ERRORS = {
         "KEDA reports errors: pods may not be scaled",
     ),
 }
+_SIGNING = {
+    "SigningCertificateExpires": (
+        ("provenance.certificate_expires",),
+        "the certificate that signs pictures expires within 30 days",
+    ),
+    "PicturesUnsigned": (
+        ("provenance.signing_failed", "provenance.unsigned"),
+        "pictures are not signed: the certificate, its key or AWS KMS cannot be used",
+    ),
+}
+_SIGNING_PERIOD = Duration.hours(6)
 # An agent says once that it waits, and once that it need not any more; one that is started anew says it again.
 _WAITING = {"waiting": "runtime.waiting", "ready": "runtime.ready"}
 _WAITING_PERIOD = Duration.minutes(15)
@@ -65,6 +76,12 @@ def watch_cluster(
     description = "agents wait for a runtime that does not become ready: see docs/operate.md"
     # Twice in a row, for between two periods there may be an agent that has just begun.
     watch.alarm("AgentsWithoutRuntime", waiting, 0, description, periods=2)
+    if config.provenance.enabled and config.provenance.certificate is not None:
+        for name, (actions, description) in _SIGNING.items():
+            pattern = " || ".join(f'($.log_processed.action = "{action}")' for action in actions)
+            # Each is said again after some hours at the latest, for as long as it is so.
+            metric = counted(name, f"{{ {pattern} }}", _SIGNING_PERIOD)
+            watch.alarm(name, metric, 0, f"{description}: see docs/provenance.md")
     if not config.cluster.container_insights:
         return
     watch.alarm(
@@ -77,21 +94,23 @@ def watch_cluster(
     always = config.cluster_components.desired_count + sum(
         _least_pods(runtime.extra_values) for runtime in config.models_runtime
     )
+    # Where tasks wait and none is done, `Stuck-RUNTIME` names the runtime; here is what nobody needs any more.
     idle = cloudwatch.MathExpression(
-        expression=f"IF(nodes > {always} AND FILL(done, 0) == 0, 1, 0)",
+        expression=f"IF(nodes > {always} AND FILL(came, 0) == 0 AND FILL(ended, 0) == 0, 1, 0)",
         using_metrics={
             "nodes": node_count(stack),
-            "done": tasks.output_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
+            "came": tasks.input_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
+            "ended": tasks.output_topic.metric_number_of_messages_published(period=PERIOD, statistic="Sum"),
         },
         period=PERIOD,
-        label="GPU nodes without results",
+        label="GPU nodes without tasks",
     )
     minutes = config.alarms.idle_node_minutes
     watch.alarm(
-        "NodesWithoutResults",
+        "IdleNodes",
         idle,
         0,
-        f"GPU nodes have been up for {minutes} minutes, and no task has ended: see docs/operate.md",
+        f"GPU nodes have been up for {minutes} minutes, and no task came or ended: see docs/operate.md",
         periods=max(1, minutes // int(Duration.to_minutes(PERIOD))),
     )
 

@@ -17,15 +17,18 @@ from constructs import Construct
 from darkroom.config.callers import function_callers
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.sizes import LAMBDA_MEMORY_MIB
+from darkroom.config.task_plane import LISTING
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
+from darkroom.infra.template.parts.openai_api import OpenAiApi
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.openai.options import OPENAI_FILE
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
 
 HANDLER = "darkroom.api.lambda_entry.handler"
-# API Gateway ends a request after 29 seconds; the function only publishes, so it is done long before.
-FUNCTION_TIMEOUT_SECONDS = 20
+# API Gateway ends a request after 29 seconds. Requests of OpenAI's API wait 25 for their pictures.
+FUNCTION_TIMEOUT_SECONDS = 29
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
@@ -54,7 +57,7 @@ _ANSWERS = {
 
 
 class FrontDoor(Construct):
-    """`function` does the work; `api` is what clients see.
+    """`function` does the work; `api` is what clients see, `openai` what those of OpenAI's API do.
 
     `callers` are those of the configuration with the ids of their keys; the first one, `key_id`, is for our own use.
     """
@@ -74,6 +77,7 @@ class FrontDoor(Construct):
         self.key_id = keys[0][1].key_id
         self.function = self._function(config, tasks, bundle, log_retention)
         self.api = self._api(config, log_retention)
+        self.openai = OpenAiApi(self, "OpenAI", config, self.function, bundle, log_retention)
         for caller, key in keys:
             self._usage_plan(caller, key)
 
@@ -93,10 +97,16 @@ class FrontDoor(Construct):
         role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[tasks.bucket.arn_for_objects("*")]))
         role.add_to_policy(
             iam.PolicyStatement(
-                actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                actions=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
                 resources=[tasks.table.table_arn],
             )
         )
+        # What became of webhooks: listed, and asked for once more.
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
+        )
+        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
             self,
             "Function",
@@ -117,7 +127,9 @@ class FrontDoor(Construct):
                 "S3_BUCKET": tasks.bucket.bucket_name,
                 "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
+                "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_STAGE": config.api_gateway.stage_name,
+                **({"DARKROOM_OPENAI_FILE": OPENAI_FILE} if config.openai_options() else {}),
             },
         )
 
@@ -183,9 +195,16 @@ class FrontDoor(Construct):
                 request_validator=body,
             )
             if version == "v1alpha2":
-                task = resource.add_resource("tasks").add_resource("{id}")
+                all_tasks = resource.add_resource("tasks")
+                all_tasks.add_method("GET", integration, api_key_required=True)
+                task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
+                resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
+                deliveries = resource.add_resource("webhooks").add_resource("deliveries")
+                deliveries.add_method("GET", integration, api_key_required=True)
+                retry = deliveries.add_resource("{delivery}").add_resource("retry")
+                retry.add_method("POST", integration, api_key_required=True)
 
     def _key(self, caller: CallerSpec) -> apigateway.ApiKey:
         """The caller's key. The default one is as it was when there was no other: a new name would be a new key."""
@@ -207,7 +226,10 @@ class FrontDoor(Construct):
         plan = self.api.add_usage_plan(
             "UsagePlan" if is_default else f"UsagePlan-{caller.name}",
             name=f"{Stack.of(self).stack_name}-{'Default' if is_default else caller.name}",
-            api_stages=[apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)],
+            api_stages=[
+                apigateway.UsagePlanPerApiStage(api=api, stage=api.deployment_stage)
+                for api in (self.api, self.openai.api)
+            ],
             throttle=apigateway.ThrottleSettings(rate_limit=caller.rate_limit, burst_limit=caller.burst_limit),
         )
         plan.add_api_key(key)

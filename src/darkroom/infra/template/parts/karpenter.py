@@ -12,7 +12,7 @@ from constructs import Construct
 
 from darkroom.config.partition import PartitionFacts
 from darkroom.infra.template import versions
-from darkroom.infra.template.parts.cluster import CHART_TIMEOUT, Cluster
+from darkroom.infra.template.parts.cluster import Cluster
 from darkroom.infra.template.parts.instance_role import instance_role
 from darkroom.infra.template.parts.karpenter_policies import controller_policies
 
@@ -75,27 +75,24 @@ class Karpenter(Construct):
             role.add_managed_policy(policy)
         association = cluster.associate(self, "Identity", NAMESPACE, SERVICE_ACCOUNT, role)
         # Helm installs what a chart has in crds/ once and never again, so their own chart brings them up to date.
-        definitions = cluster.eks.add_helm_chart(
+        definitions = cluster.add_component(
             "KarpenterDefinitions",
-            chart="karpenter-crd",
+            "karpenter-crd",
             repository=f"{chart_repository}-crd",
             version=versions.KARPENTER,
             namespace=NAMESPACE,
             create_namespace=False,
-            release="karpenter-crd",
-            timeout=CHART_TIMEOUT,
         )
-        definitions.node.add_dependency(*cluster.ready)
-        self.chart = cluster.eks.add_helm_chart(
+        self.chart = cluster.add_component(
             "Karpenter",
-            chart="karpenter",
+            "karpenter",
             repository=chart_repository,
             version=versions.KARPENTER,
             namespace=NAMESPACE,
             create_namespace=False,
-            release="karpenter",
+            # All that Karpenter works with, so that it can end the last node when everything is removed.
+            needs=[association, access, queue, *rules, definitions],
             wait=True,
-            timeout=CHART_TIMEOUT,
             values={
                 # Their pods refuse to share a node.
                 "replicas": min(REPLICAS, cluster.component_nodes),
@@ -110,8 +107,6 @@ class Karpenter(Construct):
                 **({"controller": {"image": {"repository": f"{registry}/karpenter/controller"}}} if registry else {}),
             },
         )
-        # All that Karpenter works with, so that it can end the last node when everything is removed.
-        self.chart.node.add_dependency(association, access, queue, *rules, definitions, *cluster.ready)
 
     def _interruption_queue(self) -> tuple[sqs.Queue, list[events.Rule]]:
         queue = sqs.Queue(

@@ -21,6 +21,7 @@ from darkroom.infra.template.parts.agent_metrics import agent_widgets
 from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.infra.template.parts.webhooks import WebhookSender
 
 PERIOD = Duration.minutes(5)
 # The tag on everything that the stack makes.
@@ -37,12 +38,14 @@ class Observability(Construct):
         config: DarkroomConfig,
         tasks: TaskPlaneResources,
         front_door: FrontDoor,
+        webhooks: WebhookSender,
         *,
         budgets_exist: bool,
     ) -> None:
         super().__init__(scope, id_)
         self._tasks = tasks
         self._front_door = front_door
+        self._webhooks = webhooks
         alarms = config.alarms
         self.alarm_topic = self._alarm_topic(alarms.email, alarms.topic_arn)
         self._alarms(config)
@@ -95,7 +98,20 @@ class Observability(Construct):
             0,
             "the front door answered clients with 5xx",
         )
-
+        self.alarm(
+            "WebhookDeadLetters",
+            self._tasks.webhook_dead_letters.metric_approximate_number_of_messages_visible(
+                period=PERIOD, statistic="Maximum"
+            ),
+            0,
+            "webhooks did not reach their receivers on any try: see docs/webhooks.md",
+        )
+        self.alarm(
+            "WebhookErrors",
+            self._webhooks.function.metric_errors(period=PERIOD),
+            0,
+            "the function that sends webhooks failed",
+        )
         for name, topic in (("Input", self._tasks.input_topic), ("Output", self._tasks.output_topic)):
             self.alarm(
                 f"FailedDeliveries{name}",

@@ -160,11 +160,38 @@ def agent_statements(
             sid="KeepRecords",
             actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
             resources=[tasks.table.table_arn],
+            conditions=_only_items(
+                "submission/*", "task/*", "progress/*", f"usage/*/{runtime.name}/*", f"agent/{runtime.name}/*"
+            ),
+        ),
+        iam.PolicyStatement(
+            sid="TakeHeartbeatAway",
+            actions=["dynamodb:DeleteItem"],
+            resources=[tasks.table.table_arn],
+            conditions=_only_items(f"agent/{runtime.name}/*"),
         ),
     ]
     if config.input_bucket_arns:
         inputs = [f"{arn}/*" for arn in config.input_bucket_arns]
         statements.append(iam.PolicyStatement(sid="ReadLinkedInputs", actions=["s3:GetObject"], resources=inputs))
+    signing = config.provenance
+    if signing.enabled and signing.certificate is not None:
+        statements.append(
+            iam.PolicyStatement(
+                sid="ReadSigningCertificate",
+                actions=["secretsmanager:GetSecretValue"],
+                resources=[signing.certificate],
+            )
+        )
+        if signing.kms_key_id is not None:
+            statements.append(
+                iam.PolicyStatement(sid="SignPictures", actions=["kms:Sign"], resources=[signing.kms_key_id])
+            )
     if tracing:
         statements.append(iam.PolicyStatement(sid="Trace", actions=["xray:PutTraceSegments"], resources=["*"]))
     return statements
+
+
+def _only_items(*keys: str) -> dict[str, dict[str, list[str]]]:
+    """The condition that only items of the table are touched whose keys are like these."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}}

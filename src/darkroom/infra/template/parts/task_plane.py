@@ -10,11 +10,11 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from darkroom.config.task_plane import BucketPlan, QueuePlan, TablePlan, TaskPlane, TopicPlan
+from darkroom.config.task_plane import BucketPlan, SubscribedQueuePlan, TablePlan, TaskPlane, TopicPlan
 
 
 class TaskPlaneResources(Construct):
-    """Topics, one queue and its dead letters for each runtime (by runtime name), the output bucket, the task table."""
+    """Topics, bucket, table, and queues with their dead letters: one for each runtime, by its name; the webhooks'."""
 
     def __init__(self, scope: Construct, id_: str, plane: TaskPlane, *, topic_tracing: bool) -> None:
         super().__init__(scope, id_)
@@ -25,8 +25,12 @@ class TaskPlaneResources(Construct):
         self.table = self._table(plane.table)
         self.queues: dict[str, sqs.Queue] = {}
         self.dead_letters: dict[str, sqs.Queue] = {}
-        for queue in plane.queues:
-            self._queue(queue)
+        for plan in plane.queues:
+            queue, dead_letters = self._queue(plan, self.input_topic, f"Subscription-{plan.runtime}")
+            self.queues[plan.runtime], self.dead_letters[plan.runtime] = queue, dead_letters
+        self.webhook_queue, self.webhook_dead_letters = self._queue(
+            plane.webhooks, self.output_topic, "WebhookSubscription"
+        )
 
     def _topic(self, plan: TopicPlan) -> sns.ITopic:
         """A topic under the guide's logical id, from which its physical name comes."""
@@ -47,7 +51,8 @@ class TaskPlaneResources(Construct):
         )
         return topic
 
-    def _queue(self, plan: QueuePlan) -> None:
+    def _queue(self, plan: SubscribedQueuePlan, topic: sns.ITopic, subscription: str) -> tuple[sqs.Queue, sqs.Queue]:
+        """A queue that is subscribed to the topic, and the one for its dead letters."""
         dead_letters = sqs.Queue(
             self,
             plan.dead_letter_name,
@@ -65,20 +70,19 @@ class TaskPlaneResources(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=plan.maximum_receives),
         )
-        for statement in plan.policy(queue.queue_arn, self.input_topic.topic_arn)["Statement"]:
+        for statement in plan.policy(queue.queue_arn, topic.topic_arn)["Statement"]:
             queue.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
         sns.CfnSubscription(
             self,
-            f"Subscription-{plan.runtime}",
-            topic_arn=self.input_topic.topic_arn,
+            subscription,
+            topic_arn=topic.topic_arn,
             protocol="sqs",
             endpoint=queue.queue_arn,
             filter_policy=plan.filter_policy,
             filter_policy_scope="MessageAttributes",
             raw_message_delivery=plan.raw_delivery,
         )
-        self.queues[plan.runtime] = queue
-        self.dead_letters[plan.runtime] = dead_letters
+        return queue, dead_letters
 
     def _bucket(self, plan: BucketPlan) -> s3.Bucket:
         return s3.Bucket(

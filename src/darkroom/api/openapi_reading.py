@@ -1,0 +1,138 @@
+"""What the OpenAPI document says of reading: lists, look-ups and cancellations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from darkroom.api.listing import DEFAULT_LIMIT, MAXIMUM_LIMIT
+from darkroom.api.looking_up import MOST_LINKS
+from darkroom.api.openapi_parts import KEY_SECURITY, Operation, Replies, json_content, parameter, replies
+from darkroom.api.whose import MAXIMUM_CALLER_LENGTH
+from darkroom.policy.admission import MAXIMUM_ID_LENGTH
+from darkroom.tasks.task import Status
+
+_TASK_ID = parameter(
+    "task_id", "path", {"type": "string", "minLength": 1, "maxLength": MAXIMUM_ID_LENGTH}, "The task's id."
+)
+_CALLER = parameter(
+    "caller",
+    "query",
+    {"type": "string", "maxLength": MAXIMUM_CALLER_LENGTH},
+    "Whose tasks are meant; empty: nobody's, as of those that were published past the front door. For operators only.",
+)
+_LINKS = (
+    parameter(
+        "links",
+        "query",
+        {"type": "boolean", "default": False},
+        "Also return URLs with which the pictures can be downloaded for an hour without AWS credentials.",
+    ),
+    parameter(
+        "from",
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 1},
+        f"With `links`: the number of the first picture; there are links to {MOST_LINKS} at most in one reply.",
+    ),
+)
+_FILTERS = (
+    parameter(
+        "status",
+        "query",
+        {"type": "array", "items": {"type": "string", "enum": list(Status)}},
+        "Only tasks with one of these, separated by commas.",
+        style="form",
+        explode=False,
+    ),
+    parameter("runtime", "query", {"type": "string"}, "Only tasks of the runtime of this name."),
+    parameter(
+        "since",
+        "query",
+        {
+            "oneOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "minimum": 0, "maximum": 9_999_999_999},
+            ]
+        },
+        "Only tasks that came since then: as in 2026-11-25T12:00:00Z, or in seconds since 1970.",
+    ),
+    parameter(
+        "limit",
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": MAXIMUM_LIMIT, "default": DEFAULT_LIMIT},
+        "How many tasks there should be on a page.",
+    ),
+    parameter("next", "query", {"type": "string"}, "What the page before said: this is the one after it."),
+)
+
+
+def _operation(
+    path: str,
+    method: str,
+    operation_id: str,
+    texts: tuple[str, str],
+    responses: Replies,
+    *parameters: dict[str, Any],
+) -> Operation:
+    summary, description = texts
+    return Operation(
+        path,
+        {
+            "methods": [method],
+            "operation_id": operation_id,
+            "summary": summary,
+            "description": description,
+            "tags": ["tasks"],
+            "responses": responses,
+            "openapi_extra": {"parameters": list(parameters), "security": KEY_SECURITY},
+        },
+    )
+
+
+def reading_operations() -> tuple[Operation, ...]:
+    """The routes to document."""
+    return (
+        _operation(
+            "/v1alpha2/tasks",
+            "GET",
+            "list_tasks",
+            (
+                "List tasks",
+                "Your own tasks, newest first. A page may be short, or empty, and still have `next`: what a request "
+                "may look through is bounded.",
+            ),
+            replies(200, "A page of the list.", "TaskList", 400, 403, 404),
+            *_FILTERS,
+            _CALLER,
+        ),
+        _operation(
+            "/v1alpha2/tasks/{task_id}",
+            "GET",
+            "get_task",
+            (
+                "See where a task stands",
+                "The status of the latest submission under this id; once it has ended, its pictures or its error.",
+            ),
+            replies(200, "Where the latest submission under this id stands.", "TaskView", 400, 403, 404),
+            _TASK_ID,
+            *_LINKS,
+            _CALLER,
+        ),
+        _operation(
+            "/v1alpha2/tasks/{task_id}/cancel",
+            "PUT",
+            "cancel_task",
+            (
+                "Ask for a task to be stopped",
+                "A task in the queue is not begun; one that runs is interrupted. Its final status tells which came "
+                "first.",
+            ),
+            {
+                **replies(
+                    202, "Asked: the task will be stopped if it has not ended by then.", "TaskView", 400, 403, 404
+                ),
+                200: {"description": "The task had already ended.", "content": json_content("TaskView")},
+            },
+            _TASK_ID,
+            _CALLER,
+        ),
+    )

@@ -1,0 +1,145 @@
+"""`darkroom webhooks secret | list | resend`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from darkroom.cli.address import (
+    ApiKeyOption,
+    EndpointOption,
+    RegionOption,
+    StackNameOption,
+    find_address,
+    open_deployed,
+)
+from darkroom.cli.webhook_callers import owner_on_aws, owner_on_this_machine
+from darkroom.cli.webhook_requests import read_deliveries, request_retry
+from darkroom.errors import DarkroomError
+from darkroom.local.stack_file import STACK_FOLDER
+from darkroom.local.webhook_keys import read_keys, rotate_secret
+from darkroom.tasks.delivery_replies import DeliveryView
+from darkroom.tasks.webhook import DeliveryStatus
+from darkroom.webhooks.signatures import SigningKeys, secrets_of
+
+webhooks = typer.Typer(
+    help="See what became of webhooks, send one again, and print the secret that a caller's are signed with.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@webhooks.command("secret")
+def secret(
+    caller: Annotated[
+        str | None, typer.Argument(metavar="[CALLER]", help="Whose; needed where there are several.")
+    ] = None,
+    nobody: Annotated[
+        bool, typer.Option("--nobody", help="The one of tasks that were published past the front door.")
+    ] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Make a new one first; the old one holds for another day.")
+    ] = False,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Print the secret by which a receiver knows a caller's webhooks. Hand it on like a password."""
+    now = time.time()
+    keys, owner = _keys(caller, nobody, rotate, stack_name, region, now)
+    sys.stdout.write(secrets_of(keys, owner, now)[0] + "\n")
+    if rotate:
+        Console(stderr=True, soft_wrap=True).print("For a day webhooks are signed with the old secret too.")
+
+
+@webhooks.command("list")
+def list_deliveries(
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only those that stand so.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show at most, the newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    endpoint: EndpointOption = None,
+    api_key: ApiKeyOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
+) -> None:
+    """List what became of the webhooks of the API key's own tasks in the last 14 days."""
+    address = find_address(endpoint, api_key, stack_name, region)
+    found = _first(read_deliveries(address, status), limit)
+    if as_json:
+        for delivery in found:
+            sys.stdout.write(msgspec.json.encode(delivery).decode() + "\n")
+        return
+    table = Table(
+        Column("Delivery", no_wrap=True),
+        Column("Task"),
+        Column("Event"),
+        Column("Status"),
+        Column("Tries", justify="right"),
+        Column("Why"),
+    )
+    for one in found:
+        table.add_row(one.id, one.task_id, one.event, one.status.value, str(one.attempts), one.last_error or "")
+    Console().print(table)
+
+
+@webhooks.command("resend")
+def resend(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[DELIVERY]...", help="As `darkroom webhooks list` shows them.")
+    ] = None,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Every one that failed.")] = False,
+    endpoint: EndpointOption = None,
+    api_key: ApiKeyOption = None,
+    stack_name: StackNameOption = None,
+    region: RegionOption = None,
+) -> None:
+    """Have webhooks that came to their end, whichever, sent again: at once, and as often as at first."""
+    if bool(ids) == all_failed:
+        raise typer.BadParameter("name deliveries, or say --all-failed")
+    address = find_address(endpoint, api_key, stack_name, region)
+    wanted = ids or [one.id for one in read_deliveries(address, DeliveryStatus.FAILED)]
+    failed: DarkroomError | None = None
+    for delivery_id in wanted:
+        try:
+            request_retry(address, delivery_id)
+            sys.stdout.write(f"{delivery_id} is being sent again\n")
+        except DarkroomError as error:
+            sys.stderr.write(f"{delivery_id}: {error}\n")
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def _keys(
+    caller: str | None, nobody: bool, rotate: bool, stack_name: str | None, region: str | None, now: float
+) -> tuple[SigningKeys, str]:
+    """The key of the stack that is meant, and whose secret is."""
+    if nobody and caller is not None:
+        raise typer.BadParameter("name a caller, or say --nobody")
+    if stack_name is None:
+        return _local_keys(caller, nobody, rotate, now)
+    cloud = open_deployed(region)
+    from darkroom.infra.webhook_keys import read_deployed_keys, rotate_deployed_secret
+
+    owner = "" if nobody else owner_on_aws(cloud, stack_name, caller)
+    if rotate:
+        return rotate_deployed_secret(cloud, stack_name, owner, now), owner
+    return read_deployed_keys(cloud, stack_name), owner
+
+
+def _local_keys(
+    caller: str | None, nobody: bool, rotate: bool, now: float, folder: Path = STACK_FOLDER
+) -> tuple[SigningKeys, str]:
+    owner = "" if nobody else owner_on_this_machine(folder, caller)
+    return (rotate_secret(folder, owner, now) if rotate else read_keys(folder)), owner
+
+
+def _first(deliveries: Iterator[DeliveryView], most: int) -> list[DeliveryView]:
+    return [one for _, one in zip(range(most), deliveries, strict=False)]

@@ -160,13 +160,14 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Five for each runtime; the front door's two, deliveries from two topics; four of logs; pods, and nodes by three.
+    """How many metrics the alarms look at.
 
-    Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
-    stuck looks at them too.
+    Five for each runtime; the front door's and the webhooks' two each, deliveries from two topics; four of logs; pods,
+    and nodes by three. Two more of logs are about signatures, where there are any. Where nodes are counted, each
+    runtime's alarm for being stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
-    always = 5 * runtimes + 4
+    always = 5 * runtimes + 6
     if config.cluster.name is not None:
         return always
     always += 2 if config.provenance.enabled and config.provenance.certificate is not None else 0

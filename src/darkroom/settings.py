@@ -77,6 +77,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     agent_name: str | None = None
     progress_seconds: float | None = 2.0
     heartbeats: bool = True
+    record_patience_seconds: float = 60.0
     dynamic_model: bool = False
     traces_url: str | None = None
     notify_when_running: bool = False
@@ -103,7 +104,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What both doors of the API need.
 
     `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads; `callers` another, which may hold keys, for
-    `darkroom.policy.callers`.
+    `darkroom.policy.callers`; `queues` a JSON object, which `darkroom.policy.queue_urls` reads.
     """
 
     topic_arn: str
@@ -111,6 +112,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    queues: str | None = None
     openai_file: str | None = None
     webhook_queue_url: str | None = None
 
@@ -131,6 +133,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     burst_limit: int = 50
     openai_wait_seconds: float = 300.0
     openai_most_waiting: int = 200
+    tells_events: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
@@ -235,6 +238,7 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        tells_events=read.boolean("DARKROOM_EVENTS", False),
         openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
         port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
@@ -350,6 +354,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        queues=read.optional_text("DARKROOM_QUEUES"),
         openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
         webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )

@@ -5,6 +5,8 @@
                  │            └── front door ◄─ applications (which try again, and change their minds)
                  └─► a subscriber, who sees everything ─► invariants
 
+Two callers send tasks of the same ids, side by side, and a stranger asks for all of them.
+
 Everything is drawn from the plan's seed. Processes run as fast as they run, so the same seed does not repeat a run to
 the letter; but it does repeat the tasks, the faults that the n-th request meets, and when agents are killed.
 """
@@ -15,6 +17,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,13 +30,14 @@ from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.settings import AwsSettings
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, random_faults
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, loopback_aws
+from tests.chaos.aftermath import Aftermath, Heard, terminal_id
 from tests.chaos.applications import Applications
-from tests.chaos.invariants import Aftermath, Heard, broken_promises, terminal_id
+from tests.chaos.invariants import broken_promises
 from tests.chaos.links import PictureServer
 from tests.chaos.plan import AWS_WEIGHTS, ChaosPlan
 from tests.chaos.plane import RUNTIME, ChaosPlane, chaos_plane
 from tests.chaos.processes import AgentProcess
-from tests.chaos.report import ChaosReport, logged_faults
+from tests.chaos.report import ChaosReport, logged_faults, logged_interruptions
 from tests.chaos.runtimes import UnreliableRuntime
 from tests.chaos.tasks import PlannedTask, Submission, applications, planned_tasks
 
@@ -113,8 +117,11 @@ class _Run:
                     _background(self._break_aws()),
                     _background(self._report_progress()),
                 ):
-                    await self._submit_all(await stack.enter_async_context(self._front_door()))
-                    await self._until_all_is_told()
+                    door = await stack.enter_async_context(self._front_door())
+                    async with _background(door.meddle(self._tasks)):
+                        await self._submit_all(door)
+                        await self._until_all_is_told()
+                    await door.look_around(self._tasks)
             finally:
                 await asyncio.gather(*(agent.stop() for agent in agents))
                 await asyncio.gather(*keeping)
@@ -134,6 +141,7 @@ class _Run:
                 topic=aws.topic(provisioned.input_topic_arn),
                 bucket=aws.bucket(provisioned.bucket),
                 records=aws.task_table(provisioned.table),
+                lists=aws.task_lists(provisioned.table),
             )
             chance = self._plan.stream("applications")
             self._applications = Applications(RUNTIME, service, ports, chance, self._report.counts)
@@ -234,28 +242,38 @@ class _Run:
             "DYNAMIC_SD_MODEL": "true",
             "DISABLE_XRAY": "true",
             "DARKROOM_TASK_TABLE": provisioned.table,
+            "DARKROOM_PROVENANCE_CERTIFICATE": self._plane.signing.certificate,
+            "DARKROOM_PROVENANCE_KMS_KEY_ID": self._plane.signing.key_id,
             "DARKROOM_RECEIVE_WAIT_SECONDS": "1",
             "DARKROOM_TASK_TIMEOUT_SECONDS": "2",
             "DARKROOM_SWEEP_SECONDS": "2",
             "DARKROOM_TRIAL_SECONDS": "1",
+            "DARKROOM_PROGRESS_SECONDS": "0.5",
             "DARKROOM_LINK_ALLOW_PRIVATE": "true",
             "DARKROOM_LINK_TIMEOUT_SECONDS": "5",
         }
 
     async def _look_around(self) -> None:
         letters, objects = await self._plane.letters(), await self._plane.objects()
+        ids = [one.id for one in self._submissions]
         aftermath = Aftermath(
             heard=self._heard,
             letters=letters,
             objects=objects,
-            seeds=await self._plane.seeds([key for key in objects if key.endswith(".png")]),
+            pictures=await self._plane.pictures([key for key in objects if key.endswith(".png")]),
             begun=self._begun,
             patience_seconds=_PATIENCE_IN_LEASES * self._plan.visibility_seconds,
             bucket=self._plane.bucket.name,
             queues=await self._plane.left(),
             faults_of_darkroom=logged_faults(self._folder),
+            records=await self._plane.records(ids),
+            used=await self._plane.used(),
+            seen_of_others=self._applications.seen_of_others if self._applications else (),
+            interrupted_by_others=logged_interruptions(self._folder),
         )
         self._report.broken = broken_promises(self._submissions, aftermath)
+        signed = Counter(picture.is_signed for picture in aftermath.pictures.values())
+        self._report.counts.update({"pictures signed": signed[True], "pictures not signed": signed[False]})
         self._report.notifications, self._report.letters = len(self._heard), len(letters)
         self._report.aws.update({fault.value: count for fault, count in self._proxy.suffered.items()})
         self._report.requests = self._proxy.requests.total()

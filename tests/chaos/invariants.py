@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterable, Iterator, Sequence
 
 from darkroom.policy.dead_letters import MOVED_BY_SQS, DeadLetter
-from darkroom.tasks.notification import Notification, decode_notification, notification_attributes
+from darkroom.tasks.notification import Credentials, Notification, decode_notification
 from darkroom.tasks.task import Status
+from tests.chaos.aftermath import Aftermath, Heard, Pictured, terminal_id
+from tests.chaos.owners import SLACK_SECONDS, begun_when_cancelled, told_of_others, wrong_records, wrong_usage
 from tests.chaos.tasks import Fate, Submission
 
 _MOST_EXAMPLES = 5
 _MUST_BE_SET_ASIDE = (Fate.UNREADABLE, Fate.MOVED)
 # These fail: at once, or when their tries are used up.
 _MAY_BE_SET_ASIDE = (*_MUST_BE_SET_ASIDE, Fate.POISON, Fate.REFUSED, Fate.DEAD_LINK)
-# A clock's resolution, in seconds.
-_SLACK_SECONDS = 1.5
-
-
-class Heard(msgspec.Struct, frozen=True):
-    """One notification, as a subscriber got it at `at` (seconds since 1970)."""
-
-    notification_id: str
-    body: str
-    at: float = 0.0
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """An object in the bucket: its size in bytes, and when it was written last (seconds since 1970)."""
-
-    size: int
-    written_at: float = 0.0
-
-
-class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is when everything has come to rest.
-
-    `seeds` are those that pictures were made for, by key; `begun` says when the last generation with a seed began;
-    `queues` counts messages that are left; `patience_seconds` is how long a task may wait in an agent that has read it.
-    """
-
-    heard: Sequence[Heard]
-    letters: Sequence[DeadLetter]
-    objects: Mapping[str, Stored]
-    seeds: Mapping[str, int | None]
-    begun: Mapping[int, float]
-    bucket: str
-    queues: Mapping[str, int]
-    faults_of_darkroom: Sequence[str]
-    patience_seconds: float = 0.0
-
-
-def terminal_id(submission_id: str) -> str:
-    """The id that the terminal notification of a submission has to have."""
-    end = Notification(id="", status=Status.COMPLETED, runtime="")
-    return notification_attributes(end, submission_id)["notification_id"]
+_GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"})
 
 
 def broken_promises(submissions: Sequence[Submission], aftermath: Aftermath) -> list[str]:
@@ -68,9 +28,16 @@ def broken_promises(submissions: Sequence[Submission], aftermath: Aftermath) -> 
         *_summed_up(_wrong_ends(submissions, aftermath.heard), "tasks ended in a way that they must not"),
         *_summed_up(_missing_objects(aftermath), "URLs in notifications lead nowhere"),
         *_summed_up(_foreign_pictures(submissions, aftermath), "pictures are another task's"),
+        *_summed_up(_misdescribed(aftermath), "pictures do not say of their making what was told of them"),
         *_summed_up(_shared_objects(aftermath), "objects belong to two tasks"),
         *_summed_up(_overwritten(aftermath), "objects were written again after they had been told"),
         *_summed_up(_made_again(submissions, aftermath), "tasks were begun again after their end had been told"),
+        *_summed_up(told_of_others(submissions, aftermath.heard), "notifications name another caller"),
+        *_summed_up(wrong_records(submissions, aftermath), "records do not say what was told of the task"),
+        *_summed_up(begun_when_cancelled(submissions, aftermath), "tasks were begun after they had been cancelled"),
+        *_summed_up(wrong_usage(aftermath), "callers' usage is not what was done"),
+        *_summed_up(aftermath.seen_of_others, "things were shown to callers whose they are not"),
+        *_summed_up(aftermath.interrupted_by_others, "generations were interrupted by somebody else"),
         *_summed_up(_wrong_letters(submissions, aftermath.letters), "things are wrong with the dead letters"),
         *_summed_up((f"{name}: {left}" for name, left in aftermath.queues.items() if left), "queues are not empty"),
         *_summed_up(aftermath.faults_of_darkroom, "faults in Darkroom itself were logged"),
@@ -108,7 +75,7 @@ def _wrong_ends(submissions: Sequence[Submission], heard: Sequence[Heard]) -> It
         end, task = by_id.get(_end(one)), one.task
         if end is None or (end.status is Status.CANCELLED and one.may_be_cancelled):
             continue
-        if end.id != task.task_id or end.context != {"number": task.task_id}:
+        if end.id != task.task_id or end.context != task.context:
             yield f"{task.task_id} was told as {end}"
         elif task.fate is Fate.GOOD:
             if end.status is not Status.COMPLETED or len(end.image_url or []) != task.pictures:
@@ -131,9 +98,25 @@ def _foreign_pictures(submissions: Sequence[Submission], aftermath: Aftermath) -
         if task is None:
             continue
         for number, url in enumerate(end.image_url or []):
-            seed = aftermath.seeds.get(_key(url, aftermath.bucket))
+            seed = aftermath.pictures.get(_key(url, aftermath.bucket), Pictured()).seed
             if seed is not None and seed != task.seed + number:
                 yield f"{url} was made for the seed {seed}, and {task.task_id} asked for {task.seed + number}"
+
+
+def _misdescribed(aftermath: Aftermath) -> Iterable[str]:
+    """Every picture is signed, or says by itself what it is, and its end says which: whatever was away."""
+    for heard in aftermath.heard:
+        end = decode_notification(heard.body)
+        if not end.image_url:
+            continue
+        told = end.provenance or [None] * len(end.image_url)
+        for url, one in zip(end.image_url, told, strict=True):
+            found = aftermath.pictures.get(_key(url, aftermath.bucket))
+            if found is None:
+                continue  # said by another
+            signed = one is not None and one.credentials is Credentials.EMBEDDED
+            if signed != found.is_signed or _GENERATED.isdisjoint(found.source_types):
+                yield f"{url} was told to be {one}, and is {found}"
 
 
 def _shared_objects(aftermath: Aftermath) -> Iterable[str]:
@@ -154,7 +137,7 @@ def _overwritten(aftermath: Aftermath) -> Iterable[str]:
         end = decode_notification(heard.body)
         for url in [*(end.image_url or []), *([end.output_url] if end.output_url else [])]:
             found = aftermath.objects.get(_key(url, aftermath.bucket))
-            late = found is not None and found.written_at > first[heard.notification_id] + _SLACK_SECONDS
+            late = found is not None and found.written_at > first[heard.notification_id] + SLACK_SECONDS
             if late and url not in seen:
                 seen.add(url)
                 yield url

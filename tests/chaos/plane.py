@@ -6,6 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from c2pa import C2paError
+from cryptography.hazmat.primitives import serialization
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.dead_letters import held_letters
@@ -14,12 +18,17 @@ from darkroom.config.task_plane import QueuePlan, RuntimeRoute, TaskPlane, plan_
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.policy.dead_letters import DeadLetter
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.provenance.source_types import mentions
 from darkroom.settings import AwsSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
+from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Task, TaskKind
+from darkroom.tasks.usage import Usage
 from darkroom.testing.pictures import marked_seed
-from tests.chaos.invariants import Heard, Stored
-from tests.chaos.tasks import Fate, PlannedTask
+from tests.certificates import Authority
+from tests.chaos.aftermath import Heard, Pictured, Stored
+from tests.chaos.tasks import CALLERS, Fate, PlannedTask
+from tests.credentials import read
 
 RUNTIME = "sdruntime"
 # What a sweep hides comes back after a minute.
@@ -27,17 +36,29 @@ _LETTERS_SECONDS = 120.0
 _AT_ONCE = 8
 
 
+@dataclass(frozen=True)
+class Signing:
+    """What pictures are signed with, and the certificate by which they are trusted."""
+
+    certificate: str
+    key_id: str
+    anchors: bytes
+
+
 class ChaosPlane:
     """A runtime's queue and all around it, seen past the fault proxy."""
 
-    def __init__(self, aws: Aws, provisioned: ProvisionedPlane, notifications: Queue) -> None:
+    def __init__(self, aws: Aws, provisioned: ProvisionedPlane, notifications: Queue, signing: Signing) -> None:
         self.provisioned = provisioned
+        self.signing = signing
         self.bucket = aws.bucket(provisioned.bucket)
         self.queue = aws.queue(provisioned.queues[0].url)
         self.dead_letters = aws.queue(provisioned.queues[0].dead_letter_url)
         self.notifications = notifications
         self._topic = aws.topic(provisioned.input_topic_arn)
         self._s3 = aws.client("s3")
+        self._table = aws.task_table(provisioned.table)
+        self._usage = aws.usage(provisioned.table)
 
     async def submit(self, planned: PlannedTask, content: JsonObject) -> None:
         """Publish a task past the front door; one that is doubled, twice."""
@@ -49,7 +70,7 @@ class ChaosPlane:
             kind=TaskKind.PIPELINE if planned.fate is Fate.UNREADABLE else kind,
             prefix="output",
             content=content,
-            context={"number": planned.task_id},
+            context=planned.context,
         )
         text = encode_message(task)
         size = None
@@ -58,7 +79,7 @@ class ChaosPlane:
             await self.bucket.put(pointer.key, text.encode(), "application/json")
             text, size = encode_pointer(pointer), len(text)
         for _ in range(2 if planned.doubled else 1):
-            attributes = {"runtime": RUNTIME, "submission_id": planned.submission_id}
+            attributes = {"runtime": RUNTIME, "submission_id": planned.submission_id, "caller": planned.caller}
             if planned.fate is Fate.MOVED:
                 await self.dead_letters.send(text, attributes)
             else:
@@ -69,7 +90,10 @@ class ChaosPlane:
         messages = await self.notifications.receive(maximum=10, wait_seconds=1)
         await asyncio.gather(*(self.notifications.delete(message.receipt_handle) for message in messages))
         now = time.time()
-        return [Heard(message.attributes["notification_id"], message.body, now) for message in messages]
+        return [
+            Heard(message.attributes["notification_id"], message.body, now, message.attributes.get("caller", ""))
+            for message in messages
+        ]
 
     async def left(self) -> dict[str, int]:
         """How many messages are in the queue, seen and unseen."""
@@ -94,16 +118,44 @@ class ChaosPlane:
                 objects[item["Key"]] = Stored(item["Size"], item["LastModified"].timestamp())
         return objects
 
-    async def seeds(self, keys: Sequence[str]) -> dict[str, int | None]:
-        """The seeds that the pictures under `keys` were made for."""
-        found: dict[str, int | None] = {}
+    async def records(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """The records of submissions."""
+        found: dict[str, TaskRecord] = {}
 
-        async def read(key: str) -> None:
-            found[key] = marked_seed(await self.bucket.get(key))
+        async def read(submission_id: str) -> None:
+            record = await self._table.get_submission(submission_id)
+            if record is not None:
+                found[submission_id] = record
+
+        for start in range(0, len(submission_ids), _AT_ONCE):
+            await asyncio.gather(*(read(one) for one in submission_ids[start : start + _AT_ONCE]))
+        return found
+
+    async def used(self) -> dict[str, Usage]:
+        """What each caller has used."""
+        used = dict.fromkeys(CALLERS, Usage())
+        for day in await self._usage.read(CALLERS, first_day="2000-01-01", last_day="9999-01-01"):
+            used[day.caller] = used[day.caller].plus(day.usage)
+        return used
+
+    async def pictures(self, keys: Sequence[str]) -> dict[str, Pictured]:
+        """What the pictures under `keys` say of themselves."""
+        found: dict[str, Pictured] = {}
+
+        async def look(key: str) -> None:
+            data = await self.bucket.get(key)
+            found[key] = Pictured(marked_seed(data), await asyncio.to_thread(self._is_signed, data), mentions(data))
 
         for start in range(0, len(keys), _AT_ONCE):
-            await asyncio.gather(*(read(key) for key in keys[start : start + _AT_ONCE]))
+            await asyncio.gather(*(look(key) for key in keys[start : start + _AT_ONCE]))
         return found
+
+    def _is_signed(self, data: bytes) -> bool:
+        """Whether a picture has a signature that is right, by the key of this run."""
+        try:
+            return read(data, "image/png", self.signing.anchors).state == "Trusted"
+        except C2paError.ManifestNotFound:
+            return False
 
 
 @asynccontextmanager
@@ -121,4 +173,18 @@ async def chaos_plane(settings: AwsSettings, visibility_seconds: int) -> AsyncIt
             Endpoint=await aws.queue(url).read_arn(),
             Attributes={"RawMessageDelivery": "true"},
         )
-        yield ChaosPlane(aws, provisioned, aws.queue(url))
+        yield ChaosPlane(aws, provisioned, aws.queue(url), await _signing(settings))
+
+
+async def _signing(settings: AwsSettings) -> Signing:
+    """Make a key in KMS and a certificate for it in Secrets Manager."""
+    authority = Authority()
+    async with open_aws(settings, "kms", "secretsmanager") as aws:
+        kms, secrets = aws.client("kms"), aws.client("secretsmanager")
+        made = await kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        key_id: str = made["KeyMetadata"]["KeyId"]
+        der = (await kms.get_public_key(KeyId=key_id))["PublicKey"]
+        public = serialization.load_der_public_key(der)
+        chain = authority.leaf(public) + authority.intermediate  # type: ignore[arg-type]
+        secret = await secrets.create_secret(Name="signing-certificate", SecretString=chain.decode())
+    return Signing(secret["ARN"], key_id, authority.root)

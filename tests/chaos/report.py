@@ -48,6 +48,16 @@ def logged_faults(folder: Path) -> list[str]:
     return found
 
 
+def logged_interruptions(folder: Path) -> list[str]:
+    """Generations that agents found to be interrupted by somebody who was not themselves."""
+    found = []
+    for path in sorted(folder.glob("agent-*.log")):
+        for line in path.read_text(errors="replace").splitlines():
+            if "somebody interrupted the generation" in line:
+                found.append(f"{path.name}: {line[:300]}")
+    return found
+
+
 def _last_line(line: str) -> str:
     with contextlib.suppress(ValueError):
         document = json.loads(line)

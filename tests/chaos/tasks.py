@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import groupby
 from typing import Any
 
 from tests.chaos.plan import MODELS, POISON_PROMPT, ChaosPlan
@@ -43,6 +43,9 @@ class Bad(StrEnum):
 
 
 _MOVED_EVERY = 50
+_SEEDS_OF_A_CALLER = 100_000_000
+# Each has tasks of the same ids.
+CALLERS = ("shop", "lab")
 _DOORS_STORIES = ("plain", "plain", "cancelled", "replaced", "rivals")
 
 
@@ -50,6 +53,7 @@ _DOORS_STORIES = ("plain", "plain", "cancelled", "replaced", "rivals")
 class PlannedTask:
     """One submission: what is asked for, how it has to end, and how it is sent.
 
+    `caller` owns it, who may have called it as another caller has called one of its own.
     `by_door`: through the front door, as an application does it; `cancelled`: which then changes its mind. Tasks that
     share a `task_id` are one application's: after one that was cancelled comes the next, others go at once.
     """
@@ -65,6 +69,12 @@ class PlannedTask:
     by_door: bool = False
     cancelled: bool = False
     link: Link | None = None
+    caller: str = ""
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What its sender says beside it, and is told again."""
+        return {"number": self.task_id, "caller": self.caller}
 
 
 @dataclass(frozen=True)
@@ -82,17 +92,34 @@ class Submission:
 
 def planned_tasks(plan: ChaosPlan) -> list[PlannedTask]:
     """The tasks of a plan: nearly all are good, and there is some of everything else."""
-    chance = plan.stream("tasks")
+    # Side by side, so that two tasks of one id are there at the same time.
+    of_callers = [_tasks_of(number, plan) for number in range(len(CALLERS))]
+    return [task for side_by_side in zip(*of_callers, strict=True) for task in side_by_side]
+
+
+def _tasks_of(caller: int, plan: ChaosPlan) -> list[PlannedTask]:
+    chance = plan.stream(f"tasks of {CALLERS[caller]}")
+    wanted = plan.tasks // len(CALLERS)
     tasks: list[PlannedTask] = []
-    while len(tasks) < plan.tasks:
+    while len(tasks) < wanted:
         tasks.extend(_drawn(len(tasks), chance, plan))
-    return tasks[: plan.tasks]
+    # No two tasks have a seed in common, though their ids be the same.
+    first_seed = caller * _SEEDS_OF_A_CALLER
+    return [_owned(task, CALLERS[caller], first_seed) for task in tasks[:wanted]]
+
+
+def _owned(task: PlannedTask, caller: str, first_seed: int) -> PlannedTask:
+    seed = first_seed + task.seed
+    return _with(task, caller=caller, seed=seed, content={**task.content, "seed": seed})
 
 
 def applications(tasks: list[PlannedTask]) -> list[list[PlannedTask]]:
     """Those that go through the front door, by the application that sends them."""
-    by_door = [task for task in tasks if task.by_door]
-    return [list(group) for _, group in groupby(by_door, key=lambda task: task.task_id)]
+    groups: dict[tuple[str, str], list[PlannedTask]] = defaultdict(list)
+    for task in tasks:
+        if task.by_door:
+            groups[task.caller, task.task_id].append(task)
+    return list(groups.values())
 
 
 def _drawn(number: int, chance: random.Random, plan: ChaosPlan) -> list[PlannedTask]:

@@ -15,6 +15,7 @@ import yaml
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
+from darkroom.aws.records import record_to_item
 from darkroom.cli.deployment import app
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES
@@ -29,6 +30,8 @@ from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import Pins, encode_pins
 from darkroom.planner.idle_costs import fixed_costs
 from darkroom.planner.prices import PRICED_REGION, load_prices
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 from tests.infra.chart import CHART, Chart
 from tests.infra.conftest import EXISTING, read_template
 from tests.infra.deployed import Deployed
@@ -133,6 +136,27 @@ def test_values_are_printed_for_a_stack_that_is_deployed(
     assert pods["runtime"]["createServiceAccount"] is True
     assert nodes["runtime"]["enabled"] is False
     assert said[1].startswith("# release sdruntime-nodes, namespace default")
+
+
+def test_printed_values_say_what_time_of_a_task_they_go_by(
+    deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(
+        "modelBucketArn: arn:aws:s3:::my-models\ncluster: {name: platform, nodeRole: r, charts: gitops}\n"
+        "modelsRuntime: [{name: anymodel, type: sdwebui, dynamicModel: true, workOff: {withinSeconds: 60}}]\n"
+    )
+    where = ["-R", deployed.settings.region, "--endpoint-url", str(deployed.settings.endpoint_url)]
+    before = CliRunner().invoke(app, ["config", "values", "anymodel", *where]).output
+    assert before.startswith("# time of a task of anymodel: none told or measured yet; queueLength is 1 until")
+    for number in range(5):
+        record = TaskRecord(
+            id="a", submission_id=f"measured-{number}", runtime="anymodel", status=Status.COMPLETED, device_seconds=6.0
+        )
+        deployed.client("dynamodb").put_item(TableName=deployed.outputs["TaskTable"], Item=record_to_item(record))
+    after = CliRunner().invoke(app, ["config", "values", "anymodel", *where]).output
+    assert after.startswith("# time of a task of anymodel: 6 s measured (median of 5 recent ones), which workOff goes")
+    assert yaml.safe_load(after)["runtime"]["scaling"] == {"queueLength": 10}
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ import pytest
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue
 from darkroom.config.task_plane import (
+    CHANGES,
+    LISTING,
     BucketPlan,
     QueuePlan,
     RuntimeRoute,
@@ -29,6 +31,7 @@ from darkroom.config.task_plane import (
 )
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
+from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 
@@ -81,7 +84,7 @@ async def make_plane(aws: Aws, settings: AwsSettings, **queue_options: object) -
         input_topic=TopicPlan(f"input-{suffix}"),
         output_topic=TopicPlan(f"output-{suffix}"),
         bucket=BucketPlan(name=f"output-{suffix}"),
-        table=TablePlan(name=f"tasks-{suffix}"),
+        table=TablePlan(name=f"tasks-{suffix}", indices=(LISTING, CHANGES)),
         webhooks=dataclasses.replace(plan_webhook_queue(["shop"]), role=f"Webhook-{suffix}"),
     )
     provisioned = await provision(described, aws)
@@ -104,6 +107,7 @@ def front_door_environment(plane: Plane) -> dict[str, str]:
         "SNS_TOPIC_ARN": plane.provisioned.input_topic_arn,
         "S3_BUCKET": plane.provisioned.bucket,
         "DARKROOM_TASK_TABLE": plane.provisioned.table,
+        "DARKROOM_QUEUES": encode_queue_urls({plane.runtime: plane.queue.url}),
         "DARKROOM_RUNTIMES": encode_catalogue([RuntimeSpec(name=plane.runtime, type="sdwebui", model=plane.model)]),
     }
 

@@ -116,7 +116,7 @@ async def test_pictures_that_cannot_be_told_are_held_and_given_back_when_the_age
 
 async def test_a_message_that_is_long_acknowledged_is_not_begun_anew_for_its_record(plane: Plane) -> None:
     def outage(request: AwsRequest) -> AwsFault | None:
-        return AwsFault.DENIED if request.operation == "UpdateItem" else None
+        return AwsFault.DENIED if request.operation in ("UpdateItem", "TransactWriteItems") else None
 
     async with (
         FakeSdWebui(plain_bytes=1500) as runtime,
@@ -124,10 +124,12 @@ async def test_a_message_that_is_long_acknowledged_is_not_begun_anew_for_its_rec
     ):
         behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
         health = Health()
-        async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+        settings = settings_for(plane, runtime.url, aws=behind, record_patience_seconds=3.0)
+        async with open_agent(settings, health) as agent:
             run = asyncio.create_task(agent.run())
             await submit(plane, task_for(plane))
             await notified(plane)
+            assert not await is_empty(plane.queue)  # the message waits for its record, but not for long
             await until(lambda: bool(health.aws_away))
             await until_empty(plane.queue)
             await agent.stop(0)

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
-from darkroom.aws.errors import AlreadyExists, NotFound, translate, translated
+from darkroom.aws.errors import AlreadyExists, Conflict, NotFound, translate, translated
 from darkroom.errors import AwsDenied, AwsFailure, AwsRefused, AwsUnavailable, AwsUnexplained, LeaseLost
 from darkroom.testing.aws_refusals import refusal
 
@@ -134,7 +134,8 @@ def test_a_receipt_that_is_not_valid_any_more_is_a_lost_lease_and_another_value_
 def test_nothing_that_the_fault_proxy_says_is_final(service: str, what: str) -> None:
     for is_conditional in (False, True):
         status, code = refusal(service, what, is_conditional=is_conditional)
-        assert type(answer(code, status)) is (AwsDenied if what == "denied" else AwsUnavailable)
+        kind = AwsDenied if what == "denied" else AwsUnavailable
+        assert type(answer(code, status)) is (Conflict if code == "TransactionConflictException" else kind)
 
 
 @pytest.mark.parametrize(

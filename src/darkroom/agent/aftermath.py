@@ -19,6 +19,7 @@ from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import ReceivedMessage
 from darkroom.errors import AwsUnavailable, DarkroomError, GenerationInterrupted, LeaseLost, RuntimeKilled
 from darkroom.logs import log
+from darkroom.policy.expiry import pause_before
 from darkroom.policy.outcomes import (
     DeadLetter,
     FailForGood,
@@ -58,6 +59,14 @@ class AwsAway(DarkroomError):
 
 class CancelledByUser(DarkroomError):
     """A user asked for the task to be stopped."""
+
+
+class TooLate(DarkroomError):
+    """The task got its turn when it was not to be begun any more."""
+
+    def __init__(self, reason: NotToBeRun) -> None:
+        super().__init__(reason.reason)
+        self.reason = reason
 
 
 class EndedElsewhere(DarkroomError):
@@ -123,6 +132,10 @@ class Aftermath:
             self._metrics.given_back(error.type)
             await self.hand_back(job.lease)
             return
+        if isinstance(error, TooLate):
+            job.settling = True
+            await self._settlement.skip(job, error.reason)
+            return
         job.span.fail(error.type)
         if isinstance(error, LeaseLost):
             self._metrics.given_back(error.type)
@@ -132,11 +145,13 @@ class Aftermath:
         job.settling = True
         match outcome:
             case GiveBack(delay_seconds=delay, reason=reason):
+                delay = pause_before(job.task.deadline, delay, self._clock.now())
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
                 await self._records.waits(job, after_tries(job.tries.received, reason), delay)
                 self._metrics.given_back(error.type)
                 await job.lease.give_back(delay)
             case StartOver(delay_seconds=delay, reason=reason):
+                delay = pause_before(job.task.deadline, delay, self._clock.now())
                 log(logging.WARNING, "task.given_back", reason, error=error.type, delay_seconds=delay, **job.log_fields)
                 await self._records.waits(job, reason, delay)
                 self._metrics.given_back(error.type)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 
-from darkroom.agent.aftermath import EndedElsewhere
+from darkroom.agent.aftermath import EndedElsewhere, TooLate
 from darkroom.agent.device import Device
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.job import Job, uncancel
@@ -46,7 +46,8 @@ class Generating:
     async def run(self, job: Job, prepared: Prepared) -> object:
         """Wait for the job's turn, and return what the runtime answers.
 
-        Raises what the runtime's adapter raises, and `RuntimeSick` where nothing is sent to it.
+        Raises what the runtime's adapter raises; `RuntimeSick` where nothing is sent to it; `TooLate` where the turn
+        comes too late.
         """
         announcing: asyncio.Task[None] | None = None
         looking: asyncio.Task[None] | None = None
@@ -54,6 +55,8 @@ class Generating:
         try:
             async with self._device.turn(job):
                 self._diagnosis.refuse_if_sick()
+                if (too_late := self._parts.preparation.judge_waiting(job)) is not None:
+                    raise TooLate(too_late)
                 # It may have waited for long. The device does not wait for the answer: it is hardly ever a yes.
                 if self._parts.clock.monotonic() - job.looked_at > _FRESH_SECONDS:
                     looking = asyncio.create_task(self.stop_if_ended(job))

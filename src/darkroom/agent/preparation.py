@@ -15,6 +15,7 @@ from darkroom.aws.bucket import Bucket
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.policy.ends import Ended
+from darkroom.policy.expiry import why_too_late
 from darkroom.runtimes.links import LinkFetcher
 from darkroom.runtimes.memory import NoRoom
 from darkroom.runtimes.protocol import GenerationRequest, InputFile, Prepared, Runtime
@@ -75,7 +76,7 @@ class Preparation:
 
         Links are fetched while AWS is asked whether the task is still wanted, so that asking takes no time of its own.
         """
-        too_late = self._judge_waiting(job)
+        too_late = self.judge_waiting(job)
         # What has waited too long needs no links.
         links = asyncio.create_task(self._fetch(job, {} if too_late is not None else job.task.content))
         try:
@@ -122,12 +123,16 @@ class Preparation:
             except NoRoom as short:
                 await memory.wait_for_about(short.needed_bytes)
 
-    def _judge_waiting(self, job: Job) -> NotToBeRun | None:
+    def judge_waiting(self, job: Job) -> NotToBeRun | None:
         """Whether the task has waited too long."""
-        limit, waited = self._limits.expiry_seconds, self._clock.now() - job.submitted_at
-        if limit is None or waited <= limit:
-            return None
-        return NotToBeRun(Status.EXPIRED, f"waited {waited:.0f} s in the queue; the limit is {limit:g} s")
+        reason = why_too_late(
+            now=self._clock.now(),
+            submitted_at=job.submitted_at,
+            most_seconds=self._limits.expiry_seconds,
+            deadline=job.task.deadline,
+            tries=job.tries.received - 1,
+        )
+        return None if reason is None else NotToBeRun(Status.EXPIRED, reason)
 
     async def find_end(self, job: Job) -> AlreadyDone | None:
         """Look for the record of an end: a submission that has one must not end again in another way.
@@ -137,7 +142,10 @@ class Preparation:
         looked_at = self._clock.monotonic()
         found = await self._ends.find(job.objects)
         job.looked_at = looked_at
-        return AlreadyDone(found.notification) if isinstance(found, Ended) else None
+        if isinstance(found, Ended):
+            return AlreadyDone(found.notification)
+        job.free_names = found
+        return None
 
     async def is_cancelled(self, job: Job) -> bool:
         """Whether a user has asked for this submission to be stopped; when that cannot be known, it has not."""

@@ -148,7 +148,9 @@ async def open_agent(
         progress_table = None
         if settings.task_table and settings.progress_seconds is not None:
             progress_table = aws.progress(settings.task_table)
-        records = TaskRecords(table, outages, clock, agent_name=agent_name)
+        records = TaskRecords(
+            table, outages, clock, agent_name=agent_name, patience_seconds=settings.record_patience_seconds
+        )
         budget = MemoryBudget(settings.maximum_held_bytes)
         provenance = await stack.enter_async_context(open_provenance(settings, budget, clock))
         settlement = Settlement(

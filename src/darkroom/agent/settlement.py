@@ -2,13 +2,12 @@
 
 The order makes every end final. The pictures are stored first (`darkroom.agent.pictures`); then the `.out` object,
 which also holds the notification: it is the moment at which the task has ended, and whoever comes second tells the
-first one's end (`darkroom.agent.ends`). Then the end is notified, then the message is deleted. A crash anywhere leaves
-the message, and the next delivery goes on from there.
+first one's end (`darkroom.agent.ends`). Then the end is notified, then it is recorded and counted as its caller's
+usage, then the message is deleted. A crash anywhere leaves the message, and the next delivery goes on from there.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -98,7 +97,8 @@ class Settlement:
         """Store the pictures and end the job as completed, unless it has ended in the meantime."""
         job.span.note(pictures=len(generation.outputs))
         with self._spans.part("outputs"):
-            found = await self._persistently(lambda: self._ends.find(job.objects))
+            free = job.names_free_at(self._clock.monotonic())
+            found = await self._persistently(lambda: self._ends.find(job.objects)) if free is None else free
             ended = found.notification if isinstance(found, Ended) else await self._deliver(job, found, generation)
         await self._tell(job, ended, again=isinstance(found, Ended))
 
@@ -153,8 +153,7 @@ class Settlement:
                     await self._bury(job.lease, error, job.delivery.submission_id, job.task.id)
                 await self._persistently(job.lease.acknowledge)
 
-            # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(self._records.ended(job, told), set_aside())
+            await self._records.ended(job, told, then=set_aside)
         self._log_end(job, ended, "task.dead_lettered")
 
     async def bury_unreadable(self, lease: Lease, unreadable: Unreadable) -> None:
@@ -164,13 +163,18 @@ class Settlement:
         """
         error, submission_id = unreadable.error, unreadable.submission_id
         ended = None if unreadable.task_id is None else await self._end_unreadable(unreadable, unreadable.task_id)
+
+        async def set_aside() -> None:
+            if ended is None or ended.result is not True:
+                await self._bury(lease, error, submission_id, unreadable.task_id)
+            await self._persistently(lease.acknowledge)
+
         if ended is not None:
             told = fitted(ended, submission_id, unreadable.audience)
             await self._persistently(lambda: self._publish(told, submission_id, unreadable.audience))
-            await self._records.ended_unreadable(unreadable, told)
-        if ended is None or ended.result is not True:
-            await self._bury(lease, error, submission_id, unreadable.task_id)
-        await self._persistently(lease.acknowledge)
+            await self._records.ended_unreadable(unreadable, told, then=set_aside)
+        else:
+            await set_aside()
         self._metrics.ended(Status.FAILED, error.type)
         log(
             logging.ERROR,
@@ -204,8 +208,7 @@ class Settlement:
         notification = fitted(notification, job.delivery.submission_id, job.audience)
         with self._spans.part("notify"):
             await self._persistently(lambda: self._publish(notification, job.delivery.submission_id, job.audience))
-            # The record and the message do not wait for each other: both follow the notification.
-            await asyncio.gather(self._records.ended(job, notification), self._persistently(job.lease.acknowledge))
+            await self._records.ended(job, notification, then=lambda: self._persistently(job.lease.acknowledge))
         self._log_end(job, notification, f"task.{notification.status.value}", again=again)
 
     async def _publish(self, notification: Notification, submission_id: str, audience: Mapping[str, str]) -> None:

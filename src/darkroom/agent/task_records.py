@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -31,13 +32,25 @@ _PATIENCE_SECONDS = 2.0
 
 
 class TaskRecords:
-    """Writes the records of jobs into `table`, as the agent `agent_name`; without a table, nothing."""
+    """Writes the records of jobs into `table`, as the agent `agent_name`; without a table, nothing.
 
-    def __init__(self, table: TaskTable | None, outages: Outages, clock: Clock, *, agent_name: str) -> None:
+    `patience_seconds` is how long a message waits for the record of its task's end.
+    """
+
+    def __init__(
+        self,
+        table: TaskTable | None,
+        outages: Outages,
+        clock: Clock,
+        *,
+        agent_name: str,
+        patience_seconds: float = 60.0,
+    ) -> None:
         self._table = table
         self._outages = outages
         self._clock = clock
         self._agent_name = agent_name
+        self._patience_seconds = patience_seconds
 
     async def runs(self, job: Job, told: Notification) -> bool:
         """Write that a job has the device, and return whether it had no end to keep. Raises an `AwsFailure`."""
@@ -58,20 +71,28 @@ class TaskRecords:
             reason = f"the agent {job.lost_agent} went away while it had the task"
             await self._waits(job, after_tries(job.tries.received - 1, reason), None, had_by=job.lost_agent)
 
-    async def ended(self, job: Job, told: Notification) -> None:
-        """Write how a job ended, as it was told."""
-        record = msgspec.structs.replace(self._record_of(job, told), ended_at=self._clock.now())
-        await self._write_end(record, begins_try=job.began_at is not None and not job.is_recorded)
+    async def ended(self, job: Job, told: Notification, then: Callable[[], Awaitable[None]]) -> None:
+        """Write how a job ended, as it was told, and count it; `then` do what ends its message.
 
-    async def ended_unreadable(self, unreadable: Unreadable, told: Notification) -> None:
-        """Write how a message ended that is no task, where what is known of it suffices for a record."""
+        In this order, so that a death in between leaves the message, and whoever gets it next writes and counts. But
+        where the table is away for long, the message does not wait for it.
+        """
+        record = msgspec.structs.replace(self._record_of(job, told), ended_at=self._clock.now())
+        counts_try = job.began_at is not None and not job.is_recorded
+        await self._in_order(self._write_end(record, begins_try=counts_try, is_pointed_to=job.is_recorded), then)
+
+    async def ended_unreadable(
+        self, unreadable: Unreadable, told: Notification, then: Callable[[], Awaitable[None]]
+    ) -> None:
+        """The same of a message that is no task, where what is known of it suffices for a record."""
         if unreadable.objects is None:
+            await then()
             return
         now = self._clock.now()
         record = record_of(
             told, unreadable.objects, caller=unreadable.caller, submitted_at=unreadable.submitted_at, now=now
         )
-        await self._write_end(msgspec.structs.replace(record, ended_at=now))
+        await self._in_order(self._write_end(msgspec.structs.replace(record, ended_at=now)), then)
 
     async def context_of(self, unreadable: Unreadable) -> Any:
         """The context of a message that is no task: its own, or else what the front door has recorded of it."""
@@ -93,6 +114,7 @@ class TaskRecords:
             kind=job.task.kind,
             webhook=job.task.webhook,
         )
+        record = msgspec.structs.replace(record, deadline=job.task.deadline)
         if job.began_at is None:
             return record
         return msgspec.structs.replace(
@@ -117,13 +139,25 @@ class TaskRecords:
             text = str(error) or f"the table took longer than {_PATIENCE_SECONDS:g} s"
             log(logging.WARNING, "task.announce_failed", text, **job.log_fields)
 
-    async def _write_end(self, record: TaskRecord, *, begins_try: bool = False) -> None:
+    async def _in_order(self, writing: Coroutine[Any, Any, None], then: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(writing, name="record")
+        try:
+            await asyncio.wait({task}, timeout=self._patience_seconds)
+            await then()
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _write_end(self, record: TaskRecord, *, begins_try: bool = False, is_pointed_to: bool = False) -> None:
         """Write how a task ended; the notification is out, so a fault here must not bring the message back."""
         table = self._table
         if table is None:
             return
         try:
-            await self._outages.persistently(lambda: table.advance(record, begins_try=begins_try))
+            await self._outages.persistently(
+                lambda: table.end(record, begins_try=begins_try, is_pointed_to=is_pointed_to)
+            )
         except AwsFailure as error:
             fields = {"task_id": record.id, "submission_id": record.submission_id}
             log(logging.ERROR, "task.record_failed", str(error), **fields)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from darkroom.api.listing import DEFAULT_LIMIT, MAXIMUM_LIMIT
-from darkroom.api.looking_up import MOST_LINKS
+from darkroom.api.looking_up import MAXIMUM_WAIT_SECONDS, MOST_LINKS
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, Replies, json_content, parameter, replies
+from darkroom.api.using import MOST_DAYS
 from darkroom.api.whose import MAXIMUM_CALLER_LENGTH
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH
 from darkroom.tasks.task import Status
@@ -20,6 +21,7 @@ _CALLER = parameter(
     {"type": "string", "maxLength": MAXIMUM_CALLER_LENGTH},
     "Whose tasks are meant; empty: nobody's, as of those that were published past the front door. For operators only.",
 )
+_DAY = {"type": "string", "format": "date"}
 _LINKS = (
     parameter(
         "links",
@@ -33,6 +35,12 @@ _LINKS = (
         {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 1},
         f"With `links`: the number of the first picture; there are links to {MOST_LINKS} at most in one reply.",
     ),
+)
+_WAIT = parameter(
+    "wait",
+    "query",
+    {"type": "number", "minimum": 0, "maximum": MAXIMUM_WAIT_SECONDS, "default": 0},
+    "Answer once the task's status has changed, or after so many seconds; at once where the task has ended.",
 )
 _FILTERS = (
     parameter(
@@ -63,6 +71,18 @@ _FILTERS = (
     ),
     parameter("next", "query", {"type": "string"}, "What the page before said: this is the one after it."),
 )
+
+
+_LAST_EVENT = parameter(
+    "Last-Event-ID",
+    "header",
+    {"type": "string"},
+    "The id of the last event that was seen: what happened since is told first.",
+)
+_EVENTS: Replies = {
+    **replies(200, "Events as they happen, as text/event-stream.", "TaskView", 400, 403, 404, 501),
+    200: {"description": "Events as they happen.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}
 
 
 def _operation(
@@ -105,6 +125,21 @@ def reading_operations() -> tuple[Operation, ...]:
             _CALLER,
         ),
         _operation(
+            "/v1alpha2/usage",
+            "GET",
+            "get_usage",
+            (
+                "See what was used",
+                "Your own tasks that ended, their pictures and their device time, by day (UTC) and runtime: this "
+                f"month's, or those of {MOST_DAYS} days at most.",
+            ),
+            replies(200, "What was used.", "UsageReply", 400, 403, 404),
+            parameter("from", "query", _DAY, "The first day; by default the first of the month of `to`."),
+            parameter("to", "query", _DAY, "The last day; by default today."),
+            parameter("runtime", "query", {"type": "string"}, "Only tasks of the runtime of this name."),
+            _CALLER,
+        ),
+        _operation(
             "/v1alpha2/tasks/{task_id}",
             "GET",
             "get_task",
@@ -114,6 +149,7 @@ def reading_operations() -> tuple[Operation, ...]:
             ),
             replies(200, "Where the latest submission under this id stands.", "TaskView", 400, 403, 404),
             _TASK_ID,
+            _WAIT,
             *_LINKS,
             _CALLER,
         ),
@@ -134,5 +170,41 @@ def reading_operations() -> tuple[Operation, ...]:
             },
             _TASK_ID,
             _CALLER,
+        ),
+        _operation(
+            "/v1alpha2/events",
+            "GET",
+            "follow_tasks",
+            (
+                "Follow what happens to all tasks",
+                "Server-sent events: `task` has a task as it is now, `progress` how far.",
+            ),
+            _EVENTS,
+            _CALLER,
+            _LAST_EVENT,
+        ),
+        _operation(
+            "/v1alpha2/tasks/{task_id}/events",
+            "GET",
+            "follow_task",
+            (
+                "Follow what happens to a task",
+                "Server-sent events: first the task as it is, then what happens, until it has ended.",
+            ),
+            {**_EVENTS, 204: {"description": "It has ended, and `Last-Event-ID` is its end: do not come again."}},
+            _TASK_ID,
+            _CALLER,
+            _LAST_EVENT,
+        ),
+        _operation(
+            "/v1alpha2/runtimes",
+            "GET",
+            "list_runtimes",
+            (
+                "See what does tasks, and how busy it is",
+                "Each runtime with its models, the tasks that wait for it, and how long a task would wait that came "
+                "now: an estimate.",
+            ),
+            replies(200, "The runtimes of the deployment.", "RuntimeList"),
         ),
     )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, plan_cancellation
+from darkroom.api.event_plans import plan_events
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
+from darkroom.api.runtimes import RuntimeListing
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.api.uploading import Upload, plan_upload
+from darkroom.api.using import UsageQuery, plan_usage
 from darkroom.api.webhook_deliveries import (
     DeliveryListing,
     DeliveryRetry,
@@ -22,7 +25,18 @@ from darkroom.api.webhook_deliveries import (
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload | DeliveryListing | DeliveryRetry
+Plan = (
+    HttpReply
+    | Submission
+    | Listing
+    | Lookup
+    | Cancellation
+    | RuntimeListing
+    | Upload
+    | UsageQuery
+    | DeliveryListing
+    | DeliveryRetry
+)
 _NOBODY = Callers()
 
 
@@ -32,6 +46,7 @@ class Service:
     def __init__(self, catalogue: Catalogue, bucket: str, callers: Callers = _NOBODY) -> None:
         self._submissions = SubmissionPlanner(catalogue, bucket)
         self._callers = callers
+        self.catalogue = catalogue
 
     def plan(self, request: HttpRequest, submission_id: str, now: float) -> Plan:
         """Decide what a request needs; `submission_id` is random, `now` in seconds since 1970 (UTC)."""
@@ -40,10 +55,18 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return self._submissions.plan(version, request, submission_id, now)
+            case ["v1alpha2", "runtimes"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return RuntimeListing()
             case ["v1alpha2", "uploads"]:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return plan_upload(request, submission_id)
+            case ["v1alpha2", "usage"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_usage(request, self._callers, self.catalogue, now)
             case ["v1alpha2", "tasks"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
@@ -52,6 +75,10 @@ class Service:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
                 return plan_lookup(task_id, request, self._callers)
+            case ["v1alpha2", "events"] | ["v1alpha2", "tasks", _, "events"]:
+                planned = plan_events(request, self._callers)
+                # A gateway that can tell of events does so before it comes here.
+                return planned if isinstance(planned, HttpReply) else exchange.no_events()
             case ["v1alpha2", "tasks", task_id, "cancel"]:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")

@@ -21,11 +21,13 @@ from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
+from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
+from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
 
 T = TypeVar("T")
@@ -57,6 +59,14 @@ class BlockingAws:
     def idempotency_keys(self, table: str) -> IdempotencyKeys:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
+
+    def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
+        """How many tasks are in the queues with these URLs, by their runtimes' names."""
+        return QueueDepths(self._client("sqs"), urls)
+
+    def usage(self, table: str) -> UsageTable:
+        """The callers' usage that is kept in this table."""
+        return UsageTable(self._dynamodb, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

@@ -139,7 +139,6 @@ _PASSING_CODES = frozenset(
         "ThrottlingException",
         "TokenRefreshRequired",
         "TooManyRequestsException",
-        "TransactionConflictException",
         "TransactionInProgressException",
         "UnrecognizedClientException",
     }
@@ -147,7 +146,15 @@ _PASSING_CODES = frozenset(
 _PASSING_STATUSES = frozenset({401, 408, 409, 425, 429})
 _LEASE_CODES = frozenset({"InvalidIdFormat", "MessageNotInflight", "ReceiptHandleIsInvalid"})
 _EXISTS_CODES = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
+_CONFLICT_CODES = frozenset({"TransactionConflict", "TransactionConflictException"})
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NoSuchVersion"})
+# What a transaction calls the exceptions that single writes raise.
+_REASONS = {
+    "ConditionalCheckFailed": "ConditionalCheckFailedException",
+    "ItemCollectionSizeLimitExceeded": "ItemCollectionSizeLimitExceededException",
+    "ProvisionedThroughputExceeded": "ProvisionedThroughputExceededException",
+    "ThrottlingError": "ThrottlingException",
+}
 _SQS_PREFIX = "AWS.SimpleQueueService."
 
 # The library's own errors about what it was given; its others are about credentials, settings and connections.
@@ -168,6 +175,10 @@ _FINAL_ERRORS: tuple[type[BotoCoreError], ...] = (
 
 class AlreadyExists(AwsRefused):
     """A conditional write found that somebody was there before."""
+
+
+class Conflict(AwsUnavailable):
+    """Somebody else writes the same thing at this moment."""
 
 
 class NotFound(AwsRefused):
@@ -212,8 +223,20 @@ def translate(error: ClientError, doing: str) -> AwsFailure:
     """Translate what a service answered, by its code, or by its HTTP status where the code says nothing."""
     details = error.response.get("Error", {})
     code = details.get("Code", "").removeprefix(_SQS_PREFIX)
+    if code == "TransactionCanceledException":
+        code = _why_cancelled(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return _kind(code, status, details.get("Message", ""))(f"{doing}: {code}: {details.get('Message', '')}")
+
+
+def _why_cancelled(error: ClientError) -> str:
+    """Why DynamoDB did not do a transaction, as one write would have been refused: a condition first of all."""
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    codes = [code for reason in reasons if (code := reason.get("Code", "None")) != "None"]
+    for failed in ("ConditionalCheckFailed", *codes):
+        if failed in codes:
+            return _REASONS.get(failed, failed)
+    return "TransactionCanceledException"
 
 
 def _kind(code: str, status: int, message: str) -> type[AwsFailure]:
@@ -221,6 +244,7 @@ def _kind(code: str, status: int, message: str) -> type[AwsFailure]:
         return LeaseLost
     for kind, codes in (
         (AlreadyExists, _EXISTS_CODES),
+        (Conflict, _CONFLICT_CODES),
         (NotFound, _MISSING_CODES),
         (AwsRefused, _FINAL_CODES),
         (AwsDenied, _DENIED_CODES),

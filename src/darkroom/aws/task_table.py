@@ -6,15 +6,17 @@ has the items. A caller is a name or an id of an API key, "" for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from darkroom.aws.batches import read_items
+from darkroom.aws.conflicts import through_conflicts
 from darkroom.aws.errors import AlreadyExists, translated
+from darkroom.aws.record_updates import IS_UNFINISHED, UNFINISHED, update_to
 from darkroom.aws.records import (
     CHANGED_AS,
     CHANGED_UNDER,
-    KEY_ATTRIBUTE,
     LISTED_AS,
     LISTED_UNDER,
     POINTER_RETENTION_SECONDS,
@@ -26,18 +28,12 @@ from darkroom.aws.records import (
     submission_key,
     to_attribute,
 )
+from darkroom.aws.usage import addition
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Status
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
-_UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
-_IS_UNFINISHED = f"#status IN ({', '.join(_UNFINISHED)})"
-# What the first writer of a record knows best, and nobody after it changes.
-_KEPT = ("created_at", "started_at", "context", LISTED_UNDER, LISTED_AS)
-# They are true of a task that waits for another try, and go when it runs or ends.
-_WHILE_IT_WAITS = ("waits_because", "next_try_at")
 # Whoever writes the record of a new submission also points to it. One that was published past the front door is
 # pointed to by the agent, which cannot know whether it has done so before.
 _POINTED_TO = "is_pointed_to"
@@ -188,6 +184,12 @@ class TaskTable:
         item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
         return None if item is None else item_to_record(item)
 
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Read the records of these submissions, by their ids, as they are or were a moment before."""
+        items = await read_items(self.client, self.name, [submission_key(id_) for id_ in submission_ids])
+        records = [item_to_record(item) for item in items.values()]
+        return {record.submission_id: record for record in records}
+
     async def _pointer(self, task_id: str, caller: str) -> dict[str, Any]:
         return await self._read(pointer_key(task_id, caller), f"reading the record of task {task_id}") or {}
 
@@ -207,14 +209,14 @@ class TaskTable:
         latest = _text(await self._pointer(task_id, caller), "latest")
         if latest is None:
             return None
-        reply = await self._ask_to_stop(task_id, latest, caller, now)
+        reply = await through_conflicts(lambda: self._ask_to_stop(task_id, latest, caller, now))
         if reply is None:
             found = await self._accepted(latest)
             if found is None:
                 return None
             record = item_to_record(found)
             if record.submission_id != latest:  # that was withdrawn
-                reply = await self._ask_to_stop(task_id, record.submission_id, caller, now)
+                reply = await through_conflicts(lambda: self._ask_to_stop(task_id, record.submission_id, caller, now))
             if reply is None:
                 return record
         return item_to_record(reply)
@@ -233,10 +235,10 @@ class TaskTable:
                     Key=submission_key(submission_id),
                     UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
                     ConditionExpression=(
-                        f"attribute_exists(id) AND attribute_not_exists({WITHDRAWN}) AND {_IS_UNFINISHED}"
+                        f"attribute_exists(id) AND attribute_not_exists({WITHDRAWN}) AND {IS_UNFINISHED}"
                     ),
                     ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues={f":{name}": value for name, value in changes.items()} | _UNFINISHED,
+                    ExpressionAttributeValues={f":{name}": value for name, value in changes.items()} | UNFINISHED,
                     ReturnValues="ALL_NEW",
                 )
         except AlreadyExists:
@@ -249,45 +251,47 @@ class TaskTable:
 
         A record that tells an end stays as it is. A task that was published past the front door has no record yet: it
         gets one, and its id points to it, unless a newer submission has it. What the first writer knows best is kept
-        where it is set. `begins_try`: one more try is counted; how many `record` has does not matter. With
-        `only_after`, it also stays as it is where another agent than that has had the task last.
+        where it is set. `begins_try` and `only_after` are those of `darkroom.aws.record_updates.update_to`.
         """
-        item = record_to_item(record)
-        del item[KEY_ATTRIBUTE]
-        item.pop("cancel_requested", None)
-        item.pop("attempts", None)
-        assignments = [
-            f"#{name} = if_not_exists(#{name}, :{name})" if name in _KEPT else f"#{name} = :{name}" for name in item
-        ]
-        condition, values = f"attribute_not_exists(id) OR {_IS_UNFINISHED}", dict(_UNFINISHED)
-        if begins_try:
-            assignments.append("attempts = if_not_exists(attempts, :none) + :one")
-            values |= {":none": to_attribute(0), ":one": to_attribute(1)}
-        names = {"#status": "status"} | {f"#{name}": name for name in item}
-        if only_after is not None:
-            condition = f"({condition}) AND (attribute_not_exists(#agent) OR #agent = :before)"
-            names["#agent"], values[":before"] = "agent", to_attribute(only_after)
-        outdated = [WITHDRAWN, *(name for name in _WHILE_IT_WAITS if name not in item)]
+        update = update_to(record, begins_try=begins_try, only_after=only_after)
         try:
             with translated(f"updating the record of task {record.id}", self._writing):
-                reply = await self.client.update_item(
-                    TableName=self.name,
-                    Key=submission_key(record.submission_id),
-                    UpdateExpression=f"SET {', '.join(assignments)} REMOVE {', '.join(outdated)}",
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=names,
-                    ExpressionAttributeValues={**{f":{name}": value for name, value in item.items()}, **values},
-                    ReturnValues="ALL_OLD",
-                )
+                reply = await self.client.update_item(TableName=self.name, **update, ReturnValues="ALL_OLD")
         except AlreadyExists:
             return False
-        before = reply.get("Attributes", {})
+        await self._point_to(record, reply.get("Attributes", {}))
+        return True
+
+    async def end(self, record: TaskRecord, *, begins_try: bool = False, is_pointed_to: bool = False) -> bool:
+        """Bring a submission's record to the end that `record` tells, and count that as its caller's usage.
+
+        Return False where it had an end before: it keeps that, and nothing is counted. Both are written, or neither.
+        `is_pointed_to`: `advance` has written this record before.
+        """
+        key, doing = submission_key(record.submission_id), f"ending the record of task {record.id}"
+        before = {_POINTED_TO: {"BOOL": True}} if is_pointed_to else await self._read(key, doing) or {}
+        writes: Any = [
+            {"Update": {"TableName": self.name, **update}}
+            for update in (update_to(record, begins_try=begins_try), addition(record))
+        ]
+        try:
+            await through_conflicts(lambda: self._transact(writes, doing))
+        except AlreadyExists:
+            return False
+        await self._point_to(record, before)
+        return True
+
+    async def _transact(self, writes: Any, doing: str) -> None:
+        with translated(doing, self._writing):
+            await self.client.transact_write_items(TransactItems=writes)
+
+    async def _point_to(self, record: TaskRecord, before: Mapping[str, Any]) -> None:
+        """Have a task's id point to a record that was written over `before`, where nobody else has done that."""
         created = {":created_at": to_attribute(record.created_at)}
         if _POINTED_TO not in before:
             await self._point(record, "attribute_not_exists(id) OR created_at < :created_at", created)
         elif WITHDRAWN in before:
             await self._point(record, "created_at <= :created_at AND latest <> :latest", created)
-        return True
 
     @property
     def _writing(self) -> str:

@@ -115,6 +115,9 @@ class RuntimeConfig(ConfigModel):
     work_off: WorkOff | None = Field(
         default=None, description="how soon waiting tasks are to be done; not set: a pod for each task (queueLength)"
     )
+    device_hour_usd: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None, description="what an hour of the runtime's device costs, for `darkroom usage`; not set: unknown"
+    )
     openai: OpenAiConfig | None = Field(
         default=None, description="how clients of OpenAI's Images API are served; ComfyUI needs it for them"
     )
@@ -179,6 +182,7 @@ class RuntimeConfig(ConfigModel):
             dynamic=self.dynamic_model,
             kinds=SDWEBUI_KINDS if self.type == DIFFUSERS else frozenset(self.task_types),
             limits=self.limits.content_limits(),
+            device_hour_usd=self.device_hour_usd,
         )
 
 

@@ -29,7 +29,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     `model` is the file name of the checkpoint that a static runtime has loaded; `dynamic` says that it loads whichever
     checkpoint a request names. `kinds` is only needed for a `type` that Darkroom does not know. `limits` is how much
-    one request may ask of it.
+    one request may ask of it. `device_hour_usd` is what an hour of its device costs, where somebody has said so.
     """
 
     name: str
@@ -38,6 +38,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     dynamic: bool = False
     kinds: frozenset[TaskKind] = frozenset()
     limits: ContentLimits = ContentLimits()
+    device_hour_usd: float | None = None
 
     @property
     def accepted_kinds(self) -> frozenset[TaskKind]:

@@ -63,7 +63,12 @@ def told_error(error: DarkroomError) -> NotifiedError:
 
 def after_tries(tries: int, reason: str) -> str:
     """Why a task waits that was tried so often, the last time in vain for `reason`."""
-    return f"tried {_TIMES.get(tries, f'{tries} times')}: {reason}"
+    return f"{told_tries(tries)}: {reason}"
+
+
+def told_tries(tries: int) -> str:
+    """How often a task was tried, in words."""
+    return f"tried {_TIMES.get(tries, f'{tries} times')}"
 
 
 def shortened(text: str, longest: int) -> str:

@@ -1,0 +1,83 @@
+"""`darkroom usage` against a front door on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from darkroom.tasks.replies import UsageReply, UsageView
+from darkroom.tasks.usage import DayUsage, Usage
+from darkroom.testing.loopback import LoopbackServer
+
+LONG = "a-runtime-with-a-name-of-forty-character"
+DAYS = [
+    DayUsage(
+        caller=caller, runtime=runtime, day=day, usage=Usage(completed=10, failed=2, pictures=12, device_seconds=90)
+    )
+    for caller in ("shop", "a-caller-whose-name-has-forty-characters")
+    for runtime in ("sdruntime", LONG)
+    for day in ("2026-11-24", "2026-11-25")
+]
+
+
+class Door(LoopbackServer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[dict[str, str], str]] = []
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/prod/v1alpha2/usage", self._usage)]
+
+    async def _usage(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((dict(request.query), request.headers["x-api-key"]))
+        if request.query.get("caller"):
+            error = b'{"message": "Only a caller of the role operator may send the parameter \'caller\'."}'
+            return web.Response(status=403, body=error, content_type="application/json")
+        views = [UsageView.of(day, 1.0 if day.runtime == LONG else None) for day in DAYS]
+        reply = UsageReply(first_day="2026-11-01", last_day="2026-11-25", usage=views)
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    async with Door() as opened:
+        yield opened
+
+
+async def darkroom(door: Door, *arguments: str) -> subprocess.CompletedProcess[str]:
+    options = ["--endpoint", f"{door.url}/prod", "--api-key", "k"]
+    command = [sys.executable, "-m", "darkroom", "usage", *arguments, *options]
+    environment = {**os.environ, "COLUMNS": "80"}
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=environment)
+
+
+async def test_usage_is_a_table_that_fits_and_has_a_sum(door: Door) -> None:
+    done = await darkroom(door, "--from", "2026-11-01", "--runtime", "sdruntime")
+    assert done.returncode == 0, done.stderr
+    assert door.asked == [({"from": "2026-11-01", "runtime": "sdruntime"}, "k")]
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "2026-11-25" in done.stdout
+    (together,) = (line for line in lines if "Together" in line)
+    assert [word for word in together.split() if word not in "│┃Together"] == ["96", "16", "96", "720", "s", ">0.10"]
+
+
+async def test_usage_is_json_for_scripts(door: Door) -> None:
+    done = await darkroom(door, "--json")
+    views = [msgspec.json.decode(line, type=UsageView) for line in done.stdout.splitlines()]
+    assert [(view.caller, view.runtime, view.day) for view in views] == [
+        (day.caller, day.runtime, day.day) for day in DAYS
+    ]
+
+
+async def test_what_the_front_door_refuses_is_said(door: Door) -> None:
+    done = await darkroom(door, "--caller", "lab")
+    assert done.returncode != 0
+    assert "role operator" in " ".join(done.stderr.split())

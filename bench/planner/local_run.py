@@ -30,13 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from local_picture import picture
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.config.task_plane import RuntimeRoute, plan_task_plane
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
-from darkroom.planner.drawing import BLUE, GREEN, LEFT, ORANGE, RED, Axis, Canvas, Plot, legend
 from darkroom.planner.recording import exact_percentile
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.hpa import Autoscaler
 from darkroom.planner.simulation.keda import Activation
 from darkroom.planner.simulation.parts import Phase, Pod
@@ -285,39 +286,6 @@ def simulated(start: float, moments: Sequence[float]) -> Outcome:
     return simulate(Work(iter(moments), repeat(SERVICE + 0.03)), replace(SETTINGS, nodes=nodes))
 
 
-def picture(moments: Sequence[float], waits: Sequence[float], real: Sequence[tuple[float, int]], found: Outcome) -> str:
-    """Pods over time, and each task's waiting, real and simulated."""
-    words = in_words(waits, found)
-    canvas = Canvas(960, "The same arrivals, run on one machine and simulated", words)
-    canvas.text(LEFT, 30, "The same arrivals, run with real agents on one machine and simulated", "h")
-    canvas.text(LEFT, 52, words)
-    seconds = max(real[-1][0], found.replicas.changes[-1][0]) + 5
-    plot = Plot(canvas, 100, 150, Axis(0.0, seconds), Axis(0.0, float(MOST)))
-    plot.grid("Pods asked for", [(at, f"{at:g} s") for at in range(0, int(seconds) + 1, 20)])
-    plot.steps([(at, float(count)) for at, count in real], BLUE, filled=True)
-    plot.steps([(at, float(count)) for at, count in found.replicas.changes], GREEN, dash="5 3")
-    legend(canvas, 292, [(BLUE, "", "real"), (GREEN, "5 3", "simulated")])
-    longest = max(waits)
-    plot = Plot(canvas, 345, 150, Axis(0.0, longest * 1.05), Axis(0.0, 100.0))
-    plot.grid("Share of tasks that began within …", [(at, f"{at:g} s") for at in plot.x.ticks(10)], " %")
-    ordered = sorted(waits)
-    plot.steps([(0.0, 0.0), *((w, 100 * (i + 1) / len(ordered)) for i, w in enumerate(ordered))], ORANGE, filled=True)
-    shares = [index / 200 for index in range(201)]
-    plot.steps([(found.waits.percentile(share), 100 * share) for share in shares], RED, dash="5 3")
-    legend(canvas, 537, [(ORANGE, "", "real"), (RED, "5 3", "simulated")])
-    canvas.height = 560
-    return canvas.svg()
-
-
-def in_words(waits: Sequence[float], found: Outcome) -> str:
-    """The figures in a line."""
-    parts = []
-    for share in (0.5, 0.95):
-        real, ours = exact_percentile(waits, share), found.waits.percentile(share)
-        parts.append(f"p{share * 100:.0f} of the waiting {real:.2f} s, simulated {ours:.2f} s ({ours / real - 1:+.1%})")
-    return f"{len(waits)} tasks of {SERVICE:g} s: {'; '.join(parts)}"
-
-
 def rows(waits: Sequence[float], start: float, found: Outcome) -> Iterator[str]:
     """A Markdown table."""
     yield "| | real | simulated | error |"
@@ -341,7 +309,7 @@ def main() -> None:
     print("real pods", [(round(at, 1), n) for at, n in real])
     print("simulated", [(round(at, 1), n) for at, n in found.replicas.changes])
     if "--write" in sys.argv:
-        (ROOT / "docs" / "planning-local.svg").write_text(picture(moments, waits, real, found))
+        (ROOT / "docs" / "planning-local.svg").write_text(picture(waits, real, found, SERVICE, MOST))
         page = ROOT / "docs" / "planning.md"
         begin, end = "<!-- begin local -->", "<!-- end local -->"
         text = "\n".join([begin, *table, end])

@@ -18,8 +18,9 @@ from itertools import islice
 from darkroom.config.loader import parse_config
 from darkroom.planner.advice import Choice, Demand, advise, choices
 from darkroom.planner.run import Price, run
+from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.deployment import settings_of
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.streams import Duration, poisson
 from darkroom.planner.traffic import DAY, Traffic
 

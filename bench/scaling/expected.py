@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.config.loader import parse_config
+from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS, settings_of
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Nodes, Phases
 

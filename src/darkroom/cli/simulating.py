@@ -15,6 +15,7 @@ from rich.table import Table
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
 from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.recorded_runs import show_recordings
 from darkroom.config.gpu_demand import gpu_demands
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.partition import partition_facts
@@ -69,11 +70,17 @@ def simulate(
     hazard: Annotated[float | None, typer.Option(min=0, help="Spot interruptions a node and hour.")] = None,
     no_capacity: Annotated[float, typer.Option(min=0, max=1, help="Chance that Spot has no node.")] = 0.0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A scaling value, as queueLength=4.")] = None,
+    recording: Annotated[
+        list[Path] | None, typer.Option(help="A run recorded on real controllers: simulate it, and compare.")
+    ] = None,
     seed: SeedOption = 1,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
 ) -> None:
     """Say how long tasks would wait, and what the GPU nodes would cost."""
+    if recording:
+        show_recordings(console_of(), recording, as_json, picture, seed)
+        return
     prices, found = prices_of(region, price_files, price), configuration(config)
     shares = named_shares(mix)
     names = list(shares) or [chosen_runtime(found, runtime).name]

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import SettingsError
+from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.deployment import behavior_of, karpenter_of
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Agent, Hpa, Keda, Nodes, Phases, Settings
 
@@ -113,7 +114,7 @@ def read_recording(path: Path) -> Recording:
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise SettingsError(
-            f"{path} is no recording of a cluster ({error!r}): see docs/planning.md for its form"
+            f"{path} is no recording of a cluster ({error!r}): its form is that of tests/unit/planner/recordings/README.md"
         ) from None
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Settings
 from darkroom.planner.simulation.streams import Duration

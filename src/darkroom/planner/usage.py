@@ -1,8 +1,8 @@
 """What was really asked for: task records or a usage export, read for their times.
 
-A file is CSV with a header, JSON lines, or a JSON list. Of its columns these are looked at: `created_at` (or `time`,
-`timestamp`), which it must have; `started_at`, `ended_at`, `device_seconds`, `runtime`, `caller`, `pictures`. Times are
-seconds since 1970 or ISO 8601.
+A file is CSV with a header, JSON lines (as `darkroom list --json` prints them), or a JSON list. Of its columns these are
+looked at: `created_at` (or `time`, `timestamp`), which it must have; `started_at`, `ended_at`, `device_seconds`,
+`runtime`, `caller`, `pictures` or `image_url`. Times are seconds since 1970 or ISO 8601.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def _used(where: str, row: Mapping[str, Any]) -> Used:
     seconds = None if device in (None, "") else _number(device)
     if device not in (None, "") and (seconds is None or seconds < 0):
         raise SettingsError(f"{where}: device_seconds is {device!r}, which is no number of seconds")
-    pictures = _number(row.get("pictures") or 1)
+    urls = row.get("image_url")
+    pictures = float(len(urls)) if isinstance(urls, list) and urls else _number(row.get("pictures") or 1)
     return Used(
         created, started, ended, seconds, str(row.get("runtime") or ""), str(row.get("caller") or ""),
         int(pictures) if pictures is not None else 1,

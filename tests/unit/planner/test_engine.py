@@ -12,7 +12,8 @@ import pytest
 
 from darkroom.planner.advice import working_hours
 from darkroom.planner.simulation import engine
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.results import BINS, BINS_PER_E, OFFSET, Histogram, Outcome, Steps
 from darkroom.planner.simulation.settings import (
     Agent,

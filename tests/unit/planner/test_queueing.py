@@ -15,7 +15,8 @@ from statistics import fmean
 
 import pytest
 
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Agent, Hpa, Karpenter, Keda, Nodes, Phases, Settings
 from darkroom.planner.simulation.streams import Duration, constant, poisson

@@ -11,7 +11,8 @@ import pytest
 
 from darkroom.errors import SettingsError
 from darkroom.planner.recording import Comparison, compare, disagreement, read_recording
-from darkroom.planner.simulation.engine import Work, simulate
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Behavior, Budget, Hpa, Karpenter, Phases, Policy, Rules, Settings
 

@@ -34,6 +34,11 @@ def test_csv_json_lines_and_a_json_list_are_read_alike(tmp_path: Path, text: str
     ]
 
 
+def test_pictures_are_counted_where_they_are_named(tmp_path: Path) -> None:
+    text = '{"created_at": 1, "image_url": ["s3://a/1.png", "s3://a/2.png"]}\n{"created_at": 2, "image_url": []}\n'
+    assert [one.pictures for one in read_usage(write(tmp_path, text))] == [2, 1]
+
+
 def test_a_plain_list_of_times(tmp_path: Path) -> None:
     assert [one.created_at for one in read_usage(write(tmp_path, "3.5\n1\n\n2\n"))] == [1.0, 2.0, 3.5]
 

@@ -114,7 +114,8 @@ def read_recording(path: Path) -> Recording:
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise SettingsError(
-            f"{path} is no recording of a cluster ({error!r}): its form is that of tests/unit/planner/recordings/README.md"
+            f"{path} is no recording of a cluster ({error!r}): its form stands in "
+            "tests/unit/planner/recordings/README.md"
         ) from None
 
 

@@ -1,7 +1,7 @@
 """What was really asked for: task records or a usage export, read for their times.
 
-A file is CSV with a header, JSON lines (as `darkroom list --json` prints them), or a JSON list. Of its columns these are
-looked at: `created_at` (or `time`, `timestamp`), which it must have; `started_at`, `ended_at`, `device_seconds`,
+A file is CSV with a header, JSON lines (as `darkroom list --json` prints them), or a JSON list. Of its columns these
+are looked at: `created_at` (or `time`, `timestamp`), which it must have; `started_at`, `ended_at`, `device_seconds`,
 `runtime`, `caller`, `pictures` or `image_url`. Times are seconds since 1970 or ISO 8601.
 """
 

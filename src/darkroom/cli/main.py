@@ -60,6 +60,9 @@ COMMANDS = {
     "deploy": Command("darkroom.cli.deployment", "Deploy to AWS: everything, in one command.", "deploy"),
     "destroy": Command("darkroom.cli.deployment", "Remove a deployment; the buckets stay.", "deploy"),
     "synth": Command("darkroom.cli.deployment", "Write the CloudFormation template, without an account.", "deploy"),
+    "cost": Command("darkroom.cli.costing", "Say what a month would cost, line by line; or fetch prices.", "plan"),
+    "plan": Command("darkroom.cli.planning", "Find the cheapest settings that keep a promise about waiting.", "plan"),
+    "simulate": Command("darkroom.cli.simulating", "Say how long tasks would wait, and what GPUs would cost.", "plan"),
     "pause": Command(
         "darkroom.cli.pausing", "Take all pods of a runtime away, and their GPU nodes, until `resume`.", "deploy"
     ),

@@ -104,7 +104,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What both doors of the API need.
 
     `runtimes` is a JSON list, which `darkroom.policy.catalogue` reads; `callers` another, which may hold keys, for
-    `darkroom.policy.callers`.
+    `darkroom.policy.callers`; `queues` a JSON object, which `darkroom.policy.queue_urls` reads.
     """
 
     topic_arn: str
@@ -112,6 +112,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: str
     task_table: str | None = None
     callers: str | None = None
+    queues: str | None = None
     openai_file: str | None = None
     webhook_queue_url: str | None = None
 
@@ -351,6 +352,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         runtimes=read.text("DARKROOM_RUNTIMES"),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
+        queues=read.optional_text("DARKROOM_QUEUES"),
         openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
         webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )

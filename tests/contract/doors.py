@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +18,7 @@ from darkroom.api.gateway import create_gateway
 from darkroom.api.lambda_handler import create_handler
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
+from darkroom.api.waiting import AloneWaiter, SharedWaiter
 from darkroom.policy.callers import Callers, CallerSpec
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import read_sample
@@ -58,7 +61,9 @@ class Doors:
     bucket: MemoryBucket
     records: MemoryRecords
     lists: MemoryTaskLists
-    clock: list[float] = field(default_factory=lambda: [NOW])
+    clock: list[float]
+    # Has something happen after so many seconds: at the gateway, tenths of seconds.
+    after: Callable[[float, Callable[[], Any]], None]
 
     async def get(self, path: str, caller: str = "shop") -> Reply:
         return await self.send(caller, "GET", path)
@@ -84,15 +89,18 @@ async def opened(kind: str, **ports: Any) -> AsyncIterator[Doors]:
     lists = MemoryTaskLists(records)
     clock = [NOW]
     ids = iter(range(100_000))
+    hours = Hours()
+    waiter = SharedWaiter(records, time.monotonic) if kind == "gateway" else hours.waiter(records)
     front_door = FrontDoor(
         Service(RUNTIMES, "outputbucket", CALLERS),
         Ports(topic=topic, bucket=bucket, records=records, lists=lists, **ports),
         clock=lambda: clock[0],
         new_submission_id=lambda: f"submission-{next(ids)}",
         callers=CALLERS,
+        waiter=waiter,
     )
     if kind == "lambda":
-        yield Doors(kind, _through_lambda(front_door), topic, bucket, records, lists, clock)
+        yield Doors(kind, _through_lambda(front_door), topic, bucket, records, lists, clock, hours.after)
         return
     settings = GatewaySettings(
         aws=AwsSettings(region="eu-west-1"),
@@ -104,7 +112,7 @@ async def opened(kind: str, **ports: Any) -> AsyncIterator[Doors]:
     )
     app = create_gateway(settings, front_door, monotonic=lambda: 0.0, callers=CALLERS)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1/prod") as http:
-        yield Doors(kind, _through_gateway(http), topic, bucket, records, lists, clock)
+        yield Doors(kind, _through_gateway(http), topic, bucket, records, lists, clock, _soon)
 
 
 def _through_gateway(http: httpx.AsyncClient) -> Callable[..., Awaitable[Reply]]:
@@ -114,6 +122,30 @@ def _through_gateway(http: httpx.AsyncClient) -> Callable[..., Awaitable[Reply]]
         return Reply(reply.status_code, dict(reply.headers), reply.json())
 
     return send
+
+
+def _soon(seconds: float, change: Callable[[], Any]) -> None:
+    asyncio.get_running_loop().call_later(seconds / 10, change)
+
+
+class Hours:
+    """Time that passes by sleeping alone, as a coroutine that never suspends, and what is to happen at which hour."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self._changes: list[tuple[float, Callable[[], Any]]] = []
+
+    def after(self, seconds: float, change: Callable[[], Any]) -> None:
+        self._changes.append((self.passed + seconds, change))
+
+    def waiter(self, records: MemoryRecords) -> AloneWaiter:
+        return AloneWaiter(records, self._sleep, lambda: self.passed)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.passed += seconds
+        for due in [due for due in self._changes if due[0] <= self.passed]:
+            self._changes.remove(due)
+            due[1]()
 
 
 def _through_lambda(front_door: FrontDoor) -> Callable[..., Awaitable[Reply]]:

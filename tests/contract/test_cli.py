@@ -27,6 +27,18 @@ VIEW = {
 }
 
 
+RUNTIME = {
+    "name": "sdruntime",
+    "type": "sdwebui",
+    "tasktypes": ["text-to-image", "image-to-image", "extra-single-image", "extra-batch-images"],
+    "models": ["v1-5-pruned-emaonly.safetensors"],
+    "agents_ready": 1,
+    "waiting": 7,
+    "in_work": 1,
+    "estimated_wait_seconds": 40.5,
+}
+
+
 class FrontDoor(BaseHTTPRequestHandler):
     """A front door whose every task has ended as `server.view` says."""
 
@@ -45,7 +57,19 @@ class FrontDoor(BaseHTTPRequestHandler):
                 accepted["warnings"] = [{"path": "task.content.cfg_scal", "reason": "is no field that is known here"}]
             self._send(200, accepted)
 
+    def do_PUT(self) -> None:
+        task_id = self.path.split("/")[-2]
+        self._send(202, self.server.view | {"id": task_id, "status": "running", "cancel_requested": True})  # type: ignore[attr-defined]
+
     def do_GET(self) -> None:
+        if self.path.endswith("/runtimes"):
+            self._send(200, {"runtimes": self.server.runtimes})  # type: ignore[attr-defined]
+            return
+        if self.path.partition("?")[0].endswith("/tasks"):
+            self.server.queries.append(self.path.partition("?")[2])  # type: ignore[attr-defined]
+            views = [self.server.view | {"id": f"task-{number}"} for number in range(3)]  # type: ignore[attr-defined]
+            self._send(200, {"tasks": views})
+            return
         if self.path.startswith("/bucket/"):
             self.send_response(200)
             self.end_headers()
@@ -74,7 +98,8 @@ class FrontDoor(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Any]:
     running = ThreadingHTTPServer(("127.0.0.1", 0), FrontDoor)
-    running.view, running.bodies = dict(VIEW), []  # type: ignore[attr-defined]
+    running.view, running.bodies, running.queries = dict(VIEW), [], []  # type: ignore[attr-defined]
+    running.runtimes = [dict(RUNTIME)]  # type: ignore[attr-defined]
     thread = Thread(target=running.serve_forever)
     thread.start()
     yield running
@@ -163,7 +188,6 @@ def test_a_task_that_failed_is_exit_code_1_with_its_reason(server: Any, tmp_path
     [
         (["submit", "a cat"], "no front door is known"),
         (["submit", "nothing.json", "--endpoint", "http://x", "--api-key", "y"], "nothing.json cannot be read"),
-        (["submit", "a cat", "--endpoint", "http://x", "--api-key", "y"], "--runtime"),
         (["submit", "a cat", "--endpoint", "http://x"], "needs an API key"),
         (["submit"], "Missing argument"),
         (["nonsense"], "No such command"),
@@ -282,3 +306,121 @@ def test_what_was_done_otherwise_than_asked_for_is_shown_with_the_pictures(serve
     assert verified.returncode == 0
     assert verified.stderr.count(f"Warning: {said}") == 3
     assert "RequestWarning" not in verified.stderr
+
+
+def test_where_there_is_one_runtime_nobody_needs_to_name_it(server: Any, tmp_path: Path) -> None:
+    assert darkroom("submit", "a cat", folder=tmp_path, server=server).returncode == 0
+    assert server.bodies[-1]["task"]["metadata"]["runtime"] == "sdruntime"
+    server.runtimes.append(dict(RUNTIME, name="other"))
+    run = darkroom("submit", "a cat", folder=tmp_path, server=server)
+    assert run.returncode == 2
+    assert "there are: sdruntime, other" in run.stderr
+
+
+def test_pictures_are_edited_and_made_larger(server: Any, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(read_picture())
+    assert darkroom("edit", "cat.png", "a wizard", folder=tmp_path, server=server).returncode == 0
+    edited = server.bodies[-1]["task"]
+    assert (edited["metadata"]["tasktype"], edited["content"]["prompt"]) == ("image-to-image", "a wizard")
+    run = darkroom("upscale", "cat.png", "--factor", "3", "--wait", folder=tmp_path, server=server)
+    assert run.returncode == 0
+    enlarged = server.bodies[-1]["task"]
+    assert (enlarged["metadata"]["tasktype"], enlarged["content"]["upscaling_resize"]) == ("extra-single-image", 3)
+    assert Path(tmp_path, run.stdout.strip()).read_bytes() == read_picture()
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_of_before_the_task_is_sent(server: Any, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    run = darkroom("submit", "a cat", "--wait", "--folder", "taken", folder=tmp_path, server=server)
+    assert run.returncode == 2
+    assert "cannot be saved in taken" in run.stderr
+    assert server.bodies == []
+
+
+def test_tasks_are_listed_shown_fetched_followed_and_cancelled(server: Any, tmp_path: Path) -> None:
+    listed = darkroom("list", "--status", "completed", "--since", "2h", folder=tmp_path, server=server)
+    assert listed.returncode == 0
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == ["task-0", "task-1", "task-2"]
+    assert "status=completed" in server.queries[-1]
+    assert "since=" in server.queries[-1]
+    shown = darkroom("status", "test-t2i", folder=tmp_path, server=server)
+    assert "completed" in shown.stdout
+    assert "s3://b/output/test-t2i/test-t2i-abcd-1.png" in shown.stdout
+    fetched = darkroom("download", "test-t2i", "--folder", "here", folder=tmp_path, server=server)
+    assert fetched.stdout == "here/test-t2i-abcd-1.png\n"
+    assert darkroom("watch", "test-t2i", folder=tmp_path, server=server).returncode == 0
+    cancelled = darkroom("cancel", "test-t2i", folder=tmp_path, server=server)
+    assert "is being stopped" in cancelled.stdout
+    runtimes = darkroom("runtimes", folder=tmp_path, server=server)
+    assert runtimes.stdout.splitlines()[1].split()[:5] == ["sdruntime", "sdwebui", "7", "1", "1"]
+
+
+def test_what_goes_into_a_pipe_is_not_wrapped(server: Any, tmp_path: Path) -> None:
+    server.view["runtime"] = "a-runtime-with-a-rather-long-name-" + "x" * 120
+    listed = darkroom("list", folder=tmp_path, server=server)
+    assert len(listed.stdout.splitlines()) == 4
+    assert server.view["runtime"] in listed.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit", "a cat"],
+        ["submit", "a cat", "--wait"],
+        ["edit", "cat.png", "a wizard"],
+        ["upscale", "cat.png"],
+        ["status", "test-t2i"],
+        ["list"],
+        ["watch", "test-t2i"],
+        ["download", "test-t2i"],
+        ["cancel", "test-t2i"],
+        ["runtimes"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_every_command_about_tasks_prints_json_errors_too(server: Any, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "cat.png").write_bytes(read_picture())
+    run = darkroom(*arguments, "--json", folder=tmp_path, server=server)
+    assert run.returncode == 0, run.stderr
+    assert [json.loads(line) for line in run.stdout.splitlines()]
+    nowhere = darkroom(*arguments, "--json", "--endpoint", "not a url", "--api-key", "k", folder=tmp_path)
+    assert nowhere.returncode in (2, 3)
+    error = json.loads(nowhere.stdout)["error"]
+    assert error["type"] in ("ApiUnreachable", "InvalidRequest")
+    assert error["message"]
+    assert nowhere.stderr == ""
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert darkroom("--version", folder=tmp_path).stdout.startswith("darkroom 0.")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("darkroom stat", "status"), ("darkroom status --end", "--endpoint"), ("darkroom list --sta", "--status")],
+)
+def test_a_shell_completes_commands_and_their_options(tmp_path: Path, words: str, expected: str) -> None:
+    environment = dict(os.environ, _DARKROOM_COMPLETE="complete_bash", COMP_WORDS=words)
+    environment["COMP_CWORD"] = str(len(words.split()) - 1)
+    done = subprocess.run(
+        [sys.executable, "-m", "darkroom"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert expected in done.stdout.split(), done
+
+
+def test_who_closes_a_pipe_gets_no_traceback(server: Any, tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{server.server_port}/prod"
+    command = f"{sys.executable} -m darkroom list --json --endpoint {address} --api-key secret | head -c 1"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_a_folder_that_is_read_only_or_a_full_disk_is_one_line(server: Any, tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{server.server_port}/prod"
+    arguments = [sys.executable, "-m", "darkroom", "list", "--json", "--endpoint", address, "--api-key", "secret"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(arguments, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 import pytest
+import uvicorn
 
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
@@ -25,6 +27,8 @@ from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import SAMPLES, read_sample
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryRecords, MemoryTopic
 
 KEY = {"x-api-key": "first"}
@@ -118,6 +122,7 @@ async def test_the_openapi_document_describes_every_route_with_the_guides_sample
         "/healthz",
         "/prod/v1alpha1",
         "/prod/v1alpha2",
+        "/prod/v1alpha2/runtimes",
         "/prod/v1alpha2/tasks",
         "/prod/v1alpha2/tasks/{task_id}",
         "/prod/v1alpha2/tasks/{task_id}/cancel",
@@ -252,3 +257,47 @@ async def test_who_is_to_be_counted_needs_a_table() -> None:
     with pytest.raises(SettingsError, match="DARKROOM_TASK_TABLE"):
         async with with_callers(None):
             pass
+
+
+async def test_a_client_that_goes_away_ends_its_wait(gateway: Gateway) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    class Forever:
+        async def until_changed(self, record: TaskRecord, seconds: float) -> TaskRecord:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            return record
+
+    records = MemoryRecords()
+    records.records["t", "caller"] = TaskRecord(id="t", submission_id="s", status=Status.QUEUED, runtime="r")
+    settings = GatewaySettings(
+        aws=AwsSettings(region="eu-west-1"),
+        front_door=FrontDoorSettings(topic_arn="arn", bucket="b", runtimes="[]"),
+        stage="prod",
+        api_keys=(),
+    )
+    callers = decode_callers('[{"name": "caller", "key": "k"}]')
+    door = FrontDoor(
+        Service(Catalogue([]), "b"),
+        Ports(MemoryTopic(), MemoryBucket(), records),
+        clock=lambda: 0.0,
+        new_submission_id=lambda: "id",
+        waiter=Forever(),
+    )
+    app = create_gateway(settings, door, monotonic=lambda: 0.0, callers=callers)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve([listening]))
+    try:
+        async with asyncio.timeout(10):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(b"GET /prod/v1alpha2/tasks/t?wait=20 HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: k\r\n\r\n")
+            await began.wait()
+            writer.close()
+            await ended.wait()
+    finally:
+        server.should_exit = True
+        await serving

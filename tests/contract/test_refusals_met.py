@@ -126,7 +126,9 @@ BAD: dict[str, HttpRequest] = {
         query={"status": "done", "limit": "0", "since": "today", "next": "?", "cats": ""},
     ),
     "another's tasks": HttpRequest(method="GET", path="/v1alpha2/tasks", query={"caller": "shop"}),
-    "odd questions": HttpRequest(method="GET", path="/v1alpha2/tasks/a", query={"links": "maybe", "from": "0"}),
+    "odd questions": HttpRequest(
+        method="GET", path="/v1alpha2/tasks/a", query={"links": "maybe", "from": "0", "wait": "long"}
+    ),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.config.task_plane import TaskPlane
 from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.parts.front_door import HANDLER
 from tests.infra.conftest import CONFIG, read_template
 
 Template = dict[str, Any]
@@ -84,6 +85,7 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
     [
         ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:BatchGetItem",
                                    "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query",
+                                   "sqs:GetQueueAttributes",
                                    "logs:CreateLogStream",
                                    "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
         ("AddOnsKedaRole", {"sqs:GetQueueAttributes"}),
@@ -114,6 +116,22 @@ def test_the_front_door_lists_by_one_index_and_cannot_scan_the_table(template: T
     assert len(asked) == 1
     assert "/index/listing" in asked[0]
     assert "*" not in asked[0]
+
+
+def test_the_front_door_asks_the_runtimes_queues_alone_how_deep_they_are(template: Template) -> None:
+    (asked,) = (
+        listed(statement["Resource"])
+        for name, statement in statements(template)
+        if name.startswith("FrontDoorFunctionRole") and "sqs:GetQueueAttributes" in listed(statement["Action"])
+    )
+    assert all(set(arn) == {"Fn::GetAtt"} and "InputQueue" in arn["Fn::GetAtt"][0] for arn in asked)
+    assert asked
+    (variables,) = (
+        part["Properties"]["Environment"]["Variables"]
+        for part in template["Resources"].values()
+        if part["Type"] == "AWS::Lambda::Function" and part["Properties"].get("Handler") == HANDLER
+    )
+    assert "InputQueue" in json.dumps(variables["DARKROOM_QUEUES"])
 
 
 def test_agents_read_linked_inputs_from_the_buckets_that_are_named_and_only_read(template: Template) -> None:

@@ -29,6 +29,7 @@ from darkroom.config.task_plane import (
 )
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
+from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
 
@@ -104,6 +105,7 @@ def front_door_environment(plane: Plane) -> dict[str, str]:
         "SNS_TOPIC_ARN": plane.provisioned.input_topic_arn,
         "S3_BUCKET": plane.provisioned.bucket,
         "DARKROOM_TASK_TABLE": plane.provisioned.table,
+        "DARKROOM_QUEUES": encode_queue_urls({plane.runtime: plane.queue.url}),
         "DARKROOM_RUNTIMES": encode_catalogue([RuntimeSpec(name=plane.runtime, type="sdwebui", model=plane.model)]),
     }
 

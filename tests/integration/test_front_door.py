@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -19,6 +20,7 @@ from darkroom.api.lambda_handler import compose
 from darkroom.client import ApiFailure, AsyncClient, Client, Status, text_to_image
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.samples import read_picture, read_sample
+from darkroom.tasks.heartbeat import AgentState, Heartbeat
 from darkroom.tasks.message import Delivery, PayloadPointer, decode_message, unwrap
 from darkroom.testing.free_port import free_port
 
@@ -70,6 +72,27 @@ async def test_lambda_records_and_publishes(plane: Plane, invoke: Callable[..., 
     assert invoke("PUT", "/v1alpha2/tasks/test-t2i/cancel")[0] == 202
     assert invoke("GET", "/v1alpha2/tasks/test-t2i")[1]["cancel_requested"] is True
     assert invoke("GET", "/v1alpha2/tasks/nobody")[0] == 404
+
+
+async def test_both_doors_say_how_many_tasks_wait(
+    plane: Plane, invoke: Callable[..., tuple[int, Any]], gateway: RunningGateway
+) -> None:
+    assert invoke("POST", "/v1alpha2", sample_for(plane))[0] == 200
+    beat = Heartbeat(
+        agent="a", runtime=plane.runtime, seen_at=time.time(), state=AgentState.READY, service_seconds=2.0, in_work=1
+    )
+    await plane.aws.heartbeats(plane.provisioned.table).write(beat)
+    async with httpx.AsyncClient(headers={"x-api-key": KEY}) as http:
+        for runtimes in (
+            invoke("GET", "/v1alpha2/runtimes")[1],
+            (await http.get(f"{gateway.endpoint}/v1alpha2/runtimes")).json(),
+        ):
+            (told,) = runtimes["runtimes"]
+            assert (told["waiting"], told["in_work"], told["agents_ready"]) == (1, 0, 1)
+            assert told["estimated_wait_seconds"] == 3.0
+        listed = (await http.get(f"{gateway.endpoint}/v1alpha2/tasks")).json()
+        assert listed == {"tasks": []}  # that was another caller's
+    assert [task["id"] for task in invoke("GET", "/v1alpha2/tasks")[1]["tasks"]] == ["test-t2i"]
 
 
 async def test_lambda_offloads_what_does_not_fit(plane: Plane, invoke: Callable[..., tuple[int, Any]]) -> None:

@@ -24,6 +24,7 @@ NAMES = {
     "PictureSource",
     "ProgressListener",
     "RequestWarning",
+    "RuntimeView",
     "Status",
     "TaskFailed",
     "TaskKind",

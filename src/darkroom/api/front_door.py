@@ -11,11 +11,14 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
 from darkroom.api.ports import Ports
+from darkroom.api.runtime_states import RuntimeStates
+from darkroom.api.runtimes import RuntimeLister, RuntimeListing
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
 from darkroom.api.uploading import Upload, Uploading
 from darkroom.api.using import UsageQuery, UsageTelling
+from darkroom.api.waiting import Waiter
 from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
@@ -29,6 +32,7 @@ class FrontDoor:
 
     `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has. The tasks of
     those of `callers` who have a limit for a month are counted in the task table: `SettingsError` where there is none.
+    `waiter` is how somebody waits for a task; without one, every look-up is answered at once.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class FrontDoor:
         clock: Callable[[], float],
         new_submission_id: Callable[[], str],
         callers: Callers = _NOBODY,
+        waiter: Waiter | None = None,
     ) -> None:
         if callers.are_counted and ports.counts is None:
             raise SettingsError("monthlyTasks are counted in the task table: set DARKROOM_TASK_TABLE, or remove them")
@@ -46,7 +51,9 @@ class FrontDoor:
         self._clock = clock
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
-        self._looking_up = LookingUp(ports, clock)
+        states = RuntimeStates(ports, clock)
+        self._looking_up = LookingUp(ports, clock, states, waiter)
+        self._runtimes = RuntimeLister(service.catalogue, states)
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
@@ -64,6 +71,8 @@ class FrontDoor:
                     return await self._lister.list_tasks(plan)
                 case UsageQuery():
                     return await self._usage.tell(plan)
+                case RuntimeListing():
+                    return await self._runtimes.list_runtimes()
                 case Lookup():
                     return await self._looking_up.look_up(plan)
                 case Upload():

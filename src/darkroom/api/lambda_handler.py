@@ -18,14 +18,15 @@ import boto3
 import msgspec
 
 from darkroom.api import exchange
+from darkroom.api.composition import ports_of
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.openai_composition import open_openai_door
 from darkroom.api.openai_door import DoorLimits, OpenAiDoor
 from darkroom.api.openai_errors import is_openai
 from darkroom.api.openai_finishing import Stream
-from darkroom.api.ports import Ports
 from darkroom.api.service import Service
+from darkroom.api.waiting import AloneWaiter
 from darkroom.aws.blocking import BlockingAws, run
 from darkroom.policy.callers import Callers, decode_callers
 from darkroom.policy.catalogue import decode_catalogue
@@ -102,25 +103,27 @@ def compose(environment: Mapping[str, str]) -> Handler:
     """Make the handler, with its AWS clients, from environment variables. Raises `SettingsError`."""
     settings = read_front_door_settings(environment)
     aws = BlockingAws(read_aws_settings(environment), boto3.Session())
-    ports = Ports(
-        topic=aws.topic(settings.topic_arn),
-        bucket=aws.bucket(settings.bucket),
-        records=None if settings.task_table is None else aws.task_table(settings.task_table),
-        counts=None if settings.task_table is None else aws.task_counts(settings.task_table),
-        lists=None if settings.task_table is None else aws.task_lists(settings.task_table),
-        usage=None if settings.task_table is None else aws.usage(settings.task_table),
-        keys=None if settings.task_table is None else aws.idempotency_keys(settings.task_table),
-        deliveries=None if settings.task_table is None else aws.deliveries(settings.task_table),
-        webhook_queue=None if settings.webhook_queue_url is None else aws.queue(settings.webhook_queue_url),
-    )
+    ports = ports_of(aws, settings)
     catalogue = decode_catalogue(settings.runtimes)
     callers = decode_callers(settings.callers)
     service = Service(catalogue, settings.bucket, callers)
     # uuid4 draws from the operating system, so instances that were restored from one snapshot do not draw alike.
-    front_door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
+    front_door = FrontDoor(
+        service,
+        ports,
+        clock=time.time,
+        new_submission_id=lambda: uuid.uuid4().hex,
+        callers=callers,
+        waiter=None if ports.records is None else AloneWaiter(ports.records, _sleep, time.monotonic),
+    )
     return create_handler(
         front_door, callers, open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)
     )
+
+
+async def _sleep(seconds: float) -> None:
+    """Wait as a coroutine that never suspends."""
+    time.sleep(seconds)  # noqa: ASYNC251 - there is no event loop that it could hold up
 
 
 def create_handler(front_door: FrontDoor, callers: Callers = _NOBODY, openai: OpenAiDoor | None = None) -> Handler:

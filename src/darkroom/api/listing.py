@@ -15,7 +15,8 @@ import msgspec
 
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
-from darkroom.api.ports import Ports, TaskLists
+from darkroom.api.looking_up import progress_of
+from darkroom.api.ports import Ports, ProgressReports, TaskLists
 from darkroom.api.task_paths import no_records
 from darkroom.api.whose import PARAMETER as CALLER
 from darkroom.api.whose import whose_tasks
@@ -133,15 +134,16 @@ class TaskLister:
 
     def __init__(self, ports: Ports) -> None:
         self._lists = ports.lists
+        self._progress = ports.progress
 
     async def list_tasks(self, plan: Listing) -> HttpReply:
         """Look at records until there are enough of those that are asked for, or too many were looked at."""
         if self._lists is None:
             return no_records()
-        return HttpReply(status=200, body=await _page(plan, self._lists))
+        return HttpReply(status=200, body=await _page(plan, self._lists, self._progress))
 
 
-async def _page(plan: Listing, lists: TaskLists) -> TaskList:
+async def _page(plan: Listing, lists: TaskLists, reports: ProgressReports | None) -> TaskList:
     views: list[TaskView] = []
     size = looked_at = 0
     before = plan.before
@@ -151,9 +153,12 @@ async def _page(plan: Listing, lists: TaskLists) -> TaskList:
         most = _MOST_AT_ONCE if filters else plan.limit - len(views)
         found = await lists.newest(plan.callers, before=before, since=plan.since, most=most)
         looked_at += most
+        wanted = [listed.record for listed in found.tasks if plan.wants(listed.record)]
+        progress = await progress_of(wanted, reports)
         for listed in found.tasks:
-            if plan.wants(listed.record):
-                view = TaskView.of(listed.record, for_operator=plan.for_operator)
+            if plan.wants(record := listed.record):
+                so_far = progress.get(record.submission_id)
+                view = TaskView.of(record, progress=so_far, for_operator=plan.for_operator)
                 size += len(msgspec.json.encode(view))
                 if views and (len(views) == plan.limit or size > _MOST_BYTES):
                     return TaskList(tasks=views, next=None if before is None else _token(before))

@@ -20,7 +20,7 @@ from darkroom.policy.webhook_urls import LONGEST_URL
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.delivery_replies import DeliveryPage
-from darkroom.tasks.replies import ErrorReply, TaskList, TaskView, UploadReply, UsageReply
+from darkroom.tasks.replies import ErrorReply, RuntimeList, TaskList, TaskView, UploadReply, UsageReply
 from darkroom.tasks.task import OnDuplicate, TaskKind
 from darkroom.tasks.webhook import WebhookEvent
 
@@ -135,7 +135,16 @@ def components() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         [
             *(RequestV1alpha2, RequestV1alpha1, RequestUpload),
-            *(v1alpha2.AcceptedReply, ErrorReply, TaskView, TaskList, UploadReply, UsageReply, DeliveryPage),
+            *(
+                v1alpha2.AcceptedReply,
+                ErrorReply,
+                TaskView,
+                TaskList,
+                RuntimeList,
+                UploadReply,
+                UsageReply,
+                DeliveryPage,
+            ),
         ],
         ref_template=template,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from darkroom.api.listing import DEFAULT_LIMIT, MAXIMUM_LIMIT
-from darkroom.api.looking_up import MOST_LINKS
+from darkroom.api.looking_up import MAXIMUM_WAIT_SECONDS, MOST_LINKS
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, Replies, json_content, parameter, replies
 from darkroom.api.using import MOST_DAYS
 from darkroom.api.whose import MAXIMUM_CALLER_LENGTH
@@ -35,6 +35,12 @@ _LINKS = (
         {"type": "integer", "minimum": 1, "maximum": 999_999_999, "default": 1},
         f"With `links`: the number of the first picture; there are links to {MOST_LINKS} at most in one reply.",
     ),
+)
+_WAIT = parameter(
+    "wait",
+    "query",
+    {"type": "number", "minimum": 0, "maximum": MAXIMUM_WAIT_SECONDS, "default": 0},
+    "Answer once the task's status has changed, or after so many seconds; at once where the task has ended.",
 )
 _FILTERS = (
     parameter(
@@ -131,6 +137,7 @@ def reading_operations() -> tuple[Operation, ...]:
             ),
             replies(200, "Where the latest submission under this id stands.", "TaskView", 400, 403, 404),
             _TASK_ID,
+            _WAIT,
             *_LINKS,
             _CALLER,
         ),
@@ -151,5 +158,16 @@ def reading_operations() -> tuple[Operation, ...]:
             },
             _TASK_ID,
             _CALLER,
+        ),
+        _operation(
+            "/v1alpha2/runtimes",
+            "GET",
+            "list_runtimes",
+            (
+                "See what does tasks, and how busy it is",
+                "Each runtime with its models, the tasks that wait for it, and how long a task would wait that came "
+                "now: an estimate.",
+            ),
+            replies(200, "The runtimes of the deployment.", "RuntimeList"),
         ),
     )

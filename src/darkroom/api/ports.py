@@ -11,7 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Claim
+from darkroom.tasks.progress import Progress
+from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task_list import ListedTasks
 from darkroom.tasks.usage import DayUsage
@@ -71,6 +74,10 @@ class Records(Protocol):
         """Read the record of the latest submission that `caller` has made under this id."""
         ...
 
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Read those of these records that are there, by their submissions' ids; they may be a little old."""
+        ...
+
     async def get_submission(self, submission_id: str) -> TaskRecord | None:
         """Read the record of a submission."""
         ...
@@ -105,6 +112,30 @@ class UsageRecords(Protocol):
 
     async def read(self, callers: Sequence[str], *, first_day: str, last_day: str) -> list[DayUsage]:
         """What `callers` have used from one day to another, both included: by caller, day and runtime, in order."""
+        ...
+
+
+class ProgressReports(Protocol):
+    """How far tasks are."""
+
+    async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
+        """How far these submissions are, by their ids; of those that have said nothing there is nothing."""
+        ...
+
+
+class QueueDepths(Protocol):
+    """How many tasks are in the runtimes' queues."""
+
+    async def read(self, runtime: str) -> QueueDepth | None:
+        """How many messages the queue of a runtime holds; None where it is not known."""
+        ...
+
+
+class Heartbeats(Protocol):
+    """What agents say of themselves."""
+
+    async def read(self, runtime: str) -> list[Heartbeat]:
+        """What the agents of a runtime said last, also of those that are gone since."""
         ...
 
 
@@ -165,8 +196,8 @@ class SenderQueue(Protocol):
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
-    `records`, `counts`, `keys`, `lists`, `usage` and `deliveries` are None in a deployment that has no task table, and
-    `webhook_queue` in one that sends no webhooks.
+    All but `topic` and `bucket` are None in a deployment that has no task table; `webhook_queue`, in one that sends no
+    webhooks, and `depths`, where the front door was not told of the queues.
     """
 
     topic: Publisher
@@ -175,6 +206,9 @@ class Ports(msgspec.Struct, frozen=True):
     counts: Counts | None = None
     lists: TaskLists | None = None
     usage: UsageRecords | None = None
+    progress: ProgressReports | None = None
+    heartbeats: Heartbeats | None = None
+    depths: QueueDepths | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None
     webhook_queue: SenderQueue | None = None

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
 
+from darkroom.api.composition import ports_of
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.keys import key_id
 from darkroom.api.openai_composition import open_openai_door
 from darkroom.api.openai_door import DoorLimits
 from darkroom.api.openai_waiting import EventLoop
-from darkroom.api.ports import Ports
 from darkroom.api.service import Service
+from darkroom.api.waiting import SharedWaiter
 from darkroom.aws.connection import open_aws
 from darkroom.logs import configure_logs, log
 from darkroom.policy.callers import decode_callers
@@ -35,21 +37,19 @@ async def serve(settings: GatewaySettings) -> None:
     catalogue = decode_catalogue(front.runtimes)
     callers = decode_callers(front.callers, unnamed=map(key_id, settings.api_keys))
     service = Service(catalogue, front.bucket, callers)
-    more = {"dynamodb": front.task_table, "sqs": front.webhook_queue_url}
+    more = {"dynamodb": front.task_table, "sqs": front.webhook_queue_url or front.queues}
     services = ["sns", "s3", *(service for service, needs in more.items() if needs is not None)]
     async with open_aws(settings.aws, *services) as aws:
-        ports = Ports(
-            topic=aws.topic(front.topic_arn),
-            bucket=aws.bucket(front.bucket),
-            records=None if front.task_table is None else aws.task_table(front.task_table),
-            counts=None if front.task_table is None else aws.task_counts(front.task_table),
-            lists=None if front.task_table is None else aws.task_lists(front.task_table),
-            usage=None if front.task_table is None else aws.usage(front.task_table),
-            keys=None if front.task_table is None else aws.idempotency_keys(front.task_table),
-            deliveries=None if front.task_table is None else aws.deliveries(front.task_table),
-            webhook_queue=None if front.webhook_queue_url is None else aws.queue(front.webhook_queue_url),
+        ports = ports_of(aws, front)
+        waiter = None if ports.records is None else SharedWaiter(ports.records, time.monotonic)
+        door = FrontDoor(
+            service,
+            ports,
+            clock=time.time,
+            new_submission_id=lambda: uuid.uuid4().hex,
+            callers=callers,
+            waiter=waiter,
         )
-        door = FrontDoor(service, ports, clock=time.time, new_submission_id=lambda: uuid.uuid4().hex, callers=callers)
         limits = DoorLimits(
             patience_seconds=settings.openai_wait_seconds,
             reply_bytes=_OPENAI_REPLY_BYTES,
@@ -70,8 +70,23 @@ async def serve(settings: GatewaySettings) -> None:
             timeout_graceful_shutdown=10,
         )
         log(logging.INFO, "gateway.starting", f"http://{settings.host}:{settings.port}/{settings.stage}")
-        await uvicorn.Server(config).serve()
+        server = _Server(config, ends=[] if waiter is None else [waiter.close])
+        await server.serve()
     log(logging.INFO, "gateway.stopped", "every request has been answered")
+
+
+class _Server(uvicorn.Server):
+    """A server that ends what would keep it from stopping: requests that wait for something to happen."""
+
+    def __init__(self, config: uvicorn.Config, ends: Sequence[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self._ends = ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer who waits, and stop when every request has been answered."""
+        for end in self._ends:
+            end()
+        await super().shutdown(sockets)
 
 
 async def _pause(seconds: float) -> bool:

@@ -11,6 +11,7 @@ from darkroom.api.cancelling import Cancellation, plan_cancellation
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
+from darkroom.api.runtimes import RuntimeListing
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.api.uploading import Upload, plan_upload
 from darkroom.api.using import UsageQuery, plan_usage
@@ -23,7 +24,18 @@ from darkroom.api.webhook_deliveries import (
 from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
-Plan = HttpReply | Submission | Listing | Lookup | Cancellation | Upload | UsageQuery | DeliveryListing | DeliveryRetry
+Plan = (
+    HttpReply
+    | Submission
+    | Listing
+    | Lookup
+    | Cancellation
+    | RuntimeListing
+    | Upload
+    | UsageQuery
+    | DeliveryListing
+    | DeliveryRetry
+)
 _NOBODY = Callers()
 
 
@@ -33,7 +45,7 @@ class Service:
     def __init__(self, catalogue: Catalogue, bucket: str, callers: Callers = _NOBODY) -> None:
         self._submissions = SubmissionPlanner(catalogue, bucket)
         self._callers = callers
-        self._catalogue = catalogue
+        self.catalogue = catalogue
 
     def plan(self, request: HttpRequest, submission_id: str, now: float) -> Plan:
         """Decide what a request needs; `submission_id` is random, `now` in seconds since 1970 (UTC)."""
@@ -42,6 +54,10 @@ class Service:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 return self._submissions.plan(version, request, submission_id, now)
+            case ["v1alpha2", "runtimes"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return RuntimeListing()
             case ["v1alpha2", "uploads"]:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
@@ -49,7 +65,7 @@ class Service:
             case ["v1alpha2", "usage"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return plan_usage(request, self._callers, self._catalogue, now)
+                return plan_usage(request, self._callers, self.catalogue, now)
             case ["v1alpha2", "tasks"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")

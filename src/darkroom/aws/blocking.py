@@ -21,6 +21,7 @@ from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
+from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
@@ -62,6 +63,10 @@ class BlockingAws:
     def usage(self, table: str) -> UsageTable:
         """The callers' usage that is kept in this table."""
         return UsageTable(self._dynamodb, table)
+
+    def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
+        """How many tasks are in the queues with these URLs, by their runtimes' names."""
+        return QueueDepths(self._client("sqs"), urls)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

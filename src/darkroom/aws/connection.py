@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
+from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
 from darkroom.aws.secret import Secret
 from darkroom.aws.task_counts import TaskCounts
@@ -74,6 +75,11 @@ class Aws:
         """Return the idempotency keys that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return IdempotencyKeys(client, table)
+
+    def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
+        """Return how many tasks are in the queues with these URLs, by their runtimes' names."""
+        client: SQSClient = self._clients["sqs"]
+        return QueueDepths(client, urls)
 
     def task_counts(self, table: str) -> TaskCounts:
         """Return the counts of callers' tasks that are kept in this table."""

@@ -6,10 +6,11 @@ has the items. A caller is a name or an id of an API key, "" for nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from darkroom.aws.batches import read_items
 from darkroom.aws.conflicts import through_conflicts
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.record_updates import IS_UNFINISHED, UNFINISHED, update_to
@@ -183,6 +184,12 @@ class TaskTable:
         item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
         return None if item is None else item_to_record(item)
 
+    async def get_submissions(self, submission_ids: Sequence[str]) -> dict[str, TaskRecord]:
+        """Read the records of these submissions, by their ids, as they are or were a moment before."""
+        items = await read_items(self.client, self.name, [submission_key(id_) for id_ in submission_ids])
+        records = [item_to_record(item) for item in items.values()]
+        return {record.submission_id: record for record in records}
+
     async def _pointer(self, task_id: str, caller: str) -> dict[str, Any]:
         return await self._read(pointer_key(task_id, caller), f"reading the record of task {task_id}") or {}
 
@@ -263,18 +270,16 @@ class TaskTable:
         """
         key, doing = submission_key(record.submission_id), f"ending the record of task {record.id}"
         before = {_POINTED_TO: {"BOOL": True}} if is_pointed_to else await self._read(key, doing) or {}
-        writes: Any = [
-            {"Update": {"TableName": self.name, **update}}
-            for update in (update_to(record, begins_try=begins_try), addition(record))
-        ]
+        updates = update_to(record, begins_try=begins_try), addition(record)
         try:
-            await through_conflicts(lambda: self._transact(writes, doing))
+            await through_conflicts(lambda: self._transact(updates, doing))
         except AlreadyExists:
             return False
         await self._point_to(record, before)
         return True
 
-    async def _transact(self, writes: Any, doing: str) -> None:
+    async def _transact(self, updates: Sequence[dict[str, Any]], doing: str) -> None:
+        writes: Any = [{"Update": {"TableName": self.name, **update}} for update in updates]
         with translated(doing, self._writing):
             await self.client.transact_write_items(TransactItems=writes)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from importlib import metadata
+from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
@@ -34,14 +37,17 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
         name="darkroom",
         help=_HELP,
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_show_locals=False,  # there may be keys among them
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
     @app.callback()
-    def darkroom() -> None:
+    def darkroom(
+        version: Annotated[
+            bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_print_version)
+        ] = False,
+    ) -> None:
         pass
 
     for name, command in commands.items():
@@ -59,6 +65,12 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
     return 0
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"darkroom {metadata.version('darkroom-diffusion')}\n")
+        raise typer.Exit
+
+
 def print_help_without_extra(name: str, help_text: str, missing: MissingExtra) -> None:
     """Tell a person what a command does whose options cannot be shown, and what shows them."""
     console = Console(soft_wrap=True)
@@ -66,8 +78,15 @@ def print_help_without_extra(name: str, help_text: str, missing: MissingExtra) -
         console.print(line, markup=False, highlight=False, end="\n\n")
 
 
-def print_error(error: DarkroomError) -> None:
-    """Tell a person what went wrong."""
+def print_error(error: DarkroomError, *, as_json: bool = False) -> None:
+    """Tell a person what went wrong, or with `as_json` a script, where it looks for the result."""
+    if as_json:
+        told = {"type": error.type, "message": str(error), "retryable": error.retryable}
+        told |= {name: getattr(error, name) for name in ("task_id", "status_code") if getattr(error, name, None)}
+        if faults := getattr(error, "faults", ()):
+            told["errors"] = [{"path": fault.path, "reason": fault.reason} for fault in faults]
+        sys.stdout.write(json.dumps({"error": told}) + "\n")
+        return
     Console(stderr=True, soft_wrap=True).print(f"[bold red]{error.type}[/]: {escape(str(error))}", highlight=False)
 
 

@@ -9,11 +9,23 @@ FAILED = 1
 USAGE = 2
 NO_ACCESS = 3
 INTERRUPTED = 130
+# As a shell tells of a program that SIGPIPE has ended.
+BROKEN_PIPE = 141
 
 EXIT_CODES_HELP = (
     "[dim]Exit codes: 0 all is well; 1 a task or the stack failed; 2 the command line, the request or the settings are "
     "wrong; 3 the front door cannot be reached, does not let you in, or is overloaded; 130 interrupted.[/dim]"
 )
+
+
+class SystemFault(DarkroomError):
+    """The machine did not do what it was asked: a full disk, a folder that cannot be written to."""
+
+
+def of_the_system(error: OSError) -> SystemFault:
+    """What to tell of such an error, in one line."""
+    where = f"{error.filename}: " if error.filename else ""
+    return SystemFault(f"{where}{error.strerror or error}")
 
 
 def exit_code(error: DarkroomError) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from darkroom.cli.exit_codes import exit_code
+from darkroom.cli.exit_codes import BROKEN_PIPE, FAILED, INTERRUPTED, exit_code, of_the_system
 from darkroom.errors import DarkroomError, MissingExtra
 
 
@@ -22,12 +24,21 @@ class Command(NamedTuple):
     help: str
     extra: str | None = None
     is_server: bool = False
+    function: str | None = None
 
 
 COMMANDS = {
     "demo": Command("darkroom.cli.demo", "Show the whole of Darkroom at work on this machine, and stop it.", "local"),
     "up": Command("darkroom.cli.up", "Run the whole of Darkroom on this machine until Ctrl-C.", "local"),
     "submit": Command("darkroom.cli.submit", "Send a request: a prompt, or a request file. Can wait for the pictures."),
+    "edit": Command("darkroom.cli.pictures_from_pictures", "Make a picture from a picture and a prompt."),
+    "upscale": Command("darkroom.cli.pictures_from_pictures", "Make a picture larger."),
+    "status": Command("darkroom.cli.tasks", "Show where a task stands."),
+    "list": Command("darkroom.cli.tasks", "List your tasks, newest first.", function="list_tasks"),
+    "watch": Command("darkroom.cli.tasks", "Follow a task to its end."),
+    "download": Command("darkroom.cli.tasks", "Fetch the pictures of a task."),
+    "cancel": Command("darkroom.cli.tasks", "Ask for a task to be stopped."),
+    "runtimes": Command("darkroom.cli.tasks", "List the runtimes, and how busy they are."),
     "verify": Command("darkroom.cli.verify", "Test a deployment: send it the guide's sample requests."),
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
@@ -64,6 +75,29 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        code = _run(asked_to_complete(os.environ) or arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()  # whoever read has what it wanted
+        return BROKEN_PIPE
+    except OSError as error:
+        from darkroom.cli.app import print_error
+
+        _drop_output()
+        print_error(of_the_system(error))
+        return FAILED
+
+
+def _drop_output() -> None:
+    """Let what is still in Python's own buffer go nowhere, instead of failing once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(arguments: Sequence[str]) -> int:
     command = COMMANDS.get(arguments[0]) if arguments else None
     try:
         function = _found(arguments, command) if command is not None else None
@@ -81,8 +115,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DarkroomError as error:
         from darkroom.cli.app import print_error
 
-        print_error(error)
+        print_error(error, as_json="--json" in arguments)
         return exit_code(error)
+
+
+def asked_to_complete(environment: Mapping[str, str]) -> list[str] | None:
+    """The words of a command line that a shell asks to be completed, as far as they are whole; None where it does not.
+
+    Commands are loaded only where they are named, so their options can be completed only then.
+    """
+    if "_DARKROOM_COMPLETE" not in environment:
+        return None
+    words = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS", "")
+    try:
+        return shlex.split(words)[1:2]
+    except ValueError:  # within a quotation
+        return []
 
 
 class _HelpWithoutExtra(Exception):
@@ -109,5 +157,5 @@ def load(name: str, command: Command) -> Callable[..., Any]:
         if command.extra is None or (error.name or "").partition(".")[0] == "darkroom":
             raise
         raise MissingExtra(command.extra, f"`darkroom {name}`") from error
-    function: Callable[..., Any] = getattr(module, name)
+    function: Callable[..., Any] = getattr(module, command.function or name)
     return function

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from darkroom.cli.address import (
     Address,
@@ -21,17 +16,14 @@ from darkroom.cli.address import (
     StackNameOption,
     find_address,
 )
-from darkroom.cli.exit_codes import FAILED
-from darkroom.cli.pictures import save_pictures
-from darkroom.client import Client, RequestWarning, Status, TaskRequest, TaskView, image_to_image, text_to_image
-from darkroom.client.core import why_it_failed
-from darkroom.errors import Fault, InvalidRequest, TaskFailed
+from darkroom.cli.sending import FolderOption, PatienceOption, Request, WaitOption, runtime_for, send
+from darkroom.cli.task_options import JsonOption
+from darkroom.client import TaskKind, image_to_image, text_to_image
+from darkroom.errors import Fault, InvalidRequest
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS
 from darkroom.tasks.json_text import BadJson, read_json
 
-Request = TaskRequest | dict[str, Any]
 _PROMPT = "For a prompt"
-_WAITING = "Waiting"
 
 
 def submit(
@@ -47,7 +39,7 @@ def submit(
         str | None,
         typer.Option(
             help="The runtime that does it; in a request file, it takes the place of the one there. "
-            "Default for a prompt: the running stack's first.",
+            "Default for a prompt: the running stack's first, or the only one that there is.",
             show_default=False,
         ),
     ] = None,
@@ -71,16 +63,10 @@ def submit(
     negative_prompt: Annotated[
         str, typer.Option(help="What should not be in the picture.", rich_help_panel=_PROMPT)
     ] = "",
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the pictures and save them.", rich_help_panel=_WAITING)
-    ] = False,
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.", rich_help_panel=_WAITING)] = Path(
-        "pictures"
-    ),
-    timeout: Annotated[
-        float, typer.Option(help="How many seconds to wait at most.", min=1, rich_help_panel=_WAITING)
-    ] = 900.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")] = False,
+    wait: WaitOption = False,
+    folder: FolderOption = Path("pictures"),
+    timeout: PatienceOption = 900.0,
+    as_json: JsonOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -104,36 +90,7 @@ def submit(
         "count": count,
     }
     body = _read_request(request, address, runtime, picture, options)
-    console = Console(stderr=True, soft_wrap=True, quiet=as_json)
-    with Client(address.endpoint, address.api_key) as client:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RequestWarning)  # they are shown below, where people look
-            accepted = client.submit(body)
-        for warning in accepted.warnings:
-            console.print(f"[yellow]Warning:[/] {escape(warning.path)} {escape(warning.reason)}")
-        console.print(f"Accepted as [bold]{escape(accepted.id)}[/]; its place is {escape(accepted.output_location)}")
-        if not wait:
-            said = {"id": accepted.id, "output_location": accepted.output_location}
-            if accepted.warnings:
-                said["warnings"] = msgspec.to_builtins(accepted.warnings)
-            _print_result(as_json, said, [])
-            return
-        view = _wait(client, accepted.id, timeout, console)
-        for told in view.warnings:
-            console.print(f"[yellow]Warning:[/] {escape(told)}")
-        paths = []
-        if view.status is Status.COMPLETED:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RequestWarning)
-                paths = save_pictures(client.download(accepted.id), folder)
-        result = msgspec.to_builtins(view) | {"files": [str(path) for path in paths]}
-        if accepted.warnings or view.warnings:
-            result["warnings"] = [*(f"{fault.path} {fault.reason}" for fault in accepted.warnings), *view.warnings]
-        _print_result(as_json, result, paths)
-        if view.status is not Status.COMPLETED:
-            if as_json:
-                raise typer.Exit(FAILED)
-            raise TaskFailed(accepted.id, view.status, why_it_failed(view))
+    send(address, body, wait=wait, folder=folder, timeout_seconds=timeout, as_json=as_json)
 
 
 def _read_request(
@@ -146,7 +103,8 @@ def _read_request(
             return _decode(Path(request).read_bytes(), request, runtime)
         except OSError as error:
             raise InvalidRequest([Fault("", f"{request} cannot be read: {error.strerror}")]) from None
-    name = runtime or _first_runtime(address)
+    kind = TaskKind.TEXT_TO_IMAGE if picture is None else TaskKind.IMAGE_TO_IMAGE
+    name = runtime or runtime_for(address, [kind])
     if picture is None:
         return text_to_image(request, runtime=name, **options)
     source = picture if "://" in picture else Path(picture)
@@ -170,33 +128,3 @@ def _decode(text: bytes, origin: str, runtime: str | None) -> dict[str, Any]:
             reason = "has no task.metadata, so --runtime cannot be put there; v1alpha1 goes by the model"
             raise InvalidRequest([Fault("", f"{origin} {reason}")]) from None
     return body
-
-
-def _first_runtime(address: Address) -> str:
-    for runtime in address.runtimes:
-        if runtime.type != "comfyui":
-            return runtime.name
-    raise InvalidRequest([Fault("", "say with --runtime which runtime is to do it")])
-
-
-def _wait(client: Client, task_id: str, timeout: float, console: Console) -> TaskView:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=console.quiet) as progress:
-        row = progress.add_task("queued")
-        try:
-            return client.wait(
-                task_id,
-                timeout_seconds=timeout,
-                progress=lambda view: progress.update(row, description=view.status.value),
-            )
-        except KeyboardInterrupt:
-            progress.stop()
-            console.print(f"Not waiting any longer; the task {escape(task_id)} goes on.")
-            raise
-
-
-def _print_result(as_json: bool, result: dict[str, Any], paths: list[Path]) -> None:
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-    for path in () if as_json else paths:
-        sys.stdout.write(f"{path}\n")

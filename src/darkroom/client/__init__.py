@@ -13,7 +13,7 @@ from darkroom.client.jobs import AsyncJob, Job
 from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
 from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, InvalidRequest, TaskFailed, WaitTimeout
 from darkroom.tasks.notification import NotifiedError
-from darkroom.tasks.replies import Links, TaskView
+from darkroom.tasks.replies import Links, RuntimeView, TaskView
 from darkroom.tasks.task import Status, TaskKind
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "PictureSource",
     "ProgressListener",
     "RequestWarning",
+    "RuntimeView",
     "Status",
     "TaskFailed",
     "TaskKind",

@@ -15,7 +15,7 @@ from darkroom.client.exchange import Exchanges, Flow, Patience, Response, Send
 from darkroom.client.inputs import LARGEST_BODY_BYTES, decoded, large_pictures, replaced
 from darkroom.client.requests import TaskRequest
 from darkroom.errors import ApiFailure, Fault, InvalidRequest, TaskFailed
-from darkroom.tasks.replies import TaskView, UploadReply
+from darkroom.tasks.replies import RuntimeList, RuntimeView, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import JsonObject, Status
 
 T = TypeVar("T")
@@ -186,6 +186,16 @@ class Core:
         )
         return self._decode(response, TaskView)
 
+    def tasks(self, query: Mapping[str, str], patience: Patience) -> Flow[TaskList]:
+        """Ask for a page of the caller's tasks."""
+        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/tasks", query=query)
+        return self._decode((yield from self._exchanges.success(send, patience)), TaskList)
+
+    def runtimes(self, patience: Patience) -> Flow[list[RuntimeView]]:
+        """Ask for the runtimes."""
+        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/runtimes")
+        return self._decode((yield from self._exchanges.success(send, patience)), RuntimeList).runtimes
+
     def cancel(self, task_id: str, patience: Patience) -> Flow[TaskView]:
         """Ask for a task to be stopped."""
         send = Send(method="PUT", url=f"{self._task_url(task_id)}/cancel", task_id=task_id)
@@ -254,7 +264,8 @@ class Core:
             for link in links:
                 # Where the URLs are too many for a reply, the links still have the pictures' names.
                 url = view.image_url[len(fetched)] if view.image_url else unquote(urlsplit(link).path)
-                fetched.append((yield from fetch(PictureLink(url.rsplit("/", 1)[-1], link))))
+                name = _file_name(url) or f"{len(fetched) + 1}"
+                fetched.append((yield from fetch(PictureLink(name, link))))
             if len(fetched) < count:  # only now, since links are good for an hour
                 view = yield from self.status(task_id, patience, links=True, first=len(fetched) + 1)
         return fetched
@@ -291,6 +302,12 @@ def failed(view: TaskView) -> TaskFailed:
     """The error for a task that has no pictures."""
     retryable = view.error is not None and view.error.retryable
     return TaskFailed(view.id, view.status, why_it_failed(view), view=view, retryable=retryable)
+
+
+def _file_name(url: str) -> str:
+    """The last part of a URL. It comes from a server: as a file's name it must not lead out of a folder."""
+    name = url.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "")
+    return "" if name in (".", "..") else name
 
 
 def _differs(view: TaskView, before: TaskView) -> bool:

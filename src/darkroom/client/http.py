@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -19,9 +20,10 @@ from darkroom.client.batches import Outcome, Request, in_tasks, in_threads
 from darkroom.client.core import Core, Picture, ProgressListener
 from darkroom.client.exchange import Flow, NoResponse, Response, Send
 from darkroom.client.jobs import AsyncJob, Job
+from darkroom.client.pages import Pages
 from darkroom.client.transport import NO_ANSWER, AnswerClock, TooLate, answer, arguments, no_answer, sink_for
 from darkroom.errors import DarkroomError
-from darkroom.tasks.replies import TaskView
+from darkroom.tasks.replies import RuntimeView, TaskView
 
 T = TypeVar("T")
 
@@ -80,6 +82,25 @@ class Client:
         while view is None or not view.status.is_terminal:
             view = self._run(self._core.change(task_id, view, patience))
             yield view
+
+    def tasks(
+        self,
+        *,
+        status: Iterable[str] = (),
+        runtime: str | None = None,
+        since: datetime | None = None,
+        most: int | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[TaskView]:
+        """The tasks of this key, newest first: of these statuses, runtime, and time, up to `most` of them."""
+        patience = self._core.patience(timeout_seconds)
+        pages = Pages(status=status, runtime=runtime, since=since, most=most)
+        while pages.query is not None:
+            yield from pages.take(self._run(self._core.tasks(pages.query, patience)))
+
+    def runtimes(self, *, timeout_seconds: float | None = None) -> list[RuntimeView]:
+        """What the runtimes can do, how many tasks wait for each, and how long a new one would."""
+        return self._run(self._core.runtimes(self._core.patience(timeout_seconds)))
 
     def download(self, task_id: str, *, timeout_seconds: float | None = None) -> list[Picture]:
         """Fetch the pictures of a completed task. Raises `TaskFailed` for any other."""
@@ -205,6 +226,26 @@ class AsyncClient:
         while view is None or not view.status.is_terminal:
             view = await self._run(self._core.change(task_id, view, patience))
             yield view
+
+    async def tasks(
+        self,
+        *,
+        status: Iterable[str] = (),
+        runtime: str | None = None,
+        since: datetime | None = None,
+        most: int | None = None,
+        timeout_seconds: float | None = None,
+    ) -> AsyncIterator[TaskView]:
+        """See `Client.tasks`."""
+        patience = self._core.patience(timeout_seconds)
+        pages = Pages(status=status, runtime=runtime, since=since, most=most)
+        while pages.query is not None:
+            for view in pages.take(await self._run(self._core.tasks(pages.query, patience))):
+                yield view
+
+    async def runtimes(self, *, timeout_seconds: float | None = None) -> list[RuntimeView]:
+        """See `Client.runtimes`."""
+        return await self._run(self._core.runtimes(self._core.patience(timeout_seconds)))
 
     async def download(self, task_id: str, *, timeout_seconds: float | None = None) -> list[Picture]:
         """See `Client.download`."""

@@ -12,6 +12,7 @@ from darkroom.config.document import ConfigFault
 from darkroom.config.keys import ConfigModel, ReleaseName
 from darkroom.policy.callers import CallerSpec, Role, encode_callers
 from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.policy.webhook_callers import encode_caller_webhooks
 from darkroom.policy.webhook_urls import faults_of_webhook
 from darkroom.tasks.webhook import CallerWebhook, Webhook
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _ENVIRONMENT_BYTES = 4096
 _OTHER_VARIABLES_BYTES = 840
 _KEY_ID = "0123456789"
+# Amazon SQS's limit for a name; and `https://sqs.<region>.amazonaws.com.cn/<account>/`.
+_LONGEST_QUEUE_NAME = 80
+_LONGEST_QUEUE_BASE = 64
 # The same of the function that sends webhooks: two queues, a table and a secret.
 _SENDER_VARIABLES_BYTES = 1024
 
@@ -99,15 +103,29 @@ def function_callers(callers: list[CallerSpec]) -> str:
 
 def too_many_for_the_function(config: DarkroomConfig) -> ConfigFault | None:
     """What is wrong where runtimes and callers together are more than the function's environment has room for."""
-    callers = (
-        [msgspec.structs.replace(caller, id=_KEY_ID) for caller in config.caller_specs()] if config.callers else []
-    )
-    room = _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())
-    needed = len(function_callers(callers).encode()) if callers else 0
-    if not callers or needed <= room:
+    needed, room = _needed_bytes(config), _room(config)
+    if not needed or needed <= room:
         return None
     reason = (
-        f"has {len(callers)}, whose names and limits take {needed} bytes; AWS Lambda's environment has room for "
+        f"has {len(config.callers)}, whose names and limits take {needed} bytes; AWS Lambda's environment has room for "
         f"{max(0, room)} beside the runtimes: name fewer, or shorter, or make a second deployment"
     )
     return ConfigFault(("callers",), reason)
+
+
+def queue_names_fit(config: DarkroomConfig) -> bool:
+    """Whether the function's environment has room for the queues' names too: without, it cannot tell their depth."""
+    names = {runtime.name: "x" * _LONGEST_QUEUE_NAME for runtime in config.models_runtime}
+    queues = len(encode_queue_urls(names, "x" * _LONGEST_QUEUE_BASE).encode())
+    return queues + _needed_bytes(config) <= _room(config)
+
+
+def _needed_bytes(config: DarkroomConfig) -> int:
+    """What the callers take."""
+    callers = [msgspec.structs.replace(caller, id=_KEY_ID) for caller in config.caller_specs()]
+    return len(function_callers(callers).encode()) if config.callers else 0
+
+
+def _room(config: DarkroomConfig) -> int:
+    """What there is beside the runtimes."""
+    return _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())

@@ -18,6 +18,7 @@ from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
+from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.policy.webhook_callers import encode_caller_webhooks
 from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
@@ -132,6 +133,7 @@ def gateway_program(
         "S3_BUCKET": plane.bucket,
         "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
         "DARKROOM_TASK_TABLE": plane.table,
+        "DARKROOM_QUEUES": encode_queue_urls({queue.runtime: queue.url for queue in plane.queues}),
         "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
         **(

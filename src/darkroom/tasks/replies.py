@@ -9,6 +9,7 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status, TaskKind
 from darkroom.tasks.usage import DayUsage
@@ -32,6 +33,13 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a task stands in its queue: how many are before it, and when it starts (seconds since 1970). Estimates."""
+
+    position: int
+    starts_at: float | None = None
+
+
 class UploadReply(msgspec.Struct, frozen=True, kw_only=True):
     """Where a picture can be sent, by PUT and with these headers, until `expires_at`.
 
@@ -50,7 +58,13 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `result` is unset until the task has ended. `links` are there when they were asked for and the task has pictures.
     `image_url_omitted` is how many pictures there are, where `image_url` is empty because it would be too long; `links`
     lead to them. `provenance` says of each picture, in their order, what it carries that says how it came to be.
-    `caller` is whose the task is, which an operator alone is told: "" is nobody's.
+
+    `started_at` is when the device was first taken for the task, `attempts` how often it was tried, `model` the
+    checkpoint that it was done with, `device_seconds` how long the last attempt had the device. `progress` is there
+    while it runs, where the runtime reports any. `waits_because` and `next_try_at` are there while a task that was
+    tried waits again. `position` is how many tasks are likely to be begun before one that is queued, and
+    `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator alone is told
+    `caller`, whose the task is ("": nobody's), and `agent`, who has it.
     """
 
     id: str
@@ -69,19 +83,39 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
     links: Links | None = None
     image_url_omitted: int = 0
-    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
+    deadline: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+    model: str | None = None
+    device_seconds: float | None = None
+    progress: Progress | None = None
+    waits_because: str | None = None
+    next_try_at: datetime | None = None
+    position: int | None = None
+    estimated_start: datetime | None = None
+    agent: str | None = None
     caller: str | msgspec.UnsetType = msgspec.UNSET
+    provenance: list[PictureProvenance | None] = msgspec.field(default_factory=list)
 
     @classmethod
-    def of(cls, record: TaskRecord, links: Links | None = None, *, for_operator: bool = False) -> TaskView:
+    def of(
+        cls,
+        record: TaskRecord,
+        links: Links | None = None,
+        *,
+        progress: Progress | None = None,
+        place: Place | None = None,
+        for_operator: bool = False,
+    ) -> TaskView:
         """What a caller may see of `record`; an operator also sees whose it is."""
         return cls(
             id=record.id,
             status=record.status,
             runtime=record.runtime,
             output_location=record.output_location,
-            created_at=datetime.fromtimestamp(record.created_at, UTC),
-            updated_at=datetime.fromtimestamp(record.updated_at, UTC),
+            created_at=_time(record.created_at),
+            updated_at=_time(record.updated_at),
             tasktype=record.tasktype,
             result=record.status is Status.COMPLETED if record.status.is_terminal else msgspec.UNSET,
             image_url=record.image_url,
@@ -92,9 +126,29 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             cancel_requested=record.cancel_requested,
             links=links,
             image_url_omitted=record.image_url_omitted,
-            provenance=record.provenance,
+            deadline=_time_or_none(record.deadline),
+            started_at=_time_or_none(record.started_at),
+            ended_at=_time_or_none(record.ended_at),
+            attempts=record.attempts,
+            model=record.model,
+            device_seconds=record.device_seconds,
+            progress=None if record.status.is_terminal else progress,
+            waits_because=None if record.status.is_terminal else record.waits_because,
+            next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),
+            position=None if place is None else place.position,
+            estimated_start=None if place is None else _time_or_none(place.starts_at),
+            agent=record.agent if for_operator else None,
             caller=record.caller if for_operator else msgspec.UNSET,
+            provenance=record.provenance,
         )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else _time(seconds)
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,3 +192,29 @@ class UsageReply(msgspec.Struct, frozen=True, kw_only=True, rename={"first_day":
     first_day: str
     last_day: str
     usage: list[UsageView]
+
+
+class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A runtime. What is not known is left out.
+
+    `models` are those that it has, or can load where `loads_models`; `loaded` those that are ready now. `waiting` and
+    `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
+    would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace.
+    """
+
+    name: str
+    type: str
+    tasktypes: list[TaskKind]
+    models: list[str]
+    agents_ready: int
+    loaded: list[str] = msgspec.field(default_factory=list)
+    loads_models: bool = False
+    waiting: int | None = None
+    in_work: int | None = None
+    estimated_wait_seconds: float | None = None
+
+
+class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):
+    """The runtimes of the deployment."""
+
+    runtimes: list[RuntimeView]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from darkroom.config.callers import function_callers
+from darkroom.config.callers import function_callers, queue_names_fit
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import SettingsError
 from darkroom.policy.callers import CallerSpec
+from darkroom.policy.queue_urls import decode_queue_urls, encode_queue_urls
 
 RUNTIMES = "modelsRuntime: [{name: sdruntime, type: sdwebui, modelFilename: a.safetensors}]\n"
 
@@ -60,3 +61,21 @@ def test_more_callers_than_the_functions_environment_holds_are_refused_before_a_
     assert len(text) < 4096
     with pytest.raises(SettingsError, match=r"line 2: callers has 90, whose names and limits take \d+ bytes"):
         with_callers(listed(90))
+
+
+def test_the_queues_names_are_left_out_where_the_functions_environment_has_no_room() -> None:
+    assert queue_names_fit(with_callers("[]"))
+    many = "\n".join(f"- {{name: runtime-{number:02}, type: comfyui}}" for number in range(40))
+    assert not queue_names_fit(parse_config(f"modelsRuntime:\n{many}\n"))
+
+
+def test_queues_are_told_in_few_bytes_and_read_back() -> None:
+    text = encode_queue_urls({"sdruntime": "one", "comfy": "two"}, "https://sqs.us-east-1.amazonaws.com/1/")
+    assert text.count("https") == 1
+    assert decode_queue_urls(text) == {
+        "sdruntime": "https://sqs.us-east-1.amazonaws.com/1/one",
+        "comfy": "https://sqs.us-east-1.amazonaws.com/1/two",
+    }
+    assert decode_queue_urls(None) == {}
+    with pytest.raises(SettingsError, match="DARKROOM_QUEUES"):
+        decode_queue_urls("[1]")

@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from darkroom.config.callers import function_callers
+from darkroom.config.callers import function_callers, queue_names_fit
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.task_plane import LISTING
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
@@ -24,6 +24,7 @@ from darkroom.openai.options import OPENAI_FILE
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.policy.queue_urls import encode_queue_urls
 
 HANDLER = "darkroom.api.lambda_entry.handler"
 # API Gateway ends a request after 29 seconds. Requests of OpenAI's API wait 25 for their pictures.
@@ -104,6 +105,10 @@ class FrontDoor(Construct):
         role.add_to_policy(
             iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
         )
+        queues = self._queues(tasks) if queue_names_fit(config) else {}
+        if queues:
+            asked = [queue.queue_arn for queue in tasks.queues.values()]
+            role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=asked))
         role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
         role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
@@ -126,11 +131,19 @@ class FrontDoor(Construct):
                 "S3_BUCKET": tasks.bucket.bucket_name,
                 "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
+                **queues,
                 "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_STAGE": config.api_gateway.stage_name,
                 **({"DARKROOM_OPENAI_FILE": OPENAI_FILE} if config.openai_options() else {}),
             },
         )
+
+    def _queues(self, tasks: TaskPlaneResources) -> dict[str, str]:
+        """Where the queues are, so that the function can say how many tasks wait."""
+        names = {runtime: queue.queue_name for runtime, queue in tasks.queues.items()}
+        stack = Stack.of(self)
+        base = f"https://sqs.{stack.region}.{stack.url_suffix}/{stack.account}/"
+        return {"DARKROOM_QUEUES": encode_queue_urls(names, base)}
 
     def _api(self, config: DarkroomConfig, log_retention: logs.RetentionDays) -> apigateway.RestApi:
         access_logs = logs.LogGroup(self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
@@ -196,6 +209,7 @@ class FrontDoor(Construct):
             if version == "v1alpha2":
                 all_tasks = resource.add_resource("tasks")
                 all_tasks.add_method("GET", integration, api_key_required=True)
+                resource.add_resource("runtimes").add_method("GET", integration, api_key_required=True)
                 task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
                 resource.add_resource("usage").add_method("GET", integration, api_key_required=True)

@@ -1,0 +1,22 @@
+"""Options that many commands about tasks have, and the client that they speak through."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from darkroom.cli.address import Address
+from darkroom.client import Client
+
+# A person waits: some three seconds of trying again are enough.
+_RETRIES = 3
+
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+TimeoutOption = Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)]
+
+
+def open_client(address: Address) -> Client:
+    """A client of the front door."""
+    return Client(address.endpoint, address.api_key, retries=_RETRIES)

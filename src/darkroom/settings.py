@@ -20,6 +20,8 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+# How long a task of low priority waits for others at most, where nobody says it.
+LOW_PRIORITY_BOUND_SECONDS = 900.0
 DEFAULT_BASE_URLS = {"sdwebui": "http://localhost:8080/sdapi/v1/", "comfyui": "localhost:8080"}
 
 
@@ -63,7 +65,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `traces_url` takes traces by OTLP over HTTP; `metrics_namespace` is CloudWatch's, for figures in the log; None: they
     are not made. `agent_name` is None where the agent is called after its pod or host; `progress_seconds`, where a
-    task's progress is not written down.
+    task's progress is not written down. `low_queue_url` is the queue of tasks of low priority, if there is one; no such
+    task waits for others for more than `low_bound_seconds`.
     """
 
     aws: AwsSettings
@@ -82,6 +85,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     traces_url: str | None = None
     notify_when_running: bool = False
     dead_letter_queue_url: str | None = None
+    low_queue_url: str | None = None
+    low_bound_seconds: float = LOW_PRIORITY_BOUND_SECONDS
     task_table: str | None = None
     task_timeout_seconds: float = 300.0
     task_timeout_limit_seconds: float = 3600.0
@@ -191,6 +196,10 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         traces_url=None if read.boolean("DISABLE_XRAY", False) else _traces_url(read),
         notify_when_running=read.boolean("EXP_CALLBACK_WHEN_RUNNING", False),
         dead_letter_queue_url=read.optional_text("DARKROOM_DEAD_LETTER_QUEUE_URL"),
+        low_queue_url=read.optional_text("DARKROOM_LOW_PRIORITY_QUEUE_URL"),
+        low_bound_seconds=read.number(
+            "DARKROOM_LOW_PRIORITY_BOUND_SECONDS", float, LOW_PRIORITY_BOUND_SECONDS, at_least=0
+        ),
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         task_timeout_seconds=read.number("DARKROOM_TASK_TIMEOUT_SECONDS", float, 300.0, at_least=1),
         task_timeout_limit_seconds=read.number("DARKROOM_TASK_TIMEOUT_LIMIT_SECONDS", float, 3600.0, at_least=1),

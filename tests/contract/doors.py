@@ -39,7 +39,7 @@ CALLERS = Callers(
 )
 RUNTIMES = Catalogue(
     [
-        RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5-pruned-emaonly.safetensors"),
+        RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5-pruned-emaonly.safetensors", low_priority=True),
         RuntimeSpec(name="comfy", type="comfyui"),
     ]
 )

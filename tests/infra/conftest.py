@@ -38,7 +38,7 @@ inputBucketArns: [arn:aws:s3:::my-inputs]
 APIGW: {throttle: {rateLimit: 1, burstLimit: 60}}
 modelsRuntime:
 - {name: sdruntime, namespace: sd, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}
-- {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true, nodePool: shared}
+- {name: anymodel, namespace: sd, type: sdwebui, dynamicModel: true, nodePool: shared, lowPriority: true}
 - name: workflows
   namespace: flow
   type: comfyui

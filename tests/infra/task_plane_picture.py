@@ -69,7 +69,7 @@ def _role(arn: str) -> str:
     roles = [
         *TOPICS,
         *WEBHOOKS,
-        *(f"{kind}{runtime}" for kind in ("InputQueue", "DeadLetters") for runtime in RUNTIMES),
+        *(f"{kind}{runtime}" for kind in ("InputQueue", "LowPriorityQueue", "DeadLetters") for runtime in RUNTIMES),
     ]
     return next((role for role in roles if role in name.replace("-", "")), name)
 

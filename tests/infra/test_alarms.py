@@ -10,6 +10,7 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.checks.preflight import check
+from darkroom.settings import LOW_PRIORITY_BOUND_SECONDS
 from tests.infra.test_template import of_type
 
 RUNTIME = "modelsRuntime: [{name: a, type: comfyui}]\n"
@@ -61,6 +62,22 @@ def test_tasks_that_wait_are_another_alarm_than_nodes_that_nobody_needs(template
     assert "FILL(came, 0) == 0" in json.dumps(alarms(template)["IdleNodes"]["Metrics"])
     # It comes first, so that somebody is on it before the other one sounds where nobody sends tasks any more.
     assert stuck["EvaluationPeriods"] < alarms(template)["IdleNodes"]["EvaluationPeriods"]
+
+
+def test_tasks_of_low_priority_are_waited_for_longer_and_count_as_work(template: dict[str, Any]) -> None:
+    """Else a runtime that does nothing but low tasks would seem stuck, and one that never begins them would not."""
+    found = alarms(template)
+    assert "LowQueueAgesdruntime" not in found
+    later = found["LowQueueAgeanymodel"]["Threshold"] - found["QueueAgeanymodel"]["Threshold"]
+    assert later == LOW_PRIORITY_BOUND_SECONDS
+    stuck = found["Stuckanymodel"]
+    (expression,) = (metric["Expression"] for metric in stuck["Metrics"] if "Expression" in metric)
+    assert expression.startswith(
+        "IF(FILL(waiting, 0) + FILL(held, 0) + FILL(waiting_low, 0) + FILL(held_low, 0) > 0 "
+        "AND FILL(done, 0) + FILL(done_low, 0) == 0 AND FILL(nodes"
+    )
+    of_low = {metric["Id"] for metric in stuck["Metrics"] if "LowPriorityQueue" in json.dumps(metric)}
+    assert of_low == {"waiting_low", "held_low", "done_low"}
 
 
 def test_lines_of_logs_are_counted_in_the_cluster_s_own_group(template: dict[str, Any]) -> None:

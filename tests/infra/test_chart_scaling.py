@@ -50,6 +50,20 @@ def test_who_says_a_behaviour_changes_what_he_says_and_nothing_else(chart: Chart
     assert found["scaleUp"] == behaviour(chart.render(VALUES["sdwebui"]))["scaleUp"]
 
 
+def test_tasks_of_low_priority_are_counted_as_the_others_are(chart: Chart) -> None:
+    """KEDA begins pods for either; the autoscaler takes the larger count, so low tasks alone are worked off too."""
+    values = values_for(IN_PLACE % "scaling: {queueLength: 3}")
+    (alone,) = kinds(chart.render(values))["ScaledObject"]["spec"]["triggers"]
+    low = "https://sqs.us-west-2.amazonaws.com/123456789012/low"
+    values["runtime"]["queueAgent"]["sqsLowQueueUrl"] = low
+    manifests = chart.render(values)
+    usual, second = kinds(manifests)["ScaledObject"]["spec"]["triggers"]
+    assert usual == alone
+    assert second == {**alone, "metadata": {**alone["metadata"], "queueURL": low}}
+    settings = next(one["data"] for one in manifests if one["kind"] == "ConfigMap" and "SQS_QUEUE_URL" in one["data"])
+    assert settings["DARKROOM_LOW_PRIORITY_QUEUE_URL"] == low
+
+
 def test_working_hours_are_a_trigger_beside_the_queue(chart: Chart) -> None:
     hours = "scaling: {schedules: [{start: 0 8 * * 1-5, end: 0 18 * * 1-5, timezone: Europe/Berlin, replicas: 2}]}"
     found = kinds(chart.render(values_for(IN_PLACE % hours)))["ScaledObject"]["spec"]["triggers"]

@@ -35,6 +35,8 @@ def test_a_stack_says_where_it_is_and_what_it_runs(deployed: Deployed, cloud: Cl
     }
     for runtime in found.runtimes:
         assert runtime.queue_url == deployed.queue_url(f"InputQueue{runtime.name}")
+        low = deployed.queue_url(f"LowPriorityQueue{runtime.name}") if runtime.name == "anymodel" else None
+        assert runtime.low_queue_url == low
         assert runtime.dead_letter_queue_url == deployed.queue_url(f"DeadLetters{runtime.name}")
 
 

@@ -84,6 +84,22 @@ def test_a_task_reaches_its_runtimes_queue_and_no_other(
         assert set(counts.values()) == {"0"}, url
 
 
+def test_a_low_task_reaches_its_runtimes_second_queue_and_no_other(deployed: Deployed) -> None:
+    body = sample("v1alpha2-text-to-image", runtime="anymodel", priority="low")
+    reply = deployed.send("POST", "v1alpha2", body, **{"x-api-key": deployed.api_key})
+    assert reply.status_code == 200, reply.text
+    message = deployed.receive(deployed.queue_url("LowPriorityQueueanymodel"))
+    assert json.loads(json.loads(message["Body"])["Message"])["metadata"]["priority"] == "low"
+    for url in deployed.queue_urls():
+        counts = deployed.client("sqs").get_queue_attributes(
+            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        )["Attributes"]
+        assert set(counts.values()) == {"0"}, url
+    body = sample("v1alpha2-text-to-image", runtime="sdruntime", priority="low")
+    refused = deployed.send("POST", "v1alpha2", body, **{"x-api-key": deployed.api_key})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (400, "task.metadata.priority")
+
+
 def test_a_task_can_be_looked_up_and_cancelled(deployed: Deployed) -> None:
     key = {"x-api-key": deployed.api_key}
     body = sample("v1alpha2-text-to-image", runtime="sdruntime", id="looked-up")

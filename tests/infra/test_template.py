@@ -360,6 +360,31 @@ def test_the_queues_say_what_the_task_plane_says(template: Template) -> None:
         assert queue["RedrivePolicy"]["maxReceiveCount"] == plan.maximum_receives
     policies = [subscription.get("FilterPolicy") for subscription in of_type(template, "AWS::SNS::Subscription")]
     assert all(plan.filter_policy in policies for plan in plane.queues)
+    assert all(plan.low is None or plan.low.filter_policy in policies for plan in plane.queues)
+
+
+def test_tasks_of_low_priority_have_a_queue_where_they_are_wanted_and_share_its_dead_letters(
+    template: Template,
+) -> None:
+    queues = {
+        name: one["Properties"] for name, one in template["Resources"].items() if one["Type"] == "AWS::SQS::Queue"
+    }
+    (low,) = (name for name in queues if "LowPriorityQueue" in name)
+    (usual,) = (name for name in queues if "InputQueueanymodel" in name)
+    assert queues[low] == queues[usual]
+    for who in ("RuntimeanymodelRole", "AddOnsKedaRole", "FrontDoor"):
+        may = [json.dumps(found["Resource"]) for name, found in statements(template) if name.startswith(who)]
+        assert any(low in resource for resource in may) is (who != "FrontDoor"), who
+    others = [json.dumps(found) for name, found in statements(template) if name.startswith("RuntimesdruntimeRole")]
+    assert others
+    assert not any(low in statement for statement in others)
+    (values,) = (
+        json.dumps(found["Properties"]["Values"])
+        for name, found in template["Resources"].items()
+        if "Runtimeanymodel" in name and "Values" in found.get("Properties", {})
+    )
+    assert "sqsLowQueueUrl" in values
+    assert low in values
 
 
 def test_the_task_plane_alone_is_the_same_as_within_the_whole(

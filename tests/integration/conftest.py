@@ -58,6 +58,12 @@ class Plane:
         return self.aws.queue(self.provisioned.queues[0].url)
 
     @property
+    def low_queue(self) -> Queue:
+        """Of a plane that was made with `low_priority`."""
+        assert self.provisioned.queues[0].low_url is not None
+        return self.aws.queue(self.provisioned.queues[0].low_url)
+
+    @property
     def dead_letters(self) -> Queue:
         return self.aws.queue(self.provisioned.queues[0].dead_letter_url)
 
@@ -73,12 +79,14 @@ async def plane(aws: Aws, aws_settings: AwsSettings) -> Plane:
     return await make_plane(aws, aws_settings)
 
 
-async def make_plane(aws: Aws, settings: AwsSettings, **queue_options: object) -> Plane:
+async def make_plane(aws: Aws, settings: AwsSettings, *, low_priority: bool = False, **queue_options: object) -> Plane:
     """A task plane for one runtime, under names that no other test uses."""
     suffix = uuid.uuid4().hex[:8]
     runtime = f"sdruntime-{suffix}"
-    (queue,) = plan_task_plane([RuntimeRoute(runtime, f"{suffix}.safetensors")]).queues
-    options = {"runtime": runtime, "filter_policy": queue.filter_policy, **queue_options}
+    route = RuntimeRoute(runtime, f"{suffix}.safetensors", low_priority=low_priority)
+    (queue,) = plan_task_plane([route]).queues
+    low = None if queue.low is None else dataclasses.replace(queue.low, **queue_options)  # type: ignore[arg-type]
+    options = {"runtime": runtime, "filter_policy": queue.filter_policy, "low": low, **queue_options}
     described = TaskPlane(
         queues=(QueuePlan(**options),),  # type: ignore[arg-type]
         input_topic=TopicPlan(f"input-{suffix}"),

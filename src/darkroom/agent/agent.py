@@ -15,7 +15,7 @@ from typing import Any
 from darkroom.agent.aftermath import Aftermath, AwsAway, ShuttingDown, TooEarly
 from darkroom.agent.device import Device
 from darkroom.agent.diagnosis import Diagnosis
-from darkroom.agent.fetching import Fetching
+from darkroom.agent.fetching import Fetched, Fetching
 from darkroom.agent.generating import INTERRUPT_SECONDS, Generating
 from darkroom.agent.heartbeats import Work
 from darkroom.agent.job import Job
@@ -24,7 +24,6 @@ from darkroom.agent.pace import Pace
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.pipeline import Pipeline
 from darkroom.agent.readiness import Readiness
-from darkroom.aws.queue import ReceivedMessage
 from darkroom.errors import DarkroomError
 from darkroom.logs import log, logger
 
@@ -48,6 +47,8 @@ class Agent:
         )
         self._fetching = Fetching(
             queue=parts.queue,
+            low_queue=parts.low_queue,
+            low_bound_seconds=parts.low_bound_seconds,
             device=self._device,
             pace=self._pace,
             budget=parts.budget,
@@ -101,14 +102,15 @@ class Agent:
             while not self._stopping.is_set():
                 if not await self._is_ready() or not await self._outages.wait(self._stopping):
                     break
-                for message in await self._fetching.next_messages():
+                for fetched in await self._fetching.next_messages():
+                    lease = self._lease(fetched)
                     if self._stopping.is_set():
-                        await self._aftermath.hand_back(self._lease(message))
+                        await self._aftermath.hand_back(lease)
                     elif self._outages:
-                        later = self._aftermath.hand_back_for_later(self._lease(message))
-                        self._start(later, f"message {message.message_id}")
+                        later = self._aftermath.hand_back_for_later(lease)
+                        self._start(later, f"message {fetched.message.message_id}")
                     else:
-                        self._receive(message)
+                        self._receive(lease)
             while self._handlers:
                 await asyncio.wait(self._handlers)
             await self._diagnosis.close()
@@ -190,20 +192,19 @@ class Agent:
         if ends := [job.activity for job in jobs if job.activity is not None]:
             await asyncio.wait(ends, timeout=INTERRUPT_SECONDS)
 
-    def _receive(self, message: ReceivedMessage) -> None:
+    def _receive(self, lease: Lease) -> None:
         received_at = self._clock.monotonic()
-        lease = self._lease(message)
         self._fetching.arrives(lease)
-        self._start(self._pipeline.handle(lease, received_at), f"message {message.message_id}")
+        self._start(self._pipeline.handle(lease, received_at), f"message {lease.message.message_id}")
 
     def _start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         handler = asyncio.create_task(coroutine, name=name)
         self._handlers.add(handler)
         handler.add_done_callback(self._handler_ended)
 
-    def _lease(self, message: ReceivedMessage) -> Lease:
+    def _lease(self, fetched: Fetched) -> Lease:
         now = self._clock.monotonic()
-        return Lease(self._parts.queue, message, self._parts.visibility_seconds, self._clock, now)
+        return Lease(fetched.queue, fetched.message, self._parts.visibility_seconds, self._clock, now)
 
     def _handler_ended(self, handler: asyncio.Task[None]) -> None:
         self._handlers.discard(handler)

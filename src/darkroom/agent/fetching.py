@@ -5,6 +5,8 @@ switches models, a window of messages is held, so that those for the loaded mode
 queue, this takes nothing from anybody. Once the queue is found empty, what is held beyond the usual is put back, once:
 whoever is idle takes it, and what comes back here stays.
 
+Where tasks of low priority have a queue of their own, `darkroom.policy.queue_turns` says which of the two is asked.
+
 A message that gets ready counts as held, for it will soon need the device. One that takes much longer than they do (its
 link drips, its payload or an upload hangs) counts no more: the device works for others meanwhile.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from darkroom.agent.budget import MemoryBudget
 from darkroom.agent.clock import Clock
@@ -26,6 +29,8 @@ from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue, ReceivedMessage
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.policy.outcomes import away_seconds
+from darkroom.policy.queue_turns import Poll, Turns
+from darkroom.settings import LOW_PRIORITY_BOUND_SECONDS
 
 _DEPTH_SECONDS = 2.0
 _MOST_AT_ONCE = 10  # SQS
@@ -37,12 +42,20 @@ _SHORTEST_POLL_SECONDS = 0.25
 _MOST_PASSED_BY = 8
 
 
+class Fetched(NamedTuple):
+    """A message, and the queue that it came from, where it is extended, given back and deleted."""
+
+    queue: Queue
+    message: ReceivedMessage
+
+
 class Fetching:
     """Fetches for one agent, past messages that take long to get ready: what hinders them hinders only them.
 
     `give_back` is called with jobs that turned out to be here too early; `model_window` is how many messages may be
     held to choose from where the runtime switches models (1: none beyond the usual). What is received is hidden for
     `visibility_seconds`, whatever the queue's own time is: the agent may not have been told it, or it was changed.
+    Tasks in `low_queue` wait for those in `queue`, but not for longer than `low_bound_seconds`.
     """
 
     def __init__(
@@ -59,6 +72,8 @@ class Fetching:
         visibility_seconds: float,
         wait_seconds: int = LONGEST_WAIT_SECONDS,
         model_window: int = 1,
+        low_queue: Queue | None = None,
+        low_bound_seconds: float = LOW_PRIORITY_BOUND_SECONDS,
     ) -> None:
         self._queue = queue
         self._device = device
@@ -71,6 +86,10 @@ class Fetching:
         self._visibility_seconds = visibility_seconds
         self._wait_seconds = wait_seconds
         self._model_window = model_window
+        self._low_queue = low_queue
+        self._turns = Turns.begin(low_bound_seconds, clock.now())
+        self._low_failed = False
+        self._asked_at, self._asked_on = clock.monotonic(), clock.now()
         self._depth = 0
         self._depth_known_until = 0.0
         self._arriving: dict[Lease, float] = {}  # and when they were received
@@ -83,7 +102,7 @@ class Fetching:
         """Count it no longer: it is ready, or has come to an end."""
         self._arriving.pop(lease, None)
 
-    async def next_messages(self) -> list[ReceivedMessage]:
+    async def next_messages(self) -> list[Fetched]:
         """Wait until something should be fetched, and fetch it; return none when circumstances changed meanwhile.
 
         Messages may also be returned after the agent was told to stop: they were on their way.
@@ -171,35 +190,70 @@ class Fetching:
         if surplus:
             await self._give_back(surplus)
 
-    async def _receive(self, missing: int) -> list[ReceivedMessage]:
+    async def _receive(self, missing: int) -> list[Fetched]:
         """Ask for messages. A poll is never cut off, and none begins once the agent was told to stop.
 
         SQS may have put a message into the reply that nobody would see until its visibility timeout ends.
         """
         if self._stopping.is_set():  # while it was asked how deep the queue is, or what is too early was given back
             return []
-        asked_at, asked_on = self._clock.monotonic(), self._clock.now()
+        low = self._low_queue
+        if low is None:
+            poll = Poll(low=False, maximum=missing, wait_seconds=self._wait_seconds)
+            return await self._ask(self._queue, poll)
+        # Beyond the usual, what is held is to choose from by model; that is for tasks that all come first.
+        usual = self._pace.wanted_waiting - self._device.held - len(self._arriving)
+        now = self._clock.now()
+        poll = self._turns.next(
+            now, missing=missing, missing_low=min(missing, max(1, usual)), wait_seconds=self._wait_seconds
+        )
+        fetched = await self._ask(low if poll.low else self._queue, poll)
+        newest = max((message.sent_at for _, message in fetched), default=None)
+        self._turns = self._turns.after(poll, now, newest, self._clock.now())
+        return fetched
+
+    async def _ask(self, queue: Queue, poll: Poll) -> list[Fetched]:
+        began = self._clock.monotonic()
+        if not (poll.low and self._turns.normal_is_empty):  # else this belongs to the asking that just found nothing
+            self._asked_at, self._asked_on = began, self._clock.now()
         try:
-            messages = await self._queue.receive(
-                maximum=min(missing, _MOST_AT_ONCE),
-                wait_seconds=self._wait_seconds,
+            messages = await queue.receive(
+                maximum=min(poll.maximum, _MOST_AT_ONCE),
+                wait_seconds=poll.wait_seconds,
                 visibility_seconds=round(self._visibility_seconds),
             )
         except AwsFailure as error:
-            self._health.aws_failed(str(error))
-            if self._health.aws_failures == 1:  # once: the queue may be away for hours
-                log(logging.ERROR, "queue.receive_failed", f"{error}; it is tried again until it succeeds")
-            await self.pause(away_seconds(self._health.aws_failures, self._clock.chance()))
+            if poll.low:
+                self._low_fails(error)
+            else:
+                await self._fails(error)
             return []
+        if poll.low:
+            self._low_failed = False
+        else:
+            self._succeeds()
+        if not messages and not poll.low and (left := began + _SHORTEST_POLL_SECONDS - self._clock.monotonic()) > 0:
+            await self.pause(left)
+        if messages and messages[0].sent_at < self._asked_on:  # otherwise the answer waited for the message
+            self._pace.observe_asking(self._clock.monotonic() - self._asked_at)
+        return [Fetched(queue, message) for message in messages]
+
+    async def _fails(self, error: AwsFailure) -> None:
+        self._health.aws_failed(str(error))
+        if self._health.aws_failures == 1:  # once: the queue may be away for hours
+            log(logging.ERROR, "queue.receive_failed", f"{error}; it is tried again until it succeeds")
+        await self.pause(away_seconds(self._health.aws_failures, self._clock.chance()))
+
+    def _low_fails(self, error: AwsFailure) -> None:
+        """Say so once. The other queue's tasks go on, and where AWS is away as a whole, that one tells."""
+        if not self._low_failed:
+            log(logging.ERROR, "queue.low_receive_failed", f"{error}; tasks of low priority wait until it succeeds")
+        self._low_failed = True
+
+    def _succeeds(self) -> None:
         if self._health.aws_failures:
             log(logging.INFO, "queue.receives_again", "the queue answers", failures=self._health.aws_failures)
         self._health.aws_is_fine()
-        seconds = self._clock.monotonic() - asked_at
-        if not messages and seconds < _SHORTEST_POLL_SECONDS:
-            await self.pause(_SHORTEST_POLL_SECONDS - seconds)
-        if messages and messages[0].sent_at < asked_on:  # otherwise the answer waited for the message
-            self._pace.observe_asking(seconds)
-        return messages
 
     async def _first_of(self, event: asyncio.Event, timeout: float | None = None) -> None:
         """Wait until `event`, the end, or `timeout` seconds have come."""

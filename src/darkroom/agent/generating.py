@@ -18,6 +18,7 @@ from darkroom.policy.diagnosis import is_suspicious
 from darkroom.policy.incidents import Incident, harmed_its_runtime, tell_story
 from darkroom.runtimes.protocol import Prepared, Progress
 from darkroom.tasks.message import copy_number
+from darkroom.tasks.task import Priority
 
 # How long the answer that a submission has not ended is good for.
 _FRESH_SECONDS = 1.0
@@ -29,7 +30,8 @@ class Generating:
     """Has the runtime do jobs, each in its turn. `stopping` says that the agent was told to stop.
 
     `head_sent_at` is when the task that was begun last had been sent, in seconds since 1970, of those that were never
-    tried before: others have been at the head of their queue long ago.
+    tried before: others have been at the head of their queue long ago. Tasks of low priority are not counted: they say
+    nothing of how far the queue of the others is.
     """
 
     def __init__(
@@ -64,7 +66,8 @@ class Generating:
                 job.began_at = self._parts.clock.now()
                 job.model = prepared.model or self._parts.runtime.loaded_model
                 self._parts.metrics.began(self._parts.clock.now() - job.submitted_at)
-                if job.tries.received == 1 and not copy_number(job.delivery.attributes):
+                is_new = job.tries.received == 1 and not copy_number(job.delivery.attributes)
+                if is_new and job.task.priority is Priority.NORMAL:
                     self.head_sent_at = job.submitted_at
                 self._parts.progress.begin(job)
                 announcing = asyncio.create_task(

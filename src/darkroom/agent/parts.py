@@ -22,6 +22,7 @@ from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.queue import LONGEST_WAIT_SECONDS, Queue
 from darkroom.policy.turn_order import MOST_OVERTAKES
 from darkroom.runtimes.protocol import Runtime
+from darkroom.settings import LOW_PRIORITY_BOUND_SECONDS
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class AgentParts:
     spans: Spans = field(default_factory=NoSpans)
     metrics: Metrics = field(default_factory=NoMetrics)
     sweep: Sweep | None = None
+    low_queue: Queue | None = None
+    low_bound_seconds: float = LOW_PRIORITY_BOUND_SECONDS
     notify_when_running: bool = False
     receive_wait_seconds: int = LONGEST_WAIT_SECONDS
     model_window: int = 1

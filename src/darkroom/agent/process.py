@@ -122,6 +122,7 @@ async def open_agent(
         aws = await stack.enter_async_context(open_aws(settings.aws, *services, trace_header=spans.header))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         queue = aws.queue(settings.queue_url)
+        low_queue = None if settings.low_queue_url is None else aws.queue(settings.low_queue_url)
         attributes = await _read_attributes(queue, clock)
         outages = Outages(health, clock)
         bucket = WatchedBucket(aws.bucket(settings.bucket), outages, clock)
@@ -177,6 +178,7 @@ async def open_agent(
                 intake,
                 settlement,
                 queue=queue,
+                low_queue=low_queue,
                 copies=copies,
                 maximum_receives=attributes.maximum_receives,
                 visibility_seconds=attributes.visibility_timeout_seconds,
@@ -211,6 +213,8 @@ async def open_agent(
                 spans=spans,
                 metrics=metrics,
                 sweep=sweep,
+                low_queue=low_queue,
+                low_bound_seconds=settings.low_bound_seconds,
                 notify_when_running=settings.notify_when_running,
                 receive_wait_seconds=settings.receive_wait_seconds,
                 model_window=settings.model_window if settings.dynamic_model else 1,

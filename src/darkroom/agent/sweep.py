@@ -27,6 +27,7 @@ from darkroom.logs import log, logger
 from darkroom.policy.dead_letters import is_labelled
 from darkroom.policy.sweeping import LONGEST_PAUSE_SECONDS, MOST_LETTERS, Looked, after_look, hidden_seconds, is_due
 from darkroom.tasks.message import copy_number
+from darkroom.tasks.task import Priority
 
 # Of a letter's handle, SQS makes some 500 bytes.
 _MOST_GIVEN_BACK = 10_000
@@ -48,6 +49,7 @@ class Sweep:
         settlement: Settlement,
         *,
         queue: Queue,
+        low_queue: Queue | None = None,
         copies: Copies,
         maximum_receives: int | None,
         visibility_seconds: float,
@@ -59,6 +61,7 @@ class Sweep:
         self._intake = intake
         self._settlement = settlement
         self._queue = queue
+        self._low_queue = low_queue
         self._copies = copies
         self._maximum_receives = maximum_receives
         self._visibility_seconds = visibility_seconds
@@ -157,7 +160,9 @@ class Sweep:
             case Standing.NEWEST:
                 await self._settlement.dead_letter(job, GenerationFailed(f"none of {tries} tries came to an end"))
             case Standing.UNCERTAIN:
-                await job.lease.start_over(0, self._copies, into=self._queue)
+                is_low = job.task.priority is Priority.LOW
+                into = self._low_queue if is_low and self._low_queue is not None else self._queue
+                await job.lease.start_over(0, self._copies, into=into)
             case Standing.SUPERSEDED:
                 await self._settlement.drop(job)
 

@@ -114,7 +114,7 @@ class TaskRecords:
             kind=job.task.kind,
             webhook=job.task.webhook,
         )
-        record = msgspec.structs.replace(record, deadline=job.task.deadline)
+        record = msgspec.structs.replace(record, deadline=job.task.deadline, priority=job.task.priority)
         if job.began_at is None:
             return record
         return msgspec.structs.replace(

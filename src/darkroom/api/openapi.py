@@ -21,7 +21,7 @@ from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.delivery_replies import DeliveryPage
 from darkroom.tasks.replies import ErrorReply, RuntimeList, TaskList, TaskView, UploadReply, UsageReply
-from darkroom.tasks.task import OnDuplicate, TaskKind
+from darkroom.tasks.task import OnDuplicate, Priority, TaskKind
 from darkroom.tasks.webhook import WebhookEvent
 
 DESCRIPTION = """\
@@ -73,6 +73,12 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
     on_duplicate: Annotated[
         OnDuplicate, Meta(description="Where the key has a task of this id: its reply, another task, or a refusal.")
     ] = OnDuplicate.NEW
+    priority: Annotated[
+        Priority,
+        Meta(
+            description="A low one waits for those of normal priority, within a bound, where its runtime has a queue."
+        ),
+    ] = Priority.NORMAL
     timeout: Annotated[
         float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
     ] = 300.0

@@ -16,7 +16,7 @@ from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.replies import Place
-from darkroom.tasks.task import Status
+from darkroom.tasks.task import Priority, Status
 
 _FRESH_SECONDS = 2.0
 
@@ -47,6 +47,8 @@ class RuntimeStates:
 
     async def place_of(self, record: TaskRecord) -> Place | None:
         """Where a task that is queued stands, as far as anything tells; None where nothing does."""
+        if record.priority is Priority.LOW:
+            return None  # those before it are whichever come meanwhile
         if record.status is not Status.QUEUED or record.attempts:
             return None  # one that was tried waits for its next try, not for those before it
         state = await self.read(record.runtime)

@@ -27,6 +27,7 @@ from darkroom.tasks.message import (
     encode_message,
     encode_pointer,
     identity_attributes,
+    priority_attribute,
     request_digest,
 )
 from darkroom.tasks.record import TaskRecord
@@ -132,6 +133,7 @@ class SubmissionPlanner:
             webhook=task.webhook,
             request_digest=request_digest(task),
             deadline=task.deadline,
+            priority=task.priority,
         )
         return self._with_message(verdict, record, reply)
 
@@ -143,6 +145,7 @@ class SubmissionPlanner:
             attributes={
                 **identity_attributes(verdict.task, record.caller),
                 verdict.attribute: verdict.value,
+                **priority_attribute(verdict.task.priority),
                 SUBMISSION_ATTRIBUTE: record.submission_id,
             },
             reply=reply,

@@ -28,10 +28,16 @@ class HeldLetters:
     """Letters that this process holds. They come in batches; whatever is not redriven is given back by `release`."""
 
     def __init__(
-        self, dead_letters: Queue, queue: Queue | None, table: TaskTable | None, now: Callable[[], float]
+        self,
+        dead_letters: Queue,
+        queue: Queue | None,
+        low_queue: Queue | None,
+        table: TaskTable | None,
+        now: Callable[[], float],
     ) -> None:
         self._dead_letters = dead_letters
         self._queue = queue
+        self._low_queue = low_queue
         self._table = table
         self._now = now
         self._handles: dict[str, str] = {}
@@ -81,10 +87,11 @@ class HeldLetters:
         if self._queue is None:
             raise AssertionError("letters that are held for looking at only cannot be redriven")
         redelivery = redrive(letter, force=force)
+        queue = self._low_queue if letter.is_low and self._low_queue is not None else self._queue
         self._submitted.add(redelivery.submission_id)
         try:
             await self._begin_record(letter, redelivery.submission_id)
-            await self._queue.send(
+            await queue.send(
                 redelivery.body,
                 redelivery.attributes,
                 group=redelivery.group,
@@ -123,6 +130,7 @@ class HeldLetters:
             caller=previous.caller,
             request_digest=previous.request_digest,
             deadline=previous.deadline,
+            priority=previous.priority,
         )
         await self._table.put(record, in_place_of=letter.submission_id)
 
@@ -139,11 +147,15 @@ async def held_letters(
     dead_letters: Queue,
     *,
     queue: Queue | None = None,
+    low_queue: Queue | None = None,
     table: TaskTable | None = None,
     now: Callable[[], float],
 ) -> AsyncIterator[HeldLetters]:
-    """Hold letters for the body of the `async with`. Redriving needs `queue`; with `table`, records follow."""
-    held = HeldLetters(dead_letters, queue, table, now)
+    """Hold letters for the body of the `async with`. Redriving needs `queue`; with `table`, records follow.
+
+    Tasks of low priority go to `low_queue`, where there is one.
+    """
+    held = HeldLetters(dead_letters, queue, low_queue, table, now)
     try:
         yield held
     finally:

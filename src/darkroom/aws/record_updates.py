@@ -19,7 +19,7 @@ from darkroom.tasks.task import Status
 UNFINISHED = {f":unfinished_{status}": {"S": status.value} for status in Status if not status.is_terminal}
 IS_UNFINISHED = f"#status IN ({', '.join(UNFINISHED)})"
 # What the first writer of a record knows best, and nobody after it changes.
-_KEPT = ("created_at", "started_at", "deadline", "context", LISTED_UNDER, LISTED_AS)
+_KEPT = ("created_at", "started_at", "deadline", "priority", "context", LISTED_UNDER, LISTED_AS)
 # They are true of a task that waits for another try, and go when it runs or ends.
 _WHILE_IT_WAITS = ("waits_because", "next_try_at")
 

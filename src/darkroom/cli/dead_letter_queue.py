@@ -80,7 +80,12 @@ class DeadLetterQueue(msgspec.Struct, frozen=True, kw_only=True):
     aws: AwsSettings
     queue_url: str | None
     dead_letter_queue_url: str | None = None
+    low_queue_url: str | None = None
     task_table: str | None = None
+
+    def low_queue(self, aws: Aws) -> Queue | None:
+        """The queue of tasks of low priority, if there is one that is known."""
+        return aws.queue(self.low_queue_url) if self.low_queue_url else None
 
     async def queues(self, aws: Aws) -> tuple[Queue | None, Queue]:
         """The queue, if it is known, and the one of its dead letters. Raises `SettingsError` where it has none."""
@@ -135,6 +140,7 @@ def find_dead_letter_queue(
         aws=AwsSettings(region=stack.region, endpoint_url=stack.aws_endpoint_url),
         queue_url=facts.queue_url,
         dead_letter_queue_url=facts.dead_letter_queue_url,
+        low_queue_url=facts.low_queue_url,
         task_table=stack.task_table,
     )
 
@@ -148,6 +154,7 @@ def _on_aws(
         aws=read_aws_settings({**environment, "AWS_DEFAULT_REGION": stack.region}),
         queue_url=facts.queue_url,
         dead_letter_queue_url=facts.dead_letter_queue_url,
+        low_queue_url=facts.low_queue_url,
         task_table=stack.task_table,
     )
 

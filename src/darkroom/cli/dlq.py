@@ -174,7 +174,8 @@ async def _redrive(
     async with open_aws(found.aws, *_SERVICES) as aws:
         queue, dead_letters = await found.queues(aws)
         table = aws.task_table(found.task_table) if found.task_table else None
-        async with held_letters(dead_letters, queue=queue, table=table, now=time.time) as held:
+        low = found.low_queue(aws)
+        async with held_letters(dead_letters, queue=queue, low_queue=low, table=table, now=time.time) as held:
             if names:
                 chosen = select(await held.all(_MOST_SEARCHED), names)
                 await redrive_each(held, sendable(chosen), force=force, done=done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from darkroom.client import TaskKind, image_to_image, text_to_image
 from darkroom.errors import Fault, InvalidRequest
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS
 from darkroom.tasks.json_text import BadJson, read_json
+from darkroom.tasks.task import Priority
 
 _PROMPT = "For a prompt"
 
@@ -63,6 +65,13 @@ def submit(
     negative_prompt: Annotated[
         str, typer.Option(help="What should not be in the picture.", rich_help_panel=_PROMPT)
     ] = "",
+    priority: Annotated[
+        Priority,
+        typer.Option(
+            help="A low one waits for those of normal priority, within a bound, where its runtime takes such; "
+            "in a request file, low takes the place of what is there.",
+        ),
+    ] = Priority.NORMAL,
     wait: WaitOption = False,
     folder: FolderOption = Path("pictures"),
     timeout: PatienceOption = 900.0,
@@ -88,6 +97,7 @@ def submit(
         "steps": steps,
         "seed": seed,
         "count": count,
+        "priority": priority.value,
     }
     body = _read_request(request, address, runtime, picture, options)
     send(address, body, wait=wait, folder=folder, timeout_seconds=timeout, as_json=as_json)
@@ -96,11 +106,12 @@ def submit(
 def _read_request(
     request: str, address: Address, runtime: str | None, picture: str | None, options: dict[str, Any]
 ) -> Request:
+    said = {"runtime": runtime, "priority": None if options["priority"] == Priority.NORMAL else options["priority"]}
     if request == "-":
-        return _decode(sys.stdin.buffer.read(), "standard input", runtime)
+        return _decode(sys.stdin.buffer.read(), "standard input", said)
     if request.endswith(".json"):
         try:
-            return _decode(Path(request).read_bytes(), request, runtime)
+            return _decode(Path(request).read_bytes(), request, said)
         except OSError as error:
             raise InvalidRequest([Fault("", f"{request} cannot be read: {error.strerror}")]) from None
     kind = TaskKind.TEXT_TO_IMAGE if picture is None else TaskKind.IMAGE_TO_IMAGE
@@ -114,17 +125,20 @@ def _read_request(
         raise InvalidRequest([Fault("", f"{picture} cannot be read: {error.strerror}")]) from None
 
 
-def _decode(text: bytes, origin: str, runtime: str | None) -> dict[str, Any]:
+def _decode(text: bytes, origin: str, said: Mapping[str, str | None]) -> dict[str, Any]:
+    """Read a request; what the command line has `said` takes the place of what its metadata says."""
     try:
         body = read_json(text, REQUEST_BOUNDS)
     except BadJson as error:
         raise InvalidRequest([Fault("", f"{origin} does not hold a request: it {error}")]) from None
     if not isinstance(body, dict):
         raise InvalidRequest([Fault("", f"{origin} does not hold a request: it must be a JSON object")])
-    if runtime is not None:
+    for name, value in said.items():
+        if value is None:
+            continue
         try:
-            body["task"]["metadata"]["runtime"] = runtime
+            body["task"]["metadata"][name] = value
         except (KeyError, TypeError):
-            reason = "has no task.metadata, so --runtime cannot be put there; v1alpha1 goes by the model"
+            reason = f"has no task.metadata, so --{name} cannot be put there; v1alpha1 goes by the model"
             raise InvalidRequest([Fault("", f"{origin} {reason}")]) from None
     return body

@@ -14,14 +14,15 @@ from darkroom.tasks.task import JsonObject, TaskKind
 
 # Every SD Web UI has this upscaler, and Darkroom's own runtime too; the others need weights that may not be there.
 _DEFAULT_UPSCALER = "Lanczos"
-_METADATA = ("id", "prefix", "context", "timeout_seconds", "deadline", "on_duplicate", "webhook")
+_METADATA = ("id", "prefix", "context", "timeout_seconds", "deadline", "on_duplicate", "priority", "webhook")
 
 
 class TaskRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request in the form of v1alpha2. `id` is made up where none is given; `content` is the runtime's own request.
 
     `context` is your own data, returned with the result; `timeout_seconds` bounds the generation alone. Not begun by
-    `deadline`, the task expires. `on_duplicate` says what is done where the id is taken; `webhook`, who is told.
+    `deadline`, the task expires. `on_duplicate` says what is done where the id is taken; `webhook`, who is told. One
+    of low `priority` waits for the others.
     """
 
     runtime: str
@@ -33,6 +34,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     deadline: datetime | float | None = None
     on_duplicate: Literal["return", "new", "refuse"] = "new"
+    priority: Literal["low", "normal"] = "normal"
     webhook: JsonObject | None = None
 
     def to_document(self) -> JsonObject:
@@ -52,6 +54,8 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.on_duplicate != "new":
             metadata["on_duplicate"] = self.on_duplicate
+        if self.priority != "normal":
+            metadata["priority"] = self.priority
         if self.webhook is not None:
             metadata["webhook"] = self.webhook
         return {"task": {"metadata": metadata, "content": self.content}}
@@ -71,6 +75,7 @@ class TaskOptions(TypedDict, total=False):
     timeout_seconds: float
     deadline: datetime | float
     on_duplicate: Literal["return", "new", "refuse"]
+    priority: Literal["low", "normal"]
     webhook: JsonObject
 
 

@@ -50,6 +50,7 @@ DEPLOYMENT_OWNED = (
     ("runtime", "queueAgent", "s3Bucket"),
     ("runtime", "queueAgent", "snsTopicArn"),
     ("runtime", "queueAgent", "sqsQueueUrl"),
+    ("runtime", "queueAgent", "sqsLowQueueUrl"),
     ("runtime", "queueAgent", "deadLetterQueueUrl"),
     ("runtime", "queueAgent", "inputBuckets"),
     ("runtime", "queueAgent", "taskTable"),
@@ -168,6 +169,7 @@ class QueueAgent(ChartModel):
     s3_bucket: str | None = None
     sns_topic_arn: str | None = None
     sqs_queue_url: str | None = None
+    sqs_low_queue_url: str | None = None
     dead_letter_queue_url: str | None = None
     task_table: str | None = None
     input_buckets: list[str] | None = None

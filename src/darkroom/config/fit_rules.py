@@ -52,6 +52,7 @@ OWN_ENVIRONMENT = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "xray.enabled",
         "DISABLE_XRAY": "xray.enabled",
         "DARKROOM_DEAD_LETTER_QUEUE_URL": "",
+        "DARKROOM_LOW_PRIORITY_QUEUE_URL": "",
         "DARKROOM_LINK_BUCKETS": "inputBucketArns",
         "DARKROOM_TASK_TABLE": "",
         "DARKROOM_TASK_TIMEOUT_SECONDS": "taskTimeoutSeconds",

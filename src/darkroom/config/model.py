@@ -113,6 +113,9 @@ class RuntimeConfig(ConfigModel):
         default=None, description="the checkpoint that is loaded at the start, from Stable-diffusion/ in the bucket"
     )
     dynamic_model: bool = Field(default=False, description="load whichever checkpoint a request names")
+    low_priority: bool = Field(
+        default=False, description="take tasks of low priority: a second queue, whose tasks wait for the others"
+    )
     node_pool: ReleaseName | None = Field(
         default=None, description="run on the nodes of this pool of nodePools; not set: on nodes of its own"
     )
@@ -188,6 +191,7 @@ class RuntimeConfig(ConfigModel):
             kinds=SDWEBUI_KINDS if self.type == DIFFUSERS else frozenset(self.task_types),
             limits=self.limits.content_limits(),
             device_hour_usd=self.device_hour_usd,
+            low_priority=self.low_priority,
         )
 
 
@@ -279,6 +283,9 @@ class DarkroomConfig(ConfigModel):
 
     def task_plane(self, *, with_events: bool = False) -> TaskPlane:
         """The topics, queues, bucket and table that these runtimes need, and a gateway that tells of events."""
-        routes = [RuntimeRoute(runtime.name, runtime.static_model) for runtime in self.models_runtime]
+        routes = [
+            RuntimeRoute(runtime.name, runtime.static_model, low_priority=runtime.low_priority)
+            for runtime in self.models_runtime
+        ]
         webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
         return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)

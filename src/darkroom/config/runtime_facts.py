@@ -10,13 +10,17 @@ from darkroom.errors import SettingsError
 
 
 class RuntimeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One runtime of a deployment; `namespace` is that of its pods in the cluster."""
+    """One runtime of a deployment; `namespace` is that of its pods in the cluster.
+
+    `low_queue_url` is there where it takes tasks of low priority.
+    """
 
     name: str
     type: str
     queue_url: str
     dead_letter_queue_url: str
     namespace: str = "default"
+    low_queue_url: str | None = None
 
 
 def encode_runtime_facts(runtimes: Iterable[RuntimeFacts]) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.policy.object_keys import RESERVED_PREFIX
-from darkroom.tasks.message import CALLER_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
+from darkroom.tasks.message import CALLER_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, PRIORITY_ATTRIBUTE, RUNTIME_ATTRIBUTE
+from darkroom.tasks.task import Priority
 from darkroom.tasks.webhook import WEBHOOK_ATTRIBUTE, WEBHOOK_WANTED
 
 DAY_SECONDS = 24 * 3600
@@ -28,11 +29,13 @@ TASK_TABLE = "tasks"
 class RuntimeRoute:
     """What of a runtime decides which messages reach its queue.
 
-    `static_model` is the checkpoint of a static SD Web UI runtime, by whose name v1alpha1 requests are routed.
+    `static_model` is the checkpoint of a static SD Web UI runtime, by whose name v1alpha1 requests are routed. With
+    `low_priority`, tasks of low priority have a queue of their own.
     """
 
     name: str
     static_model: str | None = None
+    low_priority: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,13 @@ class QueuePlan(SubscribedQueuePlan):
 
     A task is tried five times; the sixth receive is for telling that it failed (see `darkroom.policy.outcomes.Tries`).
     The agent extends the visibility timeout while it works, so this is how long a task waits whose agent has died.
+    `low` is the queue of its tasks of low priority, where it takes such; both have the same dead letters.
     """
 
     runtime: str
     visibility_timeout_seconds: int = 30
     maximum_receives: int = 6
+    low: LowQueuePlan | None = None
 
     @property
     def name(self) -> str:
@@ -142,6 +147,16 @@ class QueuePlan(SubscribedQueuePlan):
     def dead_letter_name(self) -> str:
         """The role of the queue for dead letters."""
         return f"DeadLetters-{self.runtime}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowQueuePlan(QueuePlan):
+    """The queue of a runtime's tasks of low priority: the same in all but its name and what reaches it."""
+
+    @property
+    def name(self) -> str:
+        """The role of the queue, which no other runtime's can have."""
+        return f"LowPriorityQueue-{self.runtime}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +251,7 @@ def plan_task_plane(
     task, so there is none where the front door is AWS Lambda, which cannot tell of events.
     """
     return TaskPlane(
-        queues=tuple(QueuePlan(runtime=route.name, filter_policy=_filter_policy(route)) for route in routes),
+        queues=tuple(_plan_queue(route) for route in routes),
         table=TablePlan(indices=(LISTING, CHANGES)) if with_events else TablePlan(),
         webhooks=plan_webhook_queue(webhook_callers),
     )
@@ -256,6 +271,20 @@ def _only_with_tls(arn: str, action: str) -> dict[str, Any]:
         "Resource": arn,
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
+
+
+def _plan_queue(route: RuntimeRoute) -> QueuePlan:
+    policy = _filter_policy(route)
+    if not route.low_priority:
+        return QueuePlan(runtime=route.name, filter_policy=policy)  # takes tasks of low priority too
+    lows: list[Any] = [Priority.LOW.value]
+    # Whatever else a publisher writes there is no reason to lose its message.
+    others: list[Any] = [{"exists": False}, {"anything-but": lows}]
+    return QueuePlan(
+        runtime=route.name,
+        filter_policy={**policy, PRIORITY_ATTRIBUTE: others},
+        low=LowQueuePlan(runtime=route.name, filter_policy={**policy, PRIORITY_ATTRIBUTE: lows}),
+    )
 
 
 def _filter_policy(route: RuntimeRoute) -> dict[str, Any]:

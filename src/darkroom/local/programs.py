@@ -103,6 +103,8 @@ def agent_program(
         "DARKROOM_GRACE_PERIOD_SECONDS": str(_AGENT_GRACE_SECONDS),
         "DARKROOM_HEALTH_PORT": str(health_port),
     }
+    if queue.low_url is not None:
+        environment["DARKROOM_LOW_PRIORITY_QUEUE_URL"] = queue.low_url
     environment |= _provenance_environment(provenance or ProvenanceSettings(enabled=False))
     return Program(
         name=f"agent-{runtime.name}",

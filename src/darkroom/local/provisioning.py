@@ -16,11 +16,12 @@ SERVICES = ("sqs", "sns", "s3", "dynamodb")
 
 @dataclass(frozen=True)
 class ProvisionedQueue:
-    """A runtime's queue, and the one for its dead letters, by URL."""
+    """A runtime's queue, the one for its dead letters, and that of its tasks of low priority if it has one, by URL."""
 
     runtime: str
     url: str
     dead_letter_url: str
+    low_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,10 @@ async def _make_table(plane: TaskPlane, aws: Aws) -> None:
 
 
 async def _make_runtimes_queue(plan: QueuePlan, aws: Aws, topic_arn: str) -> ProvisionedQueue:
-    return ProvisionedQueue(plan.runtime, *await _make_queue(plan, aws, topic_arn))
+    url, dead_letter_url = await _make_queue(plan, aws, topic_arn)
+    # Its dead letters are the same, and making what is there already changes nothing.
+    low_url = None if plan.low is None else (await _make_queue(plan.low, aws, topic_arn))[0]
+    return ProvisionedQueue(plan.runtime, url, dead_letter_url, low_url)
 
 
 async def _make_queue(plan: SubscribedQueuePlan, aws: Aws, topic_arn: str) -> tuple[str, str]:

@@ -215,6 +215,7 @@ def _facts(
                 type=types[queue.runtime],
                 queue_url=queue.url,
                 dead_letter_queue_url=queue.dead_letter_url,
+                low_queue_url=queue.low_url,
             )
             for queue in plane.queues
         ],

@@ -13,7 +13,7 @@ from darkroom.policy.object_keys import LONGEST_SUFFIX_BYTES, MAXIMUM_KEY_BYTES,
 from darkroom.policy.webhook_urls import faults_of_webhook
 from darkroom.tasks.draft import Draft, quoted
 from darkroom.tasks.message import CHECKPOINT_ATTRIBUTE, RUNTIME_ATTRIBUTE
-from darkroom.tasks.task import Task
+from darkroom.tasks.task import Priority, Task
 from darkroom.tasks.v1alpha1 import translate_content
 
 MAXIMUM_ID_LENGTH = 64
@@ -71,6 +71,7 @@ def admit(draft: Draft, catalogue: Catalogue, now: float) -> Admitted | Refused:
             )
     warnings = list(draft.warnings)
     if runtime is not None:
+        faults.extend(_unfit_priority(draft, runtime))
         faults.extend(unfit := [*_unfit_kind(draft, runtime)])
         if draft.kind is not None and draft.content is not None and not unfit:
             named = {fault.path for fault in faults}
@@ -131,12 +132,22 @@ def _task(draft: Draft, runtime_name: str) -> Task:
         timeout_seconds=draft.timeout_seconds,
         webhook=draft.webhook,
         deadline=draft.deadline,
+        priority=draft.priority,
     )
 
 
 def _too_late(draft: Draft, now: float) -> Iterator[Fault]:
     if draft.deadline is not None and draft.deadline <= now:
         yield Fault(draft.paths["deadline"], f"is over since {now - draft.deadline:.0f} s: the task could never begin")
+
+
+def _unfit_priority(draft: Draft, runtime: RuntimeSpec) -> Iterator[Fault]:
+    if draft.priority is Priority.LOW and not runtime.low_priority:
+        reason = (
+            f"the runtime {runtime.name!r} has no queue for tasks of low priority: leave it out, "
+            "or have whoever runs the deployment set lowPriority in config.yaml"
+        )
+        yield Fault(draft.paths["priority"], reason)
 
 
 def _unfit_kind(draft: Draft, runtime: RuntimeSpec) -> Iterator[Fault]:

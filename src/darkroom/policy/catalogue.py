@@ -30,6 +30,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `model` is the file name of the checkpoint that a static runtime has loaded; `dynamic` says that it loads whichever
     checkpoint a request names. `kinds` is only needed for a `type` that Darkroom does not know. `limits` is how much
     one request may ask of it. `device_hour_usd` is what an hour of its device costs, where somebody has said so.
+    `low_priority` says that tasks of low priority have a queue of their own.
     """
 
     name: str
@@ -39,6 +40,7 @@ class RuntimeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     kinds: frozenset[TaskKind] = frozenset()
     limits: ContentLimits = ContentLimits()
     device_hour_usd: float | None = None
+    low_priority: bool = False
 
     @property
     def accepted_kinds(self) -> frozenset[TaskKind]:

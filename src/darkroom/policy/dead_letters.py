@@ -17,6 +17,7 @@ from darkroom.tasks.message import (
     COPY_ATTRIBUTE,
     FIRST_SENT_ATTRIBUTE,
     PREFIX_ATTRIBUTE,
+    PRIORITY_ATTRIBUTE,
     SUBMISSION_ATTRIBUTE,
     copied_attributes,
     decode_message,
@@ -26,6 +27,7 @@ from darkroom.tasks.message import (
     unwrap,
 )
 from darkroom.tasks.message import TASK_ATTRIBUTE as MESSAGE_TASK_ATTRIBUTE
+from darkroom.tasks.task import Priority
 
 # What the agent writes on a message that it moves to the dead letters.
 TYPE_ATTRIBUTE = "dead_letter_type"
@@ -64,6 +66,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: str | None = None
     group: str | None = None
     trace_header: str | None = None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether its task waits for those of normal priority, as the message was published."""
+        return self.attributes.get(PRIORITY_ATTRIBUTE) == Priority.LOW
 
 
 class Redelivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from darkroom.errors import Fault
 from darkroom.tasks.hints import did_you_mean
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS, JsonBounds
 from darkroom.tasks.json_text import BadJson, read_json
-from darkroom.tasks.task import JsonObject, OnDuplicate, TaskKind
+from darkroom.tasks.task import JsonObject, OnDuplicate, Priority, TaskKind
 from darkroom.tasks.webhook import Webhook
 
 T = TypeVar("T")
@@ -46,6 +46,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     webhook: Webhook | None = None
     deadline: float | None = None
     on_duplicate: OnDuplicate = OnDuplicate.NEW
+    priority: Priority = Priority.NORMAL
 
 
 class FieldReader:

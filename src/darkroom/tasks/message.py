@@ -16,16 +16,17 @@ import msgspec
 from darkroom.errors import UnreadableMessage
 from darkroom.tasks.draft import Draft, FieldReader
 from darkroom.tasks.json_bounds import MESSAGE_BOUNDS
-from darkroom.tasks.task import Task
+from darkroom.tasks.task import Priority, Task
 from darkroom.tasks.v1alpha1 import translate_content
 from darkroom.tasks.v1alpha2 import read_task
 from darkroom.tasks.webhook import WEBHOOK_ATTRIBUTE, WEBHOOK_WANTED, Webhook
 
 POINTER_CLASS = "software.amazon.payloadoffloading.PayloadS3Pointer"
 
-# Message attributes. SNS filters on the first two; the third follows a request through every copy and redrive of it.
+# Message attributes. SNS filters on the first three; the fourth follows a request through every copy and redrive of it.
 RUNTIME_ATTRIBUTE = "runtime"
 CHECKPOINT_ATTRIBUTE = "sd_model_checkpoint"
+PRIORITY_ATTRIBUTE = "priority"
 SUBMISSION_ATTRIBUTE = "submission_id"
 SIZE_ATTRIBUTE = "ExtendedPayloadSize"
 # Whose task it is, and where its objects lie: known without the text, which may lie elsewhere and not be readable.
@@ -55,6 +56,7 @@ _OWNER = re.compile("[A-Za-z0-9][-A-Za-z0-9]{0,63}")
 _READ_BY_DARKROOM = (
     RUNTIME_ATTRIBUTE,
     CHECKPOINT_ATTRIBUTE,
+    PRIORITY_ATTRIBUTE,
     SUBMISSION_ATTRIBUTE,
     COPY_ATTRIBUTE,
     SIZE_ATTRIBUTE,
@@ -115,7 +117,13 @@ def encode_message(task: Task) -> str:
         metadata["webhook"] = task.webhook
     if task.deadline is not None:
         metadata["deadline"] = task.deadline
+    metadata |= priority_attribute(task.priority)
     return msgspec.json.encode({"metadata": metadata, "content": task.content}).decode()
+
+
+def priority_attribute(priority: Priority) -> dict[str, str]:
+    """What a message says of its task's priority: nothing of a normal one, which is in the guide's form."""
+    return {} if priority is Priority.NORMAL else {PRIORITY_ATTRIBUTE: priority.value}
 
 
 def request_digest(task: Task) -> str:

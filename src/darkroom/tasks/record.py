@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
-from darkroom.tasks.task import Status, TaskKind
+from darkroom.tasks.task import Priority, Status, TaskKind
 from darkroom.tasks.webhook import Webhook
 
 
@@ -20,7 +20,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `caller` owns the task: the name, or an id, of the API key that it was submitted with, never the key; "" is nobody,
     as of a task that was published past the front door. `request_digest` is the same for two requests that ask for the
-    same. A task that has not begun by `deadline` expires.
+    same. A task that has not begun by `deadline` expires; one of low `priority` waits for those of normal.
 
     What the agent adds: `started_at` is when the device was first taken for the task, `ended_at` when its end was told;
     `attempts`, how often it was tried; `model`, the checkpoint it was done with, where the runtime has such; `agent`,
@@ -48,6 +48,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caller: str = ""
     request_digest: str | None = None
     deadline: float | None = None
+    priority: Priority = Priority.NORMAL
     started_at: float | None = None
     ended_at: float | None = None
     attempts: int = 0

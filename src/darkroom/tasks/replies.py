@@ -11,7 +11,7 @@ from darkroom.errors import Fault
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Status, TaskKind
+from darkroom.tasks.task import Priority, Status, TaskKind
 from darkroom.tasks.usage import DayUsage
 
 
@@ -84,6 +84,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     links: Links | None = None
     image_url_omitted: int = 0
     deadline: datetime | None = None
+    priority: Priority = Priority.NORMAL
     started_at: datetime | None = None
     ended_at: datetime | None = None
     attempts: int = 0
@@ -127,6 +128,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             links=links,
             image_url_omitted=record.image_url_omitted,
             deadline=_time_or_none(record.deadline),
+            priority=record.priority,
             started_at=_time_or_none(record.started_at),
             ended_at=_time_or_none(record.ended_at),
             attempts=record.attempts,

@@ -1,12 +1,16 @@
-"""What a request says of its submission, beside the task itself: until when, and what if its id is taken."""
+"""What a request says of its submission, beside the task itself: until when, how soon, and what if its id is taken."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from darkroom.errors import Fault
 from darkroom.tasks.draft import FieldReader, quoted
-from darkroom.tasks.task import JsonObject, OnDuplicate
+from darkroom.tasks.task import JsonObject, OnDuplicate, Priority
+
+E = TypeVar("E", bound=StrEnum)
 
 # The last second of the year 9999, which every library can tell.
 _LATEST = 253_402_300_799.0
@@ -14,12 +18,22 @@ _LATEST = 253_402_300_799.0
 
 def read_on_duplicate(reader: FieldReader, metadata: JsonObject, path: str) -> OnDuplicate:
     """Read `on_duplicate`; `NEW` where it is missing or wrong."""
-    told = metadata.get("on_duplicate", OnDuplicate.NEW)
-    if isinstance(told, str) and told in set(OnDuplicate):
-        return OnDuplicate(told)
+    return _read_one_of(reader, metadata, "on_duplicate", path, OnDuplicate.NEW)
+
+
+def read_priority(reader: FieldReader, metadata: JsonObject, path: str) -> Priority:
+    """Read `priority`; `NORMAL` where it is missing or wrong."""
+    return _read_one_of(reader, metadata, "priority", path, Priority.NORMAL)
+
+
+def _read_one_of(reader: FieldReader, metadata: JsonObject, key: str, path: str, usual: E) -> E:
+    kind = type(usual)
+    told = metadata.get(key, usual)
+    if isinstance(told, str) and told in set(kind):
+        return kind(told)
     shown = quoted(told) if isinstance(told, str) else f"a {type(told).__name__}"
-    reader.faults.append(Fault(path, f"must be one of {', '.join(OnDuplicate)}, not {shown}"))
-    return OnDuplicate.NEW
+    reader.faults.append(Fault(path, f"must be one of {', '.join(kind)}, not {shown}"))
+    return usual
 
 
 def read_deadline(reader: FieldReader, metadata: JsonObject, path: str) -> float | None:

@@ -56,6 +56,13 @@ class OnDuplicate(StrEnum):
     REFUSE = "refuse"
 
 
+class Priority(StrEnum):
+    """Whether a task waits for those of others: a low one is begun when none of normal priority waits, or in time."""
+
+    LOW = "low"
+    NORMAL = "normal"
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted request.
 
@@ -73,3 +80,4 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     webhook: Webhook | None = None
     deadline: float | None = None
+    priority: Priority = Priority.NORMAL

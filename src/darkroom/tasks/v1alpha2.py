@@ -6,12 +6,23 @@ import msgspec
 
 from darkroom.errors import Fault
 from darkroom.tasks.draft import Draft, FieldReader
-from darkroom.tasks.submission_terms import read_deadline, read_on_duplicate
+from darkroom.tasks.submission_terms import read_deadline, read_on_duplicate, read_priority
 from darkroom.tasks.task import JsonObject, TaskKind
 from darkroom.tasks.v1alpha1 import check_content
 from darkroom.tasks.webhook import Webhook
 
-_METADATA = ("id", "runtime", "tasktype", "prefix", "context", "timeout", "deadline", "on_duplicate", "webhook")
+_METADATA = (
+    "id",
+    "runtime",
+    "tasktype",
+    "prefix",
+    "context",
+    "timeout",
+    "deadline",
+    "on_duplicate",
+    "priority",
+    "webhook",
+)
 _TASK = ("metadata", "content")
 _WEBHOOK = ("url", "events")
 
@@ -62,6 +73,7 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         "webhook": f"{at}metadata.webhook",
         "deadline": f"{at}metadata.deadline",
         "on_duplicate": f"{at}metadata.on_duplicate",
+        "priority": f"{at}metadata.priority",
         "content": f"{at}content",
     }
     return Draft(
@@ -75,6 +87,7 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         webhook=_read_webhook(reader, metadata, paths["webhook"]),
         deadline=read_deadline(reader, metadata, paths["deadline"]),
         on_duplicate=read_on_duplicate(reader, metadata, paths["on_duplicate"]),
+        priority=read_priority(reader, metadata, paths["priority"]),
         content=content,
         faults=tuple(reader.faults),
         warnings=tuple(reader.warnings),

@@ -33,6 +33,37 @@ def test_only_a_static_model_is_routed_by_its_name(runtime: str, policy: dict[st
     assert queue.subscription_attributes()["RawMessageDelivery"] == "false"
 
 
+LOW = parse_config("""\
+modelsRuntime:
+- {name: still, type: sdwebui, modelFilename: a.safetensors, lowPriority: true}
+- {name: any, type: sdwebui, dynamicModel: true}
+""").task_plane()
+
+
+def test_a_message_is_for_one_of_two_queues_and_never_for_none() -> None:
+    queue = LOW.queue_of("still")
+    assert queue.low is not None
+    of_runtime = {"$or": [{"sd_model_checkpoint": ["a.safetensors"]}, {"runtime": ["still"]}]}
+    assert queue.low.filter_policy == {**of_runtime, "priority": ["low"]}
+    # One without a priority, and one with whatever else a publisher calls it.
+    assert queue.filter_policy == {**of_runtime, "priority": [{"exists": False}, {"anything-but": ["low"]}]}
+
+
+def test_without_a_second_queue_a_message_of_low_priority_is_for_the_only_one() -> None:
+    queue = LOW.queue_of("any")
+    assert (queue.low, queue.filter_policy) == (None, {"runtime": ["any"]})
+
+
+def test_the_second_queue_is_as_the_first_and_has_its_dead_letters() -> None:
+    queue = LOW.queue_of("still")
+    assert queue.low is not None
+    assert queue.low.attributes("arn:dead") == queue.attributes("arn:dead")
+    assert queue.low.dead_letter_name == queue.dead_letter_name
+    # A runtime may be called `still-low`.
+    assert queue.low.name != LOW.queue_of("still").name
+    assert not queue.low.name.startswith("InputQueue")
+
+
 def test_a_task_is_tried_five_times_and_one_receive_is_kept_for_telling() -> None:
     redrive = json.loads(PLANE.queue_of("still").attributes("arn:dead")["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == "arn:dead"

@@ -47,6 +47,7 @@ def runtime_values(
     node_role_name: str,
     tracing: bool,
     bottlerocket_version: str | None = None,
+    low_queue_url: str | None = None,
 ) -> dict[str, Any]:
     """The values to install the pods with. The order of precedence is the guide's: the deployment's own values win."""
     deployment: dict[str, Any] = {
@@ -63,6 +64,7 @@ def runtime_values(
                 "snsTopicArn": output_topic_arn,
                 "sqsQueueUrl": queue_url,
                 "deadLetterQueueUrl": dead_letter_queue_url,
+                **({"sqsLowQueueUrl": low_queue_url} if low_queue_url else {}),
                 "taskTable": task_table,
                 "inputBuckets": config.input_buckets,
                 "provenance": config.provenance.agent_values(),

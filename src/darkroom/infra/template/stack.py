@@ -115,7 +115,7 @@ class DarkroomStack(Stack):
             self,
             "AddOns",
             cluster,
-            list(tasks.queues.values()),
+            tasks.task_queues,
             config.model_bucket_arn,
             mirrors.keda_chart or KEDA_REPOSITORY,
             mirrors.image_registry,
@@ -187,6 +187,7 @@ class DarkroomStack(Stack):
                 type=runtime.type,
                 queue_url=tasks.queues[runtime.name].queue_url,
                 dead_letter_queue_url=tasks.dead_letters[runtime.name].queue_url,
+                low_queue_url=low.queue_url if (low := tasks.low_queues.get(runtime.name)) else None,
                 namespace=runtime.namespace,
             )
             for runtime in self._config.models_runtime

@@ -38,7 +38,7 @@ class ExistingCluster(Construct):
                 service_account=service_account_of(runtime),
                 role=role,
             )
-        queues = [queue.queue_arn for queue in tasks.queues.values()]
+        queues = [queue.queue_arn for queue in tasks.task_queues]
         look = iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=queues)
         self.policies = {"KedaPolicy": self._policy("KedaPolicy", "KEDA counts tasks", [look], cluster.keda_role)}
         if config.model_bucket_arn is not None:

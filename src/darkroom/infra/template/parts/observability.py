@@ -22,6 +22,7 @@ from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.infra.template.parts.webhooks import WebhookSender
+from darkroom.settings import LOW_PRIORITY_BOUND_SECONDS
 
 PERIOD = Duration.minutes(5)
 # The tag on everything that the stack makes.
@@ -85,6 +86,14 @@ class Observability(Construct):
                 config.alarms.queue_age_seconds,
                 f"{runtime}: the oldest task waits for more than {config.alarms.queue_age_seconds} seconds",
             )
+            if (low := self._tasks.low_queues.get(runtime)) is not None:
+                patience = config.alarms.queue_age_seconds + LOW_PRIORITY_BOUND_SECONDS
+                self.alarm(
+                    f"LowQueueAge-{runtime}",
+                    low.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum"),
+                    patience,
+                    f"{runtime}: the oldest task of low priority waits for more than {patience:g} seconds",
+                )
             self._stuck(runtime, config)
         self.alarm(
             "FrontDoorErrors",
@@ -122,13 +131,23 @@ class Observability(Construct):
 
     def _stuck(self, runtime: str, config: DarkroomConfig) -> None:
         """A runtime that never starts, for its image or its checkpoint, costs GPU nodes for as long as tasks wait."""
-        queue, minutes = self._tasks.queues[runtime], config.alarms.stuck_minutes
-        expression = "FILL(waiting, 0) + FILL(held, 0) > 0 AND FILL(done, 0) == 0"
-        metrics: dict[str, cloudwatch.IMetric] = {
-            "waiting": queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
-            "held": queue.metric_approximate_number_of_messages_not_visible(period=PERIOD, statistic="Maximum"),
-            "done": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
-        }
+        minutes = config.alarms.stuck_minutes
+        there: list[str] = []
+        done: list[str] = []
+        metrics: dict[str, cloudwatch.IMetric] = {}
+        for queue, suffix in zip(self._tasks.queues_of(runtime), ("", "_low"), strict=False):
+            metrics |= {
+                f"waiting{suffix}": queue.metric_approximate_number_of_messages_visible(
+                    period=PERIOD, statistic="Maximum"
+                ),
+                f"held{suffix}": queue.metric_approximate_number_of_messages_not_visible(
+                    period=PERIOD, statistic="Maximum"
+                ),
+                f"done{suffix}": queue.metric_number_of_messages_deleted(period=PERIOD, statistic="Sum"),
+            }
+            there += [f"FILL(waiting{suffix}, 0)", f"FILL(held{suffix}, 0)"]
+            done.append(f"FILL(done{suffix}, 0)")
+        expression = f"{' + '.join(there)} > 0 AND {' + '.join(done)} == 0"
         if config.cluster.name is None and config.cluster.container_insights:
             # A gap in the count counts as up: the alarm is for what nodes cost.
             expression += f" AND FILL(nodes, 1000) > {config.cluster_components.desired_count}"
@@ -183,7 +202,7 @@ class Observability(Construct):
         )
         switching = {runtime.name for runtime in config.models_runtime if runtime.dynamic_model}
         for runtime, queue in self._tasks.queues.items():
-            letters = self._tasks.dead_letters[runtime]
+            letters, (_, *low) = self._tasks.dead_letters[runtime], self._tasks.queues_of(runtime)
             dashboard.add_widgets(
                 cloudwatch.GraphWidget(
                     title=f"{runtime}: waiting, in work, set aside",
@@ -192,12 +211,13 @@ class Observability(Construct):
                         queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
                         queue.metric_approximate_number_of_messages_not_visible(statistic="Maximum"),
                         letters.metric_approximate_number_of_messages_visible(statistic="Maximum"),
+                        *(one.metric_approximate_number_of_messages_visible(statistic="Maximum") for one in low),
                     ],
                 ),
                 cloudwatch.GraphWidget(
                     title=f"{runtime}: age of the oldest task",
                     width=12,
-                    left=[queue.metric_approximate_age_of_oldest_message(statistic="Maximum")],
+                    left=[one.metric_approximate_age_of_oldest_message(statistic="Maximum") for one in (queue, *low)],
                 ),
             )
             if config.cluster.agent_metrics:

@@ -96,6 +96,7 @@ class Runtime(Construct):
             region=Stack.of(self).region,
             queue_url=tasks.queues[runtime.name].queue_url,
             dead_letter_queue_url=tasks.dead_letters[runtime.name].queue_url,
+            low_queue_url=low.queue_url if (low := tasks.low_queues.get(runtime.name)) else None,
             output_topic_arn=tasks.output_topic.topic_arn,
             output_bucket=tasks.bucket.bucket_name,
             task_table=tasks.table.table_name,
@@ -131,7 +132,8 @@ def agent_statements(
 
     It takes dead letters too: of those that SQS made by itself, nobody else would tell.
     """
-    queue, dead_letters = tasks.queues[runtime.name], tasks.dead_letters[runtime.name]
+    queues = [queue.queue_arn for queue in tasks.queues_of(runtime.name)]
+    dead_letters = tasks.dead_letters[runtime.name].queue_arn
     statements = [
         iam.PolicyStatement(
             sid="TakeTasks",
@@ -141,12 +143,12 @@ def agent_statements(
                 "sqs:ChangeMessageVisibility",
                 "sqs:GetQueueAttributes",
             ],
-            resources=[queue.queue_arn, dead_letters.queue_arn],
+            resources=[*queues, dead_letters],
         ),
         iam.PolicyStatement(
             sid="SetAsideAndStartOver",
             actions=["sqs:SendMessage"],
-            resources=[dead_letters.queue_arn, queue.queue_arn],
+            resources=[dead_letters, *queues],
         ),
         iam.PolicyStatement(
             sid="ReadInputsAndStorePictures",

@@ -14,7 +14,10 @@ from darkroom.config.task_plane import BucketPlan, SubscribedQueuePlan, TablePla
 
 
 class TaskPlaneResources(Construct):
-    """Topics, bucket, table, and queues with their dead letters: one for each runtime, by its name; the webhooks'."""
+    """Topics, bucket, table, and queues with their dead letters: by the names of their runtimes; the webhooks'.
+
+    `low_queues` are those of the runtimes that take tasks of low priority, which share dead letters with the others.
+    """
 
     def __init__(self, scope: Construct, id_: str, plane: TaskPlane, *, topic_tracing: bool) -> None:
         super().__init__(scope, id_)
@@ -25,12 +28,28 @@ class TaskPlaneResources(Construct):
         self.table = self._table(plane.table)
         self.queues: dict[str, sqs.Queue] = {}
         self.dead_letters: dict[str, sqs.Queue] = {}
+        self.low_queues: dict[str, sqs.Queue] = {}
         for plan in plane.queues:
-            queue, dead_letters = self._queue(plan, self.input_topic, f"Subscription-{plan.runtime}")
-            self.queues[plan.runtime], self.dead_letters[plan.runtime] = queue, dead_letters
-        self.webhook_queue, self.webhook_dead_letters = self._queue(
-            plane.webhooks, self.output_topic, "WebhookSubscription"
+            letters = self.dead_letters[plan.runtime] = self._dead_letters(plan)
+            name = f"Subscription-{plan.runtime}"
+            self.queues[plan.runtime] = self._queue(plan, letters, self.input_topic, name)
+            if plan.low is not None:
+                low = self._queue(plan.low, letters, self.input_topic, f"Low{name}")
+                self.low_queues[plan.runtime] = low
+        self.webhook_dead_letters = self._dead_letters(plane.webhooks)
+        self.webhook_queue = self._queue(
+            plane.webhooks, self.webhook_dead_letters, self.output_topic, "WebhookSubscription"
         )
+
+    @property
+    def task_queues(self) -> list[sqs.Queue]:
+        """Every queue in which tasks wait."""
+        return [*self.queues.values(), *self.low_queues.values()]
+
+    def queues_of(self, runtime: str) -> list[sqs.Queue]:
+        """The queues in which tasks of a runtime wait: its own, and that of those of low priority if it has one."""
+        low = self.low_queues.get(runtime)
+        return [self.queues[runtime], *([] if low is None else [low])]
 
     def _topic(self, plan: TopicPlan) -> sns.ITopic:
         """A topic under the guide's logical id, from which its physical name comes."""
@@ -51,8 +70,8 @@ class TaskPlaneResources(Construct):
         )
         return topic
 
-    def _queue(self, plan: SubscribedQueuePlan, topic: sns.ITopic, subscription: str) -> tuple[sqs.Queue, sqs.Queue]:
-        """A queue that is subscribed to the topic, and the one for its dead letters."""
+    def _dead_letters(self, plan: SubscribedQueuePlan) -> sqs.Queue:
+        """The queue for the dead letters of another."""
         dead_letters = sqs.Queue(
             self,
             plan.dead_letter_name,
@@ -61,6 +80,12 @@ class TaskPlaneResources(Construct):
         )
         for statement in plan.dead_letter_policy(dead_letters.queue_arn)["Statement"]:
             dead_letters.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
+        return dead_letters
+
+    def _queue(
+        self, plan: SubscribedQueuePlan, dead_letters: sqs.Queue, topic: sns.ITopic, subscription: str
+    ) -> sqs.Queue:
+        """A queue that is subscribed to the topic, and whose dead letters go to `dead_letters`."""
         queue = sqs.Queue(
             self,
             plan.name,
@@ -82,7 +107,7 @@ class TaskPlaneResources(Construct):
             filter_policy_scope="MessageAttributes",
             raw_message_delivery=plan.raw_delivery,
         )
-        return queue, dead_letters
+        return queue
 
     def _bucket(self, plan: BucketPlan) -> s3.Bucket:
         return s3.Bucket(

@@ -63,6 +63,7 @@ class Door:
         self.most_under_way = 0
         self.cancelled: list[str] = []
         self.never_ends = False
+        self.is_asked = asyncio.Event()
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "PUT":
@@ -78,6 +79,7 @@ class Door:
             task_id = json.loads(request.content)["task"]["metadata"]["id"]
             return httpx.Response(200, json={"id_task": task_id, "output_location": "s3://b/o"})
         await asyncio.sleep(0.01)
+        self.is_asked.set()
         if self.never_ends:
             return httpx.Response(200, json=self._view("t", "running"))
         self.under_way -= 1
@@ -119,9 +121,7 @@ async def test_who_stops_a_test_has_the_rest_cancelled() -> None:
     door.never_ends = True
     running = asyncio.create_task(run(door, Load(seconds=60, patience_seconds=60, concurrency=2)))
     async with asyncio.timeout(10):
-        while door.submitted < 2 or door.under_way < 2:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await door.is_asked.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

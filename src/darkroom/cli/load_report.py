@@ -29,7 +29,7 @@ def report(progress: Progress, seconds: float) -> dict[str, Any]:
         "completed": len(done),
         "failed": dict(progress.failures),
         "completed_per_second": round(len(done) / seconds, 3) if seconds > 0 else 0.0,
-        "times_seconds": {name: figures for name, figures in _percentiles(done)},
+        "times_seconds": dict(_percentiles(done)),
         "samples": [
             {"sent_at": round(sample.sent_at, 3), "total": None if sample.total is None else round(sample.total, 3)}
             for sample in progress.samples

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from darkroom.client import AsyncClient, DarkroomError, Status, TaskRequest, TaskView
@@ -116,10 +117,8 @@ class LoadTest:
 
     async def _stop_the_rest(self) -> None:
         async def cancel(task_id: str) -> None:
-            try:
+            with suppress(DarkroomError):  # it goes on, or has ended
                 await self._client.cancel(task_id, timeout_seconds=5)
-            except DarkroomError:  # it goes on, or has ended
-                pass
 
         await asyncio.gather(*(cancel(task_id) for task_id in list(self.progress.under_way)))
 

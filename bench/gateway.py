@@ -55,37 +55,39 @@ def main() -> None:
     os.sched_setaffinity(0, {cores[-1]})  # the emulator inherits it
     os.environ.update(CREDENTIALS)
     with tempfile.TemporaryDirectory() as folder, loopback_aws(Path(folder)) as aws:
-        plane = asyncio.run(_provision(aws))
+        plane = asyncio.run(provision_plane(aws))
         key = secrets.token_hex(16)
-        with _gateway(aws, plane, key, cores[0]) as (process, port):
+        with running_gateway(aws, plane, key, cores[0]) as (process, port):
             body = json.dumps(read_sample("v1alpha2-text-to-image")).encode()
-            asyncio.run(_load(port, key, body, WARM_UP_SECONDS))
-            processor_seconds = _processor_seconds(process.pid)
+            asyncio.run(load(port, key, body, WARM_UP_SECONDS))
+            before = processor_seconds(process.pid)
             began = time.perf_counter()
-            latencies = asyncio.run(_load(port, key, body, arguments.seconds))
+            latencies = asyncio.run(load(port, key, body, arguments.seconds))
             seconds = time.perf_counter() - began
-            processor_seconds = _processor_seconds(process.pid) - processor_seconds
+            taken = processor_seconds(process.pid) - before
 
     accepted = len(latencies)
     percentiles = statistics.quantiles(latencies, n=100)
     print(f"accepted                          {accepted} requests in {seconds:.1f} s over {CONNECTIONS} connections")
     print(f"per second                        {accepted / seconds:.0f}")
-    print(f"per second of processor time      {accepted / processor_seconds:.0f}")
-    print(f"processor time per request        {processor_seconds / accepted * 1000:.2f} ms")
+    print(f"per second of processor time      {accepted / taken:.0f}")
+    print(f"processor time per request        {taken / accepted * 1000:.2f} ms")
     print(f"latency p50 / p99                 {percentiles[49] * 1000:.0f} / {percentiles[98] * 1000:.0f} ms")
     if arguments.check is not None and accepted / seconds < arguments.check:
         sys.exit(f"fewer than {arguments.check:g} requests per second were accepted")
 
 
-async def _provision(aws: AwsSettings) -> ProvisionedPlane:
+async def provision_plane(aws: AwsSettings, *, with_events: bool = False) -> ProvisionedPlane:
+    """Make the task plane at the emulator."""
     async with open_aws(aws, *SERVICES) as connection:
-        return await provision(parse_config(DEFAULT_CONFIG).task_plane(), connection)
+        return await provision(parse_config(DEFAULT_CONFIG).task_plane(with_events=with_events), connection)
 
 
 @contextmanager
-def _gateway(
+def running_gateway(
     aws: AwsSettings, plane: ProvisionedPlane, key: str, core: int
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A gateway as a process of its own, held to one core, and its port."""
     port = free_port()
     program = gateway_program(parse_config(DEFAULT_CONFIG), plane, aws, {DEFAULT_CALLER: key}, port)
     environment = {
@@ -118,12 +120,13 @@ async def _wait_for(port: int, deadline_seconds: float = 20.0) -> None:
             return
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
+    """How much time a process has had a processor."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def _load(port: int, key: str, body: bytes, seconds: float) -> list[float]:
+async def load(port: int, key: str, body: bytes, seconds: float) -> list[float]:
     """Keep every connection busy for `seconds`; return how long each accepted request took, in seconds."""
     request = (
         f"POST /prod/v1alpha2 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nx-api-key: {key}\r\n"

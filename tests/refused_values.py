@@ -173,7 +173,93 @@ REFUSED = [
     Wrong("Deployment", "runtime.annotations", "{'a/b/c': d}", "must match"),
     Wrong("Deployment", "runtime.replicas", "-1", "greater than or equal to 0"),
     Wrong("Deployment", "runtime.terminationGracePeriodSeconds", "90", "taskTimeoutSeconds sets the grace"),
+    Wrong("Deployment", f"{_RUNTIME}.securityContext", "{privileged: true}", "needs allowPrivilegeEscalation: true"),
+    Wrong(
+        "Deployment",
+        f"{_RUNTIME}.securityContext",
+        "{capabilities: {add: [CAP_SYS_ADMIN]}}",
+        "has CAP_SYS_ADMIN, which needs allowPrivilegeEscalation: true",
+    ),
+    Wrong(
+        "Deployment",
+        f"{_RUNTIME}.securityContext",
+        "{capabilities: {add: [CAP_SYS_ADMIN]}, allowPrivilegeEscalation: false}",
+        "adds CAP_SYS_ADMIN",
+    ),
+    Wrong("Deployment", f"{_AGENT}.securityContext", "{runAsUser: 0}", "which is root"),
+    Wrong("Deployment", f"{_RUNTIME}.securityContext", "{procMount: Unmasked}", "'Default'"),
+    *(
+        Wrong(
+            "Deployment",
+            f"{_RUNTIME}.securityContext",
+            f"{{seccompProfile: {{type: Localhost, localhostProfile: {path}}}}}",
+            "below the kubelet's folder",
+        )
+        for path in ("/profiles/a.json", "../a.json")
+    ),
+    Wrong("Deployment", f"{_RUNTIME}.modelMountPath", "/etc/darkroom", "taken in the pod"),
+    Wrong("Deployment", f"{_RUNTIME}.modelMountPath", "/dev/shm/", "taken in the pod"),
+    Wrong("Deployment", f"{_RUNTIME}.extraEnv", "[{name: A, valueFrom: {secretKeyRef: {name: s}}}]", "key is missing"),
+    Wrong(
+        "Deployment",
+        f"{_RUNTIME}.extraEnv",
+        "[{name: A, valueFrom: {configMapKeyRef: {name: My Map, key: a}}}]",
+        "must match",
+    ),
+    Wrong(
+        "Deployment", f"{_RUNTIME}.extraEnv", "[{name: A, valueFrom: {fieldRef: {fieldPath: status.ip}}}]", "must match"
+    ),
+    Wrong(
+        "Deployment",
+        f"{_AGENT}.extraEnv",
+        "[{name: A, valueFrom: {resourceFieldRef: {resource: limits.gpu}}}]",
+        "must match",
+    ),
+    Wrong("Deployment", f"{_RUNTIME}.extraEnv", "[{name: A, valueFrom: {}}]", "needs one of configMapKeyRef"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_SWEEP_SECONDS: often}", "must be a number, not 'often'"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "[{name: DARKROOM_MODEL_WINDOW, value: '0'}]", "must be at least 1"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_SWEEP_SECOND: '5'}", "did you mean DARKROOM_SWEEP_SECONDS?"),
+    # Nodes that would never come, or never stay
+    Wrong(
+        "NodePool",
+        f"{_POOL}.extraRequirements",
+        "[{key: node.kubernetes.io/instance-type, operator: In, values: [p5.48xlarge]}]",
+        "leaves none of the instance types, g6.2xlarge, g5.2xlarge",
+    ),
+    Wrong(
+        "NodePool",
+        f"{_POOL}.extraRequirements",
+        "[{key: kubernetes.io/arch, operator: In, values: [arm64]}]",
+        "leaves none of the instance types",
+    ),
+    Wrong(
+        "NodePool",
+        f"{_POOL}.extraRequirements",
+        "[{key: karpenter.k8s.aws/instance-cpu, operator: Gt, values: ['8']}]",
+        "leaves none of the instance types",
+    ),
+    Wrong(
+        "NodePool",
+        f"{_POOL}.extraRequirements",
+        "[{key: karpenter.sh/capacity-type, operator: In, values: [reserved]}]",
+        "leaves none of spot and on-demand",
+    ),
+    Wrong(
+        "NodePool",
+        f"{_POOL}.extraTaints",
+        "[{key: a, effect: NoSchedule}, {key: a, value: b, effect: NoSchedule}]",
+        "a with the effect NoSchedule twice",
+    ),
+    Wrong("NodePool", f"{_POOL}.disruption.expireAfter", "0s", "must match"),
+    Wrong("NodePool", f"{_POOL}.instanceType", "[m7g.large]", "m7g.large has no NVIDIA GPU"),
+    Wrong("NodePool", f"{_POOL}.instanceType", "[g4ad.xlarge]", "g4ad.xlarge has no NVIDIA GPU"),
+    Wrong("EC2NodeClass", f"{_NODES}.dataVolume", "{volumeSize: 65Ti}", "within 1Gi to 64Ti"),
+    Wrong("EC2NodeClass", f"{_NODES}.tags", f"{{{', '.join(f'a{n}: b' for n in range(41))}}}", "at most 40"),
     # The rest
+    Wrong("NetworkPolicy", _EGRESS, "[{ports: [{port: '80'}]}]", "a number is without quotes"),
+    Wrong("NetworkPolicy", _EGRESS, "[{ports: [{port: a--b}]}]", "no -- in it"),
+    Wrong("PersistentVolume", "runtime.persistence.size", "0Gi", "more than nothing"),
+    Wrong("PersistentVolumeClaim", "runtime.persistence.accessModes", "[]", "at least 1"),
     Wrong("PodDisruptionBudget", "runtime.disruptionBudget.maxUnavailable", "lots", "must match"),
     Wrong("PodDisruptionBudget", "runtime.disruptionBudget.maxUnavailable", "0.5", "valid", True),
     Wrong("NetworkPolicy", _EGRESS, "[{to: [{ipBlock: {cidr: 10.0.0.1}}]}]", "needs a mask, as in 10.0.0.1/32"),

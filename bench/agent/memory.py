@@ -1,7 +1,7 @@
 """How much memory the agent takes at the worst: large links, large payloads, large answers, and all of them at once.
 
 An AWS emulator, a fake SD Web UI and a web server with large pictures stand on loopback; each row has an agent process
-of its own, with the default settings.
+of its own, with the default settings, that signs what it stores.
 
     python bench/agent/memory.py                  the table
     python bench/agent/memory.py --check          fail unless every row stays below 400 MiB
@@ -15,7 +15,8 @@ all           all of these together
 peak memory   the largest resident size of the agent's process
 
 Before memory was reserved: 447, 1,010, 251, 274 and, for all, 1,333 MiB. Expected since: some 75 MiB of its own, and at
-most 48, 96 and 144 MiB for payloads, links and answers.
+most 48, 96 and 144 MiB for payloads, links and answers. With signatures, expected 20 MiB more of its own, and 48 MiB
+for copies of pictures.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from darkroom.config.task_plane import RuntimeRoute, plan_task_plane
 from darkroom.local.listener import listening
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.provenance.trial import kept_trial_certificate
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
 from darkroom.tasks.task import Task, TaskKind
 from darkroom.testing.free_port import free_port
@@ -118,7 +120,14 @@ async def measure(row: str, folder: Path) -> tuple[int, float, list[str]]:
                 for task in submitted:
                     await submit(aws, plane, task)
                 aws_port = int(str(settings.endpoint_url).rpartition(":")[2])
-                environment = agent_environment(plane, settings, aws_port, port, DARKROOM_LINK_ALLOW_PRIVATE="true")
+                environment = agent_environment(
+                    plane,
+                    settings,
+                    aws_port,
+                    port,
+                    DARKROOM_LINK_ALLOW_PRIVATE="true",
+                    DARKROOM_PROVENANCE_CERTIFICATE=str(kept_trial_certificate(folder / "provenance")),
+                )
                 command = [sys.executable, "-m", "darkroom", "agent"]
                 agent = stack.enter_context(running(command, environment, folder / "agent.log"))
                 began, ends = time.monotonic(), []

@@ -198,7 +198,14 @@ class SigningFailure(DarkroomError):
 
 
 class SigningUnavailable(SigningFailure):
-    """The certificate, its key or what signs with it cannot be used now: somebody has to mend that."""
+    """The certificate, its key or what signs with it cannot be used now: somebody has to mend that.
+
+    `reason` is for whoever runs this: it may name files, keys and roles, which are no business of a task's user.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = without_addresses(without_url_secrets(reason))
+        super().__init__("pictures cannot be signed just now; the agent's log says why")
 
 
 class PictureUnsignable(SigningFailure):

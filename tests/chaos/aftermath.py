@@ -29,10 +29,18 @@ class Stored(msgspec.Struct, frozen=True):
     written_at: float = 0.0
 
 
+class Pictured(msgspec.Struct, frozen=True):
+    """What a picture says: the seed it was made for, whether its signature is right, and the source types in it."""
+
+    seed: int | None = None
+    is_signed: bool = False
+    source_types: frozenset[str] = frozenset()
+
+
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     """What there is when everything has come to rest.
 
-    `seeds` are those that pictures were made for, by key; `begun` says when the last generation with a seed began;
+    `pictures` are what pictures say of themselves, by key; `begun` says when the last generation with a seed began;
     `records` are those of submissions, by their ids; `used` is each caller's usage; `seen_of_others`, what callers were
     shown that was not their own; `interrupted_by_others`, which generations agents found to be interrupted by somebody.
     `queues` counts messages that are left; `patience_seconds` is how long a task may wait in an agent that has read it.
@@ -41,7 +49,7 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     heard: Sequence[Heard]
     letters: Sequence[DeadLetter]
     objects: Mapping[str, Stored]
-    seeds: Mapping[str, int | None]
+    pictures: Mapping[str, Pictured]
     begun: Mapping[int, float]
     bucket: str
     queues: Mapping[str, int]

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -241,6 +242,8 @@ class _Run:
             "DYNAMIC_SD_MODEL": "true",
             "DISABLE_XRAY": "true",
             "DARKROOM_TASK_TABLE": provisioned.table,
+            "DARKROOM_PROVENANCE_CERTIFICATE": self._plane.signing.certificate,
+            "DARKROOM_PROVENANCE_KMS_KEY_ID": self._plane.signing.key_id,
             "DARKROOM_RECEIVE_WAIT_SECONDS": "1",
             "DARKROOM_TASK_TIMEOUT_SECONDS": "2",
             "DARKROOM_SWEEP_SECONDS": "2",
@@ -257,7 +260,7 @@ class _Run:
             heard=self._heard,
             letters=letters,
             objects=objects,
-            seeds=await self._plane.seeds([key for key in objects if key.endswith(".png")]),
+            pictures=await self._plane.pictures([key for key in objects if key.endswith(".png")]),
             begun=self._begun,
             patience_seconds=_PATIENCE_IN_LEASES * self._plan.visibility_seconds,
             bucket=self._plane.bucket.name,
@@ -269,6 +272,8 @@ class _Run:
             interrupted_by_others=logged_interruptions(self._folder),
         )
         self._report.broken = broken_promises(self._submissions, aftermath)
+        signed = Counter(picture.is_signed for picture in aftermath.pictures.values())
+        self._report.counts.update({"pictures signed": signed[True], "pictures not signed": signed[False]})
         self._report.notifications, self._report.letters = len(self._heard), len(letters)
         self._report.aws.update({fault.value: count for fault, count in self._proxy.suffered.items()})
         self._report.requests = self._proxy.requests.total()

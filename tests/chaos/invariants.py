@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from darkroom.policy.dead_letters import MOVED_BY_SQS, DeadLetter
-from darkroom.tasks.notification import Notification, decode_notification
+from darkroom.tasks.notification import Credentials, Notification, decode_notification
 from darkroom.tasks.task import Status
-from tests.chaos.aftermath import Aftermath, Heard, terminal_id
+from tests.chaos.aftermath import Aftermath, Heard, Pictured, terminal_id
 from tests.chaos.owners import SLACK_SECONDS, begun_when_cancelled, told_of_others, wrong_records, wrong_usage
 from tests.chaos.tasks import Fate, Submission
 
@@ -16,6 +16,7 @@ _MOST_EXAMPLES = 5
 _MUST_BE_SET_ASIDE = (Fate.UNREADABLE, Fate.MOVED)
 # These fail: at once, or when their tries are used up.
 _MAY_BE_SET_ASIDE = (*_MUST_BE_SET_ASIDE, Fate.POISON, Fate.REFUSED, Fate.DEAD_LINK)
+_GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"})
 
 
 def broken_promises(submissions: Sequence[Submission], aftermath: Aftermath) -> list[str]:
@@ -27,6 +28,7 @@ def broken_promises(submissions: Sequence[Submission], aftermath: Aftermath) -> 
         *_summed_up(_wrong_ends(submissions, aftermath.heard), "tasks ended in a way that they must not"),
         *_summed_up(_missing_objects(aftermath), "URLs in notifications lead nowhere"),
         *_summed_up(_foreign_pictures(submissions, aftermath), "pictures are another task's"),
+        *_summed_up(_misdescribed(aftermath), "pictures do not say of their making what was told of them"),
         *_summed_up(_shared_objects(aftermath), "objects belong to two tasks"),
         *_summed_up(_overwritten(aftermath), "objects were written again after they had been told"),
         *_summed_up(_made_again(submissions, aftermath), "tasks were begun again after their end had been told"),
@@ -96,9 +98,25 @@ def _foreign_pictures(submissions: Sequence[Submission], aftermath: Aftermath) -
         if task is None:
             continue
         for number, url in enumerate(end.image_url or []):
-            seed = aftermath.seeds.get(_key(url, aftermath.bucket))
+            seed = aftermath.pictures.get(_key(url, aftermath.bucket), Pictured()).seed
             if seed is not None and seed != task.seed + number:
                 yield f"{url} was made for the seed {seed}, and {task.task_id} asked for {task.seed + number}"
+
+
+def _misdescribed(aftermath: Aftermath) -> Iterable[str]:
+    """Every picture is signed, or says by itself what it is, and its end says which: whatever was away."""
+    for heard in aftermath.heard:
+        end = decode_notification(heard.body)
+        if not end.image_url:
+            continue
+        told = end.provenance or [None] * len(end.image_url)
+        for url, one in zip(end.image_url, told, strict=True):
+            found = aftermath.pictures.get(_key(url, aftermath.bucket))
+            if found is None:
+                continue  # said by another
+            signed = one is not None and one.credentials is Credentials.EMBEDDED
+            if signed != found.is_signed or _GENERATED.isdisjoint(found.source_types):
+                yield f"{url} was told to be {one}, and is {found}"
 
 
 def _shared_objects(aftermath: Aftermath) -> Iterable[str]:

@@ -6,6 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from c2pa import C2paError
+from cryptography.hazmat.primitives import serialization
 
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.dead_letters import held_letters
@@ -14,14 +18,17 @@ from darkroom.config.task_plane import QueuePlan, RuntimeRoute, TaskPlane, plan_
 from darkroom.local.provisioning import SERVICES, ProvisionedPlane, provision
 from darkroom.policy.dead_letters import DeadLetter
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.provenance.source_types import mentions
 from darkroom.settings import AwsSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import JsonObject, Task, TaskKind
 from darkroom.tasks.usage import Usage
 from darkroom.testing.pictures import marked_seed
-from tests.chaos.aftermath import Heard, Stored
+from tests.certificates import Authority
+from tests.chaos.aftermath import Heard, Pictured, Stored
 from tests.chaos.tasks import CALLERS, Fate, PlannedTask
+from tests.credentials import read
 
 RUNTIME = "sdruntime"
 # What a sweep hides comes back after a minute.
@@ -29,11 +36,21 @@ _LETTERS_SECONDS = 120.0
 _AT_ONCE = 8
 
 
+@dataclass(frozen=True)
+class Signing:
+    """What pictures are signed with, and the certificate by which they are trusted."""
+
+    certificate: str
+    key_id: str
+    anchors: bytes
+
+
 class ChaosPlane:
     """A runtime's queue and all around it, seen past the fault proxy."""
 
-    def __init__(self, aws: Aws, provisioned: ProvisionedPlane, notifications: Queue) -> None:
+    def __init__(self, aws: Aws, provisioned: ProvisionedPlane, notifications: Queue, signing: Signing) -> None:
         self.provisioned = provisioned
+        self.signing = signing
         self.bucket = aws.bucket(provisioned.bucket)
         self.queue = aws.queue(provisioned.queues[0].url)
         self.dead_letters = aws.queue(provisioned.queues[0].dead_letter_url)
@@ -121,16 +138,24 @@ class ChaosPlane:
             used[day.caller] = used[day.caller].plus(day.usage)
         return used
 
-    async def seeds(self, keys: Sequence[str]) -> dict[str, int | None]:
-        """The seeds that the pictures under `keys` were made for."""
-        found: dict[str, int | None] = {}
+    async def pictures(self, keys: Sequence[str]) -> dict[str, Pictured]:
+        """What the pictures under `keys` say of themselves."""
+        found: dict[str, Pictured] = {}
 
-        async def read(key: str) -> None:
-            found[key] = marked_seed(await self.bucket.get(key))
+        async def look(key: str) -> None:
+            data = await self.bucket.get(key)
+            found[key] = Pictured(marked_seed(data), await asyncio.to_thread(self._is_signed, data), mentions(data))
 
         for start in range(0, len(keys), _AT_ONCE):
-            await asyncio.gather(*(read(key) for key in keys[start : start + _AT_ONCE]))
+            await asyncio.gather(*(look(key) for key in keys[start : start + _AT_ONCE]))
         return found
+
+    def _is_signed(self, data: bytes) -> bool:
+        """Whether a picture has a signature that is right, by the key of this run."""
+        try:
+            return read(data, "image/png", self.signing.anchors).state == "Trusted"
+        except C2paError.ManifestNotFound:
+            return False
 
 
 @asynccontextmanager
@@ -148,4 +173,18 @@ async def chaos_plane(settings: AwsSettings, visibility_seconds: int) -> AsyncIt
             Endpoint=await aws.queue(url).read_arn(),
             Attributes={"RawMessageDelivery": "true"},
         )
-        yield ChaosPlane(aws, provisioned, aws.queue(url))
+        yield ChaosPlane(aws, provisioned, aws.queue(url), await _signing(settings))
+
+
+async def _signing(settings: AwsSettings) -> Signing:
+    """Make a key in KMS and a certificate for it in Secrets Manager."""
+    authority = Authority()
+    async with open_aws(settings, "kms", "secretsmanager") as aws:
+        kms, secrets = aws.client("kms"), aws.client("secretsmanager")
+        made = await kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        key_id: str = made["KeyMetadata"]["KeyId"]
+        der = (await kms.get_public_key(KeyId=key_id))["PublicKey"]
+        public = serialization.load_der_public_key(der)
+        chain = authority.leaf(public) + authority.intermediate  # type: ignore[arg-type]
+        secret = await secrets.create_secret(Name="signing-certificate", SecretString=chain.decode())
+    return Signing(secret["ARN"], key_id, authority.root)

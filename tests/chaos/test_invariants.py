@@ -12,7 +12,7 @@ from darkroom.tasks.notification import Notification, encode_notification
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from darkroom.tasks.usage import Usage
-from tests.chaos.aftermath import Aftermath, Heard, Stored, terminal_id
+from tests.chaos.aftermath import Aftermath, Heard, Pictured, Stored, terminal_id
 from tests.chaos.invariants import broken_promises
 from tests.chaos.tasks import Fate, PlannedTask, Submission
 
@@ -77,6 +77,8 @@ def letter(one: Submission, **changes: Any) -> DeadLetter:
 
 COMPLETED = heard(GOOD, Status.COMPLETED, PICTURE)
 OTHERS = [heard(POISON, Status.FAILED), heard(UNREADABLE, Status.FAILED), heard(REGRETTED, Status.CANCELLED)]
+GENERATED = frozenset({"trainedAlgorithmicMedia"})
+LABELLED = Pictured(10, False, GENERATED)
 RECORDS = {
     GOOD.id: record(GOOD, Status.COMPLETED, image_url=["s3://b/1"], device_seconds=2.0),
     POISON.id: record(POISON, Status.FAILED),
@@ -91,7 +93,7 @@ FINE = Aftermath(
         name: Stored(10, 99.0)
         for name in (PICTURE, OUTPUT, "output/poison.out", "output/unreadable.out", "output/regretted.out")
     },
-    seeds={PICTURE: 10},
+    pictures={PICTURE: LABELLED},
     begun={10: 98.0},
     bucket="b",
     queues={"visible": 0, "in flight": 0},
@@ -125,7 +127,9 @@ def test_a_good_run_breaks_no_promise() -> None:
         ({"objects": {**FINE.objects, PICTURE: Stored(0, 99.0)}}, PICTURE),
         ({"objects": without(OUTPUT)}, OUTPUT),
         ({"objects": {**FINE.objects, PICTURE: Stored(10, 102.0)}}, "written again"),
-        ({"seeds": {PICTURE: 50}}, "made for the seed 50"),
+        ({"pictures": {PICTURE: Pictured(50, False, GENERATED)}}, "made for the seed 50"),
+        ({"pictures": {PICTURE: Pictured(10, True, GENERATED)}}, "what was told of them"),
+        ({"pictures": {PICTURE: Pictured(10, False)}}, "what was told of them"),
         ({"heard": [*FINE.heard, heard(UNHEARD, Status.COMPLETED, PICTURE)]}, "belong to two tasks"),
         ({"begun": {10: 110.0}}, "good (10.0 s later)"),
         ({"letters": [letter(UNREADABLE), letter(GOOD)]}, "good (good) is there"),

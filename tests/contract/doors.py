@@ -18,7 +18,8 @@ from darkroom.api.gateway import create_gateway
 from darkroom.api.lambda_handler import create_handler
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
-from darkroom.api.waiting import AloneWaiter, SharedWaiter
+from darkroom.api.shared_waiting import SharedWaiter
+from darkroom.api.waiting import AloneWaiter
 from darkroom.policy.callers import Callers, CallerSpec
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import read_sample

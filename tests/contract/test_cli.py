@@ -256,6 +256,7 @@ def test_verify_sends_the_guides_requests_and_shows_a_table(server: Any, tmp_pat
     for kind in kinds:
         assert kind in run.stdout
     assert len(list((tmp_path / "pictures").iterdir())) == 3
+    assert "3 that do not say that a machine made them" in run.stderr
     links = [body["task"]["content"].get("image", "") for body in server.bodies]
     assert any(link.startswith("https://huggingface.co/") for link in links)
 

@@ -58,7 +58,7 @@ async def gateway() -> AsyncIterator[Gateway]:
         new_submission_id=lambda: "id",
     )
     app = create_gateway(settings, front_door, monotonic=lambda: running.now)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         running.http = http
         yield running
 
@@ -123,6 +123,8 @@ async def test_the_openapi_document_describes_every_route_with_the_guides_sample
         "/prod/v1alpha1",
         "/prod/v1alpha2",
         "/prod/v1alpha2/runtimes",
+        "/prod/v1alpha2/events",
+        "/prod/v1alpha2/tasks/{task_id}/events",
         "/prod/v1alpha2/tasks",
         "/prod/v1alpha2/tasks/{task_id}",
         "/prod/v1alpha2/tasks/{task_id}/cancel",
@@ -198,7 +200,7 @@ async def with_callers(
         callers=callers,
     )
     app = create_gateway(settings, front_door, monotonic=lambda: running.now, callers=callers)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         running.http = http
         yield running
 

@@ -28,9 +28,17 @@ from darkroom.policy.callers import Callers, CallerSpec
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.settings import AwsSettings, FrontDoorSettings, GatewaySettings
 from darkroom.tasks.notification import NotifiedError
+from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryBucket, MemoryCounts, MemoryKeys, MemoryRecords, MemoryTopic
+from darkroom.testing.front_door_ports import (
+    MemoryBucket,
+    MemoryCounts,
+    MemoryKeys,
+    MemoryProgress,
+    MemoryRecords,
+    MemoryTopic,
+)
 
 CALLERS = Callers(
     [
@@ -93,6 +101,7 @@ class Door:
     topic: MemoryTopic
     bucket: MemoryBucket
     records: Agent
+    progress: MemoryProgress = field(default_factory=MemoryProgress)
     clock: list[float] = field(default_factory=lambda: [1_800_000_000.0])
 
     async def generate(self, key: str = "secret", retries: int = 0, **fields: Any) -> Reply:
@@ -112,8 +121,8 @@ class Door:
 @pytest.fixture(params=["lambda", "gateway", "gateway-with-stage"])
 async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     topic, bucket = MemoryTopic(), MemoryBucket("outputbucket")
-    records = Agent(bucket)
-    ports = Ports(topic, bucket, records, MemoryCounts(), MemoryKeys())
+    records, progress = Agent(bucket), MemoryProgress()
+    ports = Ports(topic, bucket, records, MemoryCounts(), keys=MemoryKeys(), progress=progress)
     catalogue = Catalogue([RuntimeSpec(name="sdruntime", type="sdwebui", model="v1-5.safetensors")])
     ids = iter(range(1000))
     monotonic = iter(range(100_000))  # a second goes by at each look at the clock
@@ -154,7 +163,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             lower = {name.lower(): value for name, value in reply["headers"].items()}
             return Reply(reply["statusCode"], lower, reply["body"])
 
-        door = Door(invoke, topic, bucket, records)
+        door = Door(invoke, topic, bucket, records, progress)
         yield door
         return
 
@@ -165,7 +174,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
         api_keys=(),
     )
     app = create_gateway(settings, front_door, monotonic=lambda: 0.0, callers=CALLERS, openai=openai)
-    base = "http://gateway/prod" if kind == "gateway-with-stage" else "http://gateway"
+    base = "http://127.0.0.1/prod" if kind == "gateway-with-stage" else "http://127.0.0.1"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as http:
 
         async def send(method: str, path: str, headers: dict[str, str], body: bytes, key: str = "secret") -> Reply:
@@ -174,7 +183,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
             )
             return Reply(reply.status_code, dict(reply.headers), reply.text)
 
-        door = Door(send, topic, bucket, records)
+        door = Door(send, topic, bucket, records, progress)
         yield door
 
 
@@ -231,6 +240,17 @@ async def test_what_is_too_large_for_a_reply_is_linked_or_told(door: Door) -> No
     reply = await door.generate(response_format="b64_json")
     assert (reply.status, reply.error["code"]) == (413, "reply_too_large")
     assert reply.error["task"].startswith("img-")
+
+
+async def test_a_replys_room_is_for_all_of_its_pictures(door: Door) -> None:
+    def complete(record: TaskRecord) -> TaskRecord:
+        ended = Agent.complete(door.records, record)
+        door.bucket.objects |= {key: png() + bytes(2_000) for key in door.bucket.objects}
+        return ended
+
+    door.records.end = complete  # 70 kB for a reply, of which 64 kB are for the rest
+    assert "b64_json" in (await door.generate()).json["data"][0]
+    assert ["url" in one for one in (await door.generate(n=2)).json["data"]] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +337,7 @@ async def test_who_asks_under_such_an_id_in_our_own_api_is_not_joined(door: Door
     key = (reply.json["task"], "shop")
     door.records.records[key] = msgspec.structs.replace(door.records.records[key], context={"openai": "mine"})
     assert (await door.generate(retries=1)).status == 200
-    assert len(door.topic.messages) == 2
+    assert [message.attributes["submission_id"][:6] for message in door.topic.messages] == ["submis", "again-"]
 
 
 @pytest.mark.parametrize(
@@ -387,6 +407,24 @@ async def test_a_stream_ends_with_its_pictures(door: Door) -> None:
     assert [(event["type"], base64.b64decode(event["b64_json"]), event["seed"]) for event in told] == [
         ("image_generation.completed", png(), 41),
         ("image_generation.completed", png(), 42),
+    ]
+
+
+@pytest.mark.parametrize("door", ["gateway"], indirect=True)
+async def test_a_stream_tells_how_far_its_task_is(door: Door) -> None:
+    door.records.after = 1
+
+    def running(record: TaskRecord) -> TaskRecord:
+        door.progress.progress[record.submission_id] = Progress(value=0.45, step=9, steps=20)
+        door.records.end, door.records.after = door.records.complete, 4
+        return msgspec.structs.replace(record, status=Status.RUNNING)
+
+    door.records.end = running
+    reply = await door.generate(stream=True)
+    comments = [line for line in reply.text.split("\n") if line.startswith(":")]
+    assert [line.partition(" img-")[2].partition(" ")[2] for line in comments][:2] == [
+        "queued",
+        "running, 45%, step 9 of 20",
     ]
 
 

@@ -74,7 +74,7 @@ class Gateway:
         )
         front_door = FrontDoor(Service(catalogue, "b"), ports, clock=lambda: 0.0, new_submission_id=lambda: "x")
         self.app: FastAPI = create_gateway(settings, front_door, monotonic=lambda: 0.0, openai=self.door)
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway")
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://127.0.0.1")
 
     @property
     def waiting(self) -> int:
@@ -104,13 +104,16 @@ async def connect(
     async def send(message: Any) -> None:
         sent.append(message)
 
+    return asyncio.create_task(app(await scope_of(path, content_type), receive, send)), gone, sent
+
+
+async def scope_of(path: str, content_type: str) -> dict[str, Any]:
     headers = [(b"authorization", b"Bearer secret"), (b"content-type", content_type.encode())]
-    scope = {
+    return {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
         "root_path": "", "headers": headers, "client": ("127.0.0.1", 1), "server": ("gateway", 80),
     }  # fmt: skip
-    return asyncio.create_task(app(scope, receive, send)), gone, sent
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}])
@@ -151,7 +154,7 @@ async def test_a_fault_of_our_own_is_told_in_openais_form(monkeypatch: pytest.Mo
 
     gateway.door.begin = broken  # type: ignore[method-assign,assignment]
     transport = httpx.ASGITransport(gateway.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         for path in ("/v1/models", "/prod/v1/models"):
             reply = await http.get(path, headers=KEY)
             assert (reply.status_code, reply.json()["error"]["type"]) == (500, "server_error")
@@ -168,6 +171,22 @@ async def test_a_client_that_goes_away_gives_its_place_back_and_its_task_goes_on
     await until(lambda: gateway.waiting == 0)
     await serving
     assert len(gateway.topic.messages) == 1
+
+
+async def test_a_stream_that_never_began_gives_its_place_back() -> None:
+    gateway = Gateway()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps({**BODY, "stream": True}).encode(), "more_body": False}
+
+    async def send(_message: Any) -> None:
+        raise OSError("the connection is gone")
+
+    scope = await scope_of(GENERATIONS, "application/json")
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever the server's own is
+        await gateway.app({**scope, "asgi": {"version": "3.0", "spec_version": "2.4"}}, receive, send)
+    assert len(gateway.topic.messages) == 1
+    assert gateway.waiting == 0
 
 
 async def test_no_more_wait_than_there_are_places_and_one_caller_takes_half_of_them() -> None:

@@ -125,6 +125,8 @@ BAD: dict[str, HttpRequest] = {
         path="/v1alpha2/tasks",
         query={"status": "done", "limit": "0", "since": "today", "next": "?", "cats": ""},
     ),
+    "events from here": HttpRequest(method="GET", path="/v1alpha2/events"),
+    "an event that never was": HttpRequest(method="GET", path="/v1alpha2/events", last_event_id="17"),
     "another's tasks": HttpRequest(method="GET", path="/v1alpha2/tasks", query={"caller": "shop"}),
     "odd questions": HttpRequest(
         method="GET", path="/v1alpha2/tasks/a", query={"links": "maybe", "from": "0", "wait": "long"}

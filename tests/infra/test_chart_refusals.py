@@ -5,8 +5,10 @@ The judges are Helm itself, and the published schemas of Kubernetes, KEDA and Ka
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ import yaml
 
 from darkroom.config.chart_values import ChartValues
 from darkroom.config.fit_rules import (
-    DEFAULT_INSTANCE_TYPES,
     DEFAULT_MOST_PODS,
     DEFAULT_RESOURCES,
+    DEFAULT_SECURITY,
     OWN_ENVIRONMENT,
     POD_GRACE_BEYOND_TASK_SECONDS,
 )
+from darkroom.config.instance_rules import DEFAULT_INSTANCE_TYPES
 from darkroom.config.loader import parse_config
 from darkroom.config.volume_rules import DEFAULT_VOLUMES
 from darkroom.errors import SettingsError
@@ -136,6 +139,11 @@ def test_the_defaults_that_the_rules_go_by_are_the_charts() -> None:
     for name, volume in DEFAULT_VOLUMES.items():
         there = chart["karpenter"]["nodeTemplate"][name]
         assert {key: there[key] for key in volume} == volume
+    for name, context in DEFAULT_SECURITY.items():
+        there = chart["runtime"][name]["securityContext"]
+        assert {key: there.get(key) for key in ("allowPrivilegeEscalation", "runAsNonRoot", "runAsUser")} == {
+            key: context.get(key) for key in ("allowPrivilegeEscalation", "runAsNonRoot", "runAsUser")
+        }
     for name, resources in DEFAULT_RESOURCES.items():
         assert chart["runtime"][name]["resources"] == resources
 
@@ -168,6 +176,47 @@ def test_no_variable_stands_twice(chart: Chart) -> None:
 def test_the_rules_grace_is_the_pods(chart: Chart) -> None:
     pod = kinds(chart.render(VALUES["sdwebui"]))["Deployment"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 300 + POD_GRACE_BEYOND_TASK_SECONDS
+
+
+def test_the_judges_look_at_every_field_that_the_chart_renders(tmp_path: Path, chart: Chart) -> None:
+    """Each of them in turn holds what no field may, and each kind one that it has not."""
+    broken: dict[str, list[dict[str, Any]]] = {}
+    seen: set[str] = set()
+    for name in ("guide's extraValues", "fallback", "pool", "pool from a snapshot", "diffusers"):
+        values = merge(VALUES[name], {"runtime": {"createServiceAccount": True, "serviceAccountName": "mine"}})
+        for manifest in chart.render(values):
+            for place in [(), *fields_of(manifest)]:
+                label = f"{manifest['kind']} {'.'.join(map(str, place))}"
+                if place in (("apiVersion",), ("kind",)) or label in seen:
+                    continue
+                seen.add(label)
+                broken[label] = [with_nonsense(manifest, place)]
+    assert len({label.partition(" ")[0] for label in seen}) == 11
+    assert len(broken) > 300
+    found = {problem["name"] for problem in problems_of(broken, tmp_path)}
+    assert sorted(set(broken) - found) == []
+
+
+def fields_of(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of all that is neither a mapping nor a list."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from fields_of(part, (*place, key))
+    else:
+        yield place
+
+
+def with_nonsense(manifest: dict[str, Any], place: tuple[str | int, ...]) -> dict[str, Any]:
+    """The same manifest with a mapping at this place, which is a key too many where the place is the whole."""
+    changed: Any = copy.deepcopy(manifest)
+    if not place:
+        return {**changed, "nonsense": {"no": "field"}}
+    section = changed
+    for key in place[:-1]:
+        section = section[key]
+    section[place[-1]] = {"no": "field"}
+    assert isinstance(changed, dict)
+    return changed
 
 
 def test_the_judges_see_something(tmp_path: Path, chart: Chart) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from darkroom.aws.records import to_attribute
+from darkroom.aws.records import record_to_item
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, StackFailure
@@ -32,6 +32,8 @@ from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import ADD_ONS, MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON, Pins
 from darkroom.infra.template.synthesis import synthesise
 from darkroom.settings import AwsSettings
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls, denied, interrupted
 from tests.infra.emulated_account import Front, emulated_account, moto_server
@@ -195,6 +197,7 @@ def test_every_step_is_done_once_and_in_order(account: Account) -> None:
         "apigateway.UpdateAccount",
         "s3.PutObject",
         "s3.PutObject",
+        "s3.PutObject",
         "cloudformation.CreateChangeSet",
         "cloudformation.ExecuteChangeSet",
     ]
@@ -225,9 +228,9 @@ def test_the_time_of_a_task_is_measured_where_it_is_not_told(account: Account) -
     outputs = account.deployment().run()
     table = account.cloud.client("dynamodb")
     for number in range(5):
-        record = {"runtime": "sdruntime", "status": "completed", "updated_at": 1.0, "device_seconds": 6.0}
-        item = {key: to_attribute(value) for key, value in record.items()}
-        table.put_item(TableName=outputs["TaskTable"], Item={**item, "id": {"S": f"submission/{number}"}})
+        names = {"id": "a", "submission_id": f"{number}", "runtime": "sdruntime"}
+        record = TaskRecord(**names, status=Status.COMPLETED, updated_at=1.0, device_seconds=6.0)
+        table.put_item(TableName=outputs["TaskTable"], Item=record_to_item(record))
     account.calls.made.clear()
     assert account.deployment().measured() == {"sdruntime": ServiceTime(6.0, 5)}
     assert account.calls.changes == []

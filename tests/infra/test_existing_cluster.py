@@ -15,6 +15,7 @@ import yaml
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
+from darkroom.aws.records import record_to_item
 from darkroom.cli.deployment import app
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES
@@ -23,11 +24,14 @@ from darkroom.errors import SettingsError
 from darkroom.infra.checks.existing_cluster import check_cluster
 from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.costs import fixed_costs
 from darkroom.infra.releases import releases
 from darkroom.infra.steps.chart_installation import ChartInstallation
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import Pins, encode_pins
+from darkroom.planner.idle_costs import fixed_costs
+from darkroom.planner.prices import PRICED_REGION, load_prices
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 from tests.infra.chart import CHART, Chart
 from tests.infra.conftest import EXISTING, read_template
 from tests.infra.deployed import Deployed
@@ -134,6 +138,27 @@ def test_values_are_printed_for_a_stack_that_is_deployed(
     assert said[1].startswith("# release sdruntime-nodes, namespace default")
 
 
+def test_printed_values_say_what_time_of_a_task_they_go_by(
+    deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(
+        "modelBucketArn: arn:aws:s3:::my-models\ncluster: {name: platform, nodeRole: r, charts: gitops}\n"
+        "modelsRuntime: [{name: anymodel, type: sdwebui, dynamicModel: true, workOff: {withinSeconds: 60}}]\n"
+    )
+    where = ["-R", deployed.settings.region, "--endpoint-url", str(deployed.settings.endpoint_url)]
+    before = CliRunner().invoke(app, ["config", "values", "anymodel", *where]).output
+    assert before.startswith("# time of a task of anymodel: none told or measured yet; queueLength is 1 until")
+    for number in range(5):
+        record = TaskRecord(
+            id="a", submission_id=f"measured-{number}", runtime="anymodel", status=Status.COMPLETED, device_seconds=6.0
+        )
+        deployed.client("dynamodb").put_item(TableName=deployed.outputs["TaskTable"], Item=record_to_item(record))
+    after = CliRunner().invoke(app, ["config", "values", "anymodel", *where]).output
+    assert after.startswith("# time of a task of anymodel: 6 s measured (median of 5 recent ones), which workOff goes")
+    assert yaml.safe_load(after)["runtime"]["scaling"] == {"queueLength": 10}
+
+
 @pytest.fixture(scope="module")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with moto_server(tmp_path_factory.mktemp("moto-existing")) as url:
@@ -235,7 +260,7 @@ def test_the_deployment_installs_nodes_before_pods_and_removes_them_after(cloud:
 
 
 def test_a_cluster_that_is_there_costs_nothing_more() -> None:
-    lines = [cost.what for cost in fixed_costs(parse_config(EXISTING))]
+    lines = [cost.what for cost in fixed_costs(parse_config(EXISTING), load_prices(PRICED_REGION))]
     assert not [line for line in lines if "EKS" in line or "NAT" in line or "components" in line]
 
 

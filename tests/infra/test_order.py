@@ -9,8 +9,10 @@ import pytest
 from tests.infra.template_order import TemplateOrder
 
 RUNTIMES = ("sdruntime", "anymodel", "workflows")
+# The nodes of each runtime are a release of their own: a shared pool's, or its own.
+NODES_OF = {"sdruntime": "sdruntime-nodes", "anymodel": "shared", "workflows": "shared"}
 # Helm releases by which nodes come. Until they are gone, there may be GPU instances.
-NODES = ("shared", *RUNTIMES)
+NODES = ("sdruntime-nodes", "shared", *RUNTIMES)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,32 @@ def test_karpenter_and_all_that_it_needs_outlive_every_release_that_brings_nodes
         order.release("karpenter-crd"),
     ]
     order.assert_outlives(karpenter, order.release(release))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_nodes_can_come_before_pods_ask_for_them_and_stay_until_no_pod_is_made_any_more(
+    order: TemplateOrder, runtime: str
+) -> None:
+    """Removed the other way round, pods would ask for nodes of a pool that goes; at once, a node would be left over."""
+    nodes = order.release(NODES_OF[runtime])
+    order.assert_outlives(nodes, order.release(runtime))
+    properties = order.resources[nodes]["Properties"]
+    assert properties["Wait"] in (True, "true"), "Helm reads Karpenter's conditions, and its finalizers at the removal"
+    assert order.resources[order.release(runtime)]["Properties"].get("Wait") in (None, False, "false")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_a_pod_needs_to_end_its_task_outlives_the_last_node(order: TemplateOrder, runtime: str) -> None:
+    """Pods are told to stop when their release goes, and end their tasks before their node goes."""
+    needed = [
+        *(name for name in order.of_type("AWS::SQS::Queue") if name.startswith(f"TaskPlaneInputQueue{runtime}")),
+        *roles_with_policies(order, f"Runtime{runtime}"),
+        order.named(f"Runtime{runtime}Identity"),
+        order.named("TaskPlaneoutputS3BucketE"),
+        order.named("TaskPlanetasks"),
+        order.named("sdNotificationOutputCfn"),
+    ]
+    order.assert_outlives(needed, order.release(NODES_OF[runtime]))
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import boto3
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from darkroom.config.loader import parse_config
+from darkroom.config.provenance import Provenance
 from darkroom.errors import SettingsError
+from darkroom.infra.checks.findings import Finding, Verdict
+from darkroom.infra.checks.preflight import check
+from darkroom.infra.checks.signing_check import SUBJECT, check_signing
+from darkroom.infra.cloud import Cloud
 from darkroom.settings import ProvenanceSettings, read_agent_settings
+from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+from tests.certificates import Authority
 from tests.infra.chart import Chart, kinds, pod_values_for
 from tests.infra.conftest import CONFIG, EXISTING, made_once, read_template, synthesised
 from tests.infra.test_alarms import alarms
@@ -36,7 +48,7 @@ def test_agents_may_read_the_one_certificate_and_sign_with_the_one_key(signing_t
         (name, listed(statement["Action"]), listed(statement["Resource"]))
         for name, statement in statements(signing_template)
         if any(action.startswith(("kms:", "secretsmanager:")) for action in listed(statement["Action"]))
-        and not name.startswith("Observability")
+        and not name.startswith(("Observability", "Webhooks"))  # they have keys and secrets of their own
     ]
     agents = {name for name, *_ in found}
     assert agents
@@ -118,3 +130,61 @@ def test_what_cannot_work_is_refused_before_anything_is_made(section: str, reaso
 
 def test_a_stack_on_one_machine_may_require_signatures_for_it_has_a_certificate_of_its_own() -> None:
     assert parse_config(f"modelsRuntime:\n{RUNTIME}\nprovenance: {{required: true}}\n").provenance.required
+
+
+class Region:
+    """An emulator's account with a key, and a certificate for it in a secret."""
+
+    def __init__(self, endpoint_url: str, region: str) -> None:
+        self.cloud = Cloud(boto3.Session(region_name=region), region, endpoint_url)
+        self.authority = Authority()
+        kms = self.cloud.client("kms")
+        made = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+        self.key_arn: str = made["Arn"]
+        self.public_key = serialization.load_der_public_key(kms.get_public_key(KeyId=self.key_arn)["PublicKey"])
+
+    def found(self, text: bytes | None, *, key: bool = True, **more: object) -> Finding:
+        """What is said of a certificate in a secret; None: there is no such secret."""
+        secret = SECRET
+        if text is not None:
+            name = f"signing-{uuid.uuid4().hex[:8]}"
+            secret = self.cloud.client("secretsmanager").create_secret(Name=name, SecretString=text.decode())["ARN"]
+        section = Provenance(certificate=secret, kms_key_id=self.key_arn if key else None, **more)  # type: ignore[arg-type]
+        config = parse_config(f"modelsRuntime:\n{RUNTIME}\n").model_copy(update={"provenance": section})
+        (found,) = check_signing(self.cloud, config, datetime.now(UTC).date())
+        return found
+
+
+@pytest.fixture(scope="module")
+def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
+    with loopback_aws(tmp_path_factory.mktemp("signing-emulator")) as settings, pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield Region(str(settings.endpoint_url), settings.region)
+
+
+def test_the_plan_looks_at_the_certificate_and_its_key(region: Region) -> None:
+    leaf = region.authority.leaf(region.public_key) + region.authority.intermediate  # type: ignore[arg-type]
+    assert region.found(leaf).verdict is Verdict.GOOD
+    soon = region.authority.leaf(region.public_key, ends=9)  # type: ignore[arg-type]
+    assert "expires in" in region.found(soon).remedy
+    for text, key, words in (
+        (None, True, "reading the secret"),
+        (b"nothing", True, "no PEM block CERTIFICATE"),
+        (region.authority.leaf(region.public_key, begins=-9, ends=-2), True, "expired on"),  # type: ignore[arg-type]
+        (Authority().issue(), True, "for another key"),
+        (leaf, False, "holds no private key"),
+    ):
+        for required, verdict in ((False, Verdict.LIMITED), (True, Verdict.MISSING)):
+            found = region.found(text, key=key, required=required)
+            assert (found.verdict, words in found.remedy) == (verdict, True), found
+    assert region.found(Authority().issue(), key=False).verdict is Verdict.GOOD
+
+
+def test_the_plan_says_when_pictures_are_not_signed_or_say_nothing() -> None:
+    for section, words in (("", "set provenance.certificate"), ("provenance: {enabled: false}", "law")):
+        found = [
+            one for one in check(None, parse_config(f"modelsRuntime:\n{RUNTIME}\n{section}")) if one.subject == SUBJECT
+        ]
+        assert [one.verdict for one in found] == [Verdict.LIMITED]
+        assert words in found[0].remedy

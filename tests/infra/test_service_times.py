@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from darkroom.aws.records import pointer_key, to_attribute
+from darkroom.aws.records import pointer_key, record_to_item
 from darkroom.config.loader import parse_config
 from darkroom.errors import AwsRefused
 from darkroom.infra.cloud import Cloud
@@ -23,6 +23,8 @@ from darkroom.infra.service_times import (
     said_of,
     with_measured,
 )
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 from darkroom.testing.loopback_aws import loopback_aws
 
 CONFIG = """\
@@ -58,8 +60,10 @@ def table(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[tuple[str, C
         items = []
         for _ in range(count):
             written += 1
-            item = {key: to_attribute(value) for key, value in fields.items()}
-            items.append({**item, **pointer_key(f"submission/{written}")})
+            names = {"id": f"task-{written}", "submission_id": f"{written}"}
+            items.append(
+                record_to_item(TaskRecord(**names, **fields)) if fields else pointer_key(names["id"], "somebody")
+            )
         for start in range(0, count, 25):
             requests = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
             client.batch_write_item(RequestItems={name: requests})
@@ -70,13 +74,13 @@ def table(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[tuple[str, C
 
 def test_the_median_of_the_newest_completed_tasks(cloud: Cloud, table: tuple[str, Callable[..., None]]) -> None:
     name, write = table
-    write(LEAST_TASKS, runtime="a", status="completed", updated_at=100.0, device_seconds=6.0)
-    write(2, runtime="a", status="completed", updated_at=100.0, device_seconds=600.0)
-    write(60, runtime="a", status="failed", updated_at=200.0, device_seconds=0.2)
-    write(60, runtime="a", status="completed", updated_at=200.0)  # of an agent that did not measure yet
-    write(LEAST_TASKS - 1, runtime="b", status="completed", updated_at=100.0, device_seconds=3.0)
-    write(9, runtime="c", status="completed", updated_at=100.0, device_seconds=90.0)
-    write(MOST_TASKS, runtime="c", status="completed", updated_at=200.0, device_seconds=4.0)  # another model since
+    write(LEAST_TASKS, runtime="a", status=Status.COMPLETED, updated_at=100.0, device_seconds=6.0)
+    write(2, runtime="a", status=Status.COMPLETED, updated_at=100.0, device_seconds=600.0)
+    write(60, runtime="a", status=Status.FAILED, updated_at=200.0, device_seconds=0.2)
+    write(60, runtime="a", status=Status.COMPLETED, updated_at=200.0)  # of an agent that did not measure yet
+    write(LEAST_TASKS - 1, runtime="b", status=Status.COMPLETED, updated_at=100.0, device_seconds=3.0)
+    write(9, runtime="c", status=Status.COMPLETED, updated_at=100.0, device_seconds=90.0)
+    write(MOST_TASKS, runtime="c", status=Status.COMPLETED, updated_at=200.0, device_seconds=4.0)  # another model since
     assert measured_times(cloud, name) == {
         "a": ServiceTime(6.0, LEAST_TASKS + 2),
         "c": ServiceTime(4.0, MOST_TASKS),
@@ -85,8 +89,8 @@ def test_the_median_of_the_newest_completed_tasks(cloud: Cloud, table: tuple[str
 
 def test_a_large_table_is_not_read_to_its_end(cloud: Cloud, table: tuple[str, Callable[..., None]]) -> None:
     name, write = table
-    write((PAGES + 1) * ITEMS_PER_PAGE, latest="x")
-    write(20, runtime="a", status="completed", updated_at=1.0, device_seconds=6.0)
+    write((PAGES + 1) * ITEMS_PER_PAGE)  # pointers
+    write(20, runtime="a", status=Status.COMPLETED, updated_at=1.0, device_seconds=6.0)
     seen: list[int] = []
     events = cloud.client("dynamodb").meta.events
     events.register("after-call.dynamodb.Scan", lambda parsed, **_: seen.append(parsed["ScannedCount"]), "seen")

@@ -18,6 +18,8 @@ import pytest
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.queue import Queue
 from darkroom.config.task_plane import (
+    CHANGES,
+    LISTING,
     BucketPlan,
     QueuePlan,
     RuntimeRoute,
@@ -82,7 +84,7 @@ async def make_plane(aws: Aws, settings: AwsSettings, **queue_options: object) -
         input_topic=TopicPlan(f"input-{suffix}"),
         output_topic=TopicPlan(f"output-{suffix}"),
         bucket=BucketPlan(name=f"output-{suffix}"),
-        table=TablePlan(name=f"tasks-{suffix}"),
+        table=TablePlan(name=f"tasks-{suffix}", indices=(LISTING, CHANGES)),
         webhooks=dataclasses.replace(plan_webhook_queue(["shop"]), role=f"Webhook-{suffix}"),
     )
     provisioned = await provision(described, aws)

@@ -206,6 +206,20 @@ async def test_what_is_made_from_a_signed_picture_has_that_for_its_parent(
         assert found.ingredients == [("parentOf", True)]
 
 
+async def test_of_several_pictures_the_first_is_the_parent(
+    plane: Plane, signing: Signing, answers: FixedAnswers
+) -> None:
+    first = await ended(plane, answers.url, signing.settings())
+    url = (first.image_url or [])[0]
+    content = {"prompt": "a dog", "init_images": [url, base64.b64encode(picture("PNG")).decode(), url, url]}
+    end = await ended(
+        plane, answers.url, signing.settings(), task_id="t2", kind=TaskKind.IMAGE_TO_IMAGE, content=content
+    )
+    found = await credentials_of(plane, end, signing)
+    assert (found.state, found.faults, end.warnings) == ("Trusted", set(), ())
+    assert found.ingredients == [("parentOf", True), ("inputTo", True), ("inputTo", True)]
+
+
 async def test_what_is_made_from_a_picture_that_says_nothing_is_a_composite(
     plane: Plane, signing: Signing, answers: FixedAnswers
 ) -> None:

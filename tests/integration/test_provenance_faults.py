@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -48,15 +50,17 @@ def authority() -> Authority:
     return Authority()
 
 
+Logged = list[tuple[str, str]]
+
+
 @pytest.fixture
-def given_back() -> Iterator[list[str]]:
-    """What the agent's log says of tasks that it gives back."""
-    found: list[str] = []
+def logged() -> Iterator[Logged]:
+    """What the agent's log says: actions and texts."""
+    found: Logged = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if getattr(record, "darkroom_fields", {}).get("action") == "task.given_back":
-                found.append(record.getMessage())
+            found.append((getattr(record, "darkroom_fields", {}).get("action", ""), record.getMessage()))
 
     listener = Listener()
     logging.getLogger("darkroom").addHandler(listener)
@@ -76,15 +80,16 @@ async def ended(plane: Plane, runtime_url: str, provenance: ProvenanceSettings, 
     return end
 
 
-async def assert_labelled_only(plane: Plane, end: Notification, why: str, before: bytes) -> None:
-    """The picture is there, looks as it did, says what it is, and the end says why it is not signed."""
+async def assert_labelled_only(plane: Plane, end: Notification, why: str, logged: Logged, before: bytes) -> None:
+    """The picture is there, looks as it did, and says what it is; its end says that it is not signed, the log why."""
     assert (end.status, end.result) == (Status.COMPLETED, True)
     (told,) = end.provenance or []
     assert told is not None
     assert (told.credentials, told.digital_source_type) == (Credentials.NONE, GENERATED)
     (warning,) = end.warnings
     assert "without a signature" in warning
-    assert why in warning
+    assert not [word for word in ("arn:", "certificate.pem", why) if word in warning], "no business of the task's user"
+    assert any(action == "provenance.signing_failed" and why in text for action, text in logged)
     after = await stored(plane, (end.image_url or [])[0])
     assert frames_of(after) == frames_of(before)
     assert mentions(after) == {GENERATED}
@@ -107,14 +112,14 @@ WRONG = {name: (text, why) for name, text, why in wrong_certificates(Authority()
 
 @pytest.mark.parametrize("name", WRONG)
 async def test_a_certificate_that_cannot_sign_costs_the_signature_and_no_picture(
-    plane: Plane, answers: FixedAnswers, tmp_path: Path, name: str
+    plane: Plane, answers: FixedAnswers, tmp_path: Path, logged: Logged, name: str
 ) -> None:
     text, why = WRONG[name]
     path = tmp_path / "certificate.pem"
     if text is not None:
         path.write_bytes(text)
     end = await ended(plane, answers.url, ProvenanceSettings(certificate=str(path)))
-    await assert_labelled_only(plane, end, why, answers.files[0])
+    await assert_labelled_only(plane, end, why, logged, answers.files[0])
 
 
 @pytest.mark.parametrize("name", ["missing", "expired", "of another authority"])
@@ -123,7 +128,7 @@ async def test_where_signatures_are_required_a_task_waits_for_a_certificate_and_
     answers: FixedAnswers,
     authority: Authority,
     tmp_path: Path,
-    given_back: list[str],
+    logged: Logged,
     name: str,
 ) -> None:
     path = tmp_path / "certificate.pem"
@@ -132,7 +137,7 @@ async def test_where_signatures_are_required_a_task_waits_for_a_certificate_and_
     required = ProvenanceSettings(certificate=str(path), required=True)
     async with working(settings_for(plane, answers.url, provenance=required)):
         await submit(plane, task_for(plane))
-        await until(lambda: bool(given_back))
+        await until(lambda: any(action == "task.given_back" for action, _ in logged))
         assert not any(key.endswith((".png", ".out")) for key in await keys(plane))
         path.write_bytes(authority.issue())
         ((end, _),) = await notified(plane)
@@ -288,7 +293,7 @@ async def kms_behind(plane: Plane, fault: Callable[[], AwsFault | None]) -> Asyn
     [(AwsFault.DENIED, "AccessDenied"), (AwsFault.THROTTLED, "Throttling"), (AwsFault.ERROR, "Internal")],
 )
 async def test_kms_that_does_not_sign_costs_signatures_until_it_does(
-    plane: Plane, answers: FixedAnswers, authority: Authority, key: Key, fault: AwsFault, why: str
+    plane: Plane, answers: FixedAnswers, authority: Authority, key: Key, logged: Logged, fault: AwsFault, why: str
 ) -> None:
     suffered: list[AwsFault | None] = [fault]
     provenance = ProvenanceSettings(certificate=key.secret, kms_key_id=key.id)
@@ -298,7 +303,7 @@ async def test_kms_that_does_not_sign_costs_signatures_until_it_does(
     ):
         await submit(plane, task_for(plane))
         ((end, _),) = await notified(plane)
-        await assert_labelled_only(plane, end, why, answers.files[0])
+        await assert_labelled_only(plane, end, why, logged, answers.files[0])
         suffered[0] = None
         async with asyncio.timeout(60):
             number = 2
@@ -316,7 +321,7 @@ async def test_kms_that_does_not_sign_costs_signatures_until_it_does(
 
 
 async def test_kms_that_says_nothing_does_not_hold_up_picture_after_picture(
-    plane: Plane, answers: FixedAnswers, key: Key
+    plane: Plane, answers: FixedAnswers, key: Key, logged: Logged
 ) -> None:
     suffered: list[AwsFault | None] = [None]
     provenance = ProvenanceSettings(certificate=key.secret, kms_key_id=key.id)
@@ -331,7 +336,7 @@ async def test_kms_that_says_nothing_does_not_hold_up_picture_after_picture(
         suffered[0] = AwsFault.SILENT
         await submit(plane, task_for(plane, "t2"))
         ((end, _),) = await notified(plane)
-        await assert_labelled_only(plane, end, "did not sign within 10 s", answers.files[0])
+        await assert_labelled_only(plane, end, "did not sign within 10 s", logged, answers.files[0])
         began = clock()
         for number in range(3, 13):
             await submit(plane, task_for(plane, f"t{number}"))
@@ -395,3 +400,49 @@ async def test_a_timestamp_authority_that_is_away_costs_the_stamp_and_no_signatu
         assert read(data, "image/png", authority.root).state == "Trusted"
         with Image.open(io.BytesIO(data)) as opened:
             opened.load()
+
+
+WITHOUT_THE_EXTRA = """\
+import sys
+sys.modules.update(dict.fromkeys(("c2pa", "cryptography")))
+from darkroom.cli.main import main
+sys.exit(main(["agent"]))
+"""
+
+
+async def test_an_agent_without_the_extra_works_labels_and_says_so_once(
+    plane: Plane, answers: FixedAnswers, tmp_path: Path, authority: Authority
+) -> None:
+    path, log = tmp_path / "certificate.pem", tmp_path / "agent.log"
+    path.write_bytes(authority.issue())
+    environment = {
+        **os.environ,
+        "AWS_DEFAULT_REGION": plane.settings.region,
+        "AWS_ENDPOINT_URL": str(plane.settings.endpoint_url),
+        "SQS_QUEUE_URL": plane.provisioned.queues[0].url,
+        "SNS_TOPIC_ARN": plane.provisioned.output_topic_arn,
+        "S3_BUCKET": plane.provisioned.bucket,
+        "RUNTIME_NAME": plane.runtime,
+        "RUNTIME_TYPE": "sdwebui",
+        "API_BASE_URL": answers.url,
+        "DARKROOM_PROVENANCE_CERTIFICATE": str(path),
+    }
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WITHOUT_THE_EXTRA, env=environment, stdout=output, stderr=output
+        )
+    try:
+        for number in range(2):
+            await submit(plane, task_for(plane, f"t{number}"))
+        ends = [end for end, _ in await notified(plane, 2)]
+        await until_empty(plane.queue)
+    finally:
+        process.terminate()
+        await process.wait()
+    for end in ends:
+        (told,) = end.provenance or []
+        assert told is not None
+        assert (told.credentials, told.digital_source_type) == (Credentials.NONE, GENERATED)
+        assert end.warnings == ()
+        assert mentions(await stored(plane, (end.image_url or [])[0])) == {GENERATED}
+    assert log.read_text().count("needs the extra 'provenance'") == 1

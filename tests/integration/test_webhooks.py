@@ -29,7 +29,8 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.free_port import free_port
 from darkroom.webhooks.clock import Clock
 from darkroom.webhooks.composition import open_sender
-from darkroom.webhooks.sender import Done, Later, Sender
+from darkroom.webhooks.outcomes import Done, Later
+from darkroom.webhooks.sender import Sender
 from darkroom.webhooks.signatures import secrets_of
 from darkroom.webhooks.worker import Worker
 from tests.integration.conftest import Plane

@@ -33,6 +33,7 @@ NOT_TOLD = {
 }
 PARTS = {
     "<> of its <> layers have a place in it": "the reason in `the LoRA … does not fit`",
+    "pictures cannot be signed just now; the agent's log says why": "the reason in a warning",
     "it is larger than <> MiB": "the reason in `the picture could not be signed: …`",
     "what the runtime sent": "what it is that would take the memory",
     "<> (HTTP <>)<>": "the client's, about a reply whose words are the front door's",

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
-from darkroom.api.waiting import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, AloneWaiter, SharedWaiter
+from darkroom.api.shared_waiting import SharedWaiter
+from darkroom.api.waiting import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, AloneWaiter
 from darkroom.aws.blocking import run
 from darkroom.errors import AwsUnavailable
 from darkroom.tasks.record import TaskRecord

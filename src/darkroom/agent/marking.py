@@ -72,7 +72,7 @@ class Marking:
     """Marks the files of one agent. Without `signers` none is signed: each only says what it is.
 
     `room` is the memory that the copies may take; `version` is Darkroom's own; `keep` is for files that the runtime has
-    signed itself.
+    signed itself; `threads` is how many files are labelled or signed at once.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Marking:
         required: bool = False,
         version: str = "",
         threads: int = 1,
+        largest_spooled_bytes: int = LARGEST_SPOOLED_BYTES,
     ) -> None:
         self._signers = signers
         self._room = room
@@ -93,6 +94,7 @@ class Marking:
         self._required = required
         self._version = version
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="provenance")
+        self._largest_spooled_bytes = largest_spooled_bytes
         self._spooling = asyncio.Lock()
 
     def refuse_if_unable(self) -> None:
@@ -131,7 +133,8 @@ class Marking:
                 return found, origin.source_type
             return body, next(iter(sorted(mentions(body))), None)
 
-        whole, told = await self._in_thread(label)
+        # Not in the threads that sign: what says only what it is waits for no signature.
+        whole, told = await asyncio.to_thread(label)
         embeds = can_embed(media_type, body)
 
         def sign(signer: PictureSigner) -> tuple[bytes, bytes | None]:
@@ -160,7 +163,7 @@ class Marking:
         except OSError as error:  # the disk is full
             size, why = None, f"it does not fit on the agent's disk: {error.strerror}"
         else:
-            why = f"it is larger than {LARGEST_SPOOLED_BYTES // 1024**2} MiB"
+            why = f"it is larger than {self._largest_spooled_bytes // 1024**2} MiB"
         if size is None:
             if self._required and self._signers is not None:
                 raise PictureUnsignable(why)
@@ -168,7 +171,7 @@ class Marking:
         await stack.enter_async_context(self._reserved(size, media_type))
         if media_type in LABELLERS and signing_bytes(size, media_type) + size <= self._room.maximum_bytes:
             source.seek(0)
-            return await self._mark_bytes(origin, number, await self._in_thread(source.read), media_type)
+            return await self._mark_bytes(origin, number, await asyncio.to_thread(source.read), media_type)
         signed = stack.enter_context(_temporary_file()) if can_embed(media_type, b"") else None
 
         def sign(signer: PictureSigner) -> bytes:
@@ -249,7 +252,7 @@ class Marking:
         size = 0
         async for chunk in body.chunks():
             size += len(chunk)
-            if size > LARGEST_SPOOLED_BYTES:
+            if size > self._largest_spooled_bytes:
                 return None
             await asyncio.to_thread(file.write, chunk)
         return size

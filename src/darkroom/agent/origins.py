@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from darkroom.policy.media_types import recognise
 from darkroom.policy.picture_inputs import (
-    enlarges_by_network,
+    enlarging_network,
     input_pictures,
     named_model,
     prompts_of,
@@ -79,14 +79,15 @@ class Origins:
                     said.append(found)
                     kept.append(ingredient)
         is_batch = kind is TaskKind.EXTRA_BATCH_IMAGES
-        is_arithmetic = kind in _UPSCALINGS and not enlarges_by_network(content)
+        network = enlarging_network(content) if kind in _UPSCALINGS else None
+        is_arithmetic = kind in _UPSCALINGS and network is None
         return Origin(
             kind=kind,
             runtime=self._runtime,
             runtime_type=self._runtime_type,
             source_type=_source_type(kind, content, said, has_inputs=bool(inputs)),
             edit=RESIZED if is_arithmetic else EDITED,
-            model=named_model(content) if kind is TaskKind.PIPELINE else None,
+            model=named_model(content) if kind is TaskKind.PIPELINE else network,
             submission_id=submission_id,
             ingredients=() if is_batch else tuple(one for one in kept if one is not None),
             sources=tuple(kept) if is_batch else (),
@@ -136,7 +137,7 @@ def _source_type(kind: TaskKind, content: JsonObject, said: list[_Input], *, has
         return SourceType.GENERATED
     if kind is TaskKind.PIPELINE:
         return SourceType.COMPOSITE if has_inputs or takes_pictures(content) else SourceType.GENERATED
-    if kind in _UPSCALINGS and not enlarges_by_network(content):
+    if kind in _UPSCALINGS and enlarging_network(content) is None:
         artificial = {name for found in said for name in found.source_types & ARTIFICIAL}
         if SourceType.COMPOSITE.value in artificial:
             return SourceType.COMPOSITE

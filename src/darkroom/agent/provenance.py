@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import logging
 from collections.abc import AsyncIterator
@@ -62,10 +63,20 @@ async def open_provenance(settings: AgentSettings, budget: MemoryBudget, clock: 
         marking = Marking(
             signers, budget.copies, clock, keep=keep, required=wanted.required, version=version, threads=threads
         )
+        # What is wrong with the certificate is to be known before the first picture.
+        opening = asyncio.create_task(_try(signers))
         try:
             yield Provenance(marking, origins)
         finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
             marking.close()
+
+
+async def _try(signers: Signers | None) -> None:
+    if signers is not None:
+        with contextlib.suppress(SigningUnavailable):
+            await signers.get()
 
 
 def _signers(

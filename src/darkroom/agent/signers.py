@@ -69,16 +69,18 @@ class Signers:
     def failed(self, fault: SigningUnavailable) -> None:
         """Note that signing failed, and would fail for another picture too: the signer is opened anew after a pause."""
         now = self._clock.monotonic()
+        if self._fault is not None and now < self._paused_until:
+            return  # several were under way together
         if self._said_at is None or now - self._said_at > _SAID_EVERY_SECONDS:
             self._said_at = now
-            log(logging.ERROR, "provenance.signing_failed", f"pictures are not signed: {fault}")
-        self._fault, self._paused_until = fault, self._clock.monotonic() + self._pause_seconds
+            log(logging.ERROR, "provenance.signing_failed", f"pictures are not signed: {fault.reason}")
+        self._fault, self._paused_until = fault, now + self._pause_seconds
         self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds)
         self._signer = self._untimed = None
 
     def without_timestamp(self, signer: PictureSigner, fault: SigningUnavailable) -> PictureSigner:
         """A signer to go on with for some minutes: it may be the timestamp authority that fails."""
-        log(logging.WARNING, "provenance.no_timestamp", f"trying without a time stamp for some minutes: {fault}")
+        log(logging.WARNING, "provenance.no_timestamp", f"trying without a time stamp for some minutes: {fault.reason}")
         self._untimed = signer.without_timestamp()
         self._untimed_until = self._clock.monotonic() + _WITHOUT_TIME_SECONDS
         return self._untimed
@@ -97,7 +99,11 @@ class Signers:
             if self._signer is None:
                 self.failed(fault)
                 raise fault from None
-            log(logging.WARNING, "provenance.certificate_not_read", f"the one that was read before is kept: {fault}")
+            log(
+                logging.WARNING,
+                "provenance.certificate_not_read",
+                f"the one that was read before is kept: {fault.reason}",
+            )
         else:
             certificate = signer.material.certificate
             if self._signer is None or certificate != self._signer.material.certificate:

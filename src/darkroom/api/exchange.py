@@ -15,8 +15,6 @@ from darkroom.tasks.replies import ErrorReply
 MAXIMUM_BODY_BYTES = 6 * 1024 * 1024
 JSON = "application/json"
 _LONGEST_QUOTE = 200
-_LONGEST_NUMBER = 9  # digits
-_LONGEST_PATIENCE_SECONDS = 86_400.0
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,8 +23,6 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     `base_url` is where that path is found by the caller, without a slash at its end; "" where that is not known.
     `idempotency_key` is that header's value, or None.
     `caller` is the name of whose API key it was sent with, or an id of the key, never the key itself; "" is nobody.
-    `client_retries` is how often the client says that it has sent it before, `client_patience_seconds` how long it says
-    that it waits for the reply: OpenAI's clients say both.
     """
 
     method: str
@@ -36,10 +32,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     base_url: str = ""
+    last_event_id: str = ""
     idempotency_key: str | None = None
     caller: str = ""
-    client_retries: int = 0
-    client_patience_seconds: float | None = None
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +65,22 @@ def at_fault(*faults: Fault) -> HttpReply:
 def not_the_operator(parameter: str) -> HttpReply:
     """The caller asks for what only an operator may see."""
     return error(403, f"Only a caller of the role operator may send the parameter {parameter!r}.")
+
+
+def wrong_host(host: str) -> HttpReply:
+    """The request is for a name that is not this front door's."""
+    return error(
+        403,
+        f"This front door is not called {_quoted(host)}. DARKROOM_ALLOWED_HOSTS says what it is called.",
+    )
+
+
+def wrong_origin(origin: str) -> HttpReply:
+    """The request comes from a web page that may not ask."""
+    return error(
+        403,
+        f"Pages of {_quoted(origin)} may not use this front door. DARKROOM_CORS_ORIGINS says which may.",
+    )
 
 
 def not_found(path: str) -> HttpReply:
@@ -124,6 +135,17 @@ def too_many_requests(retry_after_seconds: int) -> HttpReply:
     )
 
 
+def too_many_streams(most: int) -> HttpReply:
+    """The caller follows events in as many streams as it may."""
+    message = f"This API key has {most} streams of events open, which is the most. Close one, and try again."
+    return error(429, message, headers={"Retry-After": "5"})
+
+
+def no_events() -> HttpReply:
+    """A door that cannot tell of events is asked for them."""
+    return error(501, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
+
+
 def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:
     """The caller has submitted as many tasks as it may in a month. No `Retry-After`: nobody should sleep that long."""
     return error(
@@ -169,22 +191,6 @@ def try_again() -> HttpReply:
 def out_of_order() -> HttpReply:
     """The front door itself is at fault, and trying again will not help."""
     return error(500, "The front door is out of order: its operator finds the reason in its log.")
-
-
-def client_retries(headers: Mapping[str, str]) -> int:
-    """How often a client says that it has sent a request before; `headers` have names in small letters."""
-    said = headers.get("x-stainless-retry-count", "")
-    return int(said) if said.isascii() and said.isdecimal() and len(said) <= _LONGEST_NUMBER else 0
-
-
-def client_patience_seconds(headers: Mapping[str, str]) -> float | None:
-    """How long a client says that it waits for the reply; `headers` have names in small letters."""
-    said = headers.get("x-stainless-read-timeout", "")
-    try:
-        seconds = float(said) if len(said) <= _LONGEST_NUMBER else 0.0
-    except ValueError:
-        return None
-    return seconds if 0 < seconds < _LONGEST_PATIENCE_SECONDS else None
 
 
 def is_json(content_type: str) -> bool:

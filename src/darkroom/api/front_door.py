@@ -69,10 +69,10 @@ class FrontDoor:
                     return await self._submitting.submit(plan)
                 case Listing():
                     return await self._lister.list_tasks(plan)
-                case UsageQuery():
-                    return await self._usage.tell(plan)
                 case RuntimeListing():
                     return await self._runtimes.list_runtimes()
+                case UsageQuery():
+                    return await self._usage.tell(plan)
                 case Lookup():
                     return await self._looking_up.look_up(plan)
                 case Upload():

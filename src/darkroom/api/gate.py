@@ -7,6 +7,7 @@ Each request passes, in this order: its API key (401), the key's token bucket (4
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,13 +16,19 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from darkroom.api import exchange
+from darkroom.api.browsers import MORE_HEADERS
+from darkroom.api.event_plans import EventsRequest, plan_events
+from darkroom.api.event_streams import EventStreams
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
+from darkroom.api.gateway_events import EventStreamResponse
 from darkroom.api.gateway_openai import presented_key
 from darkroom.api.keys import ApiKeys
+from darkroom.api.limits import Limits
 from darkroom.api.metrics import CALLER
 from darkroom.api.openai_errors import no_key as no_bearer
-from darkroom.api.throttle import Throttle
+from darkroom.errors import AwsFailure
+from darkroom.logs import log
 from darkroom.policy.callers import Callers
 from darkroom.settings import GatewaySettings
 
@@ -34,21 +41,41 @@ class Gate:
     """What stands before the front door."""
 
     def __init__(
-        self, settings: GatewaySettings, front_door: FrontDoor, monotonic: Callable[[], float], callers: Callers
+        self,
+        settings: GatewaySettings,
+        front_door: FrontDoor,
+        monotonic: Callable[[], float],
+        callers: Callers,
+        events: EventStreams | None = None,
     ) -> None:
         self._keys = ApiKeys(settings.api_keys, callers)
-        self._throttle = Throttle(settings.rate_limit, settings.burst_limit, callers)
+        self._limits = Limits(settings.rate_limit, settings.burst_limit, callers)
         self._stage_path = f"/{settings.stage}"
         self._front_door = front_door
         self._monotonic = monotonic
+        self._events = events
+        self._callers = callers
 
     async def answer(self, request: Request) -> Response:
         """Answer any request below the stage."""
         admitted = await self._let_in(request, request.headers.get("x-api-key", ""), exchange.no_key())
         if isinstance(admitted, HttpReply):
             return respond(admitted)
+        if self._events is not None and (events := plan_events(admitted, self._callers)) is not None:
+            return await self._tell(events, self._events)
         answer = self._front_door.answer(admitted)
         return respond(await (_while_there(request, answer) if "wait" in admitted.query else answer))
+
+    async def _tell(self, plan: EventsRequest | HttpReply, events: EventStreams) -> Response:
+        """Open a stream of events."""
+        try:
+            opened = plan if isinstance(plan, HttpReply) else await events.open(plan)
+        except AwsFailure as failure:
+            log(logging.ERROR, "front_door.aws_failed", str(failure), error_type=failure.type)
+            opened = exchange.try_again() if failure.retryable else exchange.out_of_order()
+        if isinstance(opened, HttpReply):
+            return Response(status_code=204) if opened.status == 204 else respond(opened)
+        return EventStreamResponse(opened.blocks)
 
     async def let_in_by_bearer(self, request: Request) -> HttpRequest | HttpReply:
         """The same checks for a request of OpenAI's API."""
@@ -59,9 +86,10 @@ class Gate:
         if caller is None:
             return no_key
         request.scope[CALLER] = caller
-        wait_seconds = self._throttle.take(caller, self._monotonic())
-        if wait_seconds > 0:
-            return exchange.too_many_requests(math.ceil(wait_seconds))
+        allowance = self._limits.take(caller, request.method, self._monotonic())
+        request.scope[MORE_HEADERS] = allowance.headers
+        if allowance.wait_seconds > 0:
+            return exchange.too_many_requests(math.ceil(allowance.wait_seconds))
         body = await _read_body(request)
         if body is None:
             return exchange.body_too_large()
@@ -75,10 +103,9 @@ class Gate:
             query=request.query_params,
             body=body,
             base_url=f"{request.url.scheme}://{request.url.netloc}{self._stage_path}",
+            last_event_id=request.headers.get("last-event-id", ""),
             idempotency_key=request.headers.get("idempotency-key"),
             caller=caller,
-            client_retries=exchange.client_retries(request.headers),
-            client_patience_seconds=exchange.client_patience_seconds(request.headers),
         )
 
 

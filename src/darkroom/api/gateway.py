@@ -13,6 +13,8 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
 from darkroom.api import exchange
+from darkroom.api.browsers import BrowserSafety
+from darkroom.api.event_streams import EventStreams
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gate import Gate, respond
 from darkroom.api.gateway_openai import OpenAiEndpoint
@@ -24,6 +26,8 @@ from darkroom.api.openapi import DESCRIPTION, components, operations
 from darkroom.api.openapi_images import images_components, images_operations
 from darkroom.metrics.exposition import PATH as METRICS_PATH
 from darkroom.policy.callers import Callers
+from darkroom.policy.hosts import Hosts
+from darkroom.policy.origins import Origins
 from darkroom.settings import GatewaySettings, Network
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -39,10 +43,11 @@ def create_gateway(
     monotonic: Callable[[], float],
     callers: Callers = _NOBODY,
     openai: OpenAiDoor | None = None,
+    events: EventStreams | None = None,
 ) -> FastAPI:
     """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets.
 
-    `openai` answers below `/v1`, with the stage before it or without.
+    `openai` answers below `/v1`, with the stage before it or without; `events` tells of events, where the table can.
 
     Raises `SettingsError` where a caller has no key.
     """
@@ -53,11 +58,18 @@ def create_gateway(
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(CountingRequests, metrics, monotonic)],
+        middleware=[
+            Middleware(CountingRequests, metrics, monotonic),
+            Middleware(
+                BrowserSafety, Hosts(settings.allowed_hosts, settings.host), Origins(settings.front_door.cors_origins)
+            ),
+        ],
     )
     app.router.redirect_slashes = False
-    gate = Gate(settings, front_door, monotonic, callers)
+    gate = Gate(settings, front_door, monotonic, callers, events)
     answer = gate.answer
+    for operation in operations():
+        app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     if openai is not None:
         endpoint = OpenAiEndpoint(openai, gate.let_in_by_bearer, respond).answer
         for operation in images_operations():
@@ -67,8 +79,6 @@ def create_gateway(
         for prefix in prefixes:
             for path in (OPENAI_PATH.rstrip("/"), f"{OPENAI_PATH}{{rest:path}}"):
                 app.add_api_route(f"{prefix}{path}", endpoint, methods=_METHODS, include_in_schema=False)
-    for operation in operations():
-        app.add_api_route(f"/{settings.stage}{operation.path}", answer, **operation.route_options)
     app.add_api_route(f"/{settings.stage}/{{rest:path}}", answer, methods=_METHODS, include_in_schema=False)
     app.add_api_route("/healthz", _healthz, methods=["GET"], summary="Whether the gateway runs", tags=["operations"])
     app.add_api_route(METRICS_PATH, _telling(metrics, settings.metrics_from), methods=["GET"], include_in_schema=False)

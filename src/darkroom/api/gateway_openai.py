@@ -13,6 +13,7 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.openai_door import OpenAiDoor
 from darkroom.api.openai_errors import as_openai
 from darkroom.api.openai_finishing import EVENT_STREAM, Stream
+from darkroom.openai.client_headers import read_client_headers
 
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -41,7 +42,7 @@ class OpenAiEndpoint:
         admitted = await self._let_in(request)
         if isinstance(admitted, HttpReply):
             return self._respond(as_openai(admitted))
-        begun = await self._door.begin(admitted)
+        begun = await self._door.begin(admitted, read_client_headers(request.headers))
         del admitted  # and its body with it: as many wait as there are places
         if isinstance(begun, HttpReply):
             return self._respond(begun)

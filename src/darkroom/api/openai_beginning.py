@@ -14,6 +14,7 @@ from darkroom.api.ports import Ports, Records
 from darkroom.api.submission import NO_KEY, SubmissionPlanner
 from darkroom.api.submitting import Submitting
 from darkroom.logs import log
+from darkroom.openai.client_headers import ClientHeaders
 from darkroom.openai.joining import Begin, Join, join_or_begin
 from darkroom.openai.request import ImageRequest, Kind
 from darkroom.openai.translation import PREFIX, Made, Translation
@@ -65,6 +66,7 @@ class Beginning:
     async def begin(
         self,
         http: HttpRequest,
+        client: ClientHeaders,
         request: ImageRequest,
         translation: Translation,
         verdict: Admitted,
@@ -76,7 +78,7 @@ class Beginning:
         # First, so that little time goes by between the look at what there is and the record of what is new.
         for upload in translation.uploads:
             await self._ports.bucket.put(upload.key, upload.body, upload.content_type)
-        patience = _patience(self._patience_seconds, http.client_patience_seconds)
+        patience = _patience(self._patience_seconds, client.patience_seconds)
 
         def waited(record: TaskRecord, made: Made) -> Waited:
             wanted = request.kind, request.stream, request.response_format
@@ -91,12 +93,12 @@ class Beginning:
                 task_id,
                 http.caller,
                 None if joined_made is None else latest,  # a task of the caller's own under such an id is none of ours
-                retries=http.client_retries,
+                retries=client.retries,
                 now=now,
                 patience_seconds=self._patience_seconds,
             )
         if isinstance(decision, Join) and joined_made is not None:
-            log(logging.INFO, "openai.joined", task_id, caller=http.caller, retries=http.client_retries)
+            log(logging.INFO, "openai.joined", task_id, caller=http.caller, retries=client.retries)
             return waited(decision.record, joined_made)
         submission_id = (None if isinstance(decision, Join) else decision.submission_id) or self._new_submission_id()
         accepted = HttpReply(status=200, body=None)

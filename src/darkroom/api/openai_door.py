@@ -22,6 +22,7 @@ from darkroom.api.ports import Ports
 from darkroom.api.submission import SubmissionPlanner
 from darkroom.api.submitting import Submitting
 from darkroom.errors import AwsFailure
+from darkroom.openai.client_headers import ClientHeaders
 from darkroom.openai.form import is_form
 from darkroom.openai.models import ModelList, Models, Target
 from darkroom.openai.replies import (
@@ -91,20 +92,21 @@ class OpenAiDoor:
         self._finishing = Finishing(
             Pictures(ports.bucket, limits.reply_bytes, clock, loop.making_replies),
             ports.records,
+            ports.progress,
             limits.pace,
             monotonic=monotonic,
             pause_in_stream=loop.pause,
         )
         self.places = Places(limits.most_waiting)
 
-    async def begin(self, request: HttpRequest) -> HttpReply | Waited:
+    async def begin(self, request: HttpRequest, client: ClientHeaders) -> HttpReply | Waited:
         """Do what `request` asks for, up to its task. Neither key nor prompt is logged.
 
         What is returned holds nothing of the request's body: let go of that before `finish`, or the pictures of all who
         wait are kept.
         """
         try:
-            begun = await self._begin(request)
+            begun = await self._begin(request, client)
         except AwsFailure as failed:
             begun = aws_failed(failed)
         return as_openai(begun) if isinstance(begun, HttpReply) else begun
@@ -115,7 +117,7 @@ class OpenAiDoor:
             return self._finishing.stream(waited)
         return await self._finishing.reply(waited, pause)
 
-    async def _begin(self, request: HttpRequest) -> HttpReply | Waited:
+    async def _begin(self, request: HttpRequest, client: ClientHeaders) -> HttpReply | Waited:
         match request.path.strip("/").split("/"):
             case ["v1", "models"]:
                 if request.method != "GET":
@@ -129,7 +131,7 @@ class OpenAiDoor:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
                 kind: Kind = "generate" if route == "generations" else "edit"
-                return self._unreadable(kind, request) or await self._images(kind, request)
+                return self._unreadable(kind, request) or await self._images(kind, request, client)
         return exchange.not_found(request.path)
 
     def _model(self, id_: str) -> HttpReply:
@@ -149,7 +151,7 @@ class OpenAiDoor:
             return exchange.error(415, "An edit is sent as a form: its Content-Type must be multipart/form-data.")
         return None
 
-    async def _images(self, kind: Kind, http: HttpRequest) -> HttpReply | Waited:
+    async def _images(self, kind: Kind, http: HttpRequest, client: ClientHeaders) -> HttpReply | Waited:
         began = self._monotonic()
         if kind == "generate":
             plan: _Plan | BadRequest = self._plan(read_generation(http.body))
@@ -166,7 +168,7 @@ class OpenAiDoor:
             return reply_of(failure(503, text, code="too_many_waiting", headers=headers))
         begun: HttpReply | Waited | None = None
         try:
-            begun = await self._beginning.begin(http, *plan, self._ports.records, place, began)
+            begun = await self._beginning.begin(http, client, *plan, self._ports.records, place, began)
         finally:
             if not isinstance(begun, Waited):
                 place.give_back()

@@ -11,9 +11,10 @@ from darkroom.api.openai_beginning import Waited
 from darkroom.api.openai_errors import as_openai, aws_failed, reply_of
 from darkroom.api.openai_pictures import Pictures
 from darkroom.api.openai_waiting import Pace, Pause, looks
-from darkroom.api.ports import Records
+from darkroom.api.ports import ProgressReports, Records
 from darkroom.errors import AwsFailure
 from darkroom.openai.replies import Failure, ImagesReply, comment, error_event, events, failed_task, failure, not_yet
+from darkroom.tasks.progress import SECONDS_BETWEEN_REPORTS
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 
@@ -35,6 +36,7 @@ class Finishing:
         self,
         pictures: Pictures,
         records: Records | None,
+        progress: ProgressReports | None,
         pace: Pace,
         *,
         monotonic: Callable[[], float],
@@ -42,6 +44,7 @@ class Finishing:
     ) -> None:
         self._pictures = pictures
         self._records = records
+        self._progress = progress
         self._pace = pace
         self._monotonic = monotonic
         self._pause_in_stream = pause_in_stream
@@ -76,13 +79,17 @@ class Finishing:
     async def _told(self, waited: Waited) -> AsyncIterator[bytes]:
         """The events of a stream: comments while the task waits and runs, then its pictures or its error."""
         try:
-            record, spoke, said = waited.record, self._monotonic(), ""
-            yield comment(f"{record.id} {record.status}")
+            record, asked, spoke = waited.record, self._monotonic(), self._monotonic()
+            said = text = f"{record.id} {record.status}"
+            yield comment(text)
             async for look in self._looks(waited, self._pause_in_stream):
-                record = look
-                text = f"{record.id} {record.status}"
-                if text != said or self._monotonic() - spoke >= _COMMENT_SECONDS:
-                    spoke, said = self._monotonic(), text
+                record, now = look, self._monotonic()
+                if record.status is not Status.RUNNING:
+                    text = f"{record.id} {record.status}"
+                elif now - asked >= SECONDS_BETWEEN_REPORTS or "running" not in text:
+                    asked, text = now, f"{record.id} {record.status}{await self._progress_of(record)}"
+                if text != said or now - spoke >= _COMMENT_SECONDS:
+                    spoke, said = now, text
                     yield comment(text)
             outcome = await self._outcome(waited, record)
             if isinstance(outcome, Failure):
@@ -103,6 +110,16 @@ class Finishing:
             wanted = "b64_json" if waited.stream else waited.response_format
             return await self._pictures.reply(record, waited.made, wanted)
         return failed_task(record) if record.status.is_terminal else not_yet(record, waited.seconds)
+
+    async def _progress_of(self, record: TaskRecord) -> str:
+        """How far a task is that runs, as the end of a comment."""
+        if self._progress is None:
+            return ""
+        found = (await self._progress.read([record.submission_id])).get(record.submission_id)
+        if found is None:
+            return ""
+        steps = "" if found.step is None or found.steps is None else f", step {found.step} of {found.steps}"
+        return f", {found.value:.0%}{steps}"
 
     def _looks(self, waited: Waited, pause: Pause) -> AsyncIterator[TaskRecord]:
         if self._records is None:

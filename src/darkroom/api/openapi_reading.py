@@ -73,6 +73,18 @@ _FILTERS = (
 )
 
 
+_LAST_EVENT = parameter(
+    "Last-Event-ID",
+    "header",
+    {"type": "string"},
+    "The id of the last event that was seen: what happened since is told first.",
+)
+_EVENTS: Replies = {
+    **replies(200, "Events as they happen, as text/event-stream.", "TaskView", 400, 403, 404, 501),
+    200: {"description": "Events as they happen.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+}
+
+
 def _operation(
     path: str,
     method: str,
@@ -158,6 +170,31 @@ def reading_operations() -> tuple[Operation, ...]:
             },
             _TASK_ID,
             _CALLER,
+        ),
+        _operation(
+            "/v1alpha2/events",
+            "GET",
+            "follow_tasks",
+            (
+                "Follow what happens to all tasks",
+                "Server-sent events: `task` has a task as it is now, `progress` how far.",
+            ),
+            _EVENTS,
+            _CALLER,
+            _LAST_EVENT,
+        ),
+        _operation(
+            "/v1alpha2/tasks/{task_id}/events",
+            "GET",
+            "follow_task",
+            (
+                "Follow what happens to a task",
+                "Server-sent events: first the task as it is, then what happens, until it has ended.",
+            ),
+            {**_EVENTS, 204: {"description": "It has ended, and `Last-Event-ID` is its end: do not come again."}},
+            _TASK_ID,
+            _CALLER,
+            _LAST_EVENT,
         ),
         _operation(
             "/v1alpha2/runtimes",

@@ -107,14 +107,6 @@ class TaskLists(Protocol):
         ...
 
 
-class UsageRecords(Protocol):
-    """What callers have used."""
-
-    async def read(self, callers: Sequence[str], *, first_day: str, last_day: str) -> list[DayUsage]:
-        """What `callers` have used from one day to another, both included: by caller, day and runtime, in order."""
-        ...
-
-
 class ProgressReports(Protocol):
     """How far tasks are."""
 
@@ -136,6 +128,14 @@ class Heartbeats(Protocol):
 
     async def read(self, runtime: str) -> list[Heartbeat]:
         """What the agents of a runtime said last, also of those that are gone since."""
+        ...
+
+
+class UsageRecords(Protocol):
+    """What callers have used."""
+
+    async def read(self, callers: Sequence[str], *, first_day: str, last_day: str) -> list[DayUsage]:
+        """What `callers` have used from one day to another, both included: by caller, day and runtime, in order."""
         ...
 
 
@@ -205,10 +205,10 @@ class Ports(msgspec.Struct, frozen=True):
     records: Records | None = None
     counts: Counts | None = None
     lists: TaskLists | None = None
-    usage: UsageRecords | None = None
     progress: ProgressReports | None = None
     heartbeats: Heartbeats | None = None
     depths: QueueDepths | None = None
+    usage: UsageRecords | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None
     webhook_queue: SenderQueue | None = None

@@ -13,15 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 import uvicorn
 
 from darkroom.api.composition import ports_of
+from darkroom.api.event_feed import Feeds, Source
+from darkroom.api.event_streams import EventStreams
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.keys import key_id
 from darkroom.api.openai_composition import open_openai_door
 from darkroom.api.openai_door import DoorLimits
 from darkroom.api.openai_waiting import EventLoop
+from darkroom.api.ports import Ports
 from darkroom.api.service import Service
-from darkroom.api.waiting import SharedWaiter
-from darkroom.aws.connection import open_aws
+from darkroom.api.shared_waiting import SharedWaiter
+from darkroom.aws.connection import Aws, open_aws
 from darkroom.logs import configure_logs, log
 from darkroom.policy.callers import decode_callers
 from darkroom.policy.catalogue import decode_catalogue
@@ -59,7 +62,9 @@ async def serve(settings: GatewaySettings) -> None:
         # While it is made, a reply is in memory three times: as pictures, in base64, and in JSON.
         loop = EventLoop(_pause, asyncio.to_thread, asyncio.Semaphore(4))
         openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, loop)
-        app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers, openai=openai)
+        feeds = _feeds(aws, ports, front.task_table) if settings.tells_events else None
+        events = None if feeds is None or ports.records is None else EventStreams(feeds, ports.records)
+        app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers, openai=openai, events=events)
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -70,7 +75,7 @@ async def serve(settings: GatewaySettings) -> None:
             timeout_graceful_shutdown=10,
         )
         log(logging.INFO, "gateway.starting", f"http://{settings.host}:{settings.port}/{settings.stage}")
-        server = _Server(config, ends=[] if waiter is None else [waiter.close])
+        server = _Server(config, [lasting.close for lasting in (waiter, feeds) if lasting is not None])
         await server.serve()
     log(logging.INFO, "gateway.stopped", "every request has been answered")
 
@@ -87,6 +92,13 @@ class _Server(uvicorn.Server):
         for end in self._ends:
             end()
         await super().shutdown(sockets)
+
+
+def _feeds(aws: Aws, ports: Ports, table: str | None) -> Feeds | None:
+    """What happens to tasks, where there is a table that tells."""
+    if table is None or ports.records is None:
+        return None
+    return Feeds(Source(aws.changes(table), ports.records, ports.progress), time.time)
 
 
 async def _pause(seconds: float) -> bool:

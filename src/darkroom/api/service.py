@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, plan_cancellation
+from darkroom.api.event_plans import plan_events
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
@@ -74,6 +75,10 @@ class Service:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
                 return plan_lookup(task_id, request, self._callers)
+            case ["v1alpha2", "events"] | ["v1alpha2", "tasks", _, "events"]:
+                planned = plan_events(request, self._callers)
+                # A gateway that can tell of events does so before it comes here.
+                return planned if isinstance(planned, HttpReply) else exchange.no_events()
             case ["v1alpha2", "tasks", task_id, "cancel"]:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")

@@ -60,13 +60,13 @@ class BlockingAws:
         """The idempotency keys that are kept in this table."""
         return IdempotencyKeys(self._dynamodb, table)
 
-    def usage(self, table: str) -> UsageTable:
-        """The callers' usage that is kept in this table."""
-        return UsageTable(self._dynamodb, table)
-
     def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
         """How many tasks are in the queues with these URLs, by their runtimes' names."""
         return QueueDepths(self._client("sqs"), urls)
+
+    def usage(self, table: str) -> UsageTable:
+        """The callers' usage that is kept in this table."""
+        return UsageTable(self._dynamodb, table)
 
     def task_counts(self, table: str) -> TaskCounts:
         """The counts of callers' tasks that are kept in this table."""

@@ -11,6 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.changes import Changes
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
@@ -18,10 +19,11 @@ from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
-from darkroom.aws.secret import Secret
+from darkroom.aws.secrets import Secret
 from darkroom.aws.task_counts import TaskCounts
-from darkroom.aws.task_lists import Positions, Questions, TaskLists
+from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
+from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
 from darkroom.settings import AwsSettings
@@ -80,6 +82,11 @@ class Aws:
         """Return how many tasks are in the queues with these URLs, by their runtimes' names."""
         client: SQSClient = self._clients["sqs"]
         return QueueDepths(client, urls)
+
+    def changes(self, table: str) -> Changes:
+        """Return what has changed of callers' tasks, as this table has it."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return Changes(client, table, _all_at_once)
 
     def task_counts(self, table: str) -> TaskCounts:
         """Return the counts of callers' tasks that are kept in this table."""

@@ -6,7 +6,7 @@ all is read. The index and what is read by it are behind the writers for some mi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.batches import read_items
@@ -21,6 +21,7 @@ from darkroom.aws.records import (
     listing_partitions,
     time_key,
 )
+from darkroom.aws.together import Positions, Together, one_after_another
 from darkroom.tasks.task_list import ListedTask, ListedTasks
 
 if TYPE_CHECKING:
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 
 INDEX = "listing"
 _FIRST, _LAST = "0", "~"
-Positions = list[tuple[str, str]]
-Questions = Iterable[Coroutine[Any, Any, Positions]]
-Together = Callable[[Questions], Awaitable[list[Positions]]]
-
-
-async def one_after_another(questions: Questions) -> list[Positions]:
-    """Await each question in turn: where nothing ever suspends, there is no other way."""
-    return [await question for question in questions]
 
 
 class TaskLists:

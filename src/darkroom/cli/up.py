@@ -102,6 +102,7 @@ async def _hold(options: StackOptions, tell: Callable[[str], None], console: Con
 def _print_facts(console: Console, facts: StackFacts) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("endpoint", facts.endpoint)
+    table.add_row("for OpenAI's clients", f"{facts.endpoint}/v1")
     table.add_row("API key", facts.api_key)
     if len(facts.callers) > 1:
         table.add_row("callers", f"{', '.join(caller.name for caller in facts.callers)} (darkroom callers key NAME)")

@@ -9,26 +9,25 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from darkroom.config.keys import InstanceType
+from darkroom.config.environment_values import ExtraEnvironment
+from darkroom.config.karpenter_values import Karpenter
 from darkroom.config.kubernetes_text import (
     LARGEST,
     Annotations,
     ChartModel,
-    Count,
-    Duration,
     ImageRepository,
     Labels,
     ObjectName,
-    Quantity,
+    ResourceAmounts,
+    StorageSize,
 )
 from darkroom.config.metrics_values import AgentMetrics
-from darkroom.config.node_values import Budget, NodeLabels, NodeTaint, Requirement, Tags, TagSelector, UserData
 from darkroom.config.pod_values import (
     Behaviour,
     CountOrPercentage,
     EgressRule,
-    ExtraEnvironment,
     Fallback,
+    ScalingSchedule,
     SecurityContext,
     Toleration,
 )
@@ -62,6 +61,16 @@ Seconds = Annotated[int, Field(ge=0, le=LARGEST)]
 TAKEN_PORTS = (8081, 4318)
 
 
+# Where the chart mounts something else: of two at one place the API server takes none.
+TAKEN_PATHS = ("/etc/darkroom", "/dev/shm")  # noqa: S108 - in a pod's own container
+
+
+def _free_path(path: str) -> str:
+    if path.rstrip("/") in TAKEN_PATHS:
+        raise ValueError(f"{path} is taken in the pod: choose another")
+    return path
+
+
 def _free_port(port: int) -> int:
     if port in TAKEN_PORTS:
         raise ValueError(f"{port} is taken in the pod, by the agent or the trace collector: choose another")
@@ -74,15 +83,6 @@ class Image(ChartModel):
     repository: ImageRepository | None = None
     tag: Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$")] | None = None
     digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] | None = None
-
-
-class ResourceAmounts(ChartModel):
-    """Amounts as Kubernetes counts them."""
-
-    nvidia_gpu: Count | None = Field(default=None, alias="nvidia.com/gpu")
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
-    ephemeral_storage: Quantity | None = Field(default=None, alias="ephemeral-storage")
 
 
 class Resources(ChartModel):
@@ -100,76 +100,6 @@ class Global(ChartModel):
     runtime: str | None = None
 
 
-class Volume(ChartModel):
-    """An EBS volume of a node."""
-
-    volume_size: Annotated[str, Field(pattern=r"^[0-9]+(Gi|Ti)$")] | None = None
-    volume_type: Literal["gp3", "io1", "io2"] | None = None
-    delete_on_termination: bool | None = None
-    encrypted: bool | None = None
-    iops: Annotated[int, Field(ge=100, le=256_000)] | None = None
-    throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
-    snapshot_id: Annotated[str, Field(pattern=r"^(snap-[0-9a-f]+)?$")] | None = Field(default=None, alias="snapshotID")
-    volume_initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
-
-
-class CapacityType(ChartModel):
-    """Which kinds of capacity Karpenter may buy."""
-
-    on_demand: bool | None = None
-    spot: bool | None = None
-
-
-class Disruption(ChartModel):
-    """When Karpenter may take a node away."""
-
-    consolidate_after: Duration | None = None
-    expire_after: Duration | None = None
-    termination_grace_period: Annotated[str, Field(pattern=r"^([0-9]+(s|m|h))*$")] | None = None
-    budgets: Annotated[list[Budget], Field(max_length=50)] | None = None
-
-
-class Provisioner(ChartModel):
-    """The NodePool; the guide's name for it is older than Karpenter's."""
-
-    labels: NodeLabels | None = None
-    annotations: Annotations | None = None
-    capacity_type: CapacityType | None = None
-    instance_type: list[InstanceType] | None = None
-    gpus_per_node: list[Annotated[int, Field(ge=1, le=16)]] | None = None
-    extra_requirements: Annotated[list[Requirement], Field(max_length=90)] | None = None
-    extra_taints: list[NodeTaint] | None = None
-    resource_limits: ResourceAmounts | None = None
-    consolidation: bool | None = None
-    disruption: Disruption | None = None
-
-
-class NodeTemplate(ChartModel):
-    """The EC2NodeClass."""
-
-    iam_role: str | None = None
-    security_group_selector: TagSelector | None = None
-    subnet_selector: TagSelector | None = None
-    subnet_ids: list[str] | None = None
-    tags: Tags | None = None
-    ami_family: Literal["Bottlerocket"] | None = None
-    ami_version: Annotated[str, Field(pattern=r"^(v[0-9]+\.[0-9]+\.[0-9]+|latest)$")] | None = None
-    instance_store_policy: Literal["RAID0", ""] | None = None
-    os_volume: Volume | None = None
-    data_volume: Volume | None = None
-    user_data: UserData | None = None
-
-
-class Karpenter(ChartModel):
-    """The runtime's nodes: its own, or those of a pool that it shares."""
-
-    enabled: bool | None = None
-    node_pool: str | None = None
-    node_pool_namespace: str | None = None
-    provisioner: Provisioner | None = None
-    node_template: NodeTemplate | None = None
-
-
 class Scaling(ChartModel):
     """The ScaledObject. The smallest numbers are those that KEDA takes since 2.20."""
 
@@ -181,6 +111,7 @@ class Scaling(ChartModel):
     min_replica_count: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
     polling_interval: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     scale_on_in_flight: bool | None = None
+    schedules: list[ScalingSchedule] | None = None
     extra_hpa_config: Behaviour | None = Field(default=None, alias="extraHPAConfig")
     fallback: Fallback | None = None
 
@@ -190,7 +121,7 @@ class InferenceApi(ChartModel):
 
     image: Image | None = None
     model_filename: str | None = None
-    model_mount_path: Annotated[str, Field(pattern=r"^/[^\s:]+$")] | None = None
+    model_mount_path: Annotated[str, Field(pattern=r"^/[^\s:]+$"), AfterValidator(_free_path)] | None = None
     command_arguments: str | None = None
     extra_env: ExtraEnvironment | None = None
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
@@ -269,8 +200,8 @@ class Persistence(ChartModel):
     labels: Labels | None = None
     annotations: Annotations | None = None
     storage_class: ObjectName | Literal["-"] | None = None
-    size: Quantity | None = None
-    access_modes: list[Literal["ReadOnlyMany", "ReadWriteMany"]] | None = None
+    size: StorageSize | None = None
+    access_modes: Annotated[list[Literal["ReadOnlyMany", "ReadWriteMany"]], Field(min_length=1)] | None = None
     s3: S3Volume | None = None
 
 

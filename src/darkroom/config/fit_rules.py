@@ -6,16 +6,19 @@ Each of these is taken by the API servers, or by Helm, and then fails or never w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
 from darkroom.config.kubernetes_text import amount_of
 
 # The chart's own; a test holds the two together.
-DEFAULT_INSTANCE_TYPES = ("g6.2xlarge", "g5.2xlarge")
 DEFAULT_MOST_PODS = 20
 DEFAULT_TASK_TIMEOUT_SECONDS = 300
+DEFAULT_SECURITY: dict[str, dict[str, Any]] = {
+    "inferenceApi": {"allowPrivilegeEscalation": False},
+    "queueAgent": {"allowPrivilegeEscalation": False, "runAsNonRoot": True, "runAsUser": 10001},
+}
 DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {
     "inferenceApi": {
         "limits": {"nvidia.com/gpu": "1", "memory": "24Gi"},
@@ -26,11 +29,6 @@ DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {
 POD_GRACE_BEYOND_TASK_SECONDS = 30
 
 GPU = "nvidia.com/gpu"
-_VCPUS = {"xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64, "24xlarge": 96}
-_VCPUS["48xlarge"] = 192
-_GIB_PER_VCPU = {"g4dn": 4, "g5": 4, "g6": 4, "g6e": 8}
-_GPUS = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
-
 # What the chart gives the containers itself. Two of a name are refused when they are applied.
 OWN_ENVIRONMENT = {
     "inferenceApi": {
@@ -135,11 +133,11 @@ def unfit_resources(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault
         said = at(runtime, "extraValues", "runtime", container, "resources")
         if not isinstance(said, dict):
             continue
-        limits, requests = (_merged(container, said, part) for part in ("limits", "requests"))
+        limits, requests = (merged(container, said, part) for part in ("limits", "requests"))
         for resource, request in requests.items():
             limit = limits.get(resource)
             part = "requests" if at(said, "requests", resource) is not None else "limits"
-            wanted, most = _amount(request), _amount(limit)
+            wanted, most = amount(request), amount(limit)
             if wanted is None or (limit is not None and most is None):
                 continue
             if resource == GPU and wanted != most:
@@ -150,32 +148,24 @@ def unfit_resources(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault
                 yield ConfigFault((*here, part, resource), reason)
 
 
-def unfit_nodes(path: Path, runtime: dict[str, Any], pools: Sequence[dict[str, Any]]) -> Iterator[ConfigFault]:
-    """Pods that no node can take, among instance types whose sizes are known."""
-    if at(runtime, "extraValues", "karpenter", "enabled") is False:
-        return
-    pool = next((pool for pool in pools if pool.get("name") == runtime.get("nodePool")), None)
-    if pool is not None and pool.get("instanceFamilies"):
-        return
-    where = ("extraValues", "karpenter", "provisioner", "instanceType")
-    said = at(runtime, *where) if pool is None else pool.get("instanceTypes")
-    types = DEFAULT_INSTANCE_TYPES if said is None else said
-    sizes = [_size_of(name) for name in types] if isinstance(types, list | tuple) else []
-    if not sizes or None in sizes:
-        return
-    needs = _needs(runtime)
-    for (resource, need), index in zip(needs.items(), range(3), strict=True):
-        most = max(size[index] for size in sizes if size is not None)
-        if need > most:
-            place: tuple[str, ...] = ("extraValues", "runtime", "inferenceApi", "resources", "requests", resource)
-            if at(runtime, *place) is None:
-                place = where if pool is None and said is not None else ("name",)
-            amounts = f"{need:g}", f"{most:g}"
-            if resource == "memory":
-                amounts = f"{need / 2**30:.4g}Gi", f"{most / 2**30:g}Gi"
-            reason = f"no node has room: the pod asks for {amounts[0]} of {resource}, and {', '.join(types)} have"
-            yield ConfigFault((*path, *place), f"{reason} {amounts[1]} at most")
-            return
+def unfit_security(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
+    """Security contexts that contradict what the chart says of the same container."""
+    for container, defaults in DEFAULT_SECURITY.items():
+        place = ("extraValues", "runtime", container, "securityContext")
+        said = at(runtime, *place)
+        if not isinstance(said, dict):
+            continue
+        context = {**defaults, **said}
+        if context["allowPrivilegeEscalation"] is False and "allowPrivilegeEscalation" not in said:
+            needed = "needs allowPrivilegeEscalation: true beside it, for the chart has false"
+            if context.get("privileged") is True:
+                yield ConfigFault((*path, *place, "privileged"), needed)
+            added = at(said, "capabilities", "add")
+            if isinstance(added, list) and "CAP_SYS_ADMIN" in added:
+                yield ConfigFault((*path, *place, "capabilities", "add"), f"has CAP_SYS_ADMIN, which {needed}")
+        if context.get("runAsNonRoot") is True and context.get("runAsUser") == 0 and "runAsNonRoot" not in said:
+            reason = "is 0, which is root: the chart has runAsNonRoot for this container, which then never starts"
+            yield ConfigFault((*path, *place, "runAsUser"), reason)
 
 
 def unfit_grace(path: Path, place: tuple[str, ...], nodes: dict[str, Any], timeout: int) -> Iterator[ConfigFault]:
@@ -199,31 +189,14 @@ def task_timeout(runtime: dict[str, Any]) -> int:
     return found if isinstance(found, int) else DEFAULT_TASK_TIMEOUT_SECONDS
 
 
-def _merged(container: str, said: dict[str, Any], part: str) -> dict[str, Any]:
+def merged(container: str, said: dict[str, Any], part: str) -> dict[str, Any]:
+    """What a container asks for, or has at most (`part`): what is said over the chart's own."""
     own = said.get(part)
     return {**DEFAULT_RESOURCES[container][part], **(own if isinstance(own, dict) else {})}
 
 
-def _needs(runtime: dict[str, Any]) -> dict[str, float]:
-    """What the pod's containers ask for together."""
-    total = {"cpu": 0.0, "memory": 0.0, GPU: 0.0}
-    for container in DEFAULT_RESOURCES:
-        said = at(runtime, "extraValues", "runtime", container, "resources")
-        requests = _merged(container, said if isinstance(said, dict) else {}, "requests")
-        for resource in total:
-            total[resource] += _amount(requests.get(resource)) or 0.0
-    return total
-
-
-def _size_of(instance_type: Any) -> tuple[float, float, float] | None:
-    family, _, size = str(instance_type).partition(".")
-    if family not in _GIB_PER_VCPU or size not in _VCPUS:
-        return None
-    vcpus = _VCPUS[size]
-    return vcpus, vcpus * _GIB_PER_VCPU[family] * 2.0**30, _GPUS.get(size, 1)
-
-
-def _amount(quantity: Any) -> float | None:
+def amount(quantity: Any) -> float | None:
+    """The number that a quantity stands for; None where it is none."""
     try:
         return amount_of(quantity) if isinstance(quantity, str | int) else None
     except ValueError:

@@ -26,6 +26,8 @@ Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|
 # What is no part of the processor or the memory is counted in whole pieces.
 Count = Annotated[str, Field(pattern=r"^[0-9]+$")] | Annotated[int, Field(ge=0)]
 Duration = Annotated[str, Field(pattern=r"^(Never|([0-9]+(s|m|h))+)$")]
+# For what zero would end at once.
+Lifetime = Annotated[str, Field(pattern=r"^(Never|([0-9]+(s|m|h))*0*[1-9][0-9]*(s|m|h)([0-9]+(s|m|h))*)$")]
 Percentage = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2})%$")]
 # Everything that can be printed, but for the sign between name and value.
 EnvironmentName = Annotated[str, Field(pattern=r"^[ -<>-~]+$")]
@@ -49,6 +51,24 @@ def amount_of(quantity: str | int) -> float:
     if found is None or (found[2] and found[2] not in _UNITS):
         raise ValueError(f"{quantity!r} is no quantity")
     return float(found[1]) * _UNITS.get(found[2], 1.0)
+
+
+class ResourceAmounts(ChartModel):
+    """Amounts as Kubernetes counts them."""
+
+    nvidia_gpu: Count | None = Field(default=None, alias="nvidia.com/gpu")
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    ephemeral_storage: Quantity | None = Field(default=None, alias="ephemeral-storage")
+
+
+def _not_nothing(quantity: str | int) -> str | int:
+    if amount_of(quantity) <= 0:
+        raise ValueError(f"must be more than nothing, not {quantity!r}")
+    return quantity
+
+
+StorageSize = Annotated[Quantity, AfterValidator(_not_nothing)]
 
 
 def _network(value: str) -> str:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from darkroom.config.callers import too_many_for_the_function, too_many_webhooks
-from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues, Karpenter
+from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues
 from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document
+from darkroom.config.karpenter_values import Karpenter
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.pool_rules import entries
 from darkroom.config.rules import broken_rules

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from darkroom.config.chart_values import CapacityType, ResourceAmounts
-from darkroom.config.keys import AvailabilityZone, ConfigModel, InstanceType, ReleaseName
-from darkroom.config.kubernetes_text import Duration
-from darkroom.config.node_values import NodeLabels, NodeTaint
+from darkroom.config.karpenter_values import CapacityType
+from darkroom.config.keys import AvailabilityZone, ConfigModel, GpuInstanceFamily, GpuInstanceType, ReleaseName
+from darkroom.config.kubernetes_text import Duration, Lifetime, ResourceAmounts
+from darkroom.config.node_values import NodeLabels, NodeTaints, VolumeSize
 
 # Where the chart has what a pool's own keys say. What a key does not say is left to the chart's defaults.
 CHART_PLACES: dict[str, tuple[str, ...]] = {
@@ -40,10 +40,10 @@ class NodePoolConfig(ConfigModel):
     """One pool: which nodes Karpenter may buy for its runtimes, how many, and when it takes them away."""
 
     name: ReleaseName = Field(description="what runtimes give as their nodePool; unique, and no runtime's name")
-    instance_types: list[InstanceType] | None = Field(
+    instance_types: list[GpuInstanceType] | None = Field(
         default=None, min_length=1, description="EC2 instance types, each with an NVIDIA GPU; not set: the chart's"
     )
-    instance_families: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] | None = Field(
+    instance_families: list[GpuInstanceFamily] | None = Field(
         default=None, min_length=1, description="families of types, such as g5 and g6, in place of instanceTypes"
     )
     gpus_per_node: list[Annotated[int, Field(ge=1, le=16)]] | None = Field(
@@ -60,7 +60,7 @@ class NodePoolConfig(ConfigModel):
     zones: list[AvailabilityZone] | None = Field(
         default=None, min_length=1, description="availability zones; not set: all of the VPC"
     )
-    volume_size: Annotated[str, Field(pattern=r"^[0-9]+(Gi|Ti)$")] | None = Field(
+    volume_size: VolumeSize | None = Field(
         default=None, description="size of the volume with images and scratch space; not set: the chart's"
     )
     snapshot_id: Annotated[str, Field(pattern=r"^snap-[0-9a-f]+$")] | None = Field(
@@ -69,13 +69,11 @@ class NodePoolConfig(ConfigModel):
     consolidate_after: Duration | None = Field(
         default=None, description="how long a node stays after its last pod; not set: the chart's"
     )
-    expire_after: Duration | None = Field(
+    expire_after: Lifetime | None = Field(
         default=None, description="after how long a node is replaced by a new one; not set: the chart's"
     )
     labels: NodeLabels = Field(default={}, description="extra labels of the nodes")
-    taints: list[NodeTaint] = Field(
-        default=[], description="extra taints: key, value, effect; the pool's pods bear them"
-    )
+    taints: NodeTaints = Field(default=[], description="extra taints: key, value, effect; the pool's pods bear them")
     extra_values: dict[str, Any] = Field(
         default={}, description="what the chart has below `karpenter`, where no key here says it"
     )

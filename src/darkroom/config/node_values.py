@@ -66,7 +66,8 @@ def _free_tag(key: str) -> str:
 
 
 TagKey = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_free_tag)]
-Tags = dict[TagKey, Annotated[str, Field(max_length=256)]]
+# EC2 takes 50; the chart and Karpenter have some of their own.
+Tags = Annotated[dict[TagKey, Annotated[str, Field(max_length=256)]], Field(max_length=40)]
 # By which tags something is looked for: a value of * means any.
 TagSelector = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(min_length=1, max_length=256)]],
@@ -84,7 +85,18 @@ def _toml(text: str) -> str:
     return text
 
 
-UserData = Annotated[str, AfterValidator(_toml)]
+# EC2 takes 16 KB, in which the chart's and Karpenter's own settings are, too.
+UserData = Annotated[str, Field(max_length=12_000), AfterValidator(_toml)]
+
+
+def _can_be_made(size: str) -> str:
+    gibibytes = int(size[:-2]) * (1024 if size.endswith("Ti") else 1)
+    if not 1 <= gibibytes <= 65_536:
+        raise ValueError(f"{size} must be within 1Gi to 64Ti")
+    return size
+
+
+VolumeSize = Annotated[str, Field(pattern=r"^[0-9]+(Gi|Ti)$"), AfterValidator(_can_be_made)]
 
 
 class Requirement(ChartModel):
@@ -116,6 +128,18 @@ class NodeTaint(ChartModel):
     # Karpenter takes none that is empty; Kubernetes would.
     value: Annotated[LabelValue, Field(min_length=1)] | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+def _each_once(taints: list[NodeTaint]) -> list[NodeTaint]:
+    seen: set[tuple[str, str]] = set()
+    for taint in taints:
+        if (taint.key, taint.effect) in seen:
+            raise ValueError(f"has {taint.key} with the effect {taint.effect} twice, which no node can have")
+        seen.add((taint.key, taint.effect))
+    return taints
+
+
+NodeTaints = Annotated[list[NodeTaint], AfterValidator(_each_once)]
 
 
 class Budget(ChartModel):

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from darkroom.config.kubernetes_text import (
     LARGEST,
     ChartModel,
     Cidr,
-    EnvironmentName,
     Labels,
     LabelValue,
     Percentage,
     QualifiedName,
     Quantity,
+    Schedule,
 )
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 UserId = Annotated[int, Field(ge=0, le=LARGEST)]
-
-
-class EnvironmentVariable(ChartModel):
-    """An environment variable: a text, or a place that it is taken from."""
-
-    name: EnvironmentName
-    value: str | None = None
-    value_from: dict[Literal["configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef"], Any] | None = Field(
-        default=None, min_length=1, max_length=1
-    )
-
-    @model_validator(mode="after")
-    def _is_said_once(self) -> EnvironmentVariable:
-        if self.value and self.value_from is not None:
-            raise ValueError("has value and valueFrom: remove one")
-        return self
-
-
-# The guide's schema wants a map; its template, a list: both are taken.
-ExtraEnvironment = dict[EnvironmentName, str] | list[EnvironmentVariable]
 
 
 class Toleration(ChartModel):
@@ -77,6 +57,17 @@ class Profile(ChartModel):
         return self
 
 
+class SeccompProfile(Profile):
+    """A seccomp profile, which is a file below the kubelet's folder for them."""
+
+    @model_validator(mode="after")
+    def _lies_below(self) -> SeccompProfile:
+        path = self.localhost_profile or ""
+        if path.startswith("/") or ".." in path.split("/"):
+            raise ValueError("needs a localhostProfile below the kubelet's folder for them: neither / first, nor ..")
+        return self
+
+
 class Capabilities(ChartModel):
     """What of root's powers a container has and has not."""
 
@@ -94,10 +85,11 @@ class SecurityContext(ChartModel):
     run_as_user: UserId | None = None
     run_as_group: UserId | None = None
     capabilities: Capabilities | None = None
-    seccomp_profile: Profile | None = None
+    seccomp_profile: SeccompProfile | None = None
     app_armor_profile: Profile | None = None
     se_linux_options: dict[Literal["level", "role", "type", "user"], str] | None = None
-    proc_mount: Literal["Default", "Unmasked"] | None = None
+    # Unmasked needs `hostUsers: false`, which the pods have not.
+    proc_mount: Literal["Default"] | None = None
 
     @model_validator(mode="after")
     def _can_be(self) -> SecurityContext:
@@ -105,6 +97,9 @@ class SecurityContext(ChartModel):
             raise ValueError("has runAsNonRoot and the user 0, which is root: remove one")
         if self.allow_privilege_escalation is False and self.privileged:
             raise ValueError("is privileged, which cannot go with allowPrivilegeEscalation: false")
+        added = self.capabilities.add if self.capabilities is not None else None
+        if self.allow_privilege_escalation is False and "CAP_SYS_ADMIN" in (added or []):
+            raise ValueError("adds CAP_SYS_ADMIN, which cannot go with allowPrivilegeEscalation: false")
         return self
 
 
@@ -160,10 +155,19 @@ class Peer(ChartModel):
         return self
 
 
+def _port_name(name: str) -> str:
+    if "--" in name or not any(character.isalpha() for character in name):
+        raise ValueError(f"{name!r} is no port's name: one has a letter, and no -- in it; a number is without quotes")
+    return name
+
+
+PortName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=15), AfterValidator(_port_name)]
+
+
 class PolicyPort(ChartModel):
     """Where they may speak to them."""
 
-    port: Port | Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=15)] | None = None
+    port: Port | PortName | None = None
     end_port: Port | None = None
     protocol: Literal["TCP", "UDP", "SCTP"] | None = None
 
@@ -204,6 +208,21 @@ class Behaviour(ChartModel):
 
     scale_up: ScalingRules | None = None
     scale_down: ScalingRules | None = None
+
+
+class ScalingSchedule(ChartModel):
+    """Hours with pods that are there before the tasks: a trigger of KEDA's, from `start` to `end`."""
+
+    start: Schedule
+    end: Schedule
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
+    replicas: Annotated[int, Field(ge=1, le=LARGEST)]
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> ScalingSchedule:
+        if self.start == self.end:
+            raise ValueError("start and end are the same: KEDA takes neither")
+        return self
 
 
 class Fallback(ChartModel):

@@ -7,7 +7,8 @@ from typing import Any
 
 from darkroom.config.document import ConfigFault, Path
 from darkroom.config.fit_rules import at, task_timeout, unfit_grace, unfit_keys
-from darkroom.config.node_pool import CHART_PLACES, own_nodes_release
+from darkroom.config.instance_rules import unfit_requirements
+from darkroom.config.node_pool import CHART_PLACES, REQUIREMENTS, own_nodes_release
 from darkroom.config.volume_rules import unfit_volumes
 
 Entry = tuple[Path, dict[str, Any]]
@@ -31,6 +32,13 @@ def repeated(items: list[Entry], key: str) -> Iterator[ConfigFault]:
                 reason = f"{value!r} is already the {key} of {listed}[{index}]; each needs its own"
                 yield ConfigFault((*path, key), reason)
             first.setdefault(value, path)
+
+
+def requirements_at(path: Path, place: tuple[str, ...], nodes: dict[str, Any]) -> list[Entry]:
+    """The requirements that are listed at `place` of `nodes`, each with its path."""
+    listed = at(nodes, *place)
+    found = enumerate(listed if isinstance(listed, list) else [])
+    return [((*path, *place, index), item) for index, item in found if isinstance(item, dict)]
 
 
 def unfit_fast_start(path: Path, nodes: dict[str, Any], snapshot: Path, fast_start: Any) -> Iterator[ConfigFault]:
@@ -105,6 +113,14 @@ def _unfit_pool(path: Path, pool: dict[str, Any]) -> Iterator[ConfigFault]:
     if pool.get("instanceTypes") and pool.get("instanceFamilies"):
         yield ConfigFault((*path, "instanceFamilies"), "and instanceTypes exclude each other: remove one")
     yield from no_capacity(path, ("capacityType",), pool)
+    if not pool.get("instanceFamilies"):
+        said = [
+            ((*path, key), {"key": label, "operator": "In", "values": pool[key]})
+            for key, label in REQUIREMENTS.items()
+            if isinstance(pool.get(key), list)
+        ]
+        said += requirements_at(path, ("extraValues", "provisioner", "extraRequirements"), pool)
+        yield from unfit_requirements(pool.get("instanceTypes"), pool.get("capacityType"), said)
     yield from unfit_volumes(path, ("extraValues", "nodeTemplate"), pool, ("volumeSize",))
     yield from unfit_keys((*path, "extraValues"), pool.get("extraValues"), ("karpenter",))
     for key, place in CHART_PLACES.items():

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
+from darkroom.config.agent_environment import unfit_agent_settings
 from darkroom.config.cluster import DEFAULT_COMPONENT_NODES, ClusterAccess, ClusterComponents, Network
 from darkroom.config.document import ConfigFault, Path
 from darkroom.config.fit_rules import (
@@ -18,13 +19,21 @@ from darkroom.config.fit_rules import (
     unfit_environment,
     unfit_grace,
     unfit_keys,
-    unfit_nodes,
     unfit_resources,
+    unfit_security,
 )
+from darkroom.config.instance_rules import unfit_nodes, unfit_requirements
 from darkroom.config.keys import ConfigModel
 from darkroom.config.model import KNOWN_RUNTIME_TYPES
 from darkroom.config.openai import unfit_openai
-from darkroom.config.pool_rules import broken_pool_rules, entries, no_capacity, repeated, unfit_fast_start
+from darkroom.config.pool_rules import (
+    broken_pool_rules,
+    entries,
+    no_capacity,
+    repeated,
+    requirements_at,
+    unfit_fast_start,
+)
 from darkroom.config.provenance import unfit_provenance
 from darkroom.config.volume_rules import unfit_volumes
 from darkroom.tasks.task import TaskKind
@@ -104,10 +113,15 @@ def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
 def _unfit_chart_values(path: Path, runtime: dict[str, Any], pools: list[dict[str, Any]]) -> Iterator[ConfigFault]:
     yield from _nobodys_image(path, runtime)
     yield from unfit_environment(path, runtime)
+    yield from unfit_agent_settings(path, runtime)
     yield from unfit_keys((*path, "extraValues"), runtime.get("extraValues"))
     yield from unfit_resources(path, runtime)
+    yield from unfit_security(path, runtime)
     yield from unfit_nodes(path, runtime, pools)
     place = ("extraValues", "karpenter", "provisioner")
+    if at(runtime, "extraValues", "karpenter", "enabled") is not False:
+        types, capacity = at(runtime, *place, "instanceType"), at(runtime, *place, "capacityType")
+        yield from unfit_requirements(types, capacity, requirements_at(path, (*place, "extraRequirements"), runtime))
     yield from no_capacity(path, (*place, "capacityType"), runtime)
     yield from unfit_grace(path, (*place, "disruption"), runtime, task_timeout(runtime))
     yield from unfit_volumes(path, ("extraValues", "karpenter", "nodeTemplate"), runtime)

@@ -52,7 +52,8 @@ def measured_times(cloud: Cloud, table: str) -> dict[str, ServiceTime]:
         for item in page["Items"]:
             seconds = float(item["device_seconds"]["N"])
             if seconds > 0 and math.isfinite(seconds):
-                found[item["runtime"]["S"]].append((float(item["updated_at"]["N"]), seconds))
+                changed_at = float(item.get("updated_at", {"N": "0"})["N"])  # left out where it is 0
+                found[item["runtime"]["S"]].append((changed_at, seconds))
         if "LastEvaluatedKey" not in page:
             break
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}

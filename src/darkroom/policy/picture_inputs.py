@@ -43,11 +43,13 @@ def takes_pictures(content: JsonObject) -> bool:
     return any("load" in name and ("image" in name or "video" in name) for name in names)
 
 
-def enlarges_by_network(content: JsonObject) -> bool:
-    """Whether an upscaling has a trained network work on the picture."""
-    upscalers = (content.get(name) for name in ("upscaler_1", "upscaler_2"))
-    named = any(isinstance(name, str) and name.strip().lower() not in _ARITHMETIC for name in upscalers)
-    return named or any(_is_positive(content.get(name)) for name in _FACE_RESTORERS)
+def enlarging_network(content: JsonObject) -> str | None:
+    """The trained network that an upscaling has work on the picture, by its name; None where there is none."""
+    for name in (content.get("upscaler_1"), content.get("upscaler_2")):
+        if isinstance(name, str) and name.strip().lower() not in _ARITHMETIC:
+            return name
+    restorers = (name for name in _FACE_RESTORERS if _is_positive(content.get(name)))
+    return next((name.removesuffix("_visibility") for name in restorers), None)
 
 
 def named_model(content: JsonObject) -> str | None:

@@ -158,6 +158,32 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str | None = None
 
 
+class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A runtime. What is not known is left out.
+
+    `models` are those that it has, or can load where `loads_models`; `loaded` those that are ready now. `waiting` and
+    `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
+    would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace.
+    """
+
+    name: str
+    type: str
+    tasktypes: list[TaskKind]
+    models: list[str]
+    agents_ready: int
+    loaded: list[str] = msgspec.field(default_factory=list)
+    loads_models: bool = False
+    waiting: int | None = None
+    in_work: int | None = None
+    estimated_wait_seconds: float | None = None
+
+
+class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):
+    """The runtimes of the deployment."""
+
+    runtimes: list[RuntimeView]
+
+
 class UsageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a caller has used of one runtime on one day (UTC): tasks by how they ended, pictures, and device time.
 
@@ -192,29 +218,3 @@ class UsageReply(msgspec.Struct, frozen=True, kw_only=True, rename={"first_day":
     first_day: str
     last_day: str
     usage: list[UsageView]
-
-
-class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A runtime. What is not known is left out.
-
-    `models` are those that it has, or can load where `loads_models`; `loaded` those that are ready now. `waiting` and
-    `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
-    would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace.
-    """
-
-    name: str
-    type: str
-    tasktypes: list[TaskKind]
-    models: list[str]
-    agents_ready: int
-    loaded: list[str] = msgspec.field(default_factory=list)
-    loads_models: bool = False
-    waiting: int | None = None
-    in_work: int | None = None
-    estimated_wait_seconds: float | None = None
-
-
-class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):
-    """The runtimes of the deployment."""
-
-    runtimes: list[RuntimeView]

@@ -57,6 +57,14 @@ class Receivers:
             _less(self._told, (caller, receiver))
             _less(self._callers, caller)
 
+    def is_slow(self, receiver: str, caller: str) -> bool:
+        """Whether its last request took all of its time."""
+        return (caller, receiver) in self._slow
+
+    def has_place(self, receiver: str, caller: str) -> bool:
+        """Whether there is a place now."""
+        return self._has_place((caller, receiver))
+
     def answered(self, receiver: str, caller: str, *, is_slow: bool, rest_seconds: float = 0.0) -> None:
         """Learn of a try: whether it took all of its time, and how long the receiver wants to be left alone."""
         whose = (caller, receiver)

@@ -8,6 +8,7 @@ import ts from "typescript";
 const TYPES = {
   "apps/v1 Deployment": ["kubernetes-models/apps/v1", "IDeployment"],
   "v1 ConfigMap": ["kubernetes-models/v1", "IConfigMap"],
+  "v1 ServiceAccount": ["kubernetes-models/v1", "IServiceAccount"],
   "v1 PersistentVolume": ["kubernetes-models/v1", "IPersistentVolume"],
   "v1 PersistentVolumeClaim": ["kubernetes-models/v1", "IPersistentVolumeClaim"],
   "networking.k8s.io/v1 NetworkPolicy": ["kubernetes-models/networking.k8s.io/v1", "INetworkPolicy"],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 from tests.refused_values import REFUSED, Wrong, config_with
 
+from darkroom.config.agent_environment import unfit_agent_settings
 from darkroom.config.chart_values import ChartValues
 from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
@@ -55,7 +57,7 @@ def test_nothing_in_the_charts_values_is_left_unchecked() -> None:
 
     walk(ChartValues)
     assert len(walked) > 30
-    assert free == {"EnvironmentVariable.value_from"}  # a reference, whose target nobody can know here
+    assert free == set()
 
 
 WHOLE = """\
@@ -115,6 +117,15 @@ def test_what_the_api_servers_take_is_taken() -> None:
         ("labels: {kubernetes.io/a: b}", "domain kubernetes.io"),
         ("taints: [{key: 'a b', effect: NoSchedule}]", "must match"),
         ("extraValues: {nodeTemplate: {osVolume: {volumeType: io2, throughput: 125}}}", "for gp3 alone"),
+        ("gpusPerNode: [4]", "gpusPerNode leaves none of the instance types, g6.2xlarge, g5.2xlarge"),
+        ("instanceTypes: [t3.large]", "t3.large has no NVIDIA GPU"),
+        ("instanceFamilies: [g5, m5]", "m5 has no NVIDIA GPU"),
+        (
+            "instanceTypes: [g5.xlarge], extraValues: {provisioner: {extraRequirements:"
+            " [{key: karpenter.k8s.aws/instance-family, operator: NotIn, values: [g5]}]}}",
+            "extraRequirements[0] leaves none of the instance types, g5.xlarge",
+        ),
+        ("expireAfter: 0h", "must match"),
         ("volumeSize: 10Gi", "nodePools[0].volumeSize leaves iops at 6000; gp3 of 10Gi has from 3000 to 5000"),
     ],
 )
@@ -135,3 +146,12 @@ def test_pools_are_checked_like_a_runtimes_own_nodes(pool: str, reason: str) -> 
 def test_two_releases_of_one_name_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"'a-nodes' is what the nodes of modelsRuntime\[0\] are called"):
         parse_config(text)
+
+
+def test_every_setting_that_the_agents_page_lists_is_known() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "agent.md").read_text()
+    names = set(re.findall(r"^\| `(DARKROOM_[A-Z_]+)`", page, re.MULTILINE))
+    assert len(names) > 20
+    for name in names:
+        runtime = {"extraValues": {"runtime": {"queueAgent": {"extraEnv": {name: ""}}}}}
+        assert list(unfit_agent_settings((), runtime)) == [], name

@@ -56,6 +56,7 @@ def test_names_are_read_whatever_stands_beside_them() -> None:
         (TYPE, b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1', "ends before its last boundary"),
         (TYPE, b"--b\r\nContent-Type: text/plain\r\n\r\n1\r\n--b--", "without a name"),
         (TYPE, b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", "without a name"),
+        (TYPE, b"--b-\r\n\r\n\r\n--b--", "something else than a new line"),
         (TYPE, b"--bc\r\n\r\n\r\n--b--", "something else than a new line"),
         (TYPE, b"--b\r\nno end\r\n--b--", "without headers"),
         (TYPE, b"--b\r\nX: " + b"x" * 9000 + b"\r\n\r\n\r\n--b--", "very long"),

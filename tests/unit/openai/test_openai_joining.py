@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from darkroom.openai.client_headers import ClientHeaders, read_client_headers
 from darkroom.openai.joining import JOIN_SECONDS, Begin, Join, join_or_begin
 from darkroom.tasks.notification import NotifiedError
 from darkroom.tasks.record import TaskRecord
@@ -61,3 +62,17 @@ def test_a_first_try_that_its_retry_overtook_joins_it() -> None:
     begun = record(Status.RUNNING, submission=str(again.submission_id))
     assert decide(begun, 0) == Join(begun)
     assert decide(record(Status.COMPLETED, submission=str(again.submission_id)), 0) == Begin()
+
+
+@pytest.mark.parametrize(
+    ("headers", "read"),
+    [
+        ({}, ClientHeaders(0, None)),
+        ({"x-stainless-retry-count": "2", "x-stainless-read-timeout": "600"}, ClientHeaders(2, 600.0)),
+        ({"x-stainless-retry-count": "-1", "x-stainless-read-timeout": "NaN"}, ClientHeaders(0, None)),
+        ({"x-stainless-retry-count": "²", "x-stainless-read-timeout": "inf"}, ClientHeaders(0, None)),
+        ({"x-stainless-retry-count": "9" * 5000, "x-stainless-read-timeout": "0"}, ClientHeaders(0, None)),
+    ],
+)
+def test_what_makes_no_sense_in_a_header_was_not_said(headers: dict[str, str], read: ClientHeaders) -> None:
+    assert read_client_headers(headers) == read

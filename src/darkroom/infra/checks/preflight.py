@@ -6,22 +6,24 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
+from darkroom.config.gpu_demand import gpu_demands, wanted_types
+from darkroom.config.kubernetes_support import support_fault, untested_with
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
+from darkroom.config.partition import partition_facts
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.add_on_schema import check_add_on_values
 from darkroom.infra.checks.existing_cluster import check_cluster
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, gpu_demands, known_types, wanted_types
+from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, known_types
 from darkroom.infra.checks.image_check import check_image_names, check_registry
 from darkroom.infra.checks.quotas import check_quotas
+from darkroom.infra.checks.signing_check import SUBJECT, check_signing, said_of_signing
 from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.commands import ask_kubectl
-from darkroom.infra.kubernetes_support import support_fault, untested_with
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
-from darkroom.infra.prices import PRICED_REGION
-from darkroom.infra.template.partition import partition_facts
+from darkroom.planner.prices import PRICED_REGION
 
 _ASKED_OF_AWS = ("service quotas", "instance types", "availability zones", "models")
 
@@ -47,6 +49,7 @@ def check(
     findings += check_image_names(config, cloud.facts)
     findings += check_registry(cloud, config)
     findings += _guarded("models", lambda: _models(cloud, config))
+    findings += _guarded(SUBJECT, lambda: check_signing(cloud, config, today()))
     if config.cluster.name is None:
         findings += _guarded("add-ons", lambda: check_add_on_values(cloud, config))
     else:
@@ -65,6 +68,7 @@ def _said_by_config(config: DarkroomConfig, today: date) -> Iterator[Finding]:
     if not config.alarms.has_listener:
         remedy = "set alarms.email or alarms.topicArn: the alarms are there, and nobody is told"
         yield Finding(Verdict.LIMITED, "alarms", remedy)
+    yield from said_of_signing(config)
     if is_made and not config.cluster.administrators:
         remedy = "whoever in the account may assume any role administers it: name some in cluster.administrators"
         yield Finding(Verdict.LIMITED, "access to the cluster", remedy)

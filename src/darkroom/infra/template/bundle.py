@@ -19,7 +19,6 @@ from darkroom.errors import StackFailure
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_ARCHITECTURE = "arm64"
-LAMBDA_MEMORY_MIB = 512
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Bundled:
 
 
 _LANGUAGE = ("__init__.py", "redaction.py", "errors.py", "logs.py", "settings.py", "aws", "policy", "tasks")
-FRONT_DOOR = Bundled(rooms=(*_LANGUAGE, "api", "openai"), dependencies=("msgspec",))
+FRONT_DOOR = Bundled(rooms=(*_LANGUAGE, "openai", "api"), dependencies=("msgspec",))
 # aiohttp, and what it depends on.
 SENDER = Bundled(
     rooms=(*_LANGUAGE, "metrics", "runtimes", "webhooks"),

@@ -110,5 +110,10 @@ class WebhookSender(Construct):
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
                 "DARKROOM_WEBHOOK_KEYS_SECRET": self.keys.secret_arn,
                 "DARKROOM_WEBHOOKS": encode_caller_webhooks(caller_webhooks(config.callers)),
+                **(
+                    {"DARKROOM_METRICS_NAMESPACE": metrics_namespace(Stack.of(self).stack_name)}
+                    if config.cluster.agent_metrics
+                    else {}
+                ),
             },
         )

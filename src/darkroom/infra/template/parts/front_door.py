@@ -223,7 +223,7 @@ class FrontDoor(Construct):
                 task.add_method("GET", integration, api_key_required=True)
                 resource.add_resource("usage").add_method("GET", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
-                for followed in (resource, task):  # answered 501: ask with ?wait= instead
+                for followed in (resource, task):  # answered 404, with what to ask instead
                     followed.add_resource("events").add_method("GET", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
                 deliveries = resource.add_resource("webhooks").add_resource("deliveries")

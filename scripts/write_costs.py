@@ -8,8 +8,12 @@ from pathlib import Path
 
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.costs import Cost, fixed_costs, savings, total
-from darkroom.infra.picture_costs import gpu_costs, service_costs
+from darkroom.planner.gpu_costs import gpu_costs
+from darkroom.planner.idle_costs import fixed_costs, savings
+from darkroom.planner.lines import Line, total
+from darkroom.planner.picture_costs import service_costs
+from darkroom.planner.prices import PRICED_REGION, load_prices
+from darkroom.planner.workload import Workload
 
 PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
 _RUNTIME = "modelsRuntime: [{name: sdruntime, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors%s}]\n"
@@ -44,34 +48,35 @@ def with_tables(page: str) -> str:
 
 def idle_rows(default: DarkroomConfig, guide: DarkroomConfig) -> Iterator[str]:
     """Each line of a month without a picture, for both; an estimated amount has a tilde."""
-    yield from ("| each month, without a picture | default | the guide's settings |", "| --- | ---: | ---: |")
-    ours, theirs = fixed_costs(default), fixed_costs(guide)
+    prices = load_prices(PRICED_REGION)
+    yield from _rows("each month, without a picture", fixed_costs(default, prices), fixed_costs(guide, prices))
+
+
+def picture_rows(default: DarkroomConfig, guide: DarkroomConfig) -> Iterator[str]:
+    """Each line of a million pictures, for both."""
+    prices, work = load_prices(PRICED_REGION), Workload()
+    services = service_costs(work, prices)
+    both = ([*gpu_costs(config, work, prices), *services] for config in (default, guide))
+    yield from _rows("for a million pictures", *both)
+
+
+def saving_rows(config: DarkroomConfig) -> Iterable[str]:
+    """What the plan's list of savings says for the defaults."""
+    yield from ("| key | saves each month | costs in safety |", "| --- | ---: | --- |")
+    found = savings(config, load_prices(PRICED_REGION))
+    yield from (f"| `{saving.key}` | {saving.monthly_usd:.2f} | {saving.price} |" for saving in found)
+
+
+def _rows(heading: str, ours: list[Line], theirs: list[Line]) -> Iterator[str]:
+    yield from (f"| {heading} | default | the guide's settings |", "| --- | ---: | ---: |")
     for mine, other in zip(ours, theirs, strict=True):
         what = mine.what if mine.what == other.what else f"{mine.what}; the guide: {other.what}"
         yield f"| {what} | {_amount(mine)} | {_amount(other)} |"
     yield f"| **together** | **{total(ours):.2f}** | **{total(theirs):.2f}** |"
 
 
-def picture_rows(default: DarkroomConfig, guide: DarkroomConfig) -> Iterator[str]:
-    """Each line of a million pictures, for both."""
-    yield from ("| for a million pictures | default | the guide's settings |", "| --- | ---: | ---: |")
-    services = service_costs()
-    both = [[*gpu_costs(config), *services] for config in (default, guide)]
-    for mine, other in zip(*both, strict=True):
-        what = mine.what if mine.what == other.what else f"{mine.what}; the guide: {other.what}"
-        yield f"| {what} | {mine.usd or 0:.2f} | {other.usd or 0:.2f} |"
-    sums = [sum(line.usd or 0.0 for line in lines) for lines in both]
-    yield f"| **together** | **{sums[0]:.2f}** | **{sums[1]:.2f}** |"
-
-
-def saving_rows(config: DarkroomConfig) -> Iterable[str]:
-    """What the plan's list of savings says for the defaults."""
-    yield from ("| key | saves each month | costs in safety |", "| --- | ---: | --- |")
-    yield from (f"| `{saving.key}` | {saving.monthly_usd:.2f} | {saving.price} |" for saving in savings(config))
-
-
-def _amount(cost: Cost) -> str:
-    return f"{'~' if cost.is_estimate else ''}{cost.monthly_usd or 0:.2f}"
+def _amount(line: Line) -> str:
+    return f"{'~' if line.is_estimate else ''}{line.usd or 0:.2f}"
 
 
 if __name__ == "__main__":

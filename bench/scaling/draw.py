@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulate import Settings, node_seconds, recorded, simulate
+from expected import expected, node_seconds, recorded
 
 OUT = Path(__file__).parents[2] / "docs" / "scaling.svg"
 WIDTH, LEFT, RIGHT, PLOT, SECONDS, MOST = 960, 60, 20, 170, 900, 15
@@ -15,8 +15,8 @@ def main() -> None:
     """Write the picture."""
     data = recorded()
     before = data["runs"]["before"]
-    now = simulate(data["arrivals"], Settings())
-    steps = [[float(second), count] for second, count in enumerate(now.nodes)]
+    now = expected(data["arrivals"])
+    steps = now.claims.changes
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 500" role="img" aria-labelledby="t d">',
         '<title id="t">GPU nodes for the same sixty tasks, before and now</title>',
@@ -25,7 +25,7 @@ def main() -> None:
         "<style>text{font:13px sans-serif;fill:#333}.h{font-weight:bold}.g{stroke:#ddd}</style>",
         f'<rect width="{WIDTH}" height="500" fill="#fff"/>',
         *_plot(f"Before, recorded: {node_seconds(before):,.0f} node-seconds", before, "#c0504d", 40),
-        *_plot(f"Now, expected: {now.node_seconds:,} node-seconds", steps, "#4f81bd", 40 + PLOT + 60),
+        *_plot(f"Now, expected: {round(now.node_seconds, -1):,.0f} node-seconds", steps, "#4f81bd", 40 + PLOT + 60),
         *_arrivals(data["arrivals"], 40 + 2 * PLOT + 75),
         "</svg>",
     ]

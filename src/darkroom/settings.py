@@ -147,7 +147,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The sender of webhooks. `callers` is a JSON list, which `darkroom.policy.webhook_callers` reads.
 
     The key that they are signed with lies in `keys_file`, or in AWS Secrets Manager under the ARN `keys_secret`.
-    `metrics_namespace` is CloudWatch's, for figures in the log.
+    `metrics_namespace` is CloudWatch's, for figures in the log; Prometheus asks at `metrics_host` and `metrics_port`.
     """
 
     aws: AwsSettings
@@ -159,6 +159,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     keys_secret: str | None = None
     allow_private: bool = False
     metrics_namespace: str | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
     log_level: str = "INFO"
 
 
@@ -269,6 +271,8 @@ def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
         keys_secret=keys_secret,
         allow_private=read.boolean("DARKROOM_WEBHOOK_ALLOW_PRIVATE", False),
         metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
+        metrics_host=read.text("DARKROOM_METRICS_HOST", "127.0.0.1"),
+        metrics_port=read.number("DARKROOM_METRICS_PORT", int, 0, at_least=0) or None,
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the sender of webhooks")

@@ -67,7 +67,7 @@ class ChaosPlan:
 
     def stream(self, name: str) -> random.Random:
         """A source of chance of its own for each part of the harness, so that none changes another's."""
-        return random.Random(f"{self.seed}/{name}")  # noqa: S311
+        return random.Random(f"{self.seed}/{name}")
 
 
 # A task that takes its runtime down twice, leaves it sick twice or fails twice in the same way is poison, so chance

@@ -36,7 +36,7 @@ INFO_KEYS = _INFO.split()
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     models = tmp_path_factory.mktemp("models")
-    chance = random.Random(3)  # noqa: S311 - seeds
+    chance = random.Random(3)
     service = Service(PocketEngine(threads=1), Upscaling(models, SpandrelScaler()), chance=chance, max_waiting=4)
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         yield client

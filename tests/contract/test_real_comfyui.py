@@ -42,7 +42,7 @@ async def adapter() -> AsyncIterator[ComfyUi]:
 
 def colour() -> int:
     """A new one each time, so that nothing is answered from the cache of an earlier run."""
-    return random.randrange(2**24)  # noqa: S311 - a colour
+    return random.randrange(2**24)
 
 
 def painted(node: str = "SaveImage", shade: int | None = None, **inputs: Any) -> dict[str, Any]:

@@ -57,6 +57,8 @@ MATRIX = {
     "own type": "- {name: sdruntime, type: painter, taskTypes: [text-to-image], extraValues:"
     " {runtime: {inferenceApi: {image: {repository: example.com/painter}, readinessPath: /ready}}}}",
     "guide's extraValues": f"- name: sdruntime\n  type: sdwebui\n  modelFilename: a.safetensors\n{GUIDE_EXTRA}",
+    "working hours": IN_PLACE
+    % "scaling: {schedules: [{start: 0 8 * * 1-5, end: 0 18 * * 1-5, timezone: Europe/Berlin, replicas: 2}]}",
     "no scaling": IN_PLACE % "scaling: {enabled: false}, replicas: 3",
     "own claim": IN_PLACE % "persistence: {existingClaim: mine}",
     "own volume": IN_PLACE % "persistence: {existingVolume: mine, storageClass: '-'}",

@@ -65,6 +65,7 @@ ITEMS: dict[str, dict[str, Any]] = {
     "runtime.queueAgent.metrics.scrapedFrom": {"namespaceSelector": {"matchLabels": {"a": "b"}}},
     "runtime.networkPolicy.extraEgress": {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443}]},
     "runtime.scaling.extraHPAConfig.scaleUp.policies": {"type": "Pods", "value": 4, "periodSeconds": 15},
+    "runtime.scaling.schedules": {"start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "timezone": "Etc/UTC", "replicas": 1},
     "runtime.scaling.extraHPAConfig.scaleDown.policies": {"type": "Percent", "value": 10, "periodSeconds": 15},
 }
 

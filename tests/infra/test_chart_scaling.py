@@ -50,6 +50,18 @@ def test_who_says_a_behaviour_changes_what_he_says_and_nothing_else(chart: Chart
     assert found["scaleUp"] == behaviour(chart.render(VALUES["sdwebui"]))["scaleUp"]
 
 
+def test_working_hours_are_a_trigger_beside_the_queue(chart: Chart) -> None:
+    hours = "scaling: {schedules: [{start: 0 8 * * 1-5, end: 0 18 * * 1-5, timezone: Europe/Berlin, replicas: 2}]}"
+    found = kinds(chart.render(values_for(IN_PLACE % hours)))["ScaledObject"]["spec"]["triggers"]
+    assert [trigger["type"] for trigger in found] == ["aws-sqs-queue", "cron"]
+    assert found[1]["metadata"] == {
+        "timezone": "Europe/Berlin",
+        "start": "0 8 * * 1-5",
+        "end": "0 18 * * 1-5",
+        "desiredReplicas": "2",
+    }
+
+
 def graces(manifests: list[dict[str, Any]]) -> tuple[float, float, int, str]:
     """Seconds: of the task, of the agent, of the pod; and what the nodes have."""
     environment = next(m["data"] for m in manifests if m["metadata"]["name"] == "sdruntime-agent")

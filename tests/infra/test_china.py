@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.config.gpu_demand import gpu_demands
 from darkroom.config.loader import parse_config
-from darkroom.infra.checks.gpu_nodes import gpu_demands
+from darkroom.config.partition import partition_facts
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.chart_values import node_pool_values, node_values
-from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.synthesis import synthesise
 from tests.infra.accepted_findings import CDK_NAG, CFN_LINT, CHECKOV_TEMPLATE
 from tests.infra.conftest import read_template

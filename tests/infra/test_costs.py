@@ -11,28 +11,34 @@ import yaml
 
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.loader import parse_config
-from darkroom.infra.burst_costs import (
+from darkroom.planner.burst_costs import (
     DEFAULT_CONSOLIDATE_SECONDS,
     DEFAULT_COOLDOWN_SECONDS,
     burst_estimates,
 )
-from darkroom.infra.costs import QUEUE_LOOKS_PER_MONTH, fixed_costs, savings, total, unpriced
-from darkroom.infra.picture_costs import SECONDS_PER_PICTURE, service_costs
+from darkroom.planner.idle_costs import fixed_costs, savings
+from darkroom.planner.lines import total, unpriced
+from darkroom.planner.picture_costs import service_costs
+from darkroom.planner.prices import PRICED_REGION, load_prices
+from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS
+from darkroom.planner.workload import Workload
 from tests.infra.chart import CHART
 from tests.infra.conftest import CONFIG
 
 ROOT = Path(__file__).parents[2]
 
+PRICES = load_prices(PRICED_REGION)
 RUNTIME = "modelsRuntime: [{name: a, type: comfyui, extraValues: {runtime: {scaling: {minReplicaCount: %d}}}}]\n"
 
 
 def test_every_line_of_an_idle_month() -> None:
-    costs = {cost.what: cost.monthly_usd for cost in fixed_costs(parse_config(RUNTIME % 0))}
+    costs = {cost.what: cost.usd for cost in fixed_costs(parse_config(RUNTIME % 0), PRICES)}
     assert costs == {
         "EKS cluster (438 from 2027-03-27 on, unless Kubernetes 1.35 is upgraded)": pytest.approx(73.0),
         "2 x m7g.large for components": pytest.approx(119.136),
         "2 x 20 GiB disk for components": pytest.approx(3.2),
-        "3 x NAT gateway, each with a public address": pytest.approx(109.5),
+        "3 x NAT gateway": pytest.approx(98.55),
+        "3 x public address of a NAT gateway": pytest.approx(10.95),
         "components' traffic through NAT gateways": pytest.approx(0.45),
         "Container Insights of 2 nodes": pytest.approx(20.0),
         "control-plane logs (audit, authenticator)": pytest.approx(7.5),
@@ -45,6 +51,7 @@ def test_every_line_of_an_idle_month() -> None:
         "KEDA looking at queues: 1": pytest.approx(0.5256),
         "webhooks: AWS Lambda looking at their queue": pytest.approx(0.2628),
         "webhooks: the secret that they are signed with": pytest.approx(0.40),
+        "the model in its bucket": pytest.approx(0.092),
     }
 
 
@@ -53,29 +60,33 @@ def test_signing_costs_a_secret_a_key_two_alarms_and_a_call_for_each_picture() -
     secret, key = arn % ("secretsmanager", "secret:signing-AbCdEf"), arn % ("kms", "key/1234")
     section = f"provenance: {{certificate: '{secret}', kmsKeyId: '{key}'}}\n"
     signed, unsigned = (parse_config(RUNTIME % 0 + more) for more in (section, ""))
-    costs = {cost.what: cost.monthly_usd for cost in fixed_costs(signed)}
+    costs = {cost.what: cost.usd for cost in fixed_costs(signed, PRICES)}
     assert costs["secret with the certificate that signs pictures"] == pytest.approx(0.40)
     assert costs["KMS key that signs pictures"] == pytest.approx(1.0)
     # Each alarm is $0.10, and each metric that is counted in logs $0.30.
-    assert total(fixed_costs(signed)) - total(fixed_costs(unsigned)) == pytest.approx(1.40 + 2 * 0.10 + 2 * 0.30)
-    assert {cost.what: cost.usd for cost in service_costs(signed)}["KMS, which signs them"] == pytest.approx(15.0)
-    assert service_costs(unsigned) == service_costs()
+    assert total(fixed_costs(signed, PRICES)) - total(fixed_costs(unsigned, PRICES)) == pytest.approx(
+        1.40 + 2 * 0.10 + 2 * 0.30
+    )
+    assert {cost.what: cost.usd for cost in service_costs(Workload(), PRICES, signed)}[
+        "KMS, which signs them"
+    ] == pytest.approx(15.0)
+    assert service_costs(Workload(), PRICES, unsigned) == service_costs(Workload(), PRICES)
 
 
 def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_default_type() -> None:
-    costs = fixed_costs(parse_config(RUNTIME % 2))
+    costs = fixed_costs(parse_config(RUNTIME % 2), PRICES)
     assert costs[-1].what == "2 GPU node for a that never goes, on demand"
-    assert costs[-1].monthly_usd == pytest.approx(2 * 0.9776 * 730)
+    assert costs[-1].usd == pytest.approx(2 * 0.9776 * 730)
 
 
 def test_what_has_no_price_here_is_said_to_be_unknown() -> None:
-    costs = fixed_costs(parse_config(RUNTIME % 0 + "clusterComponents: {instanceType: x9z.large}\n"))
+    costs = fixed_costs(parse_config(RUNTIME % 0 + "clusterComponents: {instanceType: x9z.large}\n"), PRICES)
     assert unpriced(costs) == ["2 x x9z.large for components"]
 
 
 def test_the_plan_says_what_each_choice_costs_for_a_burst() -> None:
     runtime = "{name: a, type: sdwebui, workOff: {withinSeconds: 60, taskSeconds: 6, burst: 40}}"
-    (found,) = burst_estimates(parse_config(f"modelsRuntime: [{runtime}]"))
+    (found,) = burst_estimates(parse_config(f"modelsRuntime: [{runtime}]"), PRICES)
     assert (found.runtime, found.task_seconds) == ("a", 6)
     assert [choice.queue_length for choice in found.choices] == [1, 10, 50]
     assert [choice.is_chosen for choice in found.choices] == [False, True, False]
@@ -91,15 +102,15 @@ def test_the_plan_says_what_each_choice_costs_for_a_burst() -> None:
 def test_a_burst_is_reckoned_by_what_is_told_else_measured_else_assumed() -> None:
     runtimes = "[{name: a, type: sdwebui, workOff: {withinSeconds: 60, taskSeconds: 6}}, {name: b, type: comfyui}, %s]"
     config = parse_config(f"modelsRuntime: {runtimes % '{name: c, type: comfyui}'}")
-    found = burst_estimates(config, {"a": 9.0, "b": 7.5})
-    assert [estimate.task_seconds for estimate in found] == [6, 7.5, SECONDS_PER_PICTURE]
+    found = burst_estimates(config, PRICES, {"a": 9.0, "b": 7.5})
+    assert [estimate.task_seconds for estimate in found] == [6, 7.5, Workload().seconds]
 
 
 def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
     chart = yaml.safe_load((CHART / "values.yaml").read_text())
     assert chart["runtime"]["scaling"]["cooldownPeriod"] == DEFAULT_COOLDOWN_SECONDS
     assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
-    assert QUEUE_LOOKS_PER_MONTH * chart["runtime"]["scaling"]["pollingInterval"] == 730 * 3600
+    assert chart["runtime"]["scaling"]["pollingInterval"] == DEFAULT_POLLING_SECONDS
     stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
     assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"
 
@@ -117,13 +128,13 @@ def test_the_docs_say_what_the_plan_computes() -> None:
 
 def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(template: dict[str, Any]) -> None:
     """What the template makes and is paid for by the month, against the lines, by number."""
-    lines = {cost.what: cost.monthly_usd for cost in fixed_costs(parse_config(CONFIG))}
+    lines = {cost.what: cost.usd for cost in fixed_costs(parse_config(CONFIG), PRICES)}
 
     def count(kind: str) -> int:
         return sum(resource["Type"] == kind for resource in template["Resources"].values())
 
-    assert f"{count('AWS::EC2::NatGateway')} x NAT gateway, each with a public address" in lines
-    assert count("AWS::EC2::EIP") == count("AWS::EC2::NatGateway")
+    assert f"{count('AWS::EC2::NatGateway')} x NAT gateway" in lines
+    assert f"{count('AWS::EC2::EIP')} x public address of a NAT gateway" in lines
     assert count("AWS::KMS::Key") == sum(line.startswith("KMS key") for line in lines)
     assert count("AWS::SecretsManager::Secret") == sum("the secret" in line for line in lines)
     assert count("AWS::Lambda::EventSourceMapping") == sum("looking at their queue" in line for line in lines)
@@ -146,9 +157,9 @@ def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(templat
 def test_each_saving_is_what_the_key_really_saves() -> None:
     text = RUNTIME % 1
     config = parse_config(text)
-    found = {saving.key: saving.monthly_usd for saving in savings(config)}
+    found = {saving.key: saving.monthly_usd for saving in savings(config, PRICES)}
     assert list(found.values()) == sorted(found.values(), reverse=True)
-    now = total(fixed_costs(config))
+    now = total(fixed_costs(config, PRICES))
     for key, said in (
         ("network.natGateways: 1", "network: {natGateways: 1}"),
         ("clusterComponents.desiredCount: 1", "clusterComponents: {desiredCount: 1}"),
@@ -156,5 +167,5 @@ def test_each_saving_is_what_the_key_really_saves() -> None:
         ("cluster.containerInsights: false", "cluster: {containerInsights: false}"),
         ("cluster.controlPlaneLogs: []", "cluster: {controlPlaneLogs: []}"),
     ):
-        assert found.pop(key) == pytest.approx(now - total(fixed_costs(parse_config(f"{text}{said}\n")))), key
+        assert found.pop(key) == pytest.approx(now - total(fixed_costs(parse_config(f"{text}{said}\n"), PRICES))), key
     assert found == {"minReplicaCount: 0 for a": pytest.approx(0.9776 * 730)}

@@ -24,11 +24,12 @@ from darkroom.errors import SettingsError
 from darkroom.infra.checks.existing_cluster import check_cluster
 from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.cloud import Cloud
-from darkroom.infra.costs import fixed_costs
 from darkroom.infra.releases import releases
 from darkroom.infra.steps.chart_installation import ChartInstallation
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import Pins, encode_pins
+from darkroom.planner.idle_costs import fixed_costs
+from darkroom.planner.prices import PRICED_REGION, load_prices
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from tests.infra.chart import CHART, Chart
@@ -259,7 +260,7 @@ def test_the_deployment_installs_nodes_before_pods_and_removes_them_after(cloud:
 
 
 def test_a_cluster_that_is_there_costs_nothing_more() -> None:
-    lines = [cost.what for cost in fixed_costs(parse_config(EXISTING))]
+    lines = [cost.what for cost in fixed_costs(parse_config(EXISTING), load_prices(PRICED_REGION))]
     assert not [line for line in lines if "EKS" in line or "NAT" in line or "components" in line]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from darkroom.config.gpu_demand import GpuDemand, gpu_demands
 from darkroom.config.loader import parse_config
-from darkroom.infra.burst_costs import burst_estimates
+from darkroom.config.partition import partition_facts
 from darkroom.infra.checks.findings import Verdict
-from darkroom.infra.checks.gpu_nodes import GpuDemand, InstanceType, gpu_demands
+from darkroom.infra.checks.gpu_nodes import InstanceType
 from darkroom.infra.checks.quotas import ON_DEMAND, SPOT, judge_gpus, pods_that_fit
-from darkroom.infra.costs import fixed_costs
-from darkroom.infra.template.partition import partition_facts
+from darkroom.planner.burst_costs import burst_estimates
+from darkroom.planner.idle_costs import fixed_costs
+from darkroom.planner.prices import PRICED_REGION, load_prices
 
 KNOWN = {
     entry.name: entry
@@ -34,8 +36,8 @@ def test_nodes_that_are_there_already_are_asked_of_nobody() -> None:
     other = "{name: a, type: sdwebui, extraValues: {karpenter: {enabled: false}}}"
     config = parse_config(f"modelsRuntime: [{other}, {{name: b, type: comfyui}}]")
     assert [demand.runtime for demand in gpu_demands(config, partition_facts("us-east-1"))] == ["b"]
-    assert fixed_costs(config)
-    assert [estimate.runtime for estimate in burst_estimates(config)] == ["b"]
+    assert fixed_costs(config, load_prices(PRICED_REGION))
+    assert [estimate.runtime for estimate in burst_estimates(config, load_prices(PRICED_REGION))] == ["b"]
 
 
 def test_a_runtime_that_says_nothing_has_the_charts_defaults() -> None:

@@ -9,11 +9,12 @@ import httpx
 import pytest
 from botocore.stub import Stubber
 
+from darkroom.config.gpu_demand import gpu_demands, wanted_types
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import SettingsError, StackFailure
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.checks.gpu_nodes import gpu_demands, known_types, wanted_types
+from darkroom.infra.checks.gpu_nodes import known_types
 from darkroom.infra.checks.zones import Zone, check_zones, choose, settled, zones_of_region, zones_of_stack
 from darkroom.infra.cloud import Cloud
 from tests.infra.emulated_account import moto_server

@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from darkroom.api.lambda_handler import compose
-from darkroom.infra.picture_costs import CALLS_PER_TASK
+from darkroom.planner.picture_costs import CALLS_PER_TASK
 from darkroom.samples import read_sample
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import FaultProxy

@@ -389,7 +389,7 @@ def test_the_server_switches_models_and_survives_broken_ones(models: Path) -> No
         open_engine(models, device="cpu"),
         Upscaling(models, SpandrelScaler()),
         first_model="one",
-        chance=random.Random(1),  # noqa: S311 - seeds
+        chance=random.Random(1),
     )
     body = {"prompt": "a cat", "steps": 2, "width": 64, "height": 64, "seed": 1, "sampler_name": "Euler a"}
 

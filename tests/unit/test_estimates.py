@@ -50,7 +50,7 @@ class Simulated:
 @pytest.mark.parametrize("agents", [1, 4])
 @pytest.mark.parametrize("load", [1.3, 2.0])
 def test_where_tasks_come_evenly_place_and_start_are_about_right(agents: int, load: float) -> None:
-    chance = Random(5)  # noqa: S311 - a simulation
+    chance = Random(5)
     service, arrivals, now = 4.0, [], 0.0
     while now < 900:
         now += chance.expovariate(load * agents / service)
@@ -75,7 +75,7 @@ def test_where_tasks_come_evenly_place_and_start_are_about_right(agents: int, lo
 
 
 def test_of_a_burst_everybody_is_placed_within_the_queue_and_the_estimates_come_closer() -> None:
-    chance = Random(6)  # noqa: S311 - a simulation
+    chance = Random(6)
     arrivals = [100.0 + number * 0.001 for number in range(200)]
     queue = Simulated(arrivals, 2.0, 2, chance)
     for asked_at in (101.0, 150.0, 250.0):

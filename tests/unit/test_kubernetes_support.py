@@ -8,14 +8,14 @@ from typing import get_args
 
 import pytest
 
-from darkroom.config.model import DEFAULT_KUBERNETES, KubernetesVersion
-from darkroom.infra.kubernetes_support import (
+from darkroom.config.kubernetes_support import (
     STANDARD_SUPPORT_ENDS,
     TESTED,
     step_fault,
     support_fault,
     untested_with,
 )
+from darkroom.config.model import DEFAULT_KUBERNETES, KubernetesVersion
 from darkroom.infra.template.versions import KARPENTER, KEDA
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"

@@ -31,7 +31,7 @@ class SimulatedSqs:
         self.seen: Counter[str] = Counter()
         self._tick = tick
         self._order = list(self.hidden_until)
-        random.Random(7).shuffle(self._order)  # noqa: S311 - SQS's order, not a secret
+        random.Random(7).shuffle(self._order)
 
     async def read_attributes(self) -> QueueAttributes:
         return QueueAttributes(visibility_timeout_seconds=30, visible=len(self.hidden_until), in_flight=0)

@@ -10,13 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.burst_costs import BURST, BurstEstimate, burst_estimates
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.costs import fixed_costs, savings, total, unpriced
-from darkroom.infra.picture_costs import PICTURE_BYTES, PICTURES, SECONDS_PER_PICTURE, gpu_costs, service_costs
-from darkroom.infra.prices import AS_OF, PRICED_REGIONS
 from darkroom.infra.service_times import ServiceTime, said_of, with_measured
 from darkroom.infra.steps.plan import Step
+from darkroom.planner.burst_costs import BURST, BurstEstimate, burst_estimates
+from darkroom.planner.gpu_costs import gpu_costs
+from darkroom.planner.idle_costs import fixed_costs, savings
+from darkroom.planner.lines import Line, total, unpriced
+from darkroom.planner.picture_costs import service_costs
+from darkroom.planner.prices import PRICED_REGION, Prices, load_prices, priced_regions
+from darkroom.planner.workload import Workload
 
 _NOTHING_MEASURED: Mapping[str, ServiceTime] = MappingProxyType({})
 _COLOURS = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
@@ -38,13 +41,14 @@ def show_plan(
     for step in steps:
         plan.add_row(step.name, escape(step.what) if step.is_needed else f"[dim]nothing: {step.why_not}[/]")
     console.print(plan)
-    console.print(_fixed(config, region))
-    console.print(_by_use(config))
-    console.print(_savings(config))
+    prices = load_prices(region if region in priced_regions() else PRICED_REGION)
+    console.print(_fixed(config, prices, region))
+    console.print(_by_use(config, prices))
+    console.print(_savings(config, prices))
     for line in said_of(config, measured):
         console.print(escape(line), highlight=False)
     seconds = {runtime: time.median_seconds for runtime, time in measured.items()}
-    for estimate in burst_estimates(with_measured(config, measured), seconds):
+    for estimate in burst_estimates(with_measured(config, measured), prices, seconds):
         console.print(_burst(estimate, _basis(estimate, config, measured)))
     checks = Table("check", "", "what to do", title="Checks")
     for finding in findings:
@@ -56,42 +60,44 @@ def show_plan(
     return not missing
 
 
-def _fixed(config: DarkroomConfig, region: str | None) -> Table:
-    costs = Table("each month, without a picture", "USD", title=f"Estimated cost ({_whose_prices(region)}, {AS_OF})")
-    found = fixed_costs(config)
-    for cost in found:
-        about = "about " if cost.is_estimate else ""
-        costs.add_row(cost.what, "unknown" if cost.monthly_usd is None else f"{about}{cost.monthly_usd:.2f}")
-    lacking = unpriced(found)
-    heading = f"together, without {', '.join(lacking)}, whose price is not known here" if lacking else "together"
-    costs.add_row(f"[bold]{escape(heading)}[/]", f"[bold]{'more than ' if lacking else ''}{total(found):.2f}[/]")
+def _fixed(config: DarkroomConfig, prices: Prices, region: str | None) -> Table:
+    title = f"Estimated cost ({_whose_prices(region, prices)})"
+    return _lines("each month, without a picture", title, fixed_costs(config, prices))
+
+
+def _whose_prices(region: str | None, prices: Prices) -> str:
+    """Whose list prices are shown; a region that has none here is told so, and not given another's as its own."""
+    of = f"list prices of {prices.region}, the oldest of {prices.oldest}"
+    if region is None or region == prices.region:
+        return of
+    return (
+        f"there are no prices of {region} here: for comparison, those of {prices.region}, the oldest of {prices.oldest}"
+    )
+
+
+def _lines(heading: str, title: str | None, lines: Sequence[Line]) -> Table:
+    """A table of lines and their sum, which says what it lacks."""
+    costs = Table(heading, "USD", title=title)
+    for line in lines:
+        about = "about " if line.is_estimate else ""
+        costs.add_row(escape(line.what), "unknown" if line.usd is None else f"{about}{line.usd:.2f}")
+    lacking = unpriced(lines)
+    last = f"together, without {', '.join(lacking)}, whose price is not known here" if lacking else "together"
+    costs.add_row(f"[bold]{escape(last)}[/]", f"[bold]{'more than ' if lacking else ''}{total(lines):.2f}[/]")
     return costs
 
 
-def _whose_prices(region: str | None) -> str:
-    """Whose list prices are shown; a region that has none here is told so, and not given another's as its own."""
-    if region is None or region in PRICED_REGIONS:
-        return "list prices of us-east-1 and us-west-2"
-    return f"there are no prices of {region} here: for comparison, those of us-east-1"
-
-
-def _savings(config: DarkroomConfig) -> Table:
+def _savings(config: DarkroomConfig, prices: Prices) -> Table:
     table = Table("it saves each month", "USD", "and costs", title="What could be cheaper")
-    for saving in savings(config):
+    for saving in savings(config, prices):
         table.add_row(escape(saving.key), f"{saving.monthly_usd:.2f}", saving.price)
     return table
 
 
-def _by_use(config: DarkroomConfig) -> Table:
-    heading = f"for {PICTURES:,} pictures, each of {SECONDS_PER_PICTURE:g} s and {PICTURE_BYTES // 1000} KB"
-    costs = Table(heading, "USD", title="Paid by use")
-    for cost in gpu_costs(config):
-        costs.add_row(escape(cost.what), "unknown" if cost.usd is None else f"{cost.usd:.2f}")
-    services = service_costs(config)
-    for cost in services:
-        costs.add_row(cost.what, f"{cost.usd:.2f}")
-    costs.add_row("[bold]all but the GPUs[/]", f"[bold]{sum(cost.usd or 0.0 for cost in services):.2f}[/]")
-    return costs
+def _by_use(config: DarkroomConfig, prices: Prices) -> Table:
+    work = Workload()
+    heading = f"for {work.pictures:,} pictures, each of {work.seconds:g} s and {work.picture_bytes / 1000:g} KB"
+    return _lines(heading, "Paid by use", [*gpu_costs(config, work, prices), *service_costs(work, prices, config)])
 
 
 def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[str, ServiceTime]) -> str:

@@ -39,6 +39,8 @@ COMMANDS = {
     "download": Command("darkroom.cli.tasks", "Fetch the pictures of a task."),
     "cancel": Command("darkroom.cli.tasks", "Ask for a task to be stopped."),
     "runtimes": Command("darkroom.cli.tasks", "List the runtimes, and how busy they are."),
+    "mcp": Command("darkroom.cli.mcp", "Give assistants tools for pictures (Model Context Protocol).", "mcp"),
+    "load": Command("darkroom.cli.load", "Test how a deployment bears a load, and draw what it did."),
     "verify": Command("darkroom.cli.verify", "Test a deployment: send it the guide's sample requests."),
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"
@@ -60,6 +62,9 @@ COMMANDS = {
     "deploy": Command("darkroom.cli.deployment", "Deploy to AWS: everything, in one command.", "deploy"),
     "destroy": Command("darkroom.cli.deployment", "Remove a deployment; the buckets stay.", "deploy"),
     "synth": Command("darkroom.cli.deployment", "Write the CloudFormation template, without an account.", "deploy"),
+    "cost": Command("darkroom.cli.costing", "Say what a month would cost, line by line; or fetch prices.", "plan"),
+    "plan": Command("darkroom.cli.planning", "Find the cheapest settings that keep a promise about waiting.", "plan"),
+    "simulate": Command("darkroom.cli.simulating", "Say how long tasks would wait, and what GPUs would cost.", "plan"),
     "pause": Command(
         "darkroom.cli.pausing", "Take all pods of a runtime away, and their GPU nodes, until `resume`.", "deploy"
     ),

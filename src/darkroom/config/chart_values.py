@@ -27,6 +27,7 @@ from darkroom.config.pod_values import (
     CountOrPercentage,
     EgressRule,
     Fallback,
+    ScalingSchedule,
     SecurityContext,
     Toleration,
 )
@@ -110,6 +111,7 @@ class Scaling(ChartModel):
     min_replica_count: Annotated[int, Field(ge=0, le=LARGEST)] | None = None
     polling_interval: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     scale_on_in_flight: bool | None = None
+    schedules: list[ScalingSchedule] | None = None
     extra_hpa_config: Behaviour | None = Field(default=None, alias="extraHPAConfig")
     fallback: Fallback | None = None
 

@@ -16,6 +16,7 @@ from darkroom.config.kubernetes_text import (
     Percentage,
     QualifiedName,
     Quantity,
+    Schedule,
 )
 
 Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
@@ -207,6 +208,21 @@ class Behaviour(ChartModel):
 
     scale_up: ScalingRules | None = None
     scale_down: ScalingRules | None = None
+
+
+class ScalingSchedule(ChartModel):
+    """Hours with pods that are there before the tasks: a trigger of KEDA's, from `start` to `end`."""
+
+    start: Schedule
+    end: Schedule
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
+    replicas: Annotated[int, Field(ge=1, le=LARGEST)]
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> ScalingSchedule:
+        if self.start == self.end:
+            raise ValueError("start and end are the same: KEDA takes neither")
+        return self
 
 
 class Fallback(ChartModel):

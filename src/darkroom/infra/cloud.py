@@ -15,8 +15,8 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from darkroom.config.partition import PartitionFacts, partition_facts
 from darkroom.errors import AwsRefused, AwsUnavailable, SettingsError
-from darkroom.infra.template.partition import PartitionFacts, partition_facts
 
 Told = Callable[[str], None]
 _PASSING = frozenset(

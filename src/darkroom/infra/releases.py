@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
+from darkroom.config.partition import partition_facts
 from darkroom.config.runtime_facts import decode_runtime_facts
 from darkroom.errors import SettingsError, StackFailure
 from darkroom.infra.template.chart_values import (
@@ -21,7 +22,6 @@ from darkroom.infra.template.chart_values import (
     node_values,
     runtime_values,
 )
-from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.pins import decode_pins
 
 _OUTPUTS = ("Runtimes", "sdNotificationOutputArn", "OutputS3Bucket", "TaskTable", "Versions")

@@ -46,6 +46,7 @@ from darkroom.tasks.webhook import (
     event_of,
 )
 from darkroom.webhooks.clock import Clock
+from darkroom.webhooks.outcomes import Done, Later
 from darkroom.webhooks.payload import delivery_id, payload_of
 from darkroom.webhooks.posting import Posting
 from darkroom.webhooks.receivers import Receivers
@@ -56,16 +57,6 @@ _RECORD_PATIENCE_SECONDS = 120.0
 _RECORD_SECONDS = 5.0
 _UNEXPECTED_SECONDS = 60.0
 _MOST_REMEMBERED = 10_000
-
-
-class Done(msgspec.Struct, frozen=True):
-    """The message has done what it is for: delete it."""
-
-
-class Later(msgspec.Struct, frozen=True):
-    """The message is to come again in so many seconds."""
-
-    seconds: float
 
 
 class KeySource(Protocol):
@@ -210,6 +201,7 @@ class Sender:
             receiver,
             delivery.caller,
             is_slow=isinstance(answer, NotAnswered) and answer.is_slow,
+            is_down=isinstance(answer, NotAnswered) or answer.status >= 500,
             rest_seconds=verdict.rest_seconds if isinstance(verdict, TryAgain) else 0.0,
         )
         self._figures.tried(_came_out(verdict), self._clock.monotonic() - begun)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from botocore.exceptions import ClientError
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.partition import PartitionFacts
 from darkroom.errors import AwsFailure
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.cloud import Cloud, translated
@@ -14,7 +15,6 @@ from darkroom.infra.commands import PUBLIC_IMAGES, name_in_mirror
 from darkroom.infra.image_names import image_parts
 from darkroom.infra.registry import ecr_registry
 from darkroom.infra.template.chart_values import images_of
-from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.versions import TRACE_COLLECTOR
 
 _ABSENT = frozenset({"RepositoryNotFoundException", "ImageNotFoundException"})

@@ -6,23 +6,24 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
+from darkroom.config.gpu_demand import gpu_demands, wanted_types
+from darkroom.config.kubernetes_support import support_fault, untested_with
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
+from darkroom.config.partition import partition_facts
 from darkroom.errors import AwsFailure
 from darkroom.infra import buckets
 from darkroom.infra.checks.add_on_schema import check_add_on_values
 from darkroom.infra.checks.existing_cluster import check_cluster
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, gpu_demands, known_types, wanted_types
+from darkroom.infra.checks.gpu_nodes import InstanceType, check_instance_types, known_types
 from darkroom.infra.checks.image_check import check_image_names, check_registry
 from darkroom.infra.checks.quotas import check_quotas
 from darkroom.infra.checks.signing_check import SUBJECT, check_signing, said_of_signing
 from darkroom.infra.checks.zones import check_zones
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.commands import ask_kubectl
-from darkroom.infra.kubernetes_support import support_fault, untested_with
 from darkroom.infra.models import CHECKPOINTS, has_checkpoint
-from darkroom.infra.prices import PRICED_REGION
-from darkroom.infra.template.partition import partition_facts
+from darkroom.planner.prices import PRICED_REGION
 
 _ASKED_OF_AWS = ("service quotas", "instance types", "availability zones", "models")
 

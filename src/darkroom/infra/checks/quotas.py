@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
+from darkroom.config.gpu_demand import GpuDemand, matching
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra.checks import usage
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.checks.gpu_nodes import GpuDemand, InstanceType, matching
+from darkroom.infra.checks.gpu_nodes import InstanceType
 from darkroom.infra.cloud import Cloud, translated
 
 # The models', the pictures', and the deployment's own.

@@ -10,18 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from darkroom.config.gpu_demand import GpuDemand, gpu_demands, matching, wanted_types
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure, StackFailure
 from darkroom.infra.checks.findings import Finding, Verdict
-from darkroom.infra.checks.gpu_nodes import (
-    GpuDemand,
-    InstanceType,
-    gpu_demands,
-    known_types,
-    matching,
-    offers,
-    wanted_types,
-)
+from darkroom.infra.checks.gpu_nodes import InstanceType, known_types, offers
 from darkroom.infra.checks.usage import STACK_TAG
 from darkroom.infra.cloud import Cloud, translated
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from darkroom.config.kubernetes_support import step_fault
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.infra.cloud import Cloud, translated
-from darkroom.infra.kubernetes_support import step_fault
 from darkroom.infra.template.pins import ADD_ONS, MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON, Pins
 from darkroom.infra.template.processors import has_arm_processors
 

@@ -19,7 +19,6 @@ from darkroom.errors import StackFailure
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_ARCHITECTURE = "arm64"
-LAMBDA_MEMORY_MIB = 512
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 from darkroom.config.fit_rules import DEFAULT_TASK_TIMEOUT_SECONDS
 from darkroom.config.model import DarkroomConfig, FastStart, RuntimeConfig
 from darkroom.config.node_pool import NodePoolConfig, own_nodes_release
+from darkroom.config.partition import partition_facts
 from darkroom.infra.image_names import image_parts
 from darkroom.infra.metrics_names import metrics_namespace
-from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.versions import TRACE_COLLECTOR, darkroom_version
 from darkroom.policy.catalogue import DIFFUSERS
 

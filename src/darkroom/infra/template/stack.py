@@ -13,8 +13,8 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.partition import partition_facts
 from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
-from darkroom.infra.template.partition import partition_facts
 from darkroom.infra.template.parts.add_ons import AddOns
 from darkroom.infra.template.parts.cluster import Cluster
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs

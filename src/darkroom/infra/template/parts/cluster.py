@@ -16,8 +16,8 @@ from constructs import Construct, IDependable
 
 from darkroom.config.cluster import ClusterAccess
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.costs import COMPONENT_VOLUME_GIB
-from darkroom.infra.template.partition import PartitionFacts
+from darkroom.config.partition import PartitionFacts
+from darkroom.config.sizes import COMPONENT_VOLUME_GIB
 from darkroom.infra.template.parts.cluster_logs import ClusterLogs
 from darkroom.infra.template.parts.instance_role import instance_role
 from darkroom.infra.template.parts.pod_identity import associate, pod_role

@@ -16,8 +16,9 @@ from constructs import Construct
 
 from darkroom.config.callers import function_callers, queue_names_fit
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.sizes import LAMBDA_MEMORY_MIB
 from darkroom.config.task_plane import LISTING
-from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_MEMORY_MIB, LAMBDA_PYTHON
+from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.openai_api import OpenAiApi
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.infra.template.parts.web_pages import preflight, readable

@@ -8,7 +8,7 @@ from typing import cast
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from darkroom.infra.template.partition import PartitionFacts
+from darkroom.config.partition import PartitionFacts
 
 # What EKS asks for on every node.
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")

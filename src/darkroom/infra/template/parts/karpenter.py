@@ -10,8 +10,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from darkroom.config.partition import PartitionFacts
 from darkroom.infra.template import versions
-from darkroom.infra.template.partition import PartitionFacts
 from darkroom.infra.template.parts.cluster import Cluster
 from darkroom.infra.template.parts.instance_role import instance_role
 from darkroom.infra.template.parts.karpenter_policies import controller_policies

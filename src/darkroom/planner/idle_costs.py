@@ -6,56 +6,28 @@ public reports have 20 to 40 USD a month for Container Insights and 5 to 15 for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from darkroom.config.gpu_demand import gpu_demands
+from darkroom.config.kubernetes_support import STANDARD_SUPPORT_ENDS
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.checks.gpu_nodes import gpu_demands, matching
-from darkroom.infra.kubernetes_support import STANDARD_SUPPORT_ENDS
-from darkroom.infra.prices import (
-    ALARM_METRIC_MONTH,
-    COMPONENT_PER_HOUR,
-    CUSTOM_METRIC_MONTH,
-    DASHBOARD_MONTH,
-    EKS_PER_HOUR,
-    EKS_PER_HOUR_WHEN_OLD,
-    GPU_PER_HOUR,
-    HOURS_PER_MONTH,
-    KEY_MONTH,
-    LOGS_GB,
-    NAT_GATEWAY_GB,
-    NAT_GATEWAY_PER_HOUR,
-    PRICED_REGION,
-    PUBLIC_ADDRESS_PER_HOUR,
-    SECRET_MONTH,
-    VOLUME_GIB_MONTH,
-)
-from darkroom.infra.template.partition import partition_facts
+from darkroom.config.partition import partition_facts
+from darkroom.config.sizes import COMPONENT_VOLUME_GIB
+from darkroom.planner.gpu_prices import cheapest_type, instance_line
+from darkroom.planner.lines import Line, line, total
+from darkroom.planner.price_names import HOURS_PER_MONTH, instance_hour
+from darkroom.planner.prices import Prices
+from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS
 
-COMPONENT_VOLUME_GIB = 20
-# Estimates: per node and month; GB of a month's lines; GB that components send and receive through NAT gateways.
-INSIGHTS_PER_NODE = 10.00
+# Estimates: GB of a month's lines; GB that components send and receive through NAT gateways; GB of a model.
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
-# KEDA looks at each queue every two seconds, as the chart says; agents that wait are paid with their nodes.
-QUEUE_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 2
-QUEUE_REQUEST = 0.40e-6
 # AWS Lambda polls an event source's queue with five connections, each for 20 seconds at a time.
 SENDER_LOOKS_PER_MONTH = 5 * HOURS_PER_MONTH * 3600 / 20
-
-
-@dataclass(frozen=True)
-class Cost:
-    """One line of an estimate; `monthly_usd` is None where no price is known here.
-
-    `is_estimate`: the amount is, not only the price.
-    """
-
-    what: str
-    monthly_usd: float | None
-    is_estimate: bool = False
+MODEL_GIB = 4.0
 
 
 @dataclass(frozen=True)
@@ -67,86 +39,89 @@ class Saving:
     price: str
 
 
-def total(costs: Iterable[Cost]) -> float:
-    """The sum of what has a price here."""
-    return sum(cost.monthly_usd or 0.0 for cost in costs)
-
-
-def unpriced(costs: Iterable[Cost]) -> list[str]:
-    """What has none, and so is in no sum."""
-    return [cost.what for cost in costs if cost.monthly_usd is None]
-
-
-def fixed_costs(config: DarkroomConfig) -> list[Cost]:
+def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
     """What is paid each month even without a single picture."""
     runtimes, metrics = len(config.models_runtime), _alarm_metrics(config)
-    costs = list(_cluster_costs(config)) if config.cluster.name is None else []
+    costs = list(_cluster_costs(config, prices)) if config.cluster.name is None else []
+    # Agents that wait are paid with their nodes.
+    polling = (entry.scaling_value("pollingInterval", DEFAULT_POLLING_SECONDS) for entry in config.models_runtime)
+    looks = sum(HOURS_PER_MONTH * 3600 / seconds for seconds in polling)
     costs += [
-        Cost(f"{metrics} metrics with alarms", metrics * ALARM_METRIC_MONTH),
-        Cost("dashboard", DASHBOARD_MONTH),
-        Cost(f"KEDA looking at queues: {runtimes}", runtimes * QUEUE_LOOKS_PER_MONTH * QUEUE_REQUEST),
-        Cost("webhooks: AWS Lambda looking at their queue", SENDER_LOOKS_PER_MONTH * QUEUE_REQUEST),
-        Cost("webhooks: the secret that they are signed with", SECRET_MONTH),
+        line(prices, f"{metrics} metrics with alarms", metrics, "metrics", "cloudwatch.alarm-metric.month"),
+        line(prices, "dashboard", 1, "dashboards", "cloudwatch.dashboard.month"),
+        line(prices, f"KEDA looking at queues: {runtimes}", looks, "requests", "sqs.request"),
+        line(
+            prices,
+            "webhooks: AWS Lambda looking at their queue",
+            SENDER_LOOKS_PER_MONTH,
+            "requests",
+            "sqs.request",
+        ),
+        line(prices, "webhooks: the secret that they are signed with", 1, "secrets", "secretsmanager.secret.month"),
+        line(prices, "the model in its bucket", MODEL_GIB, "GiB", "s3.gib-month", is_estimate=True),
     ]
     if config.alarms.topic_arn is None:
-        costs.append(Cost("KMS key of the alarms' topic", KEY_MONTH))
-    costs += _signing_costs(config)
-    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(PRICED_REGION))}
+        costs.append(line(prices, "KMS key of the alarms' topic", 1, "keys", "kms.key.month"))
+    costs += _signing_costs(config, prices)
+    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(prices.region))}
     for runtime in config.models_runtime:
         least, demand = _least_pods(runtime.extra_values), demands.get(runtime.name)
         if least and demand is not None:
-            prices = [GPU_PER_HOUR[name] for name in matching(demand, GPU_PER_HOUR)]
-            cheapest = min(prices) * least * HOURS_PER_MONTH if prices else None
-            costs.append(Cost(f"{least} GPU node for {runtime.name} that never goes, on demand", cheapest))
+            what = f"{least} GPU node for {runtime.name} that never goes, on demand"
+            chosen = cheapest_type(demand, prices, spot=False)
+            costs.append(instance_line(what, chosen, least * HOURS_PER_MONTH, prices, spot=False))
     return costs
 
 
-def _signing_costs(config: DarkroomConfig) -> Iterator[Cost]:
+def _signing_costs(config: DarkroomConfig, prices: Prices) -> Iterator[Line]:
     """Of pictures. What KMS takes for each is paid by use."""
     signing = config.provenance
     if signing.enabled and signing.certificate is not None:
-        yield Cost("secret with the certificate that signs pictures", SECRET_MONTH)
+        what = "secret with the certificate that signs pictures"
+        yield line(prices, what, 1, "secrets", "secretsmanager.secret.month")
         if signing.kms_key_id is not None:
-            yield Cost("KMS key that signs pictures", KEY_MONTH)
+            yield line(prices, "KMS key that signs pictures", 1, "keys", "kms.key.month")
         if config.cluster.name is None:
-            yield Cost("2 metrics about signatures counted in logs", 2 * CUSTOM_METRIC_MONTH)
+            what = "2 metrics about signatures counted in logs"
+            yield line(prices, what, 2, "metrics", "cloudwatch.metric.month")
 
 
-def _cluster_costs(config: DarkroomConfig) -> Iterator[Cost]:
+def _cluster_costs(config: DarkroomConfig, prices: Prices) -> Iterator[Line]:
     """The cluster that is made, its network, and what it says of itself."""
     components = config.cluster_components
-    nodes, price = components.desired_count, COMPONENT_PER_HOUR.get(components.instance_type)
-    yield Cost(f"EKS cluster{_becomes_dearer(config)}", EKS_PER_HOUR * HOURS_PER_MONTH)
-    paid = None if price is None else price * nodes * HOURS_PER_MONTH
-    yield Cost(f"{nodes} x {components.instance_type} for components", paid)
-    disks = nodes * COMPONENT_VOLUME_GIB * VOLUME_GIB_MONTH
-    yield Cost(f"{nodes} x {COMPONENT_VOLUME_GIB} GiB disk for components", disks)
+    nodes, kind = components.desired_count, components.instance_type
+    support = _becomes_dearer(config, prices)
+    yield line(prices, f"EKS cluster{support}", HOURS_PER_MONTH, "hours", "eks.cluster.hour")
+    yield line(prices, f"{nodes} x {kind} for components", nodes * HOURS_PER_MONTH, "hours", instance_hour(kind))
+    disks = nodes * COMPONENT_VOLUME_GIB
+    yield line(prices, f"{nodes} x {COMPONENT_VOLUME_GIB} GiB disk for components", disks, "GiB", "ebs.gp3.gib-month")
     if config.network.vpc_id is None:
         count = min(config.network.nat_gateways, len(config.network.availability_zones or "abc"))
-        per_hour = NAT_GATEWAY_PER_HOUR + PUBLIC_ADDRESS_PER_HOUR
-        yield Cost(f"{count} x NAT gateway, each with a public address", per_hour * count * HOURS_PER_MONTH)
-        yield Cost("components' traffic through NAT gateways", COMPONENT_TRAFFIC_GB * NAT_GATEWAY_GB, True)
+        hours, traffic = count * HOURS_PER_MONTH, "components' traffic through NAT gateways"
+        yield line(prices, f"{count} x NAT gateway", hours, "hours", "nat.gateway.hour")
+        yield line(prices, f"{count} x public address of a NAT gateway", hours, "hours", "vpc.public-address.hour")
+        yield line(prices, traffic, COMPONENT_TRAFFIC_GB, "GB", "nat.gateway.gb", is_estimate=True)
     if config.cluster.container_insights:
-        yield Cost(f"Container Insights of {nodes} nodes", nodes * INSIGHTS_PER_NODE, True)
+        yield line(prices, f"Container Insights of {nodes} nodes", nodes, "nodes", "insights.node.month", True)
     gigabytes = sum(CONTROL_PLANE_GB[name] for name in config.cluster.control_plane_logs)
     if gigabytes:
         named = ", ".join(config.cluster.control_plane_logs)
-        yield Cost(f"control-plane logs ({named})", gigabytes * LOGS_GB, True)
-    yield Cost("logs of the components", COMPONENT_LOGS_GB * LOGS_GB, True)
-    yield Cost("KMS key of Kubernetes' secrets", KEY_MONTH)
-    yield Cost("4 metrics counted in logs", 4 * CUSTOM_METRIC_MONTH)
+        yield line(prices, f"control-plane logs ({named})", gigabytes, "GB", "logs.gb", is_estimate=True)
+    yield line(prices, "logs of the components", COMPONENT_LOGS_GB, "GB", "logs.gb", is_estimate=True)
+    yield line(prices, "KMS key of Kubernetes' secrets", 1, "keys", "kms.key.month")
+    yield line(prices, "4 metrics counted in logs", 4, "metrics", "cloudwatch.metric.month")
 
 
-def savings(config: DarkroomConfig) -> list[Saving]:
+def savings(config: DarkroomConfig, prices: Prices) -> list[Saving]:
     """Every key that makes the month cheaper than this configuration has it, the largest first."""
-    now = total(fixed_costs(config))
+    now = total(fixed_costs(config, prices))
 
     def saved(**changes: Any) -> float:
-        return now - total(fixed_costs(config.model_copy(update=changes)))
+        return now - total(fixed_costs(config.model_copy(update=changes), prices))
 
     found: list[Saving] = []
     if config.cluster.name is None:
-        found += _cluster_savings(config, saved)
+        found += _cluster_savings(config, prices, saved)
     for runtime in config.models_runtime:
         if _least_pods(runtime.extra_values):
             asleep = [_with_no_pods(other) if other is runtime else other for other in config.models_runtime]
@@ -155,7 +130,7 @@ def savings(config: DarkroomConfig) -> list[Saving]:
     return sorted((saving for saving in found if saving.monthly_usd > 0), key=lambda saving: -saving.monthly_usd)
 
 
-def _cluster_savings(config: DarkroomConfig, saved: Callable[..., float]) -> list[Saving]:
+def _cluster_savings(config: DarkroomConfig, prices: Prices, saved: Callable[..., float]) -> list[Saving]:
     """What the cluster that is made could do with less of."""
     found = []
     if config.network.vpc_id is None and config.network.nat_gateways > 1:
@@ -167,7 +142,7 @@ def _cluster_savings(config: DarkroomConfig, saved: Callable[..., float]) -> lis
         fewer = components.model_copy(update={"desired_count": 1, "minimum_count": None, "maximum_count": None})
         price = "while that node is replaced, nothing is scaled; tasks wait in their queues"
         found.append(Saving("clusterComponents.desiredCount: 1", saved(cluster_components=fewer), price))
-    if components.instance_type != "t4g.medium" and components.instance_type in COMPONENT_PER_HOUR:
+    if components.instance_type != "t4g.medium" and components.instance_type in prices.instance_types:
         smaller = components.model_copy(update={"instance_type": "t4g.medium"})
         price = "4 GiB a node are tight for Karpenter, KEDA and the agents of CloudWatch; its CPU is bursts"
         found.append(Saving("clusterComponents.instanceType: t4g.medium", saved(cluster_components=smaller), price))
@@ -195,10 +170,11 @@ def _least_pods(values: dict[str, Any]) -> int:
 
 
 def _alarm_metrics(config: DarkroomConfig) -> int:
-    """Five for each runtime; two of the front door, of webhooks, of deliveries; four of logs; pods, and nodes by three.
+    """How many metrics the alarms look at.
 
-    Two more of logs are about signatures, where there are any. Where nodes are counted, each runtime's alarm for being
-    stuck looks at them too.
+    Five for each runtime; the front door's and the webhooks' two each, deliveries from two topics; four of logs; pods,
+    and nodes by three. Two more of logs are about signatures, where there are any. Where nodes are counted, each
+    runtime's alarm for being stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
     always = 5 * runtimes + 6
@@ -208,7 +184,10 @@ def _alarm_metrics(config: DarkroomConfig) -> int:
     return always + 4 + (4 + runtimes if config.cluster.container_insights else 0)
 
 
-def _becomes_dearer(config: DarkroomConfig) -> str:
+def _becomes_dearer(config: DarkroomConfig, prices: Prices) -> str:
     end = STANDARD_SUPPORT_ENDS.get(config.kubernetes_version)
-    later = EKS_PER_HOUR_WHEN_OLD * HOURS_PER_MONTH
-    return f" ({later:.0f} from {end} on, unless Kubernetes {config.kubernetes_version} is upgraded)" if end else ""
+    later = prices.usd.get("eks.cluster.extended-support.hour")
+    if end is None or later is None:
+        return ""
+    version = config.kubernetes_version
+    return f" ({later * HOURS_PER_MONTH:.0f} from {end} on, unless Kubernetes {version} is upgraded)"

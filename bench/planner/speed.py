@@ -1,0 +1,56 @@
+"""How fast the planner is: a million tasks, a month of a daily curve with bursts, and the frontier of 200 settings.
+
+    python bench/planner/speed.py
+
+Expected: a million tasks, controllers and all, in under 5 s on one core with flat memory; the month in seconds; the
+frontier in under 25 s on two cores.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import resource
+import time
+from dataclasses import replace
+from itertools import islice
+
+from darkroom.config.loader import parse_config
+from darkroom.planner.advice import Choice, Demand, advise, choices
+from darkroom.planner.run import Price, run
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.deployment import settings_of
+from darkroom.planner.simulation.engine import simulate
+from darkroom.planner.simulation.streams import Duration, poisson
+from darkroom.planner.traffic import DAY, Traffic
+
+PRICE = Price("g6.2xlarge", 0.9776, 0.41)
+
+
+def main() -> None:
+    """Measure and print."""
+    config = parse_config("modelsRuntime: [{name: a, type: sdwebui}]")
+    base = settings_of(config, config.models_runtime[0])
+    for tasks in (100_000, 1_000_000):
+        began = time.perf_counter()
+        moments = islice(poisson(0.8 * 20 / 6, random.Random(1)), tasks)  # noqa: S311
+        found = simulate(Work(moments, Duration("exponential", 6.0).stream(random.Random(2))), base)  # noqa: S311
+        print(
+            f"{found.tasks:,} tasks, up to {found.claims.most} nodes: {time.perf_counter() - began:.1f} s, "
+            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+        )
+    began = time.perf_counter()
+    month = heapq.merge(Traffic("daily", 8000.0, 30.0).arrivals(1), Traffic("bursty", 2000.0, 30.0).arrivals(2))
+    one = run(month, Duration(mean=6.0), base, PRICE, until=30 * DAY)
+    print(f"a month, {one.outcome.tasks:,} tasks of a daily curve with bursts: {time.perf_counter() - began:.1f} s")
+    began = time.perf_counter()
+    moments = list(Traffic("office", 1000.0, 7.0).arrivals(1))
+    now = Choice(1, 0, base.keda.maximum, int(base.keda.cooldown), True, PRICE)
+    demand = Demand(moments, Duration(mean=6.0), 7 * DAY)
+    found_ = advise(replace(base), now, choices(base, [(PRICE, None)], True), demand, None)
+    seconds = time.perf_counter() - began
+    print(f"the frontier of {found_.simulated} settings, {len(moments):,} tasks in a week: {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

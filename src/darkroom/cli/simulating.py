@@ -1,0 +1,227 @@
+"""`darkroom simulate`: how long tasks would wait, and what the GPU nodes would cost, for traffic that one describes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
+from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.recorded_runs import show_recordings
+from darkroom.config.gpu_demand import gpu_demands
+from darkroom.config.model import DarkroomConfig, RuntimeConfig
+from darkroom.config.partition import partition_facts
+from darkroom.errors import SettingsError
+from darkroom.planner.gpu_prices import cheapest_type, priced_types
+from darkroom.planner.prices import Prices
+from darkroom.planner.run import Price, Run, run
+from darkroom.planner.run_picture import in_words, run_picture
+from darkroom.planner.simulation.deployment import settings_of
+from darkroom.planner.simulation.settings import Nodes, Spot
+from darkroom.planner.simulation.streams import Duration, duration_of, parse_duration
+from darkroom.planner.traffic import DAY, SHAPES, Traffic, read_trace
+from darkroom.planner.usage import Used
+
+_TIMES = Nodes()
+TrafficOption = Annotated[
+    str, typer.Option(help=f"{', '.join(SHAPES)}, or a file: times, task records, a usage or CloudWatch export.")
+]
+ServiceOption = Annotated[
+    str | None,
+    typer.Option(help="Seconds of a task: 6, exponential:6, lognormal:6:0.4. Default: the file's, or 1.5."),
+]
+PerDayOption = Annotated[float, typer.Option(help="Tasks a day.")]
+DaysOption = Annotated[float, typer.Option(help="Days to simulate.")]
+BurstOption = Annotated[int, typer.Option(help="Tasks of a burst, for bursty.")]
+BootOption = Annotated[float, typer.Option(help="Seconds until an instance is a node.")]
+ImageOption = Annotated[float, typer.Option(help="Seconds to pull images onto a new node.")]
+ModelOption = Annotated[float, typer.Option(help="Seconds until a pod's runtime has its model.")]
+RuntimeOption = Annotated[str | None, typer.Option(help="A runtime of config.yaml. Default: the first.")]
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same run.")]
+
+
+def simulate(
+    config: ConfigOption = DEFAULT_CONFIG,
+    region: RegionOption = None,
+    price_files: PriceFilesOption = None,
+    price: PricesOption = None,
+    traffic: TrafficOption = "daily",
+    per_day: PerDayOption = 2000,
+    days: DaysOption = 3,
+    burst: BurstOption = 20,
+    seconds: ServiceOption = None,
+    runtime: RuntimeOption = None,
+    mix: Annotated[list[str] | None, typer.Option(help="RUNTIME=SHARE of the tasks: each is simulated.")] = None,
+    models: Annotated[list[float] | None, typer.Option(help="Share of a model, once for each model.")] = None,
+    window: Annotated[int, typer.Option(min=1, help="Messages an agent chooses from.")] = 4,
+    switch_seconds: Annotated[float, typer.Option(min=0, help="Seconds to load another model.")] = 15,
+    boot: BootOption = _TIMES.boot,
+    image: ImageOption = _TIMES.image,
+    model: ModelOption = _TIMES.model,
+    on_demand: Annotated[bool, typer.Option("--on-demand", help="No Spot nodes.")] = False,
+    hazard: Annotated[float | None, typer.Option(min=0, help="Spot interruptions a node and hour.")] = None,
+    no_capacity: Annotated[float, typer.Option(min=0, max=1, help="Chance that Spot has no node.")] = 0.0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A scaling value, as queueLength=4.")] = None,
+    recording: Annotated[
+        list[Path] | None, typer.Option(help="A run recorded on real controllers: simulate it, and compare.")
+    ] = None,
+    seed: SeedOption = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+) -> None:
+    """Say how long tasks would wait, and what the GPU nodes would cost."""
+    if recording:
+        show_recordings(console_of(), recording, as_json, picture, seed)
+        return
+    prices, found = prices_of(region, price_files, price), configuration(config)
+    shares = named_shares(mix)
+    names = list(shares) or [chosen_runtime(found, runtime).name]
+    together = sum(shares.values()) or 1.0
+    trace = None if traffic in SHAPES else read_trace(Path(traffic), seed)
+    times = Nodes(boot=boot, image=image, model=model)
+    answers = {}
+    for name in names:
+        entry = with_values(chosen_runtime(found, name), set_)
+        settings = settings_of(found, entry, times)
+        cost, spot = price_of(found, entry, prices, on_demand, hazard, no_capacity)
+        agent = replace(settings.agent, window=window if models else 1, switch=switch_seconds)
+        settings = replace(settings, spot=spot, agent=agent)
+        mine = None if trace is None else [one for one in trace if not shares or one.runtime in (name, "")]
+        shape = Traffic(traffic, per_day * shares.get(name, 1.0) / together, days, burst)
+        arrivals, until = arrivals_of(mine, shape, seed)
+        answers[name] = run(
+            arrivals, service_of(mine, seconds), settings, cost, seed=seed, until=until, models=models or ()
+        )
+    if picture is not None:
+        for name, answer in answers.items():
+            path = picture if len(answers) == 1 else picture.with_stem(f"{picture.stem}-{name}")
+            path.write_text(run_picture(answer, f"{name}: {Path(traffic).name} traffic"))
+    if as_json:
+        typer.echo(json.dumps({name: answer.figures() for name, answer in answers.items()}, indent=2))
+    else:
+        console_of().print(_table(answers))
+
+
+def chosen_runtime(config: DarkroomConfig, name: str | None) -> RuntimeConfig:
+    """The runtime of that name, or the first. Raises `SettingsError`."""
+    if name is None:
+        return config.models_runtime[0]
+    for entry in config.models_runtime:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in config.models_runtime)
+    raise SettingsError(f"config.yaml has no runtime {name}: it has {known}")
+
+
+def with_values(runtime: RuntimeConfig, texts: list[str] | None) -> RuntimeConfig:
+    """The runtime with other scaling values. Raises `SettingsError`."""
+    values = dict(runtime.extra_value("runtime", "scaling") or {})
+    for text in texts or ():
+        name, _, number = text.partition("=")
+        if not re.fullmatch(r"[0-9]+", number):
+            raise SettingsError(f"{text} cannot be read: write NAME=NUMBER, as queueLength=4 or cooldownPeriod=300")
+        if name not in _SCALING:
+            raise SettingsError(f"{name} is no scaling value that is simulated: use {', '.join(_SCALING)}")
+        values[name] = int(number)
+    if not texts:
+        return runtime
+    section = {**(runtime.extra_value("runtime") or {}), "scaling": values}
+    return runtime.model_copy(update={"extra_values": {**runtime.extra_values, "runtime": section}, "work_off": None})
+
+
+_SCALING = (
+    "queueLength",
+    "activationQueueLength",
+    "cooldownPeriod",
+    "maxReplicaCount",
+    "minReplicaCount",
+    "pollingInterval",
+)
+
+
+def price_of(
+    config: DarkroomConfig,
+    runtime: RuntimeConfig,
+    prices: Prices,
+    on_demand: bool,
+    hazard: float | None,
+    no_capacity: float,
+) -> tuple[Price, Spot]:
+    """What the runtime's nodes cost, and how Spot behaves for them. Raises `MissingPrice`."""
+    demands = {demand.runtime: demand for demand in gpu_demands(config, partition_facts(prices.region))}
+    demand = demands.get(runtime.name)
+    if demand is None:
+        raise SettingsError(f"the nodes of {runtime.name} are not made by Karpenter: nothing of them can be simulated")
+    uses_spot = demand.spot and not on_demand
+    kind = cheapest_type(demand, prices, uses_spot)
+    has_spot = kind in priced_types(prices, spot=True)
+    if uses_spot and not has_spot:
+        prices.hour(kind, spot=True)  # says what is missing
+    if hazard is None:
+        hazard = prices.hazard(kind) if uses_spot else 0.0
+    per_hour = prices.hour(kind)
+    cost = Price(kind, per_hour, prices.hour(kind, spot=True) if uses_spot else per_hour)
+    return cost, Spot(1.0 if uses_spot else 0.0, hazard, no_capacity, fallback=demand.on_demand)
+
+
+def arrivals_of(trace: list[Used] | None, shape: Traffic, seed: int) -> tuple[Iterator[float], float]:
+    """The moments from the trace or the shape, and when to stop."""
+    if trace is None:
+        return shape.arrivals(seed), shape.days * DAY
+    if not trace:
+        raise SettingsError("the file has no task for this runtime: look at its column runtime")
+    first = trace[0].created_at
+    moments = [one.created_at - first for one in trace]
+    return iter(moments), moments[-1] + 3600.0
+
+
+def service_of(trace: list[Used] | None, text: str | None) -> Duration:
+    """How long tasks take: as the user says, as the trace says, or as the guide has it."""
+    if text is not None:
+        return parse_duration(text)
+    seen = [taken for one in trace or () if (taken := _taken(one)) is not None]
+    return duration_of(seen) if seen else Duration()
+
+
+def _taken(one: Used) -> float | None:
+    if one.device_seconds is not None:
+        return one.device_seconds
+    if one.started_at is None or one.ended_at is None:
+        return None
+    return one.ended_at - one.started_at
+
+
+def _table(answers: dict[str, Run]) -> Table:
+    table = Table("", *answers, title="Simulated")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows: list[tuple[str, Any]] = [
+        ("tasks", lambda found: f"{found.outcome.tasks:,}"),
+        *(
+            (f"waiting, p{share:.0%}"[:-1], lambda found, share=share: in_words(found.outcome.waits.percentile(share)))
+            for share in (0.5, 0.95, 0.99)
+        ),
+        ("from request to end, p95", lambda found: in_words(found.outcome.totals.percentile(0.95))),
+        ("deepest queue", lambda found: f"{found.outcome.deepest:,}"),
+        ("most pods, nodes", lambda found: f"{found.outcome.replicas.most}, {found.outcome.claims.most}"),
+        ("nodes launched", lambda found: f"{found.outcome.nodes_launched:,}"),
+        ("Spot interruptions, tasks given back", lambda f: f"{f.outcome.interruptions}, {f.outcome.given_back}"),
+        ("GPU hours paid", lambda found: f"{found.outcome.billed_seconds / 3600:,.1f}"),
+        ("GPU hours at work", lambda found: f"{found.outcome.busy_seconds / 3600:,.1f} ({found.outcome.duty:.0%})"),
+        ("GPU nodes, USD", lambda found: f"{found.gpu_usd:,.2f}"),
+        ("... in a month like this", lambda found: f"{found.usd_per_month:,.2f}"),
+    ]
+    for words, of in rows:
+        table.add_row(escape(words), *(of(answer) for answer in answers.values()))
+    unfinished = [name for name, answer in answers.items() if answer.outcome.unfinished]
+    if unfinished:
+        table.add_row("not done at the end", *(f"{answer.outcome.unfinished:,}" for answer in answers.values()))
+    return table

@@ -1,0 +1,1 @@
+"""Prices, a file for each region."""

@@ -1,0 +1,99 @@
+"""One question to the simulation, and its answer in figures: waiting, nodes, money."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom.planner.simulation.agents import Work
+from darkroom.planner.simulation.engine import simulate
+from darkroom.planner.simulation.results import Outcome
+from darkroom.planner.simulation.settings import Settings
+from darkroom.planner.simulation.streams import Duration
+
+PERCENTILES = (0.5, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a node's hour costs, on demand and as Spot."""
+
+    instance_type: str
+    on_demand: float
+    spot: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's outcome with what it cost."""
+
+    settings: Settings
+    outcome: Outcome
+    gpu_usd: float
+    days: float
+
+    @property
+    def usd_per_month(self) -> float:
+        """The GPU nodes of a month like this: 730 hours of it."""
+        return self.gpu_usd / self.days * (730 / 24) if self.days else 0.0
+
+    def figures(self) -> dict[str, Any]:
+        """Everything, for programs; seconds unless a name says otherwise."""
+        found = self.outcome
+        return {
+            "tasks": found.tasks,
+            "unfinished": found.unfinished,
+            "days": round(self.days, 4),
+            "waiting": _shape(found.waits),
+            "total": _shape(found.totals),
+            "deepest_queue": found.deepest,
+            "most_replicas": found.replicas.most,
+            "most_nodes": found.claims.most,
+            "nodes_launched": found.nodes_launched,
+            "launches_refused": found.launches_refused,
+            "interruptions": found.interruptions,
+            "given_back": found.given_back,
+            "gpu_hours_billed": round(found.billed_seconds / 3600, 4),
+            "gpu_hours_busy": round(found.busy_seconds / 3600, 4),
+            "gpu_hours_switching": round(found.switch_seconds / 3600, 4),
+            "duty": round(found.duty, 4),
+            "gpu_usd": round(self.gpu_usd, 4),
+            "gpu_usd_per_month": round(self.usd_per_month, 2),
+        }
+
+
+def run(
+    arrivals: Iterator[float],
+    service: Duration,
+    settings: Settings,
+    price: Price,
+    *,
+    seed: int = 1,
+    until: float | None = None,
+    models: Sequence[float] = (),
+) -> Run:
+    """Simulate, and say what it costs. `models` are shares of the tasks, one for each model."""
+    chance = random.Random(seed + 1)  # noqa: S311
+    kinds = _kinds(models, random.Random(seed + 2)) if len(models) > 1 else None  # noqa: S311
+    outcome = simulate(Work(arrivals, service.stream(chance), kinds), settings, seed, until)
+    days = (until if until is not None else outcome.ended_at) / 86_400
+    return Run(settings, outcome, cost_of(outcome, price), days)
+
+
+def cost_of(outcome: Outcome, price: Price) -> float:
+    """What the nodes of a run cost. A Spot node that EC2 takes back within its first hour costs nothing."""
+    spot = outcome.spot_seconds - outcome.free_seconds
+    return (spot * price.spot + (outcome.billed_seconds - outcome.spot_seconds) * price.on_demand) / 3600
+
+
+def _kinds(shares: Sequence[float], chance: random.Random) -> Iterator[int]:
+    numbers = range(len(shares))
+    while True:
+        yield from chance.choices(numbers, shares, k=4096)
+
+
+def _shape(histogram: Any) -> dict[str, float]:
+    found = {f"p{share * 100:g}": round(histogram.percentile(share), 3) for share in PERCENTILES}
+    return {"mean": round(histogram.mean, 3), **found}

@@ -1,0 +1,116 @@
+"""`darkroom cost`, `simulate` and `plan` as a script sees them: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TASKS = "created_at,started_at,ended_at,device_seconds,caller\n" + "".join(
+    f"{1_800_000_000 + 30 * index},{1_800_000_000 + 30 * index + index % 7},{1_800_000_000 + 30 * index + 20},"
+    f"{4 + index % 3},{'shop' if index % 4 else 'press'}\n"
+    for index in range(400)
+)
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "darkroom", *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    return ran.stdout if code != 2 else ran.stderr
+
+
+def test_cost_says_a_month_as_a_table_json_csv_and_picture(tmp_path: Path) -> None:
+    assert "USD a month in us-east-1" in run(tmp_path, "cost")
+    document = json.loads(run(tmp_path, "cost", "--format", "json", "--picture", "cost.svg"))
+    rows = list(csv.DictReader(io.StringIO(run(tmp_path, "cost", "--format", "csv"))))
+    assert sum(float(row["usd"]) for row in rows) == pytest.approx(document["usd"], abs=0.01)
+    assert f"{document['usd']:,.2f}" in (tmp_path / "cost.svg").read_text()
+
+
+def test_the_guides_tables(tmp_path: Path) -> None:
+    text = run(tmp_path, "cost", "--guide")
+    for amount in ("226.18", "210.24", "436.42 USD; the guide states 436.72"):
+        assert amount in text
+
+
+def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
+    (tmp_path / "tasks.csv").write_text(TASKS)
+    text = run(tmp_path, "cost", "--usage", "tasks.csv")
+    rows = {line.split("│")[1].strip(): line for line in text.splitlines() if line.count("│") == 5}
+    assert "300" in rows["shop"]
+    assert "100" in rows["press"]
+    assert text.index("shop") < text.index("press")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["cost", "--region", "eu-north-1"], "darkroom cost refresh --region eu-north-1"),
+        (["cost", "--instance-type", "x1.huge"], '"ec2.x1.huge.hour" = 0.0'),
+        (["cost", "--price", "eks"], "write --price NAME=USD"),
+        (["cost", "--format", "xml"], "use table, json, csv"),
+        (["cost", "--mix", "other=1"], "config.yaml's runtimes with nodes of their own are sdruntime"),
+        (["simulate", "--traffic", "nowhere.csv"], "nowhere.csv cannot be read"),
+        (["simulate", "--seconds", "quick"], "is no duration"),
+        (["simulate", "--set", "queues=4"], "is no scaling value that is simulated"),
+        (["simulate", "--set", "queueLength=many"], "write NAME=NUMBER"),
+        (["simulate", "--runtime", "other"], "config.yaml has no runtime other: it has sdruntime"),
+        (["simulate", "--config", "there.yaml"], "there.yaml"),
+        (["plan", "--p95", "soon"], "is no time above 0"),
+        (["plan", "--type", "g5.xlarge"], "write TYPE=SECONDS"),
+        (["plan", "--type", "x1.huge=4"], '"ec2.x1.huge.hour" = 0.0'),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_to_change(tmp_path: Path, arguments: list[str], told: str) -> None:
+    assert told in run(tmp_path, *arguments, code=2)
+
+
+def test_simulate_repeats_and_draws(tmp_path: Path) -> None:
+    arguments = ["simulate", "--traffic", "bursty", "--per-day", "500", "--days", "1", "--seconds", "exponential:6"]
+    one, again, other = (
+        json.loads(run(tmp_path, *arguments, "--json", "--seed", seed, "--picture", "run.svg")) for seed in "112"
+    )
+    assert one == again != other
+    assert one["sdruntime"]["waiting"]["p95"] > 100
+    assert "Tasks that wait" in (tmp_path / "run.svg").read_text()
+
+
+def test_simulate_takes_what_there_was(tmp_path: Path) -> None:
+    (tmp_path / "tasks.csv").write_text(TASKS)
+    found = json.loads(run(tmp_path, "simulate", "--traffic", "tasks.csv", "--json"))["sdruntime"]
+    assert found["tasks"] == 400
+    assert found["gpu_hours_busy"] == pytest.approx(400 * 5 / 3600, rel=0.05)
+
+
+def test_plan_meets_a_target_or_says_why_not(tmp_path: Path) -> None:
+    traffic = ["--traffic", "office", "--per-day", "300", "--days", "2", "--seconds", "6", "--json"]
+    found = json.loads(run(tmp_path, "plan", *traffic, "--p95", "60s", "--picture", "plan.svg"))
+    assert found["best"]["p95"] <= 60
+    assert "queueLength" in found["config"]
+    assert "best" in (tmp_path / "plan.svg").read_text()
+    found = json.loads(run(tmp_path, "plan", *traffic, "--p95", "1s", "--budget", "20", code=1))
+    assert found["best"] is None
+    assert "No setting that may come within twice the budget has a 95th percentile of 1.0 s" in found["why_not"]
+    assert "allow a larger budget" in found["why_not"]
+
+
+def test_plan_compares_with_what_there_was(tmp_path: Path) -> None:
+    (tmp_path / "tasks.csv").write_text(TASKS)
+    found = json.loads(run(tmp_path, "plan", "--from-usage", "tasks.csv", "--p95", "2m", "--json"))
+    assert found["real"] == {"tasks": 400, "p50": 3.0, "p95": 6.0, "device_hours": pytest.approx(0.555, abs=0.005)}
+    assert found["now"]["queueLength"] == 1
+    (tmp_path / "tasks.csv").write_text("created_at\n1\n2\n")
+    assert "no task says when it began" in run(tmp_path, "plan", "--from-usage", "tasks.csv", code=2)

@@ -36,13 +36,12 @@ from darkroom.testing.front_door_ports import (
     MemoryBucket,
     MemoryCounts,
     MemoryKeys,
-    MemoryProgress,
     MemoryRecords,
-    MemoryRuntimes,
     MemoryTaskLists,
     MemoryTopic,
 )
 from darkroom.testing.lambda_door import LambdaDoor
+from darkroom.testing.runtime_ports import MemoryProgress, MemoryRuntimes
 
 CHECKS = [
     not_a_server_error,

@@ -32,7 +32,6 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
         progress=aws.progress(table),
         heartbeats=aws.heartbeats(table),
         depths=depths,
-        usage=aws.usage(table),
         deliveries=aws.deliveries(table),
         webhook_queue=webhooks,
     )

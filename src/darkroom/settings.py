@@ -113,6 +113,7 @@ class FrontDoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     task_table: str | None = None
     callers: str | None = None
     queues: str | None = None
+    cors_origins: tuple[str, ...] = ()
     openai_file: str | None = None
     webhook_queue_url: str | None = None
 
@@ -134,6 +135,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     openai_wait_seconds: float = 300.0
     openai_most_waiting: int = 200
     tells_events: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     metrics_from: tuple[Network, ...] = LOOPBACK
@@ -145,7 +147,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The sender of webhooks. `callers` is a JSON list, which `darkroom.policy.webhook_callers` reads.
 
     The key that they are signed with lies in `keys_file`, or in AWS Secrets Manager under the ARN `keys_secret`.
-    `metrics_namespace` is CloudWatch's, for figures in the log.
+    `metrics_namespace` is CloudWatch's, for figures in the log; Prometheus asks at `metrics_host` and `metrics_port`.
     """
 
     aws: AwsSettings
@@ -157,6 +159,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     keys_secret: str | None = None
     allow_private: bool = False
     metrics_namespace: str | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
     log_level: str = "INFO"
 
 
@@ -238,6 +242,7 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         rate_limit=read.number("DARKROOM_RATE_LIMIT", float, 30.0, at_least=0.001),
         burst_limit=read.number("DARKROOM_BURST_LIMIT", int, 50, at_least=1),
         openai_wait_seconds=read.number("DARKROOM_OPENAI_WAIT_SECONDS", float, 300.0, at_least=1),
+        allowed_hosts=tuple(read.names("DARKROOM_ALLOWED_HOSTS")),
         tells_events=read.boolean("DARKROOM_EVENTS", False),
         openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
@@ -266,6 +271,8 @@ def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
         keys_secret=keys_secret,
         allow_private=read.boolean("DARKROOM_WEBHOOK_ALLOW_PRIVATE", False),
         metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
+        metrics_host=read.text("DARKROOM_METRICS_HOST", "127.0.0.1"),
+        metrics_port=read.number("DARKROOM_METRICS_PORT", int, 0, at_least=0) or None,
         log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
     )
     read.raise_faults("the sender of webhooks")
@@ -355,6 +362,7 @@ def _front_door(read: _Reader) -> FrontDoorSettings:
         task_table=read.optional_text("DARKROOM_TASK_TABLE"),
         callers=read.optional_text("DARKROOM_CALLERS"),
         queues=read.optional_text("DARKROOM_QUEUES"),
+        cors_origins=tuple(read.names("DARKROOM_CORS_ORIGINS")),
         openai_file=read.optional_text("DARKROOM_OPENAI_FILE"),
         webhook_queue_url=read.optional_text("DARKROOM_WEBHOOK_QUEUE_URL"),
     )

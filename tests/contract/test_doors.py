@@ -73,14 +73,14 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
         app = create_gateway(settings, front_door, monotonic=lambda: 0.0)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
-            transport=transport, base_url="http://gateway/prod", headers={"x-api-key": "secret"}
+            transport=transport, base_url="http://127.0.0.1/prod", headers={"x-api-key": "secret"}
         ) as http:
 
             async def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
                 reply = await http.request(method, f"/{path.lstrip('/')}", headers=headers, content=body)
                 return Reply(reply.status_code, dict(reply.headers), reply.json())
 
-            yield Door(send, topic, bucket, records, sha256(b"secret").hexdigest()[:16], "http://gateway/prod")
+            yield Door(send, topic, bucket, records, sha256(b"secret").hexdigest()[:16], "http://127.0.0.1/prod")
         return
 
     handler = create_handler(front_door)

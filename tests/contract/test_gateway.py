@@ -58,7 +58,7 @@ async def gateway() -> AsyncIterator[Gateway]:
         new_submission_id=lambda: "id",
     )
     app = create_gateway(settings, front_door, monotonic=lambda: running.now)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         running.http = http
         yield running
 
@@ -200,7 +200,7 @@ async def with_callers(
         callers=callers,
     )
     app = create_gateway(settings, front_door, monotonic=lambda: running.now, callers=callers)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         running.http = http
         yield running
 

@@ -50,7 +50,7 @@ async def asking(address: str = "127.0.0.1", **changes: Any) -> AsyncIterator[ht
     )
     app = create_gateway(settings, front_door, monotonic=lambda: 100.0, callers=decode_callers(CALLERS))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1234))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         yield http
 
 

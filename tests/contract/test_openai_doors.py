@@ -35,10 +35,10 @@ from darkroom.testing.front_door_ports import (
     MemoryBucket,
     MemoryCounts,
     MemoryKeys,
-    MemoryProgress,
     MemoryRecords,
     MemoryTopic,
 )
+from darkroom.testing.runtime_ports import MemoryProgress
 
 CALLERS = Callers(
     [
@@ -174,7 +174,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
         api_keys=(),
     )
     app = create_gateway(settings, front_door, monotonic=lambda: 0.0, callers=CALLERS, openai=openai)
-    base = "http://gateway/prod" if kind == "gateway-with-stage" else "http://gateway"
+    base = "http://127.0.0.1/prod" if kind == "gateway-with-stage" else "http://127.0.0.1"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as http:
 
         async def send(method: str, path: str, headers: dict[str, str], body: bytes, key: str = "secret") -> Reply:

@@ -74,7 +74,7 @@ class Gateway:
         )
         front_door = FrontDoor(Service(catalogue, "b"), ports, clock=lambda: 0.0, new_submission_id=lambda: "x")
         self.app: FastAPI = create_gateway(settings, front_door, monotonic=lambda: 0.0, openai=self.door)
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway")
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://127.0.0.1")
 
     @property
     def waiting(self) -> int:
@@ -154,7 +154,7 @@ async def test_a_fault_of_our_own_is_told_in_openais_form(monkeypatch: pytest.Mo
 
     gateway.door.begin = broken  # type: ignore[method-assign,assignment]
     transport = httpx.ASGITransport(gateway.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         for path in ("/v1/models", "/prod/v1/models"):
             reply = await http.get(path, headers=KEY)
             assert (reply.status_code, reply.json()["error"]["type"]) == (500, "server_error")

@@ -97,7 +97,7 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
     )
     transport = httpx.ASGITransport(create_gateway(settings, front_door, monotonic=lambda: 0.0))
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://gateway/prod", headers={"x-api-key": "secret"}
+        transport=transport, base_url="http://127.0.0.1/prod", headers={"x-api-key": "secret"}
     ) as http:
 
         async def send(method: str, path: str) -> tuple[int, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 KUBECTL = "CDK's own kubectl provider, which we do not write; it runs in the VPC, for deployments alone"
 KARPENTER = "Karpenter's documented policy: EC2 names resources only when they are made; conditions bind it to our tags"
 RETENTION = "CDK's own function, which we do not write; it sets how long log groups are kept, and removes the cluster's"
+ROTATION = "a new secret is of use when its receiver knows it: darkroom webhooks secret --rotate, by a person"
 KEY = "the guide's contract is an API key with a usage plan; the key is required on every method"
 
 CDK_NAG: dict[tuple[str, str], str] = {
@@ -39,6 +40,8 @@ CDK_NAG: dict[tuple[str, str], str] = {
     ): "any object below our own prefix or bucket; X-Ray has no resources",
     ("AwsSolutions-IAM5*", "Runtime-*/Role/*"): "any object in our own bucket; X-Ray has no resources",
     ("AwsSolutions-IAM5*", "AddOns/MountpointRole/*"): "any model in the model bucket, read-only",
+    ("AwsSolutions-IAM5*", "Webhooks/FunctionRole/*"): "X-Ray has no resources",
+    ("AwsSolutions-SMG4", "Webhooks/Keys/*"): ROTATION,
     ("AwsSolutions-L1", "Eks/Cluster/KubectlProvider/*"): KUBECTL,
     ("AwsSolutions-S1", "TaskPlane/outputS3Bucket/*"): "an access log of one's own pictures is the user's to want",
     ("AwsSolutions-SQS3", "Karpenter/Interruptions/*"): "a warning of an interruption is worthless after two minutes",
@@ -52,15 +55,20 @@ CDK_NAG_BESIDE: dict[tuple[str, str], str] = {
 
 CHECKOV_TEMPLATE: dict[tuple[str, str], str] = {
     ("CKV_AWS_111", "*LogRetention*"): RETENTION,
-    ("CKV_AWS_115", "*"): "a reserved concurrency takes from the account's; the usage plan throttles the front door",
+    ("CKV_AWS_115", "*"): "a reserved concurrency takes from the account's; usage plan and event source bound them",
     ("CKV_AWS_116", "*"): "API Gateway and CloudFormation call synchronously and are told of every failure",
     ("CKV_AWS_117", "*FrontDoorFunction*"): "it speaks to AWS APIs only; a VPC would put a NAT gateway in between",
+    (
+        "CKV_AWS_117",
+        "*WebhooksFunction*",
+    ): "it speaks to receivers on the internet; a VPC would put a NAT gateway before",
     ("CKV_AWS_117", "*OpenAIAuthorizer*"): "it reads what API Gateway hands it, and speaks to nobody",
     ("CKV_AWS_117", "*LogRetention*"): "it speaks to CloudWatch Logs only, also when the VPC is going",
-    ("CKV_AWS_119", "*tasks*"): "task records are encrypted with AWS's key and hold no secret",
+    ("CKV_AWS_119", "*tasks*"): "task records and webhooks are encrypted with AWS's key, and hold no key of ours",
     ("CKV_AWS_120", "*Stage*"): "no answer of the front door may be cached",
+    ("CKV_AWS_149", "*WebhooksKeys*"): "Secrets Manager's own key encrypts it; another would cost more than the secret",
     ("CKV_AWS_158", "*"): "logs hold ids and errors, no prompts and no keys; CloudWatch encrypts them with its own key",
-    ("CKV_AWS_173", "*"): "the variables name resources and hold no secret",
+    ("CKV_AWS_173", "*"): "the variables name resources and callers' webhooks, and hold no key",
     ("CKV_AWS_18", "*outputS3Bucket*"): "an access log of one's own pictures is the user's to want",
     ("CKV_AWS_21", "*outputS3Bucket*"): "doing a task twice writes the same objects; versions would only cost",
     ("CKV_AWS_27", "*"): "the queues are encrypted by SQS itself, which this rule does not know",

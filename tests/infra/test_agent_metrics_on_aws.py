@@ -14,6 +14,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.embedded_metrics import ENDS, METRICS, MODEL_SWITCHES, EmbeddedMetrics
 from darkroom.infra.template.add_on_values import METRICS_FILE, observability_values
 from darkroom.logs import JsonFormatter
+from darkroom.metrics.deliveries import METRICS as DELIVERIES
 from darkroom.tasks.task import Status
 from tests.embedded_format import check_form
 from tests.infra.chart import Chart, container, values_for
@@ -86,18 +87,31 @@ def shown(template: dict[str, Any]) -> set[tuple[str, str]]:
     )
     metrics = [entry for widget in json.loads(text)["widgets"] for entry in widget["properties"].get("metrics", [])]
     ours = [entry for entry in metrics if str(entry[0]).startswith("Darkroom/")]
-    assert all(entry[0] == "Darkroom/sdoneksStack" and entry[2] == "Runtime" for entry in ours)
-    return {(entry[1], entry[3]) for entry in ours}
+    assert all(entry[0] == "Darkroom/sdoneksStack" for entry in ours)
+    # Without dimensions, an entry ends with what the graph is to look like.
+    return {(entry[1], entry[3] if entry[2] == "Runtime" else "") for entry in ours}
 
 
 def test_the_dashboard_shows_every_figure_and_none_that_there_is_not(template: dict[str, Any]) -> None:
     found = shown(template)
-    runtimes = {runtime for _, runtime in found}
+    runtimes = {runtime for _, runtime in found if runtime}
     assert "sdruntime" in runtimes
+    assert {name for name, runtime in found if not runtime} == {metric.name for metric in DELIVERIES}
     plain = {metric.name for metric in METRICS if metric is not MODEL_SWITCHES}
     for runtime in runtimes:
         names = {name for name, of in found if of == runtime}
         assert names in (plain, plain | {MODEL_SWITCHES.name}), runtime
+
+
+def test_the_sender_of_webhooks_writes_its_figures_into_the_same_namespace(template: dict[str, Any]) -> None:
+    functions = [
+        function["Environment"]["Variables"]
+        for function in of_type(template, "AWS::Lambda::Function")
+        if "DARKROOM_WEBHOOK_QUEUE_URL" in function.get("Environment", {}).get("Variables", {})
+        and "DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL" in function["Environment"]["Variables"]
+    ]
+    (variables,) = functions
+    assert variables["DARKROOM_METRICS_NAMESPACE"] == "Darkroom/sdoneksStack"
 
 
 def test_two_runtimes_cost_less_than_five_dollars_a_month() -> None:
@@ -107,7 +121,7 @@ def test_two_runtimes_cost_less_than_five_dollars_a_month() -> None:
     """
     always = len(METRICS) - len({ENDS[Status.EXPIRED], MODEL_SWITCHES})
     assert always * METRIC_MONTH == pytest.approx(1.80)
-    assert (2 * always + 1 + 2) * METRIC_MONTH <= 5.0, "one of the two switches models; two of webhooks"
+    assert (2 * always + 1 + len(DELIVERIES)) * METRIC_MONTH <= 5.0, "one of the two switches models; two of webhooks"
 
 
 def test_the_namespace_of_the_lines_is_the_dashboard_s(chart: Chart, template: dict[str, Any]) -> None:

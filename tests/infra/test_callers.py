@@ -64,13 +64,23 @@ def variables(template: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
+def limits(plan: dict[str, Any]) -> dict[str, float]:
+    """What each method of a usage plan may be asked, and the plan as often as all of them together."""
+    methods = {name: limit for stage in plan["ApiStages"] for name, limit in stage["Throttle"].items()}
+    assert {"/v1alpha2/POST", "/v1alpha2/tasks/GET", "/v1alpha2/tasks/{id}/GET"} <= methods.keys()
+    (own,) = {tuple(sorted(limit.items())) for limit in methods.values()}
+    count = sum(len(stage["Throttle"]) for stage in plan["ApiStages"])
+    assert plan["Throttle"] == {name: value * count for name, value in own}
+    return dict(own)
+
+
 def test_without_callers_everything_is_as_it_was(task_plane_assembly: Assembly) -> None:
     template = read_template(task_plane_assembly)
     found = parts(template)
     assert found.keys() == {DEFAULT_KEY, DEFAULT_PLAN, DEFAULT_PLAN_KEY}
     assert found[DEFAULT_KEY].keys() == {"Description", "Enabled", "Tags"}
     assert found[DEFAULT_PLAN]["UsagePlanName"] == "sdoneksStack-Default"
-    assert found[DEFAULT_PLAN]["Throttle"] == {"RateLimit": 1, "BurstLimit": 60}
+    assert limits(found[DEFAULT_PLAN]) == {"RateLimit": 1, "BurstLimit": 60}
     assert template["Outputs"]["ApiKeyId"]["Value"] == {"Ref": DEFAULT_KEY}
     assert "Callers" not in template["Outputs"]
     assert "DARKROOM_CALLERS" not in variables(template)
@@ -82,7 +92,7 @@ def test_each_caller_has_a_key_and_a_plan_and_default_keeps_its_own(
     before, after = (parts(read_template(one)) for one in (task_plane_assembly, assembly))
     assert before.items() <= after.items()
     assert len(after) == 9
-    plans = {part["UsagePlanName"]: part["Throttle"] for part in after.values() if "UsagePlanName" in part}
+    plans = {part["UsagePlanName"]: limits(part) for part in after.values() if "UsagePlanName" in part}
     assert plans == {
         "sdoneksStack-Default": {"RateLimit": 1, "BurstLimit": 60},
         "sdoneksStack-shop": {"RateLimit": 0.5, "BurstLimit": 3},

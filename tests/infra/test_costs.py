@@ -49,6 +49,8 @@ def test_every_line_of_an_idle_month() -> None:
         "4 metrics counted in logs": pytest.approx(1.2),
         "dashboard": pytest.approx(3.0),
         "KEDA looking at queues: 1": pytest.approx(0.5256),
+        "webhooks: AWS Lambda looking at their queue": pytest.approx(0.2628),
+        "webhooks: the secret that they are signed with": pytest.approx(0.40),
         "the model in its bucket": pytest.approx(0.092),
     }
 
@@ -134,6 +136,8 @@ def test_nothing_is_left_out_that_the_template_has_and_a_bill_would_show(templat
     assert f"{count('AWS::EC2::NatGateway')} x NAT gateway" in lines
     assert f"{count('AWS::EC2::EIP')} x public address of a NAT gateway" in lines
     assert count("AWS::KMS::Key") == sum(line.startswith("KMS key") for line in lines)
+    assert count("AWS::SecretsManager::Secret") == sum("the secret" in line for line in lines)
+    assert count("AWS::Lambda::EventSourceMapping") == sum("looking at their queue" in line for line in lines)
     assert count("AWS::CloudWatch::Dashboard") == sum(line == "dashboard" for line in lines)
     assert f"{count('AWS::Logs::MetricFilter')} metrics counted in logs" in lines
     alarms = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]

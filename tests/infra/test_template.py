@@ -85,7 +85,7 @@ def test_no_managed_policy_gives_full_access(template: Template) -> None:
     [
         ("FrontDoorFunctionRole", {"sns:Publish", "s3:PutObject", "s3:GetObject", "dynamodb:BatchGetItem",
                                    "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query",
-                                   "sqs:GetQueueAttributes",
+                                   "sqs:GetQueueAttributes", "sqs:SendMessage",
                                    "logs:CreateLogStream",
                                    "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}),
         ("AddOnsKedaRole", {"sqs:GetQueueAttributes"}),

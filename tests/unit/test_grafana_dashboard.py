@@ -10,7 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import promql_parser
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -84,9 +87,8 @@ def test_every_metric_is_shown() -> None:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_a_query_can_be_read_and_asks_by_labels_that_there_are(expression: str) -> None:
-    parser = pytest.importorskip("promql_parser", reason="the test requirements have it")
     names = told()
-    for selector in _selectors(parser, parser.parse(filled(expression))):
+    for selector in _selectors(promql_parser.parse(filled(expression))):
         used = {matcher.name for matcher in selector.matchers.matchers}
         assert used <= names[selector.name], selector.name
     for group in re.findall(r"\bby \(([a-z_, ]+)\)", expression):
@@ -95,20 +97,20 @@ def test_a_query_can_be_read_and_asks_by_labels_that_there_are(expression: str) 
         assert all(labels <= names[metric] for metric in metrics), expression
 
 
-def _selectors(parser: ModuleType, node: Any) -> Iterator[Any]:
+def _selectors(node: Any) -> Iterator[Any]:
     """The selectors within an expression, wherever they stand."""
-    if isinstance(node, parser.VectorSelector):
+    if isinstance(node, promql_parser.VectorSelector):
         yield node
-    elif isinstance(node, parser.MatrixSelector):
+    elif isinstance(node, promql_parser.MatrixSelector):
         yield node.vector_selector
-    elif isinstance(node, parser.BinaryExpr):
-        yield from _selectors(parser, node.lhs)
-        yield from _selectors(parser, node.rhs)
-    elif isinstance(node, parser.Call):
+    elif isinstance(node, promql_parser.BinaryExpr):
+        yield from _selectors(node.lhs)
+        yield from _selectors(node.rhs)
+    elif isinstance(node, promql_parser.Call):
         for argument in node.args:
-            yield from _selectors(parser, argument)
-    elif isinstance(node, parser.AggregateExpr | parser.ParenExpr):
-        yield from _selectors(parser, node.expr)
+            yield from _selectors(argument)
+    elif isinstance(node, promql_parser.AggregateExpr | promql_parser.ParenExpr):
+        yield from _selectors(node.expr)
 
 
 def test_a_legend_names_labels_that_its_query_keeps() -> None:
@@ -136,10 +138,7 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
 
 def test_grafana_s_own_model_takes_all_of_it() -> None:
     """Its published types read the dashboard and write the same: a key that Grafana does not know would be gone."""
-    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard", reason="the test requirements have it")
-    from grafana_foundation_sdk.cog.encoder import JSONEncoder
-
-    read = models.Dashboard.from_json(DASHBOARD)
+    read = Dashboard.from_json(DASHBOARD)
     written = json.loads(json.dumps(read, cls=JSONEncoder))
     assert lost(DASHBOARD, written) == []
 

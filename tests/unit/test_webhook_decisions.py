@@ -127,6 +127,7 @@ def test_who_finds_no_place_waits_ever_longer_but_never_long() -> None:
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (2, 60)
     assert turn_seconds(3, 0.0) == turn_seconds(3, 1.0) / 2
+    assert turn_seconds(0, 1.0, is_slow=True) == 60
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,9 @@ def test_there_is_an_event_for_every_status_that_is_notified() -> None:
     ],
 )
 def test_a_receiver_is_a_host_and_a_port(url: str, receiver: str) -> None:
-    assert receiver_of(web_address(url)) == receiver
+    link = web_address(url)
+    assert link is not None
+    assert receiver_of(link) == receiver
 
 
 COMPLETED = Notification(

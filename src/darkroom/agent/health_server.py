@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web
 
 from darkroom.agent.health import Health
-from darkroom.agent.metrics import Exposition
-from darkroom.metrics.exposition import PATH
+from darkroom.metrics.exposition import PATH, Exposition
+from darkroom.metrics.serving import answering
 
 
 @asynccontextmanager
@@ -47,13 +47,5 @@ def create_health_app(health: Health, exposition: Exposition | None = None) -> w
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     if exposition is not None:
-        app.router.add_get(PATH, _answering(exposition))
+        app.router.add_get(PATH, answering(exposition))
     return app
-
-
-def _answering(exposition: Exposition) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def metrics(request: web.Request) -> web.Response:
-        body, content_type = exposition(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    return metrics

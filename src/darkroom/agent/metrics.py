@@ -14,9 +14,6 @@ from typing import Protocol
 from darkroom.errors import DarkroomError
 from darkroom.tasks.task import Status
 
-# What Prometheus is answered for a header `Accept`, and its content type.
-Exposition = Callable[[str], tuple[bytes, str]]
-
 
 class Metrics(Protocol):
     """Where figures go. Times are in seconds."""

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 
@@ -22,7 +22,7 @@ from darkroom.agent.health import Health
 from darkroom.agent.heartbeats import Heartbeats
 from darkroom.agent.incidents import Incidents
 from darkroom.agent.intake import Intake
-from darkroom.agent.metrics import Exposition, Metrics, NoMetrics, SeveralMetrics
+from darkroom.agent.metrics import Metrics, NoMetrics, SeveralMetrics
 from darkroom.agent.outages import Outages
 from darkroom.agent.parts import AgentParts
 from darkroom.agent.preparation import Preparation, TimeLimits
@@ -48,6 +48,9 @@ from darkroom.settings import AgentSettings, read_agent_settings
 _DEFAULT_VISIBILITY_SECONDS = 30
 _SERVICES = ("sqs", "sns", "s3")
 _MOST_DENIALS = 3
+
+if TYPE_CHECKING:
+    from darkroom.metrics.exposition import Exposition
 
 T = TypeVar("T")
 

@@ -28,10 +28,10 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
         counts=aws.task_counts(table),
         keys=aws.idempotency_keys(table),
         lists=aws.task_lists(table),
+        usage=aws.usage(table),
         progress=aws.progress(table),
         heartbeats=aws.heartbeats(table),
         depths=depths,
-        usage=aws.usage(table),
         deliveries=aws.deliveries(table),
         webhook_queue=webhooks,
     )

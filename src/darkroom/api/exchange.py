@@ -67,6 +67,22 @@ def not_the_operator(parameter: str) -> HttpReply:
     return error(403, f"Only a caller of the role operator may send the parameter {parameter!r}.")
 
 
+def wrong_host(host: str) -> HttpReply:
+    """The request is for a name that is not this front door's."""
+    return error(
+        403,
+        f"This front door is not called {_quoted(host)}. DARKROOM_ALLOWED_HOSTS says what it is called.",
+    )
+
+
+def wrong_origin(origin: str) -> HttpReply:
+    """The request comes from a web page that may not ask."""
+    return error(
+        403,
+        f"Pages of {_quoted(origin)} may not use this front door. DARKROOM_CORS_ORIGINS says which may.",
+    )
+
+
 def not_found(path: str) -> HttpReply:
     """There is nothing at this path."""
     return error(404, f"There is nothing at {_quoted(path)}. Send requests to v1alpha1 or v1alpha2.")
@@ -127,7 +143,7 @@ def too_many_streams(most: int) -> HttpReply:
 
 def no_events() -> HttpReply:
     """A door that cannot tell of events is asked for them."""
-    return error(501, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
+    return error(404, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
 
 
 def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:

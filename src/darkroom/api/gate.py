@@ -16,6 +16,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from darkroom.api import exchange
+from darkroom.api.browsers import MORE_HEADERS
 from darkroom.api.event_plans import EventsRequest, plan_events
 from darkroom.api.event_streams import EventStreams
 from darkroom.api.exchange import HttpReply, HttpRequest
@@ -23,9 +24,9 @@ from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway_events import EventStreamResponse
 from darkroom.api.gateway_openai import presented_key
 from darkroom.api.keys import ApiKeys
+from darkroom.api.limits import Limits
 from darkroom.api.metrics import CALLER
 from darkroom.api.openai_errors import no_key as no_bearer
-from darkroom.api.throttle import Throttle
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.policy.callers import Callers
@@ -48,7 +49,7 @@ class Gate:
         events: EventStreams | None = None,
     ) -> None:
         self._keys = ApiKeys(settings.api_keys, callers)
-        self._throttle = Throttle(settings.rate_limit, settings.burst_limit, callers)
+        self._limits = Limits(settings.rate_limit, settings.burst_limit, callers)
         self._stage_path = f"/{settings.stage}"
         self._front_door = front_door
         self._monotonic = monotonic
@@ -85,9 +86,10 @@ class Gate:
         if caller is None:
             return no_key
         request.scope[CALLER] = caller
-        wait_seconds = self._throttle.take(caller, self._monotonic())
-        if wait_seconds > 0:
-            return exchange.too_many_requests(math.ceil(wait_seconds))
+        allowance = self._limits.take(caller, request.method, self._monotonic())
+        request.scope[MORE_HEADERS] = allowance.headers
+        if allowance.wait_seconds > 0:
+            return exchange.too_many_requests(math.ceil(allowance.wait_seconds))
         body = await _read_body(request)
         if body is None:
             return exchange.body_too_large()

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
 from darkroom.api import exchange
+from darkroom.api.browsers import BrowserSafety
 from darkroom.api.event_streams import EventStreams
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gate import Gate, respond
@@ -25,6 +26,8 @@ from darkroom.api.openapi import DESCRIPTION, components, operations
 from darkroom.api.openapi_images import images_components, images_operations
 from darkroom.metrics.exposition import PATH as METRICS_PATH
 from darkroom.policy.callers import Callers
+from darkroom.policy.hosts import Hosts
+from darkroom.policy.origins import Origins
 from darkroom.settings import GatewaySettings, Network
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -55,7 +58,12 @@ def create_gateway(
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(CountingRequests, metrics, monotonic)],
+        middleware=[
+            Middleware(CountingRequests, metrics, monotonic),
+            Middleware(
+                BrowserSafety, Hosts(settings.allowed_hosts, settings.host), Origins(settings.front_door.cors_origins)
+            ),
+        ],
     )
     app.router.redirect_slashes = False
     gate = Gate(settings, front_door, monotonic, callers, events)

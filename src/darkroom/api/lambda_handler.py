@@ -31,10 +31,12 @@ from darkroom.aws.blocking import BlockingAws, run
 from darkroom.openai.client_headers import read_client_headers
 from darkroom.policy.callers import Callers, decode_callers
 from darkroom.policy.catalogue import decode_catalogue
+from darkroom.policy.origins import Origins
 from darkroom.settings import read_aws_settings, read_front_door_settings
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 _NOBODY = Callers()
+_NO_PAGES = Origins()
 _OUR_PATHS = re.compile(r"/v1alpha|/v1/(?:images|models)(?:/|$)")
 # API Gateway ends a request after 29 seconds, and AWS Lambda returns 6 MB at most.
 OPENAI_LIMITS = DoorLimits(patience_seconds=25.0, reply_bytes=6_000_000, most_waiting=1, streams=False)
@@ -91,6 +93,11 @@ class ProxyEvent(
         return f"https://{context.domain}{context.path.partition('/v1alpha')[0]}"
 
     @property
+    def origin(self) -> str:
+        """The origin of the web page that asks; "" where none does."""
+        return next((value for name, value in (self.headers or {}).items() if name.lower() == "origin"), "")
+
+    @property
     def caller(self) -> str | None:
         """The id of the API key, if the request came with one; else who an authorizer says that it is."""
         if self.context is None:
@@ -117,9 +124,8 @@ def compose(environment: Mapping[str, str]) -> Handler:
         callers=callers,
         waiter=None if ports.records is None else AloneWaiter(ports.records, _sleep, time.monotonic),
     )
-    return create_handler(
-        front_door, callers, open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)
-    )
+    openai = open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)
+    return create_handler(front_door, callers, openai, Origins(settings.cors_origins))
 
 
 async def _sleep(seconds: float) -> None:
@@ -127,12 +133,18 @@ async def _sleep(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - there is no event loop that it could hold up
 
 
-def create_handler(front_door: FrontDoor, callers: Callers = _NOBODY, openai: OpenAiDoor | None = None) -> Handler:
-    """Make the handler around doors whose ports never suspend; `callers` name the keys' ids."""
+def create_handler(
+    front_door: FrontDoor, callers: Callers = _NOBODY, openai: OpenAiDoor | None = None, origins: Origins = _NO_PAGES
+) -> Handler:
+    """Make the handler around doors whose ports never suspend; `callers` name the keys' ids.
+
+    Pages of `origins` may read the answers. Whether they may ask, API Gateway has told their browsers.
+    """
 
     def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         """Answer one proxy event."""
-        return _encode(_answer(msgspec.convert(event, type=ProxyEvent), front_door, callers, openai))
+        asked = msgspec.convert(event, type=ProxyEvent)
+        return _encode(_answer(asked, front_door, callers, openai), origins.headers(asked.origin) if origins else {})
 
     return handler
 
@@ -175,9 +187,9 @@ def _without_base_path(path: str) -> str:
     return path[found.start() :] if found else path
 
 
-def _encode(reply: HttpReply) -> dict[str, Any]:
+def _encode(reply: HttpReply, more_headers: Mapping[str, str]) -> dict[str, Any]:
     return {
         "statusCode": reply.status,
-        "headers": {"Content-Type": reply.media_type, **reply.headers},
+        "headers": {"Content-Type": reply.media_type, **reply.headers, **more_headers},
         "body": reply.encode_body().decode(),
     }

@@ -48,13 +48,12 @@ def replies(status: int, description: str, schema: str, *errors: int) -> Replies
 _ERRORS = {
     400: "The request is at fault: `errors` says where and why, all faults at once.",
     401: "No API key, or a wrong one.",
-    403: "Only an operator may ask for this.",
+    403: "Only an operator may ask for this, or the page that asks may not.",
     404: "There is no such task.",
     409: "The idempotency key is in work just now, or the task's id is taken and no second task is wanted.",
     413: "The body is larger than 6 MB.",
     415: "The Content-Type is not application/json.",
     422: "The idempotency key was used for another request.",
     429: "Too many requests with this key; the header Retry-After says how many seconds to wait.",
-    501: "This front door tells of no events; ask after a task with `wait` instead.",
     503: "A service behind the front door does not answer; try again after Retry-After seconds.",
 }

@@ -12,20 +12,20 @@ class TokenBucket:
     """Holds up to `burst` tokens and gains `rate` of them per second; it starts full."""
 
     def __init__(self, rate: float, burst: int) -> None:
-        self._rate = rate
-        self._burst = float(burst)
-        self._tokens = self._burst
+        self.rate = rate
+        self.burst = burst
+        self.tokens = float(burst)
         self._filled_at = -math.inf
 
     def take(self, now: float) -> float:
         """Take a token and return 0, or return the seconds until there is one; `now` is in seconds and only grows."""
         elapsed = max(0.0, now - self._filled_at)
-        self._tokens = min(self._burst, self._tokens + elapsed * self._rate)
+        self.tokens = min(self.burst, self.tokens + elapsed * self.rate)
         self._filled_at = max(self._filled_at, now)
-        if self._tokens >= 1:
-            self._tokens -= 1
+        if self.tokens >= 1:
+            self.tokens -= 1
             return 0.0
-        return (1 - self._tokens) / self._rate
+        return (1 - self.tokens) / self.rate
 
 
 class Throttle:
@@ -42,10 +42,14 @@ class Throttle:
 
     def take(self, key: str, now: float) -> float:
         """Let a request with `key` pass and return 0, or return the seconds until one may pass."""
+        return self.bucket(key).take(now)
+
+    def bucket(self, key: str) -> TokenBucket:
+        """The bucket of `key`."""
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = self._new_bucket(key)
-        return bucket.take(now)
+        return bucket
 
     def _new_bucket(self, key: str) -> TokenBucket:
         caller = self._callers.get(key)

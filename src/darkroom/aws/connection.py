@@ -19,7 +19,7 @@ from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.queue_depths import QueueDepths
 from darkroom.aws.s3_options import s3_options
-from darkroom.aws.secret import Secret
+from darkroom.aws.secrets import Secret
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable

@@ -19,3 +19,15 @@ async def read_secret(client: Any, arn: str) -> bytes:
     if isinstance(binary, bytes):
         return binary
     raise AwsRefused(f"the secret {arn} is empty")
+
+
+class Secret:
+    """One secret, through an open client, which is read again and again."""
+
+    def __init__(self, client: Any, arn: str) -> None:
+        self._client = client
+        self.arn = arn
+
+    async def read(self) -> bytes:
+        """The secret's text as it is now. Raises an `AwsFailure`."""
+        return await read_secret(self._client, self.arn)

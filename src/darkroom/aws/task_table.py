@@ -270,18 +270,16 @@ class TaskTable:
         """
         key, doing = submission_key(record.submission_id), f"ending the record of task {record.id}"
         before = {_POINTED_TO: {"BOOL": True}} if is_pointed_to else await self._read(key, doing) or {}
-        writes: Any = [
-            {"Update": {"TableName": self.name, **update}}
-            for update in (update_to(record, begins_try=begins_try), addition(record))
-        ]
+        updates = update_to(record, begins_try=begins_try), addition(record)
         try:
-            await through_conflicts(lambda: self._transact(writes, doing))
+            await through_conflicts(lambda: self._transact(updates, doing))
         except AlreadyExists:
             return False
         await self._point_to(record, before)
         return True
 
-    async def _transact(self, writes: Any, doing: str) -> None:
+    async def _transact(self, updates: Sequence[dict[str, Any]], doing: str) -> None:
+        writes: Any = [{"Update": {"TableName": self.name, **update}} for update in updates]
         with translated(doing, self._writing):
             await self.client.transact_write_items(TransactItems=writes)
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.queue import Queue
-from darkroom.aws.secret import Secret
+from darkroom.aws.secrets import Secret
 from darkroom.aws.task_table import TaskTable
 from darkroom.settings import AwsSettings
 

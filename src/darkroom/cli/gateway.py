@@ -16,8 +16,9 @@ def gateway() -> None:
     AWS_DEFAULT_REGION.
 
     More: DARKROOM_CALLERS (a JSON list of {"name", "keySha256", "rateLimit", "burstLimit", "monthlyTasks"}, beside
-    DARKROOM_API_KEYS or in its place), DARKROOM_TASK_TABLE, DARKROOM_QUEUES, DARKROOM_EVENTS, DARKROOM_STAGE (prod),
-    DARKROOM_RATE_LIMIT (30 requests per second and key), DARKROOM_BURST_LIMIT (50), DARKROOM_HOST (127.0.0.1),
-    DARKROOM_PORT (8000), DARKROOM_LOG_LEVEL (INFO), AWS_ENDPOINT_URL (for an emulator).
+    DARKROOM_API_KEYS or in its place), DARKROOM_TASK_TABLE, DARKROOM_QUEUES, DARKROOM_EVENTS, DARKROOM_CORS_ORIGINS,
+    DARKROOM_ALLOWED_HOSTS, DARKROOM_STAGE (prod), DARKROOM_RATE_LIMIT (30 requests per second and key),
+    DARKROOM_BURST_LIMIT (50), DARKROOM_HOST (127.0.0.1), DARKROOM_PORT (8000), DARKROOM_LOG_LEVEL (INFO),
+    AWS_ENDPOINT_URL (for an emulator).
     """
     asyncio.run(run_gateway(os.environ))

@@ -128,4 +128,5 @@ def _needed_bytes(config: DarkroomConfig) -> int:
 
 def _room(config: DarkroomConfig) -> int:
     """What there is beside the runtimes."""
-    return _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(encode_catalogue(config.catalogue_specs()).encode())
+    told = encode_catalogue(config.catalogue_specs()) + ",".join(config.api_gateway.cors_origins)
+    return _ENVIRONMENT_BYTES - _OTHER_VARIABLES_BYTES - len(told.encode())

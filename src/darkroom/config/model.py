@@ -54,6 +54,11 @@ class ApiGateway(ConfigModel):
         default="prod", description="the first part of the API's path"
     )
     throttle: Throttle = Throttle()
+    cors_origins: Annotated[
+        list[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$")]], Field(max_length=10)
+    ] = Field(
+        default=[], description="web pages that may use the API from a browser, as in https://studio.example; `*`: all"
+    )
 
 
 class Mirrors(ConfigModel):

@@ -11,12 +11,13 @@ from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec, decode_callers
 def find_deployed_callers(cloud: Cloud, name: str) -> list[CallerSpec]:
     """The callers of the stack `name`, each with the id of its key and its limits.
 
-    Where config.yaml names none, it is the one there is then, with what its usage plan says. Raises as
-    `find_deployed_stack` does.
+    A stack of before has no list where config.yaml names none: it is the one there is then, with what its usage plan
+    says. Raises as `find_deployed_stack` does.
     """
     outputs = find_outputs(cloud, name)
-    if "Callers" in outputs:
-        return list(decode_callers(outputs["Callers"]))
+    told = outputs.get("Callers") or outputs.get("OnlyCaller")
+    if told:
+        return list(decode_callers(told))
     if "ApiKeyId" not in outputs:
         raise StackFailure(f"the stack {name} lacks the output ApiKeyId: run `darkroom deploy` again")
     key_id = outputs["ApiKeyId"]

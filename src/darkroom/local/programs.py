@@ -134,6 +134,7 @@ def gateway_program(
         "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
         "DARKROOM_TASK_TABLE": plane.table,
         "DARKROOM_EVENTS": "true",
+        "DARKROOM_CORS_ORIGINS": ",".join(config.api_gateway.cors_origins),
         "DARKROOM_QUEUES": encode_queue_urls({queue.runtime: queue.url for queue in plane.queues}),
         "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,

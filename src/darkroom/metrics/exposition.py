@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 PATH = "/metrics"
+
+# What is answered for a header `Accept`, and its content type.
+Exposition = Callable[[str], tuple[bytes, str]]
 
 
 def new_registry() -> CollectorRegistry:

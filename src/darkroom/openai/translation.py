@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from darkroom.errors import Fault
+from darkroom.openai.input_pictures import Upload, facts_of_pictures, find_mask, upload_of
 from darkroom.openai.models import COMFYUI, Target
 from darkroom.openai.options import PICTURE_SLOTS, Slot, Template
-from darkroom.openai.picture_facts import PictureFacts, has_transparency, read_facts
+from darkroom.openai.picture_facts import PictureFacts
 from darkroom.openai.request import BadRequest, ImageRequest
 from darkroom.policy.catalogue import DIFFUSERS
-from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.tasks.draft import Draft
 from darkroom.tasks.task import JsonObject, TaskKind
 
 # Where the pictures of this API's tasks lie, and what their ids begin with.
 PREFIX = "openai"
 ID_PREFIX = "img-"
-_INPUT_PREFIX = f"{RESERVED_PREFIX}inputs/"
 _DIGEST_CHARACTERS = 32
 _LEAST_SIDE = 64
 # Runtimes draw in latents of 8 x 8 pixels.
@@ -29,7 +27,6 @@ _SIDE_STEP = 8
 # How much of a picture is made anew where nobody says: of a masked part nearly everything, or nothing would change.
 _STRENGTH, _MASKED_STRENGTH = 0.75, 0.9
 _CROP, _KEEP_WHAT_WAS = 1, 1  # of SD Web UI's `resize_mode` and `inpainting_fill`
-_CONTENT_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 # Where the caller wrote what stands in SD Web UI's fields.
 _PATHS = {
     "id": "id", "runtime": "model", "kind": "model", "prefix": "prefix", "content": "", "timeout_seconds": "timeout",
@@ -38,14 +35,6 @@ _PATHS = {
     "content.mask": "mask", "content.override_settings": "output_format", "content.prompt": "prompt",
     "content.negative_prompt": "negative_prompt", "content.steps": "steps", "content.seed": "seed",
 }  # fmt: skip
-
-
-class Upload(msgspec.Struct, frozen=True):
-    """A picture of a request, to be put into the bucket before the task is sent."""
-
-    key: str
-    body: bytes
-    content_type: str
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +74,14 @@ def translate(
     `new_seed` gives a seed where the request has none: so a workflow is never answered from a cache, and the reply can
     say what was drawn from.
     """
-    facts, faults = _pictures(request)
-    mask, mask_faults = _mask(request, facts)
+    facts, faults = facts_of_pictures(request)
+    mask, mask_faults = find_mask(request, facts)
     size = request.size or (_size_like(facts[0], target) if facts else target.options.size)
     faults = [*faults, *mask_faults, *_bad_size(size if request.size else None, target)]
     if faults:
         return BadRequest(tuple(faults))
-    uploads = tuple(_upload(picture, fact) for picture, fact in zip(request.pictures, facts, strict=True))
-    mask_upload = None if mask is None else _upload(mask, PictureFacts("png", 1, 1))
+    uploads = tuple(upload_of(picture, fact) for picture, fact in zip(request.pictures, facts, strict=True))
+    mask_upload = None if mask is None else upload_of(mask, PictureFacts("png", 1, 1))
     links = [f"s3://{bucket}/{upload.key}" for upload in uploads]
     mask_link = None if mask_upload is None else f"s3://{bucket}/{mask_upload.key}"
     seed = new_seed() if request.seed is None else request.seed
@@ -233,33 +222,6 @@ def _too_many_pictures(wanted: _Wanted, template: Template) -> Iterator[Fault]:
         yield Fault("image", reason)
 
 
-def _pictures(request: ImageRequest) -> tuple[list[PictureFacts], list[Fault]]:
-    facts, faults = [], []
-    for picture in request.pictures:
-        found = read_facts(picture)
-        if found is None:
-            faults.append(Fault("image", "is no PNG, JPEG or WebP file, or is cut off"))
-        else:
-            facts.append(found)
-    return facts, faults
-
-
-def _mask(request: ImageRequest, facts: list[PictureFacts]) -> tuple[bytes | None, list[Fault]]:
-    """The mask: the one that was sent, or the picture itself where a part of it is transparent."""
-    if request.mask is None:
-        is_own = len(facts) == 1 and facts[0].format == "png" and has_transparency(request.pictures[0])
-        return (request.pictures[0] if is_own else None), []
-    found = read_facts(request.mask)
-    if found is None or found.format != "png":
-        return None, [Fault("mask", "is no PNG file, or is cut off")]
-    if not has_transparency(request.mask):
-        return None, [Fault("mask", "is opaque everywhere: what is to change must be transparent")]
-    if facts and (found.width, found.height) != (facts[0].width, facts[0].height):
-        sizes = f"{found.width}x{found.height}, and the picture {facts[0].width}x{facts[0].height}"
-        return None, [Fault("mask", f"is {sizes}: both must have the same size")]
-    return request.mask, []
-
-
 def _bad_size(size: tuple[int, int] | None, target: Target) -> Iterator[Fault]:
     most = target.runtime.limits.max_side
     if size is None:
@@ -302,12 +264,6 @@ def _warnings(request: ImageRequest, target: Target) -> Iterator[Fault]:
     for name, value in (("output_format", request.output_format), ("output_compression", request.output_compression)):
         if value is not None and not _chooses_format(target):
             yield Fault(name, f"is {target.runtime.name!r}'s own: its pictures are handed on as they are")
-
-
-def _upload(picture: bytes, facts: PictureFacts) -> Upload:
-    # Named after what it holds: the same picture again is the same object.
-    key = f"{_INPUT_PREFIX}{hashlib.sha256(picture).hexdigest()}.{facts.format}"
-    return Upload(key, picture, _CONTENT_TYPES[facts.format])
 
 
 def _said(size: tuple[int, int]) -> str:

@@ -25,6 +25,8 @@ from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
+# AWS Lambda polls an event source's queue with five connections, each for 20 seconds at a time.
+SENDER_LOOKS_PER_MONTH = 5 * HOURS_PER_MONTH * 3600 / 20
 MODEL_GIB = 4.0
 
 
@@ -48,6 +50,14 @@ def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
         line(prices, f"{metrics} metrics with alarms", metrics, "metrics", "cloudwatch.alarm-metric.month"),
         line(prices, "dashboard", 1, "dashboards", "cloudwatch.dashboard.month"),
         line(prices, f"KEDA looking at queues: {runtimes}", looks, "requests", "sqs.request"),
+        line(
+            prices,
+            "webhooks: AWS Lambda looking at their queue",
+            SENDER_LOOKS_PER_MONTH,
+            "requests",
+            "sqs.request",
+        ),
+        line(prices, "webhooks: the secret that they are signed with", 1, "secrets", "secretsmanager.secret.month"),
         line(prices, "the model in its bucket", MODEL_GIB, "GiB", "s3.gib-month", is_estimate=True),
     ]
     if config.alarms.topic_arn is None:

@@ -90,9 +90,13 @@ def judge(answer: Answered | NotAnswered, *, tries: int, age_seconds: float, cha
     return TryAgain(min(max(wait, rest), left), reason, min(rest, left))
 
 
-def turn_seconds(postponed: int, chance: float) -> float:
-    """How long a delivery waits outside that was `postponed` so often because its receiver had no place for it."""
-    longest: float = min(_SHORTEST_TURN_SECONDS * 2.0 ** min(postponed, 10), _LONGEST_TURN_SECONDS)
+def turn_seconds(postponed: int, chance: float, *, is_slow: bool = False) -> float:
+    """How long a delivery waits outside that was `postponed` so often because its receiver had no place for it.
+
+    At one that `is_slow`, the others before it take long: to come by sooner would be in vain, and not for nothing.
+    """
+    soon: float = min(_SHORTEST_TURN_SECONDS * 2.0 ** min(postponed, 10), _LONGEST_TURN_SECONDS)
+    longest = _LONGEST_TURN_SECONDS if is_slow else soon
     return longest * (0.5 + 0.5 * chance)
 
 

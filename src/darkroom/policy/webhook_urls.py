@@ -40,12 +40,13 @@ def fault_of_url(url: str) -> str | None:
     return None
 
 
-def web_address(url: str) -> WebLink:
-    """`url` as it is sent to. Raises `LinkRefused` where `fault_of_url` finds a fault."""
-    link = parse_link(url)
-    if not isinstance(link, WebLink):
-        raise LinkRefused(url, "webhooks are sent to http and https addresses only")
-    return link
+def web_address(url: str) -> WebLink | None:
+    """`url` as it is sent to, or None where `fault_of_url` finds a fault."""
+    try:
+        link = parse_link(url)
+    except LinkRefused:
+        return None
+    return link if isinstance(link, WebLink) else None
 
 
 def receiver_of(link: WebLink) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.queue import Queue
-from darkroom.aws.secret import Secret
+from darkroom.aws.secrets import Secret
 from darkroom.aws.task_table import TaskTable
 from darkroom.metrics.deliveries import Deliveries, NoDeliveries
 from darkroom.policy.webhook_callers import decode_caller_webhooks

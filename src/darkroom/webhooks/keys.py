@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from darkroom.aws.secret import Secret
+from darkroom.aws.secrets import Secret
 from darkroom.errors import SettingsError
 from darkroom.webhooks.signatures import SigningKeys, decode_keys
 

@@ -22,7 +22,8 @@ from darkroom.logs import configure_logs, log
 from darkroom.metrics.deliveries import EmbeddedDeliveries
 from darkroom.settings import read_webhook_settings
 from darkroom.webhooks.composition import open_sender
-from darkroom.webhooks.sender import Later, Sender
+from darkroom.webhooks.outcomes import Later
+from darkroom.webhooks.sender import Sender
 from darkroom.webhooks.worker import hide
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]

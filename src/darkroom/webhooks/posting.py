@@ -14,10 +14,9 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from darkroom.errors import LinkRefused
 from darkroom.policy.links import Address, WebLink, forbidden_reason
 from darkroom.policy.webhook_tries import Answered, NotAnswered, retry_after
-from darkroom.policy.webhook_urls import web_address
+from darkroom.policy.webhook_urls import fault_of_url, web_address
 from darkroom.redaction import without_url_secrets
 from darkroom.runtimes.http import why_not_reached
 from darkroom.runtimes.judged_sockets import judged_sockets, note_refusals
@@ -52,10 +51,9 @@ class Posting:
 
     async def post(self, url: str, body: str, headers: Mapping[str, str]) -> Answered | NotAnswered:
         """Send `body`, and return what came of it; nothing is raised."""
-        try:
-            link = web_address(url)
-        except LinkRefused as refusal:
-            return NotAnswered(_bounded(refusal.reason), is_final=True)
+        link = web_address(url)
+        if link is None:
+            return NotAnswered(_bounded(fault_of_url(url) or "it is not a valid URL"), is_final=True)
         refusals = note_refusals()
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -109,6 +107,8 @@ def _why(error: Exception) -> str:
         return f"the receiver cannot be trusted: {error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"the receiver cannot be reached: {why_not_reached(error)}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):  # its text is an object's
+        return "the receiver hung up before it had answered"
     return f"the receiver did not answer properly: {error or type(error).__name__}"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from darkroom.aws.connection import open_aws
 from darkroom.logs import configure_logs, log
+from darkroom.metrics.deliveries import Deliveries, NoDeliveries
 from darkroom.settings import WebhookSettings, read_webhook_settings
 from darkroom.webhooks.clock import Clock
 from darkroom.webhooks.composition import open_sender
@@ -31,7 +33,11 @@ async def _run(settings: WebhookSettings) -> None:
         loop.add_signal_handler(number, told.set)
     clock = Clock()
     services = ["sqs", "dynamodb", *(() if settings.keys_secret is None else ("secretsmanager",))]
-    async with open_aws(settings.aws, *services) as aws, open_sender(settings, aws, clock) as sender:
+    async with (
+        _figures(settings) as figures,
+        open_aws(settings.aws, *services) as aws,
+        open_sender(settings, aws, clock, figures) as sender,
+    ):
         worker = Worker(aws.queue(settings.queue_url), sender, clock)
         log(logging.INFO, "webhook.started", "sends webhooks")
         working = asyncio.create_task(worker.run())
@@ -43,3 +49,19 @@ async def _run(settings: WebhookSettings) -> None:
         working.cancel()
         await worker.stop(_GRACE_SECONDS)
     log(logging.INFO, "webhook.stopped", "nothing is sent any more")
+
+
+@asynccontextmanager
+async def _figures(settings: WebhookSettings) -> AsyncIterator[Deliveries]:
+    """Where the figures of deliveries go: to whoever asks at the port, if there is one."""
+    if settings.metrics_port is None:
+        yield NoDeliveries()
+        return
+    from darkroom.metrics.exposition import exposition, new_registry
+    from darkroom.metrics.prometheus_deliveries import PrometheusDeliveries
+    from darkroom.metrics.serving import serving
+
+    registry = new_registry()
+    figures = PrometheusDeliveries(registry)
+    async with serving(lambda accept: exposition(registry, accept), settings.metrics_host, settings.metrics_port):
+        yield figures

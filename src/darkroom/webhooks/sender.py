@@ -18,7 +18,7 @@ import msgspec
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.aws.task_table import TaskTable
-from darkroom.errors import AwsFailure, DarkroomError, LinkRefused, SettingsError, UnreadableMessage, WebhookFailed
+from darkroom.errors import AwsFailure, DarkroomError, SettingsError, UnreadableMessage, WebhookFailed
 from darkroom.logs import log
 from darkroom.metrics.deliveries import Deliveries, Tried
 from darkroom.policy.dead_letters import letter_attributes
@@ -46,6 +46,7 @@ from darkroom.tasks.webhook import (
     event_of,
 )
 from darkroom.webhooks.clock import Clock
+from darkroom.webhooks.outcomes import Done, Later
 from darkroom.webhooks.payload import delivery_id, payload_of
 from darkroom.webhooks.posting import Posting
 from darkroom.webhooks.receivers import Receivers
@@ -55,16 +56,7 @@ from darkroom.webhooks.signatures import SigningKeys, secrets_of, signed_headers
 _RECORD_PATIENCE_SECONDS = 120.0
 _RECORD_SECONDS = 5.0
 _UNEXPECTED_SECONDS = 60.0
-
-
-class Done(msgspec.Struct, frozen=True):
-    """The message has done what it is for: delete it."""
-
-
-class Later(msgspec.Struct, frozen=True):
-    """The message is to come again in so many seconds."""
-
-    seconds: float
+_MOST_REMEMBERED = 10_000
 
 
 class KeySource(Protocol):
@@ -100,6 +92,8 @@ class Sender:
         self._callers = callers
         self._clock = clock
         self._figures = figures
+        # For whom messages have waited in vain, so that they can do so again without a look into the table.
+        self._waiting: dict[str, tuple[str, str]] = {}
 
     async def handle(self, message: ReceivedMessage) -> Done | Later:
         """Do what a message asks for; nothing is raised."""
@@ -117,6 +111,10 @@ class Sender:
 
     async def _handle(self, message: ReceivedMessage) -> Done | Later:
         age = self._clock.now() - message.sent_at
+        whose = self._waiting.pop(message.message_id, None)
+        if whose is not None and not out_of_time(age) and not self._receivers.has_place(*whose):
+            self._waiting[message.message_id] = whose
+            return self._turn(message, *whose)
         try:
             found = await self._delivery(message)
         except UnreadableMessage as error:
@@ -130,6 +128,10 @@ class Sender:
         if found is None:
             return Done()
         return await self._deliver(found, message, age)
+
+    def _turn(self, message: ReceivedMessage, receiver: str, caller: str) -> Later:
+        is_slow = self._receivers.is_slow(receiver, caller)
+        return Later(turn_seconds(message.received - 1, self._clock.chance(), is_slow=is_slow))
 
     async def _delivery(self, message: ReceivedMessage) -> WebhookDelivery | None:
         """The delivery that the message is for; None where nobody is to be told, or has been."""
@@ -177,7 +179,10 @@ class Sender:
             if has_place:
                 return await self._try(delivery, receiver, message, age)
         if not out_of_time(age):
-            return Later(turn_seconds(message.received - 1 - delivery.attempts, self._clock.chance()))
+            self._waiting[message.message_id] = (receiver, delivery.caller)
+            while len(self._waiting) > _MOST_REMEMBERED:
+                self._waiting.pop(next(iter(self._waiting)))
+            return self._turn(message, receiver, delivery.caller)
         reason = delivery.last_error or "the receiver was too slow with others before it"
         return await self._end(delivery, message, GiveUp(reason))
 
@@ -196,6 +201,7 @@ class Sender:
             receiver,
             delivery.caller,
             is_slow=isinstance(answer, NotAnswered) and answer.is_slow,
+            is_down=isinstance(answer, NotAnswered) or answer.status >= 500,
             rest_seconds=verdict.rest_seconds if isinstance(verdict, TryAgain) else 0.0,
         )
         self._figures.tried(_came_out(verdict), self._clock.monotonic() - begun)
@@ -270,10 +276,8 @@ def _came_out(verdict: Verdict) -> Tried:
 
 
 def _receiver(url: str) -> str:
-    try:
-        return receiver_of(web_address(url))
-    except (LinkRefused, ValueError):
-        return "-"
+    link = web_address(url)
+    return "-" if link is None else receiver_of(link)
 
 
 def _changed(

@@ -11,7 +11,8 @@ from darkroom.errors import AwsFailure, LeaseLost
 from darkroom.logs import log
 from darkroom.policy.outcomes import outage_seconds
 from darkroom.webhooks.clock import Clock
-from darkroom.webhooks.sender import Done, Later, Sender
+from darkroom.webhooks.outcomes import Done, Later
+from darkroom.webhooks.sender import Sender
 
 # More than any few callers may have at once (`darkroom.webhooks.receivers`).
 MOST_AT_ONCE = 256

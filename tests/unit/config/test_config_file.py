@@ -110,7 +110,7 @@ modelsRuntime:
 """
     faults = faults_of(text)
     assert [fault.split(" ")[3] for fault in faults] == ["1:", "2:", "4:", "6:", "8:", "10:", "11:"]
-    assert "did you mean stageName? there are: stageName, throttle" in faults[2]
+    assert "did you mean stageName? there are: corsOrigins, stageName, throttle" in faults[2]
     assert "must be a valid number, not 'many'" in faults[3]
     assert faults[5].endswith("modelsRuntime[1].name is missing")
 

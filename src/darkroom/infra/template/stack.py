@@ -171,10 +171,9 @@ class DarkroomStack(Stack):
             "prints the API key",
         )
         self._output("ApiKeyId", front_door.key_id, "names the API key")
-        if self._config.callers:
-            self._output(
-                "Callers", encode_callers(front_door.callers), "what darkroom callers asks for: names, no keys"
-            )
+        # Whoever finds callers knows that their names, and not their keys' ids, stand in records.
+        name = "Callers" if self._config.callers else "OnlyCaller"
+        self._output(name, encode_callers(front_door.callers), "what darkroom callers asks for: names, no keys")
         self._output("sdNotificationLambdaARN", tasks.input_topic.topic_arn, "the topic that takes tasks directly")
         self._output(
             "sdNotificationOutputArn", tasks.output_topic.topic_arn, "the topic that tells when a task is done"

@@ -15,9 +15,24 @@ from darkroom.agent.embedded_metrics import (
     RUNTIME,
 )
 from darkroom.infra.metrics_names import metrics_namespace
+from darkroom.metrics.deliveries import METRICS as DELIVERIES
 from darkroom.metrics.embedded import Metric
 
 _PERIOD = Duration.minutes(5)
+
+
+def webhook_widget(stack: str) -> cloudwatch.IWidget:
+    """What became of webhooks."""
+    return cloudwatch.GraphWidget(
+        title="Webhooks: delivered, given up",
+        width=12,
+        left=[
+            cloudwatch.Metric(
+                namespace=metrics_namespace(stack), metric_name=metric.name, statistic="Sum", period=_PERIOD
+            )
+            for metric in DELIVERIES
+        ],
+    )
 
 
 def agent_widgets(stack: str, runtime: str, *, switches_models: bool) -> list[cloudwatch.IWidget]:

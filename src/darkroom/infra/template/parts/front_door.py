@@ -21,6 +21,7 @@ from darkroom.config.task_plane import LISTING
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.openai_api import OpenAiApi
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.infra.template.parts.web_pages import preflight, readable
 from darkroom.openai.options import OPENAI_FILE
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import encode_catalogue
@@ -30,6 +31,8 @@ from darkroom.policy.queue_urls import encode_queue_urls
 HANDLER = "darkroom.api.lambda_entry.handler"
 # API Gateway ends a request after 29 seconds. Requests of OpenAI's API wait 25 for their pictures.
 FUNCTION_TIMEOUT_SECONDS = 29
+# What Amazon API Gateway lets an account have, in requests per second and requests at once.
+MOST_RATE, MOST_BURST = 10_000, 5_000
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
@@ -102,7 +105,7 @@ class FrontDoor(Construct):
                 resources=[tasks.table.table_arn],
             )
         )
-        # What became of webhooks: listed, and asked for once more.
+        # Lists of tasks, and of what became of webhooks.
         role.add_to_policy(
             iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
         )
@@ -110,7 +113,7 @@ class FrontDoor(Construct):
         if queues:
             asked = [queue.queue_arn for queue in tasks.queues.values()]
             role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=asked))
-        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[tasks.table.table_arn]))
+        # A webhook that is to be sent again.
         role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
             self,
@@ -134,6 +137,9 @@ class FrontDoor(Construct):
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
                 **queues,
                 "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
+                **(
+                    {"DARKROOM_CORS_ORIGINS": ",".join(origins)} if (origins := config.api_gateway.cors_origins) else {}
+                ),
                 "DARKROOM_STAGE": config.api_gateway.stage_name,
                 **({"DARKROOM_OPENAI_FILE": OPENAI_FILE} if config.openai_options() else {}),
             },
@@ -156,6 +162,7 @@ class FrontDoor(Construct):
             # One for the whole account and region, and not this stack's to set: see steps/account_settings.py.
             cloud_watch_role=False,
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
+            default_cors_preflight_options=preflight(config.api_gateway.cors_origins),
             deploy_options=apigateway.StageOptions(
                 stage_name=config.api_gateway.stage_name,
                 tracing_enabled=True,
@@ -184,6 +191,7 @@ class FrontDoor(Construct):
                 type=answer.type,
                 status_code=str(answer.status) if answer.status else None,
                 templates={"application/json": _error_body(answer)},
+                response_headers=readable(config.api_gateway.cors_origins),
             )
         return api
 
@@ -215,6 +223,8 @@ class FrontDoor(Construct):
                 task.add_method("GET", integration, api_key_required=True)
                 resource.add_resource("usage").add_method("GET", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
+                for followed in (resource, task):  # answered 404, with what to ask instead
+                    followed.add_resource("events").add_method("GET", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
                 deliveries = resource.add_resource("webhooks").add_resource("deliveries")
                 deliveries.add_method("GET", integration, api_key_required=True)
@@ -236,18 +246,37 @@ class FrontDoor(Construct):
         )
 
     def _usage_plan(self, caller: CallerSpec, key: apigateway.ApiKey) -> None:
-        """The caller's rates. Its monthly tasks the function counts: a quota would count every request, lookups too."""
+        """The caller's rates, for each method by itself: asking after tasks uses up nothing of submitting.
+
+        Its monthly tasks the function counts: a quota would count every request, lookups too.
+        """
         is_default = caller.name == DEFAULT_CALLER
+        own = apigateway.ThrottleSettings(rate_limit=caller.rate_limit, burst_limit=caller.burst_limit)
+        apis = {api: _methods(api) for api in (self.api, self.openai.api)}
+        count = sum(map(len, apis.values()))
         plan = self.api.add_usage_plan(
             "UsagePlan" if is_default else f"UsagePlan-{caller.name}",
             name=f"{Stack.of(self).stack_name}-{'Default' if is_default else caller.name}",
             api_stages=[
-                apigateway.UsagePlanPerApiStage(api=api, stage=api.deployment_stage)
-                for api in (self.api, self.openai.api)
+                apigateway.UsagePlanPerApiStage(
+                    api=api,
+                    stage=api.deployment_stage,
+                    throttle=[apigateway.ThrottlingPerMethod(method=method, throttle=own) for method in methods],
+                )
+                for api, methods in apis.items()
             ],
-            throttle=apigateway.ThrottleSettings(rate_limit=caller.rate_limit, burst_limit=caller.burst_limit),
+            throttle=apigateway.ThrottleSettings(
+                rate_limit=min(MOST_RATE, (caller.rate_limit or 0) * count),
+                burst_limit=min(MOST_BURST, (caller.burst_limit or 0) * count),
+            ),
         )
         plan.add_api_key(key)
+
+
+def _methods(api: apigateway.RestApi) -> list[apigateway.Method]:
+    """What of an API needs a key; browsers ask without one whether they may ask."""
+    found = [part for part in api.node.find_all() if isinstance(part, apigateway.Method)]
+    return [method for method in found if method.http_method != "OPTIONS"]
 
 
 def _error_body(answer: _Answer) -> str:

@@ -17,7 +17,7 @@ from constructs import Construct
 
 from darkroom.config.cluster import Alarms
 from darkroom.config.model import DarkroomConfig
-from darkroom.infra.template.parts.agent_metrics import agent_widgets
+from darkroom.infra.template.parts.agent_metrics import agent_widgets, webhook_widget
 from darkroom.infra.template.parts.cluster_metrics import gpu_work, node_count
 from darkroom.infra.template.parts.front_door import FrontDoor
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -203,6 +203,8 @@ class Observability(Construct):
             if config.cluster.agent_metrics:
                 stack = Stack.of(self).stack_name
                 dashboard.add_widgets(*agent_widgets(stack, runtime, switches_models=runtime in switching))
+        if config.cluster.agent_metrics:
+            dashboard.add_widgets(webhook_widget(Stack.of(self).stack_name))
         if config.cluster.container_insights:
             nodes = node_count(Stack.of(self).stack_name)
             dashboard.add_widgets(cloudwatch.GraphWidget(title="Nodes", width=12, left=[nodes]))

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.metrics_names import metrics_namespace
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.policy.webhook_callers import encode_caller_webhooks
@@ -69,6 +70,7 @@ class WebhookSender(Construct):
     def _function(
         self, config: DarkroomConfig, tasks: TaskPlaneResources, bundle: Path, log_retention: logs.RetentionDays
     ) -> lambda_.Function:
+        namespace = metrics_namespace(config.cloudformation_stack_name)
         log_group = logs.LogGroup(self, "FunctionLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
         role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
@@ -102,10 +104,16 @@ class WebhookSender(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             environment={
+                **({"DARKROOM_METRICS_NAMESPACE": namespace} if config.cluster.agent_metrics else {}),
                 "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL": tasks.webhook_dead_letters.queue_url,
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
                 "DARKROOM_WEBHOOK_KEYS_SECRET": self.keys.secret_arn,
                 "DARKROOM_WEBHOOKS": encode_caller_webhooks(caller_webhooks(config.callers)),
+                **(
+                    {"DARKROOM_METRICS_NAMESPACE": metrics_namespace(Stack.of(self).stack_name)}
+                    if config.cluster.agent_metrics
+                    else {}
+                ),
             },
         )

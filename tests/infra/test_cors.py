@@ -1,0 +1,62 @@
+"""Web pages and Amazon API Gateway: what browsers are told, with and without `APIGW.corsOrigins`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from darkroom.config.loader import parse_config
+from darkroom.infra.template.assembly import Assembly
+from darkroom.infra.template.synthesis import synthesise
+from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
+
+
+def options(template: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        part["Properties"]
+        for part in template["Resources"].values()
+        if part["Type"] == "AWS::ApiGateway::Method" and part["Properties"]["HttpMethod"] == "OPTIONS"
+    ]
+
+
+def answers(template: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        part["Properties"]
+        for part in template["Resources"].values()
+        if part["Type"] == "AWS::ApiGateway::GatewayResponse"
+    ]
+
+
+def test_without_origins_no_page_is_told_anything(task_plane_assembly: Assembly) -> None:
+    template = read_template(task_plane_assembly)
+    assert options(template) == []
+    assert "Access-Control" not in json.dumps(template)
+
+
+@pytest.mark.parametrize(
+    ("origins", "named"), [(["https://studio.example"], "https://studio.example"), (["https://a.example", "*"], "*")]
+)
+def test_browsers_may_ask_without_a_key_and_read_api_gateways_own_answers(
+    tmp_path_factory: pytest.TempPathFactory, origins: list[str], named: str
+) -> None:
+    text = CONFIG.replace("APIGW: {", f"APIGW: {{corsOrigins: {json.dumps(origins)}, ")
+    assert text != CONFIG
+    assembly = synthesise(
+        parse_config(text),
+        region="us-east-1",
+        out=tmp_path_factory.mktemp("cors"),
+        asset_bucket=ASSET_BUCKET,
+        for_emulator=True,
+        task_plane_only=True,
+    )
+    template = read_template(assembly)
+    asked = options(template)
+    assert len(asked) > 5
+    assert not any(method.get("ApiKeyRequired") for method in asked)
+    assert all(method["Integration"]["Type"] == "MOCK" for method in asked)
+    assert "idempotency-key" in json.dumps(asked[0])
+    told = [answer["ResponseParameters"] for answer in answers(template) if "ResponseParameters" in answer]
+    assert {"gatewayresponse.header.Access-Control-Allow-Origin": f"'{named}'"} in told
+    assert "DARKROOM_CORS_ORIGINS" in json.dumps(template)

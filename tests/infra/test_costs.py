@@ -55,6 +55,14 @@ def test_every_line_of_an_idle_month() -> None:
     }
 
 
+def test_a_queue_for_low_priority_costs_four_metrics_and_a_second_look_of_keda() -> None:
+    plain, low = (parse_config(RUNTIME % 0), parse_config(RUNTIME % 0))
+    low.models_runtime[0] = low.models_runtime[0].model_copy(update={"low_priority": True})
+    more = total(fixed_costs(low, PRICES)) - total(fixed_costs(plain, PRICES))
+    assert more == pytest.approx(4 * 0.10 + 0.5256)
+    assert {cost.what for cost in fixed_costs(low, PRICES)} >= {"KEDA looking at queues: 2"}
+
+
 def test_signing_costs_a_secret_a_key_two_alarms_and_a_call_for_each_picture() -> None:
     arn = "arn:aws:%s:us-east-1:123456789012:%s"
     secret, key = arn % ("secretsmanager", "secret:signing-AbCdEf"), arn % ("kms", "key/1234")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -169,10 +170,16 @@ async def test_every_message_reaches_one_queue_and_no_other(
     assert await there.receive(wait_seconds=0) == []
 
 
-async def test_a_low_queue_that_is_gone_keeps_no_normal_task_waiting(plane: Plane, runtime: FakeSdWebui) -> None:
+async def test_a_low_queue_that_is_gone_keeps_no_normal_task_waiting(
+    plane: Plane, runtime: FakeSdWebui, caplog: pytest.LogCaptureFixture
+) -> None:
     await plane.aws.client("sqs").delete_queue(QueueUrl=plane.low_queue.url)
-    async with working(settings(plane, runtime, bound=0.0)):
-        for number in range(3):
-            await publish(plane, f"normal{number}")
-        ended = [notification.status for notification, _ in await notified(plane, 3)]
+    with caplog.at_level(logging.INFO, logger="darkroom"):
+        async with working(settings(plane, runtime, bound=0.0)):
+            for number in range(3):
+                await publish(plane, f"normal{number}")
+            ended = [notification.status for notification, _ in await notified(plane, 3)]
     assert ended == [Status.COMPLETED] * 3
+    said = [vars(record).get("darkroom_fields", {}).get("action") for record in caplog.records]
+    assert said.count("queue.low_receive_failed") == 1, "once, and not at each look"
+    assert "queue.receive_failed" not in said, "it pauses an agent, and tells that AWS is away"

@@ -141,6 +141,11 @@ class RuntimeConfig(ConfigModel):
         return "sdwebui" if self.type == DIFFUSERS else self.type
 
     @property
+    def queues(self) -> int:
+        """How many queues its tasks wait in."""
+        return 2 if self.low_priority else 1
+
+    @property
     def static_model(self) -> str | None:
         """The checkpoint by whose name v1alpha1 requests are routed here, if it has one loaded for good."""
         return None if self.dynamic_model or self.adapter == "comfyui" else self.model_filename

@@ -18,7 +18,7 @@ from darkroom.planner.prices import Prices
 from darkroom.planner.workload import Workload
 from darkroom.policy.scaling import burst
 
-# An idle agent asks its queue once a second.
+# An idle agent asks its queue, and the second one where there is one, once a second.
 POLLS_PER_HOUR = 3600
 
 
@@ -27,7 +27,7 @@ def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Li
     demands = gpu_demands(config, partition_facts(prices.region))
     shares = _shares(work, [demand.runtime for demand in demands])
     found: list[Line] = []
-    hours_of_all = idle_of_all = 0.0
+    hours_of_all = polls = 0.0
     for demand in demands:
         runtime = next(entry for entry in config.models_runtime if entry.name == demand.runtime)
         pictures = work.pictures * shares[demand.runtime]
@@ -37,7 +37,7 @@ def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Li
         for what, hours in (("", busy), (", starting and waiting", idle), (", loading other models", switching)):
             found += _instances(demand, what, hours, work, prices)
         hours_of_all += busy + idle + switching
-        idle_of_all += idle
+        polls += idle * POLLS_PER_HOUR * runtime.queues
     if not demands:
         return found
     disks = hours_of_all * GPU_NODE_GIB / HOURS_PER_MONTH
@@ -45,7 +45,6 @@ def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Li
     if config.cluster.container_insights and config.cluster.name is None:
         nodes = hours_of_all / HOURS_PER_MONTH
         found.append(line(prices, "Container Insights of GPU nodes", nodes, "nodes", "insights.node.month", True))
-    polls = idle_of_all * POLLS_PER_HOUR
     found.append(line(prices, "idle agents asking their queues", polls, "requests", "sqs.request", is_estimate=True))
     return found
 

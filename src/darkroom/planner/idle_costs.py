@@ -41,15 +41,16 @@ class Saving:
 
 def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
     """What is paid each month even without a single picture."""
-    runtimes, metrics = len(config.models_runtime), _alarm_metrics(config)
+    metrics = _alarm_metrics(config)
+    queues = [runtime for runtime in config.models_runtime for _ in range(runtime.queues)]
     costs = list(_cluster_costs(config, prices)) if config.cluster.name is None else []
     # Agents that wait are paid with their nodes.
-    polling = (entry.scaling_value("pollingInterval", DEFAULT_POLLING_SECONDS) for entry in config.models_runtime)
+    polling = (entry.scaling_value("pollingInterval", DEFAULT_POLLING_SECONDS) for entry in queues)
     looks = sum(HOURS_PER_MONTH * 3600 / seconds for seconds in polling)
     costs += [
         line(prices, f"{metrics} metrics with alarms", metrics, "metrics", "cloudwatch.alarm-metric.month"),
         line(prices, "dashboard", 1, "dashboards", "cloudwatch.dashboard.month"),
-        line(prices, f"KEDA looking at queues: {runtimes}", looks, "requests", "sqs.request"),
+        line(prices, f"KEDA looking at queues: {len(queues)}", looks, "requests", "sqs.request"),
         line(
             prices,
             "webhooks: AWS Lambda looking at their queue",
@@ -172,12 +173,12 @@ def _least_pods(values: dict[str, Any]) -> int:
 def _alarm_metrics(config: DarkroomConfig) -> int:
     """How many metrics the alarms look at.
 
-    Five for each runtime; the front door's and the webhooks' two each, deliveries from two topics; four of logs; pods,
-    and nodes by three. Two more of logs are about signatures, where there are any. Where nodes are counted, each
-    runtime's alarm for being stuck looks at them too.
+    Five for each runtime, and four more for one that takes tasks of low priority; the front door's and the webhooks'
+    two each, deliveries from two topics; four of logs; pods, and nodes by three. Two more of logs are about signatures,
+    where there are any. Where nodes are counted, each runtime's alarm for being stuck looks at them too.
     """
     runtimes = len(config.models_runtime)
-    always = 5 * runtimes + 6
+    always = 5 * runtimes + 6 + 4 * sum(runtime.low_priority for runtime in config.models_runtime)
     if config.cluster.name is not None:
         return always
     always += 2 if config.provenance.enabled and config.provenance.certificate is not None else 0

@@ -140,6 +140,22 @@ def test_a_prompt_is_sent_and_its_place_told(server: Any, tmp_path: Path) -> Non
     assert f"s3://b/output/{body['task']['metadata']['id']}" in run.stderr
 
 
+def test_a_low_priority_is_sent_with_a_prompt_and_with_a_file_and_a_normal_one_is_left_out(
+    server: Any, tmp_path: Path
+) -> None:
+    request = json.dumps({"task": {"metadata": {"id": "mine", "priority": "low"}, "content": {}}})
+    for command, stdin in (
+        (["a cat", "--runtime", "r", "--priority", "low"], ""),
+        (["-", "--priority", "low"], request.replace('"priority": "low"', '"prefix": "p"')),
+        (["-"], request),
+        (["a cat", "--runtime", "r"], ""),
+    ):
+        run = darkroom("submit", *command, folder=tmp_path, server=server, stdin=stdin)
+        assert run.returncode == 0, run.stderr
+    said = [body["task"]["metadata"].get("priority") for body in server.bodies]
+    assert said == ["low", "low", "low", None]
+
+
 def test_with_wait_the_pictures_are_saved(server: Any, tmp_path: Path) -> None:
     run = darkroom("submit", "a cat", "--runtime", "sdruntime", "--wait", folder=tmp_path, server=server)
     assert run.returncode == 0, run.stderr

@@ -15,7 +15,7 @@ const main = document.getElementById("main");
 const pages = document.getElementById("pages");
 const leave = document.getElementById("leave");
 const connection = document.getElementById("connection");
-const CONNECTIONS = { live: "Live", polling: "Looks every 3 s", lost: "Not connected; trying again" };
+const CONNECTIONS = { live: "Live", polling: "Looks every 3 s", lost: "Not connected; trying again", never: "No list here" };
 let view = new AbortController();
 let following = null;
 let first = true;
@@ -51,7 +51,8 @@ function start() {
       if (isOver(task) && before && !isOver(before)) announce(`${titleOf(task)}: ${stateOf(task)}`);
     },
     onProgress: takeProgress,
-    onOpen: () => load({ again: true }).catch(() => {}),
+    onOpen: () => load({ again: true }).catch(() => {}), // the list says why
+    onLook: () => load({ again: true }),
     onState: (state, reason = "") => {
       connection.textContent = CONNECTIONS[state];
       connection.title = reason;

@@ -60,7 +60,8 @@ export function dropZone(picture, onPicture) {
   }
 }
 
-function dataOf(file) {
+/** A picture as it can stand in a request. */
+export function dataOf(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);

@@ -1,10 +1,11 @@
 // Follows what happens to tasks: server-sent events, read by fetch() because EventSource cannot send a key in a header.
 // Comes again by itself, with the id of the last event; where a front door tells of no events, it looks every while.
 
-import { ask, tell, Refused } from "./api.js";
+import { ask, Refused } from "./api.js";
 
 const QUIET_MS = 40_000; // the front door says something every 15 s
 const LOOK_MS = 3_000;
+const NOTHING_THERE = [404, 501]; // a front door without events, or without records, says so
 const LONGEST_PAUSE_MS = 15_000;
 
 /** Reads events out of a text that comes in pieces. */
@@ -34,9 +35,10 @@ function parse(block) {
 
 /**
  * Follows until `signal` aborts. `onTask(view)` and `onProgress(told)` are told what happens; `onState("live" | "polling"
- * | "lost", reason)` how the connection is; `onOpen()` that it is there again, so that nothing older is missing.
+ * | "lost" | "never", reason)` how the connection is; `onOpen()` that it is there again, so that nothing older is missing.
+ * `onLook()` looks at the list, where a front door tells of no events.
  */
-export async function follow({ onTask, onProgress, onState, onOpen, signal }) {
+export async function follow({ onTask, onProgress, onState, onOpen, onLook, signal }) {
   let last = "";
   let failures = 0;
   while (!signal.aborted) {
@@ -46,7 +48,7 @@ export async function follow({ onTask, onProgress, onState, onOpen, signal }) {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Refused && error.status === 401) return;
-      if (error instanceof Refused && error.status === 501) return look({ onTask, onState, signal });
+      if (error instanceof Refused && NOTHING_THERE.includes(error.status)) return look({ onLook, onState, signal });
       if (error instanceof Refused && error.status === 400) last = "";
       failures += 1;
       onState("lost", error.message);
@@ -87,17 +89,18 @@ async function stream(last, { onTask, onProgress, onState, onOpen, signal }, see
   }
 }
 
-async function look({ onTask, onState, signal }) {
+async function look({ onLook, onState, signal }) {
   while (!signal.aborted) {
     try {
       if (!document.hidden) {
-        const page = await tell("list", { query: { limit: "100" }, signal });
+        await onLook();
         onState("polling");
-        page.tasks.toReversed().forEach(onTask);
       }
     } catch (error) {
-      if (signal.aborted || (error instanceof Refused && [401, 501].includes(error.status))) return;
-      onState("lost", error.message);
+      if (signal.aborted || (error instanceof Refused && error.status === 401)) return;
+      const isNever = error instanceof Refused && NOTHING_THERE.includes(error.status); // it keeps no records
+      onState(isNever ? "never" : "lost", error.message);
+      if (isNever) return;
     }
     await sleep(LOOK_MS, signal);
   }

@@ -1,10 +1,12 @@
 // Pictures: links to them are good for an hour, cost a request, and are asked for when they come into sight.
 
+import { Unreachable } from "./api.js";
 import { el } from "./dom.js";
 import { titleOf } from "./request.js";
 import { keyOf, lookUp } from "./tasks.js";
 
 const AT_ONCE = 3;
+const AGAIN_MS = 5_000;
 const found = new Map();
 const waiting = [];
 let asking = 0;
@@ -50,7 +52,10 @@ function next() {
         remember(task);
         if (keyOf(task) === keyOf(image.task) && task.links) image.src = task.links.image_url[0];
       })
-      .catch(() => {}) // the row says all else; its page says why there is no picture
+      .catch((error) => {
+        // The front door may be away for a moment; of what it refuses, the task's page says why.
+        if (error instanceof Unreachable) setTimeout(() => sight.observe(image), AGAIN_MS);
+      })
       .finally(() => { asking -= 1; next(); });
   }
 }

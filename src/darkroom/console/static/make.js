@@ -1,8 +1,8 @@
 // The form that makes pictures, with the request it sends beside it.
 
 import { announce, duration, el, field, showFault } from "./dom.js";
-import { tell, upload } from "./api.js";
-import { dropZone } from "./drop.js";
+import { tell, Unreachable, upload } from "./api.js";
+import { dataOf, dropZone } from "./drop.js";
 import { contentOfTask, KINDS, newId, requestOf, shown, valuesOf } from "./request.js";
 import { showRows } from "./rows.js";
 import { all, find, listen, lookUp } from "./tasks.js";
@@ -10,6 +10,7 @@ import { all, find, listen, lookUp } from "./tasks.js";
 const LOOK_MS = 10_000;
 const MOST = 16;
 const RECENT = 6;
+const MOST_INLINE_BYTES = 4_000_000; // a request holds 6 MB, and base64 is a third longer
 // What the form holds while other pages are shown.
 let kept = {
   kind: "text-to-image", prompt: "", negative: "", steps: 20, width: 512, height: 512, cfg: 7, seed: null,
@@ -228,8 +229,13 @@ export async function showMake(main, query, signal) {
 async function linkOf(picture) {
   if (picture.link) return picture.link;
   if (picture.data) return picture.data;
-  picture.link = await upload(picture.file); // which stays good for the next one
-  return picture.link;
+  try {
+    picture.link = await upload(picture.file); // which stays good for the next one
+    return picture.link;
+  } catch (error) {
+    if (error instanceof Unreachable && picture.file.size <= MOST_INLINE_BYTES) return dataOf(picture.file);
+    throw error;
+  }
 }
 
 async function recall(id, isNewSeed) {

@@ -1,7 +1,6 @@
 // One task: its pictures, what it asked for, where its time went, and what can be done next.
 
 import { clock, duration, el } from "./dom.js";
-import { Refused } from "./api.js";
 import { remember } from "./links.js";
 import { cancelButton, placeOf, progressBar, stateOf } from "./rows.js";
 import { contentOfTask, KINDS, titleOf } from "./request.js";
@@ -37,9 +36,7 @@ export function showTask(main, id, signal) {
       draw(task);
     } catch (error) {
       if (signal.aborted || drawn) return;
-      const words = error instanceof Refused && error.status === 404
-        ? "There is no task of this id, or it belongs to another key. Records are kept for 15 days." : error.message;
-      body.replaceChildren(el("p", { class: "notice bad", role: "alert" }, words),
+      body.replaceChildren(el("p", { class: "notice bad", role: "alert" }, error.message),
         el("button", { type: "button", onclick: look }, "Try again"));
     }
   }
@@ -80,7 +77,8 @@ function notices(task) {
   const told = [];
   if (task.error) {
     const again = task.error.retryable ? "Sending it again may help." : "Sending the same again will not help.";
-    told.push(el("p", { class: "notice bad" }, `${task.error.message} ${task.status === "failed" ? again : ""}`));
+    told.push(el("div", { class: "notice bad" }, task.error.message,
+      task.status === "failed" ? el("div", { class: "hint" }, again) : null));
   }
   if (task.waits_because) {
     const when = task.next_try_at ? [" It is tried again at ", clock(task.next_try_at), "."] : [];

@@ -2,10 +2,11 @@
 
 import { tell } from "./api.js";
 
-const PAGE = "50";
+const PAGE = "100";
 const known = new Map();
 const listeners = new Set();
 let changed = new Set();
+let trouble = ""; // why the last page could not be read
 let older; // what an earlier page said: undefined before the first, null after the last
 
 /** An id may have been submitted several times: each of these is a task. */
@@ -54,13 +55,27 @@ export function takeProgress({ id, progress }) {
   note(keyOf(task));
 }
 
-/** Reads the newest tasks, or those before the oldest that is known; true while there are more. */
-export async function load({ again = false, query = {} } = {}) {
+/** Reads the newest tasks, or those before the oldest that was read; true while there are more. */
+export async function load({ again = false } = {}) {
   if (older === null && !again) return false;
-  const page = await tell("list", { query: { limit: PAGE, ...query, ...(again ? {} : { next: older }) } });
+  let page;
+  try {
+    page = await tell("list", { query: { limit: PAGE, ...(again ? {} : { next: older }) } });
+    trouble = "";
+  } catch (error) {
+    trouble = error.message;
+    note("");
+    throw error;
+  }
   page.tasks.forEach(take);
+  note("");
   if (!again || older === undefined) older = page.next ?? null;
   return older !== null;
+}
+
+/** Why the list could not be read; "" where it could. */
+export function whyNone() {
+  return trouble;
 }
 
 export function hasOlder() {

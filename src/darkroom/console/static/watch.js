@@ -3,7 +3,7 @@
 import { el, field } from "./dom.js";
 import { pageOf, showRows, STATES } from "./rows.js";
 import { titleOf } from "./request.js";
-import { all, hasOlder, isOver, listen, load, lookUp } from "./tasks.js";
+import { all, hasOlder, isOver, listen, load, lookUp, whyNone } from "./tasks.js";
 
 const LOOK_MS = 2_000;
 
@@ -38,13 +38,14 @@ export function showWatch(main, signal) {
   function show() {
     const tasks = wanted();
     showRows(list, tasks);
-    older.hidden = !hasOlder();
+    older.hidden = !hasOlder() || all().length === 0;
     none.hidden = tasks.length > 0;
     const text = search.value.trim();
     none.replaceChildren(...emptyWords(text, all().length));
   }
 
   function emptyWords(text, count) {
+    if (whyNone() && count === 0) return [whyNone()];
     if (text) return ["None that is known here. ", el("a", { href: pageOf(text) }, `Look for the id “${text}”`)];
     if (count > 0) return ["No task has this status. Older ones may."];
     return hasOlder() ? ["Loading…"] : ["There are no tasks yet. ", el("a", { href: "#/make" }, "Make a picture")];

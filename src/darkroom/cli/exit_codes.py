@@ -8,7 +8,7 @@ OK = 0
 FAILED = 1
 USAGE = 2
 NO_ACCESS = 3
-INTERRUPTED = 130
+# 130, interrupted, stands in entry.py, which must not import anything large.
 # As a shell tells of a program that SIGPIPE has ended.
 BROKEN_PIPE = 141
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from darkroom.cli.exit_codes import BROKEN_PIPE, FAILED, INTERRUPTED, exit_code, of_the_system
+from darkroom.cli.exit_codes import BROKEN_PIPE, FAILED, exit_code, of_the_system
 from darkroom.errors import DarkroomError, MissingExtra
 
 
@@ -75,16 +75,14 @@ COMMANDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] = lambda: None) -> int:
+    """Run the command line and return its exit code. `begin` is called when all is loaded, before the command runs."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         words = asked_to_complete(os.environ)
-        code = _run(words or arguments, completing=words is not None)
+        code = _run(words or arguments, begin, completing=words is not None)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         _drop_output()  # whoever read has what it wanted
         return BROKEN_PIPE
@@ -101,15 +99,18 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: Sequence[str], *, completing: bool) -> int:
+def _run(arguments: Sequence[str], begin: Callable[[], None], *, completing: bool) -> int:
     command = COMMANDS.get(arguments[0]) if arguments else None
     try:
         if command is not None and command.is_server and len(arguments) == 1 and not completing:
-            load(arguments[0], command)()
+            server = load(arguments[0], command)
+            begin()
+            server()
             return 0
         found = _found(arguments[0], command) if command is not None else None
         from darkroom.cli.app import run_app
 
+        begin()
         if found is None:
             return run_app(COMMANDS, arguments)
         return run_app(COMMANDS, arguments, found.function, found.missing)

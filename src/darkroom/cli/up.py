@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from darkroom.errors import Fault, InvalidRequest
+from darkroom.cli.how_called import how_called
+from darkroom.errors import Fault, InvalidRequest, MissingExtra
+from darkroom.inference.command import CHECKPOINT_FOLDER
 from darkroom.local.programs import LocalEngine
 from darkroom.local.stack import StackOptions, running_stack
 from darkroom.local.stack_file import STACK_FOLDER, StackFacts
@@ -59,6 +62,7 @@ def up(
     Everything listens on loopback alone. The facts stand in .darkroom/stack.json, the logs in .darkroom/logs. Queues
     and pictures live in the emulator's memory: they are gone when it stops.
     """
+    _check_engine(engine, models)
     options = StackOptions(
         folder=STACK_FOLDER,
         config_path=config,
@@ -81,7 +85,8 @@ async def _run(options: StackOptions) -> None:
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
-    starting = asyncio.create_task(_hold(options, tell, console))
+    is_up = asyncio.Event()
+    starting = asyncio.create_task(_hold(options, tell, console, is_up))
     telling = asyncio.create_task(told.wait())
     await asyncio.wait((starting, telling), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -91,10 +96,13 @@ async def _run(options: StackOptions) -> None:
     await asyncio.wait((starting,))
     if not starting.cancelled():
         starting.result()
+    elif not is_up.is_set():
+        raise KeyboardInterrupt  # what was asked for has not been done
 
 
-async def _hold(options: StackOptions, tell: Callable[[str], None], console: Console) -> None:
+async def _hold(options: StackOptions, tell: Callable[[str], None], console: Console, is_up: asyncio.Event) -> None:
     async with running_stack(options, tell) as stack:
+        is_up.set()
         _print_facts(console, stack.facts)
         await stack.wait_until_lost()
 
@@ -105,7 +113,9 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
     table.add_row("for OpenAI's clients", f"{facts.endpoint}/v1")
     table.add_row("API key", facts.api_key)
     if len(facts.callers) > 1:
-        table.add_row("callers", f"{', '.join(caller.name for caller in facts.callers)} (darkroom callers key NAME)")
+        table.add_row(
+            "callers", f"{', '.join(caller.name for caller in facts.callers)} ({how_called()} callers key NAME)"
+        )
     table.add_row("runtimes", ", ".join(f"{runtime.name} ({runtime.type})" for runtime in facts.runtimes))
     table.add_row("input topic", facts.input_topic_arn)
     table.add_row("output topic", facts.output_topic_arn)
@@ -123,8 +133,20 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
         soft_wrap=True,
     )
     console.print("\nA picture, from another terminal in this folder:", highlight=False)
-    console.print('  darkroom submit "A dog" --wait', highlight=False)
+    console.print(f'  {how_called()} submit "A dog" --wait', highlight=False)
     console.print("\nCtrl-C stops everything.", highlight=False)
+
+
+def _check_engine(engine: LocalEngine, models: Path | None) -> None:
+    """Say at once what a runtime would say in its log. Raises `InvalidRequest`, `MissingExtra`."""
+    if engine is not LocalEngine.DIFFUSERS:
+        return
+    if models is None:
+        raise InvalidRequest([Fault("--models", "is needed by the engine 'diffusers': the folder of your models")])
+    if not (models / CHECKPOINT_FOLDER).is_dir():
+        raise InvalidRequest([Fault("--models", f"{models} has no folder {CHECKPOINT_FOLDER}/ with checkpoints")])
+    if any(importlib.util.find_spec(library) is None for library in ("torch", "diffusers")):
+        raise MissingExtra("diffusers", "the engine 'diffusers'")
 
 
 def _runtime_urls(pairs: list[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo up test quick chaos check lock clean
+.PHONY: help demo up test quick chaos schemathesis check lock clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ quick: .venv/test.installed  ## Run what one runs while editing: the tests that 
 
 chaos: .venv/test.installed  ## Do all that can go wrong to 5,000 tasks; repeat a run with SEED=...
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+
+schemathesis: .venv/test.installed  ## Send each door what its OpenAPI document allows and what not, for five minutes
+	$(BIN)/python bench/schemathesis_doors.py $(if $(SEED),--seed $(SEED))
 
 check: .venv/test.installed  ## Check style, types and the directions of imports
 	$(BIN)/ruff format --check .

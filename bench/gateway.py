@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,9 +86,9 @@ async def provision_plane(aws: AwsSettings, *, with_events: bool = False) -> Pro
 
 @contextmanager
 def running_gateway(
-    aws: AwsSettings, plane: ProvisionedPlane, key: str, core: int
+    aws: AwsSettings, plane: ProvisionedPlane, key: str, core: int | None, **more: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A gateway as a process of its own, held to one core, and its port."""
+    """A gateway as a process of its own, held to one core where one is named, and its port."""
     port = free_port()
     program = gateway_program(parse_config(DEFAULT_CONFIG), plane, aws, {DEFAULT_CALLER: key}, port)
     environment = {
@@ -95,18 +96,28 @@ def running_gateway(
         "DARKROOM_RATE_LIMIT": "1000000",
         "DARKROOM_BURST_LIMIT": "1000000",
         "DARKROOM_LOG_LEVEL": "WARNING",
+        **more,
     }
     process = subprocess.Popen(program.command, env=environment)
     try:
-        os.sched_setaffinity(process.pid, {core})
-        asyncio.run(_wait_for(port))
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        asyncio.run(wait_for(port))
         yield process, port
     finally:
         process.terminate()
         process.wait(timeout=15)
 
 
-async def _wait_for(port: int, deadline_seconds: float = 20.0) -> None:
+def fetch(url: str) -> str:
+    """What is there at `url`."""
+    with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - ours, on loopback
+        text: str = reply.read().decode()
+    return text
+
+
+async def wait_for(port: int, deadline_seconds: float = 20.0) -> None:
+    """Wait until somebody listens."""
     deadline = time.monotonic() + deadline_seconds
     while True:
         try:

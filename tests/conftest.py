@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+
+# Examples are judged by what they show, not by how long a busy machine takes to make or to run one.
+settings.register_profile("darkroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("darkroom")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -35,10 +35,10 @@ from darkroom.testing.front_door_ports import (
     MemoryBucket,
     MemoryCounts,
     MemoryKeys,
-    MemoryProgress,
     MemoryRecords,
     MemoryTopic,
 )
+from darkroom.testing.runtime_ports import MemoryProgress
 
 CALLERS = Callers(
     [

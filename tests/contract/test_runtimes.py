@@ -12,7 +12,7 @@ from darkroom.errors import AwsDenied
 from darkroom.tasks.heartbeat import AgentState, Heartbeat
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryRuntimes
+from darkroom.testing.runtime_ports import MemoryRuntimes
 
 
 @dataclass

@@ -13,7 +13,7 @@ from tests.contract.doors import DOORS, NOW, Doors, opened
 
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.task import Status
-from darkroom.testing.front_door_ports import MemoryProgress
+from darkroom.testing.runtime_ports import MemoryProgress
 
 PROGRESS = MemoryProgress()
 

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from darkroom.api.lambda_handler import compose
-from darkroom.client import ApiFailure, AsyncClient, Client, Status, text_to_image
+from darkroom.client import ApiFailure, AsyncClient, Client, Status, image_to_image, text_to_image
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.samples import read_picture, read_sample
 from darkroom.tasks.heartbeat import AgentState, Heartbeat
@@ -158,18 +158,33 @@ async def test_the_gateway_serves_the_sdk_and_stops_when_told(plane: Plane, gate
 
 
 async def test_the_gateway_takes_three_megabytes_and_refuses_seven(plane: Plane, gateway: RunningGateway) -> None:
-    def submit(size: int) -> None:
+    def submit(text: str) -> None:
         sample = sample_for(plane)
-        sample["task"]["metadata"]["tasktype"] = "image-to-image"
-        sample["task"]["content"]["init_images"] = ["A" * size]
+        sample["task"]["content"]["prompt"] = text
         with Client(gateway.endpoint, KEY) as client:
             client.submit(sample)
 
-    await asyncio.to_thread(submit, 3_000_000)
+    await asyncio.to_thread(submit, "a cat " * 500_000)
     assert isinstance((await receive(plane)).payload, PayloadPointer)
     with pytest.raises(ApiFailure, match="larger than 6 MB") as caught:
-        await asyncio.to_thread(submit, 7_000_000)
+        await asyncio.to_thread(submit, "a cat " * 1_200_000)
     assert caught.value.status_code == 413
+
+
+async def test_a_picture_of_seven_megabytes_is_sent_to_the_bucket_first(plane: Plane, gateway: RunningGateway) -> None:
+    picture = read_picture() + bytes(7_000_000)
+
+    def submit() -> None:
+        with Client(gateway.endpoint, KEY) as client:
+            client.submit(image_to_image("a wizard", picture, runtime=plane.runtime))
+
+    await asyncio.to_thread(submit)
+    payload = (await receive(plane)).payload
+    assert isinstance(payload, str)
+    (link,) = json.loads(payload)["content"]["init_images"]
+    bucket = f"s3://{plane.provisioned.bucket}/"
+    assert link.startswith(f"{bucket}darkroom-payloads/uploads/")
+    assert await plane.aws.bucket(plane.provisioned.bucket).find(link.removeprefix(bucket)) == picture
 
 
 async def test_of_a_hundred_at_once_as_many_pass_as_may_burst(plane: Plane) -> None:

@@ -163,6 +163,18 @@ async def test_many_ends_at_once_are_all_counted(plane: Plane) -> None:
     assert day.usage == Usage(completed=100, pictures=200, device_seconds=pytest.approx(10.0))
 
 
+async def test_a_record_tells_the_device_time_that_is_counted(plane: Plane) -> None:
+    """A task that ends without one more try, since its agent was lost, has had the device for nothing."""
+    table, now = plane.aws.task_table(plane.provisioned.table), time.time()
+    waits = TaskRecord(id="t", submission_id="s", status=Status.QUEUED, runtime="r", caller="shop", created_at=now)
+    assert await table.advance(msgspec.structs.replace(waits, updated_at=now, device_seconds=3.0))
+    assert await table.end(msgspec.structs.replace(waits, updated_at=now, status=Status.FAILED))
+    record = await table.get_submission("s")
+    assert record is not None
+    days = await used(plane, "shop")
+    assert (record.device_seconds, sum(day.usage.device_seconds for day in days)) == (None, 0.0)
+
+
 async def test_the_days_of_a_span_are_those_that_are_asked_for(plane: Plane) -> None:
     table, noon = plane.aws.task_table(plane.provisioned.table), 1_764_072_000.0  # 2025-11-25
     for number in range(4):

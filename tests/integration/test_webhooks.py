@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import stat
 import time
@@ -218,7 +219,9 @@ async def by_hand(plane: Plane, runtime: FakeSdWebui, folder: Path, *urls: str) 
             await submit_for(plane, task_for(plane, f"t{number}", webhook=Webhook(url)))
         await notified(plane, len(urls))
         await until_empty(plane.queue)
-        yield await stack.enter_async_context(open_sender(sender_settings(plane, folder), plane.aws))
+        minutes = itertools.count()  # by the sender's clock: what is handled at once here comes by after minutes
+        clock = Clock(monotonic=lambda: 60.0 * next(minutes))
+        yield await stack.enter_async_context(open_sender(sender_settings(plane, folder), plane.aws, clock))
 
 
 async def received(queue: Queue) -> ReceivedMessage:

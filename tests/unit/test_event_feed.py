@@ -221,6 +221,19 @@ async def test_what_was_written_with_a_time_before_the_stream_was_opened_is_told
     assert await waiting == [("t", "running")]
 
 
+async def test_what_the_stream_began_with_is_not_told_again(tasks: Tasks, streams: EventStreams) -> None:
+    tasks.change("t", Status.QUEUED, NOW - 1)
+    blocks = await opened(streams, "t")
+    assert await told(blocks) == [("t", "queued")]
+    waiting = asyncio.create_task(told(blocks))
+    await tasks.slept.wait()
+    await tasks.go_on()
+    assert not waiting.done()
+    tasks.change("t", Status.RUNNING, NOW + 1)
+    await tasks.go_on()
+    assert await waiting == [("t", "running")]
+
+
 async def test_however_many_follow_one_looks(tasks: Tasks, streams: EventStreams) -> None:
     many = [await opened(streams) for _ in range(MOST_STREAMS)]
     await asyncio.gather(*(told(blocks) for blocks in many))

@@ -62,6 +62,23 @@ def test_who_wants_to_be_left_alone_is_but_not_for_hours() -> None:
         assert taken(receivers, stack, "liar", "shop", 1) == 1
 
 
+def test_one_that_was_down_again_and_again_is_asked_by_one_alone_until_it_is_up() -> None:
+    now = Now()
+    receivers = Receivers(now)
+    for _ in range(2):
+        receivers.answered("down", "shop", is_slow=False, is_down=True)
+    with ExitStack() as stack:
+        assert taken(receivers, stack, "down", "shop", 5) == 5
+    receivers.answered("down", "shop", is_slow=False, is_down=True)
+    assert receivers.is_slow("down", "shop")
+    now.now += 10
+    with ExitStack() as stack:
+        assert taken(receivers, stack, "down", "shop", 5) == 1
+    receivers.answered("down", "shop", is_slow=False)
+    with ExitStack() as stack:
+        assert taken(receivers, stack, "down", "shop", 5) == 5
+
+
 def test_what_is_remembered_of_receivers_is_bounded() -> None:
     receivers = Receivers(Now())
     for number in range(10_002):

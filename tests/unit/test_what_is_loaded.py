@@ -35,4 +35,4 @@ def test_the_lambda_handler_loads_nothing_heavy() -> None:
     }
     assert not loaded & heavy
     rooms = {name.split(".")[1] for name in loaded if name.startswith("darkroom.")}
-    assert rooms == {"api", "aws", "errors", "logs", "policy", "redaction", "settings", "tasks"}
+    assert rooms == {"api", "aws", "errors", "logs", "openai", "policy", "redaction", "settings", "tasks"}

@@ -56,6 +56,7 @@ class Event(msgspec.Struct, frozen=True):
     """One event as it is sent; `ends` says that nothing more will happen to its task."""
 
     submission_id: str
+    position: str
     block: bytes
     ends: bool = False
 
@@ -98,7 +99,7 @@ def task_event(
     """That a task is now so."""
     view = TaskView.of(record, progress=progress, for_operator=for_operator)
     at = position or position_of(record)
-    return Event(record.submission_id, _block("task", at, view), record.status.is_terminal)
+    return Event(record.submission_id, at, _block("task", at, view), record.status.is_terminal)
 
 
 def position_of(record: TaskRecord) -> str:
@@ -108,7 +109,7 @@ def position_of(record: TaskRecord) -> str:
 
 def _progress_event(record: TaskRecord, progress: Progress, position: str) -> Event:
     told = _ProgressTold(id=record.id, status=record.status, progress=progress)
-    return Event(record.submission_id, _block("progress", position, told))
+    return Event(record.submission_id, position, _block("progress", position, told))
 
 
 def _block(name: str, position: str, body: object) -> bytes:

@@ -1,6 +1,6 @@
 """`GET /v1alpha2/events` and `/v1alpha2/tasks/{id}/events`: what a request for events asks for.
 
-Only a gateway over a table with the index `changes` can tell of them (`darkroom.api.event_streams`): others answer 501.
+Only a gateway over a table with the index `changes` can tell of them (`darkroom.api.event_streams`): others answer 404.
 """
 
 from __future__ import annotations

@@ -67,16 +67,19 @@ class EventStreams:
             so_far = progress.get(record.submission_id)
             snapshot = task_event(record, so_far, for_operator=plan.sight.is_operator)
             yield snapshot.block
+            told = {snapshot.position}
             # What has happened between reading the record and following is told by nobody else.
             again = await self._feeds.source.records.get_submissions([record.submission_id])
             latest = again.get(record.submission_id, record)
             if latest.updated_at > record.updated_at:
                 snapshot = task_event(latest, None, for_operator=plan.sight.is_operator)
                 yield snapshot.block
+                told.add(snapshot.position)
             if snapshot.ends:
                 return
             async for look in _looks(follower):
-                mine = [] if look is None else [e for e in look.events if e.submission_id == record.submission_id]
+                events = [] if look is None else look.events
+                mine = [e for e in events if e.submission_id == record.submission_id and e.position not in told]
                 if look is None or mine:
                     yield _KEEP_ALIVE if look is None else b"".join(event.block for event in mine)
                 if any(event.ends for event in mine):

@@ -143,7 +143,7 @@ def too_many_streams(most: int) -> HttpReply:
 
 def no_events() -> HttpReply:
     """A door that cannot tell of events is asked for them."""
-    return error(501, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
+    return error(404, "This front door tells of no events. Ask after a task with ?wait=20 instead.")
 
 
 def month_used_up(monthly_tasks: int, month: str, until: datetime) -> HttpReply:

@@ -55,6 +55,5 @@ _ERRORS = {
     415: "The Content-Type is not application/json.",
     422: "The idempotency key was used for another request.",
     429: "Too many requests with this key; the header Retry-After says how many seconds to wait.",
-    501: "This front door tells of no events; ask after a task with `wait` instead.",
     503: "A service behind the front door does not answer; try again after Retry-After seconds.",
 }

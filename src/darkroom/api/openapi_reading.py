@@ -13,7 +13,10 @@ from darkroom.policy.admission import MAXIMUM_ID_LENGTH
 from darkroom.tasks.task import Status
 
 _TASK_ID = parameter(
-    "task_id", "path", {"type": "string", "minLength": 1, "maxLength": MAXIMUM_ID_LENGTH}, "The task's id."
+    "task_id",
+    "path",
+    {"type": "string", "minLength": 1, "maxLength": MAXIMUM_ID_LENGTH, "examples": ["test-t2i"]},
+    "The task's id.",
 )
 _CALLER = parameter(
     "caller",
@@ -80,7 +83,7 @@ _LAST_EVENT = parameter(
     "The id of the last event that was seen: what happened since is told first.",
 )
 _EVENTS: Replies = {
-    **replies(200, "Events as they happen, as text/event-stream.", "TaskView", 400, 403, 404, 501),
+    **replies(200, "Events as they happen, as text/event-stream.", "TaskView", 400, 403, 404),
     200: {"description": "Events as they happen.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
 }
 

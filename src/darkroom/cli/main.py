@@ -39,6 +39,8 @@ COMMANDS = {
     "download": Command("darkroom.cli.tasks", "Fetch the pictures of a task."),
     "cancel": Command("darkroom.cli.tasks", "Ask for a task to be stopped."),
     "runtimes": Command("darkroom.cli.tasks", "List the runtimes, and how busy they are."),
+    "mcp": Command("darkroom.cli.mcp", "Give assistants tools for pictures (Model Context Protocol).", "mcp"),
+    "load": Command("darkroom.cli.load", "Test how a deployment bears a load, and draw what it did."),
     "verify": Command("darkroom.cli.verify", "Test a deployment: send it the guide's sample requests."),
     "dlq": Command(
         "darkroom.cli.dlq", "Look at tasks that failed on every try, and give them another chance.", "agent"

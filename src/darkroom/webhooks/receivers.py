@@ -16,6 +16,7 @@ MOST_OF_A_RECEIVER = 8
 MOST_OF_A_CALLER = 32
 # After a receiver has used up a request's whole time, for so long no new one is begun, and then one alone.
 _SLOW_REST_SECONDS = 10.0
+_DOWN_AFTER = 3
 # However long it asks for: what it wants of one delivery is kept by that (`darkroom.policy.webhook_tries`).
 _LONGEST_REST_SECONDS = 300.0
 _MOST_REMEMBERED = 10_000
@@ -41,6 +42,7 @@ class Receivers:
         self._told: Counter[_Whose] = Counter()
         self._callers: Counter[str] = Counter()
         self._slow: dict[_Whose, None] = {}
+        self._down: dict[_Whose, int] = {}
         self._rests_until: dict[_Whose, float] = {}
 
     @contextmanager
@@ -58,16 +60,24 @@ class Receivers:
             _less(self._callers, caller)
 
     def is_slow(self, receiver: str, caller: str) -> bool:
-        """Whether its last request took all of its time."""
+        """Whether its last request took all of its time, or the last few failed."""
         return (caller, receiver) in self._slow
 
     def has_place(self, receiver: str, caller: str) -> bool:
         """Whether there is a place now."""
         return self._has_place((caller, receiver))
 
-    def answered(self, receiver: str, caller: str, *, is_slow: bool, rest_seconds: float = 0.0) -> None:
-        """Learn of a try: whether it took all of its time, and how long the receiver wants to be left alone."""
+    def answered(
+        self, receiver: str, caller: str, *, is_slow: bool, is_down: bool = False, rest_seconds: float = 0.0
+    ) -> None:
+        """Learn of a try: whether it took all of its time, and how long the receiver wants to be left alone.
+
+        One that `is_down`, because nobody answered or its server failed, is taken for a slow one when it was so again
+        and again: the others need not all find out for themselves, and come by soon after it is up again.
+        """
         whose = (caller, receiver)
+        self._down[whose] = self._down.get(whose, 0) + 1 if is_down else 0
+        is_slow = is_slow or self._down[whose] >= _DOWN_AFTER
         if is_slow:
             self._slow[whose] = None
             rest_seconds = max(rest_seconds, _SLOW_REST_SECONDS)
@@ -76,6 +86,7 @@ class Receivers:
         if rest_seconds > 0:
             until = self._monotonic() + min(rest_seconds, _LONGEST_REST_SECONDS)
             self._rests_until[whose] = max(self._rests_until.get(whose, 0.0), until)
+        _forget(self._down)
         _forget(self._slow)
         _forget(self._rests_until)
 

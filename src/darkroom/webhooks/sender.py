@@ -201,6 +201,7 @@ class Sender:
             receiver,
             delivery.caller,
             is_slow=isinstance(answer, NotAnswered) and answer.is_slow,
+            is_down=isinstance(answer, NotAnswered) or answer.status >= 500,
             rest_seconds=verdict.rest_seconds if isinstance(verdict, TryAgain) else 0.0,
         )
         self._figures.tried(_came_out(verdict), self._clock.monotonic() - begun)

@@ -102,6 +102,14 @@ def test_a_node_that_nobody_may_take_away_stays() -> None:
     assert found.node_seconds == pytest.approx(5000.0 - 3.0)
 
 
+def test_a_budget_of_nothing_does_not_make_a_run_without_an_end() -> None:
+    never = replace(USUAL, karpenter=Karpenter(consolidate_after=10.0, budgets=(Budget(None, 0),)))
+    found = run([0.0] * 3, 6.0, never)
+    assert found.tasks == 3
+    assert found.claims.changes[-1][1] == 3
+    assert found.ended_at > 86_400
+
+
 def test_a_busy_pod_that_is_told_to_stop_finishes_within_its_grace_and_else_gives_back() -> None:
     # Three pods, of which two came together and one of these has a long task; the window of 0 takes two of the three.
     none = Rules(0.0, (Policy("Percent", 100, 15.0),))

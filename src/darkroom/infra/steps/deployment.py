@@ -138,7 +138,7 @@ class Deployment:
         return look(self._cloud, outputs, self._told)
 
     def _with_measured(self, config: DarkroomConfig) -> DarkroomConfig:
-        times = self.measured()
+        times = look(self._cloud, self._outputs(config), self._told)
         for line in said_of(config, times):
             self._told(line)
         return with_measured(config, times)

@@ -17,7 +17,7 @@ from darkroom.planner.simulation.parts import Phase, Pod
 from darkroom.planner.simulation.results import BINS_PER_E, OFFSET, SHORTEST, Outcome
 from darkroom.planner.simulation.settings import Settings
 
-HOUR, WEEK_HOURS = 3600.0, 168
+HOUR, DAY = 3600.0, 86_400.0
 
 
 def simulate(work: Work, settings: Settings, seed: int = 1, until: float | None = None) -> Outcome:
@@ -60,7 +60,7 @@ class _Run(Agents):
             self._agenda.put(self._settings.phases.keda, self._hour_begins)
         elif self._least or self._schedule:
             self._wake_keda(0.0)
-        now = 0.0
+        now = ended = 0.0
         while True:
             if arrives <= (heap[0][0] if heap else math.inf):
                 if arrives > until or arrives == math.inf:
@@ -88,10 +88,13 @@ class _Run(Agents):
             now, _, what = pop(heap)
             if what.__class__ is not Pod:
                 what(now)
+                if now > ended + DAY and self._until is None and not self._more and not self._value():
+                    break  # what is still there stays: no budget lets it go
                 continue
             if what.end != now or what.phase is not Phase.BUSY:
                 continue  # it was taken from its pod
             done += 1
+            ended = now
             total = now - (what.task if models is None else what.task[0])
             sum_of_totals += total
             if total > SHORTEST:

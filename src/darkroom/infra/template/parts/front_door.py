@@ -21,11 +21,11 @@ from darkroom.config.task_plane import LISTING
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.openai_api import OpenAiApi
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
+from darkroom.infra.template.parts.web_pages import preflight, readable
 from darkroom.openai.options import OPENAI_FILE
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
 from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
-from darkroom.policy.origins import ALLOWED_HEADERS, ALLOWED_METHODS, ANY, PREFLIGHT_SECONDS
 from darkroom.policy.queue_urls import encode_queue_urls
 
 HANDLER = "darkroom.api.lambda_entry.handler"
@@ -162,7 +162,7 @@ class FrontDoor(Construct):
             # One for the whole account and region, and not this stack's to set: see steps/account_settings.py.
             cloud_watch_role=False,
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
-            default_cors_preflight_options=_preflight(config.api_gateway.cors_origins),
+            default_cors_preflight_options=preflight(config.api_gateway.cors_origins),
             deploy_options=apigateway.StageOptions(
                 stage_name=config.api_gateway.stage_name,
                 tracing_enabled=True,
@@ -191,7 +191,7 @@ class FrontDoor(Construct):
                 type=answer.type,
                 status_code=str(answer.status) if answer.status else None,
                 templates={"application/json": _error_body(answer)},
-                response_headers=_readable(config.api_gateway.cors_origins),
+                response_headers=readable(config.api_gateway.cors_origins),
             )
         return api
 
@@ -223,7 +223,7 @@ class FrontDoor(Construct):
                 task.add_method("GET", integration, api_key_required=True)
                 resource.add_resource("usage").add_method("GET", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
-                for followed in (resource, task):  # answered 501: ask with ?wait= instead
+                for followed in (resource, task):  # answered 404, with what to ask instead
                     followed.add_resource("events").add_method("GET", integration, api_key_required=True)
                 task.add_resource("cancel").add_method("PUT", integration, api_key_required=True)
                 deliveries = resource.add_resource("webhooks").add_resource("deliveries")
@@ -271,25 +271,6 @@ class FrontDoor(Construct):
             ),
         )
         plan.add_api_key(key)
-
-
-def _preflight(origins: list[str]) -> apigateway.CorsOptions | None:
-    """What browsers are told that ask, without a key, whether a page may use the API."""
-    if not origins:
-        return None
-    return apigateway.CorsOptions(
-        allow_origins=[ANY] if ANY in origins else origins,
-        allow_methods=ALLOWED_METHODS.split(", "),
-        allow_headers=ALLOWED_HEADERS.split(", "),
-        max_age=Duration.seconds(PREFLIGHT_SECONDS),
-    )
-
-
-def _readable(origins: list[str]) -> dict[str, str] | None:
-    """Have pages read what API Gateway itself answers, which is nobody's secret: it can name one origin, or all."""
-    if not origins:
-        return None
-    return {"Access-Control-Allow-Origin": f"'{origins[0] if len(origins) == 1 else ANY}'"}
 
 
 def _methods(api: apigateway.RestApi) -> list[apigateway.Method]:

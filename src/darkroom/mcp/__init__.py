@@ -1,0 +1,1 @@
+"""Darkroom for assistants: tools that they call by the Model Context Protocol."""

@@ -151,7 +151,9 @@ def synth(
     from darkroom.infra.template.synthesis import synthesise
 
     check_region(region)
-    assembly = synthesise(load_config(config, region), region=region, out=out, asset_bucket=asset_bucket)
+    found = load_config(config, region)
+    told = teller(Console(stderr=True, soft_wrap=True))
+    assembly = synthesise(found, region=region, out=out, asset_bucket=asset_bucket, told=told)
     console_of().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
 
 

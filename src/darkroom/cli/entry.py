@@ -1,31 +1,10 @@
-"""The entry point of the process: from its first moment on, Ctrl-C ends it with one exit code and no traceback.
-
-While libraries are imported there is nothing to tidy up, and an interruption within an import would end as a traceback,
-or in somebody else's `except`. So until the command begins, the process simply ends.
-"""
+"""The entry point of the process: from its first moment on, Ctrl-C ends it with one exit code and no traceback."""
 
 from __future__ import annotations
 
-import os
-import signal
-from types import FrameType
+from darkroom.cli.interrupts import INTERRUPTED, as_usual, end_at_once
 
-INTERRUPTED = 130
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    os._exit(INTERRUPTED)
-
-
-# Whoever starts the process with the signal ignored, as a shell in the background does, keeps it so.
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _end)
-
-
-def _as_usual() -> None:
-    """Let Ctrl-C raise `KeyboardInterrupt` again: from here on there is something to tidy up."""
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+end_at_once()
 
 
 def main() -> int:
@@ -33,6 +12,6 @@ def main() -> int:
     from darkroom.cli.main import main as run
 
     try:
-        return run(begin=_as_usual)
+        return run(begin=as_usual)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -14,6 +14,9 @@ import pytest
 
 from darkroom.cli.main import COMMANDS
 
+pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Torch is in no environment of `make`: tests/unit/test_extras.py compares its lock with the others.

@@ -21,8 +21,8 @@ PROCESSES ?= 4
 test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=4 of their files side by side
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/infra tests/integration tests
 
-quick: .venv/test.installed  ## Run what one runs while editing: the tests that need nothing but the code
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit
+quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/contract tests/unit
 
 chaos: .venv/test.installed  ## Do all that can go wrong to 5,000 tasks; repeat a run with SEED=...
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))

@@ -2,7 +2,7 @@
 
 import sys
 
-from darkroom.cli.main import main
+from darkroom.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -89,14 +89,14 @@ def _boto_credentials() -> dict[str, str]:
     }
 
 
-def start_up(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """`darkroom up` in `folder`; its output goes to up.log there."""
+def start_up(folder: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
+    """`darkroom up` in `folder`, with `environment` over this one; its output goes to up.log there."""
     output = (folder / "up.log").open("w")
     with output:
         return subprocess.Popen(
             [sys.executable, "-m", "darkroom", "up", "--port", "0", "--aws-port", "0", "--engine", "fake", *options],
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from tests.acceptance.conftest import CONFIG, Stack, start_stack, start_up, wait_for
 
@@ -108,3 +112,82 @@ def test_a_dead_emulator_ends_the_stack_with_a_clear_message(tmp_path: Path) -> 
     said = (tmp_path / "up.log").read_text()
     assert "the AWS emulator" in said
     assert "emulator.log" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "milliseconds"), [*(("up", ms) for ms in (50, 100, 200, 350, 500, 1500)), ("demo", 50), ("demo", 500)]
+)
+def test_ctrl_c_while_it_starts_is_exit_code_130_and_no_traceback(
+    tmp_path: Path, command: str, milliseconds: int
+) -> None:
+    ports = ["--port", "0", "--aws-port", "0"] if command == "up" else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "darkroom", command, *ports],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # Not before Python itself has begun to listen to signals: what it says then is not ours.
+    wait_for(lambda: _catches_interrupts(process.pid), "a handler for SIGINT")
+    time.sleep(milliseconds / 1000)
+    started = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert process.returncode == 130, said
+    assert have_ended(started)
+
+
+def test_what_dies_while_it_starts_is_named_with_its_last_lines(tmp_path: Path) -> None:
+    broken = tmp_path / "broken" / "ministack"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('no room at the inn')")
+    paths = os.pathsep.join((str(broken.parent), os.environ.get("PYTHONPATH", "")))
+    before = time.monotonic()
+    process = start_up(tmp_path, PYTHONPATH=paths)
+    assert process.wait(timeout=60) == 1
+    assert time.monotonic() - before < 30
+    said = (tmp_path / "up.log").read_text()
+    assert "StackFailure: emulator ended with exit code 1 while the stack started" in said
+    assert "RuntimeError: no room at the inn" in said
+    assert "logs/emulator.log" in said
+
+
+@pytest.mark.parametrize(
+    ("folders", "options", "text"),
+    [
+        ([], [], "--models"),
+        (["mine"], ["--models", "mine"], "mine has no folder Stable-diffusion/"),
+        (["mine/Stable-diffusion"], ["--models", "mine"], "needs the extra 'diffusers'"),
+    ],
+)
+def test_the_engine_diffusers_says_at_once_what_it_lacks(
+    tmp_path: Path, folders: list[str], options: list[str], text: str
+) -> None:
+    if "extra" in text and importlib.util.find_spec("torch") is not None:
+        pytest.skip("torch is installed")
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    process = start_up(tmp_path, "--engine", "diffusers", *options)
+    assert process.wait(timeout=30) == 2
+    said = (tmp_path / "up.log").read_text()
+    assert text in said
+    assert "starting" not in said
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".darkroom").write_text("a file where the folder should be")
+    process = start_up(tmp_path)
+    assert process.wait(timeout=30) == 1
+    assert len((tmp_path / "up.log").read_text().splitlines()) == 1
+    assert ".darkroom" in (tmp_path / "up.log").read_text()
+
+
+def _catches_interrupts(pid: int) -> bool:
+    """Whether the process has a handler for SIGINT (Linux tells; elsewhere it is believed)."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return True
+    caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1)

@@ -16,6 +16,9 @@ import pytest
 
 from darkroom.samples import read_picture, read_sample
 
+pytestmark = pytest.mark.slow
+
+
 VIEW = {
     "id": "test-t2i",
     "status": "completed",

@@ -16,6 +16,9 @@ from darkroom.client import AsyncClient, Client, WaitTimeout
 from darkroom.samples import read_sample
 from darkroom.testing.free_port import free_port
 
+pytestmark = pytest.mark.slow
+
+
 DEADLINE_SECONDS = 1.0
 # The machine may be busy; without a deadline each of these takes 30 s and more.
 AT_MOST_SECONDS = 3.0

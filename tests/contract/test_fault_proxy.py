@@ -17,6 +17,9 @@ from darkroom.local.provisioning import SERVICES
 from darkroom.settings import AwsSettings
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults, random_faults
 
+pytestmark = pytest.mark.slow
+
+
 HURTS = [
     AwsFault.ERROR,
     AwsFault.UNAVAILABLE,

@@ -26,6 +26,9 @@ from darkroom.inference.pocket.engine import PocketEngine
 from darkroom.inference.service import Service
 from darkroom.inference.upscaling import Upscaling
 
+pytestmark = pytest.mark.slow
+
+
 DEADLINE = 20.0
 SMALL = {"prompt": "a dog", "steps": 1, "width": 64, "height": 64, "seed": 1}
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
+
 TASKS = "created_at,started_at,ended_at,device_seconds,caller\n" + "".join(
     f"{1_800_000_000 + 30 * index},{1_800_000_000 + 30 * index + index % 7},{1_800_000_000 + 30 * index + 20},"
     f"{4 + index % 3},{'shop' if index % 4 else 'press'}\n"

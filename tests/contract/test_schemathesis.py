@@ -43,6 +43,9 @@ from darkroom.testing.front_door_ports import (
 from darkroom.testing.lambda_door import LambdaDoor
 from darkroom.testing.runtime_ports import MemoryProgress, MemoryRuntimes
 
+pytestmark = pytest.mark.slow
+
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -34,6 +34,9 @@ from darkroom.runtimes.sdwebui.response import read_information
 from darkroom.tasks.task import TaskKind
 from darkroom.testing import pictures
 
+pytestmark = pytest.mark.slow
+
+
 LINK = "https://example.com/cat.png"
 
 

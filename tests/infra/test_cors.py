@@ -43,6 +43,7 @@ def test_browsers_may_ask_without_a_key_and_read_api_gateways_own_answers(
 ) -> None:
     text = CONFIG.replace("APIGW: {", f"APIGW: {{corsOrigins: {json.dumps(origins)}, ")
     assert text != CONFIG
+    said: list[str] = []
     assembly = synthesise(
         parse_config(text),
         region="us-east-1",
@@ -50,7 +51,9 @@ def test_browsers_may_ask_without_a_key_and_read_api_gateways_own_answers(
         asset_bucket=ASSET_BUCKET,
         for_emulator=True,
         task_plane_only=True,
+        told=said.append,
     )
+    assert [line.partition(":")[0] for line in said] == ["the functions' code", "the template"]
     template = read_template(assembly)
     asked = options(template)
     assert len(asked) > 5

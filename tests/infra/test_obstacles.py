@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from darkroom.cli.deployment import app
 from darkroom.config.loader import parse_config
 from darkroom.errors import StackFailure
 from darkroom.infra.cloud import Cloud
@@ -37,7 +40,10 @@ TEMPLATE = {
             "Properties": {"PolicyName": "ours", "PolicyDocument": json.loads(POLICY), "Roles": [{"Ref": "Role"}]},
         },
         "Queue": {"Type": "AWS::SQS::Queue"},
-    }
+        "Other": {"Type": "AWS::SQS::Queue"},
+        "Pictures": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"},
+    },
+    "Outputs": {"OutputS3Bucket": {"Value": {"Fn::GetAtt": ["Pictures", "Arn"]}}},
 }
 CLUSTER = [{"Key": "kubernetes.io/cluster/sdoneksStack", "Value": "owned"}]
 
@@ -161,3 +167,36 @@ def test_policies_that_somebody_gave_to_a_role_are_named_attached_or_inline(stac
 def test_who_an_interface_belongs_to(described: dict[str, Any], is_foreign: bool) -> None:
     """moto has no interfaces of NAT gateways and functions."""
     assert (foreign_interface({"NetworkInterfaceId": "eni-1", **described}, ["eni-ours"]) is not None) == is_foreign
+
+
+def test_a_dry_run_says_what_would_go_and_what_would_stay(stack: Stack) -> None:
+    planned = stack.removal.plan()
+    assert planned.removed == [
+        "EC2: NetworkInterface, Subnet, VPC",
+        "IAM: Policy, Role",
+        "SQS: 2 x Queue",
+        "what Karpenter and EKS made for the cluster: instances, launch templates, volumes",
+    ]
+    assert planned.kept == [f"s3://{stack.ids['Pictures']}"]
+    assert stack.obstacles() == {}
+
+
+def test_the_command_says_it_and_ends_with_1_where_something_is_in_the_way(
+    stack: Stack, moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("modelsRuntime: [{name: sdruntime, type: comfyui}]")
+    command = ["destroy", "--dry-run", "--region", "us-east-1", "--endpoint-url", moto]
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert said.exit_code == 0
+    assert "Of the stack sdoneksStack in us-east-1 this would be removed, for good:\n  EC2: " in said.output
+    assert f"s3://{stack.ids['Pictures']} stays" in said.output
+    stack.instance()
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert said.exit_code == 1
+    assert "In the way:\n  " in said.output
+    assert "  SQS: 2 x Queue" in said.output
+    assert stack.removal.obstacles(), "nothing was removed"
+    stack.removal.run(force=True)
+    said = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert (said.exit_code, said.output.partition(";")[0]) == (0, "There is no stack sdoneksStack in us-east-1")

@@ -87,7 +87,7 @@ def test_the_messages_that_documents_show_are_tasks(name: str, message: dict[str
 
 
 def test_examples_were_found() -> None:
-    assert {name for name, _ in _requests()} == {"README.md", "api.md", "webhooks.md"}
+    assert {name for name, _ in _requests()} == {"README.md", "api.md", "from-replicate.md", "webhooks.md"}
     assert {name for name, _ in _messages()} == {"README.md", "api.md"}
 
 

@@ -27,11 +27,16 @@ class Described(Protocol):
         ...
 
 
-def run_app(commands: Mapping[str, Described], arguments: Sequence[str], function: Callable[..., Any] | None) -> int:
+def run_app(
+    commands: Mapping[str, Described],
+    arguments: Sequence[str],
+    function: Callable[..., Any] | None = None,
+    missing: MissingExtra | None = None,
+) -> int:
     """Run the command line and return its exit code. `function` is the command that is asked for, if there is one.
 
     The others are known by name and help alone: so `darkroom --help` is quick, and a command whose extra is not
-    installed is in nobody's way.
+    installed is in nobody's way. Where the extra of `function` is `missing`, that is raised in place of running it.
     """
     app = typer.Typer(
         name="darkroom",
@@ -58,24 +63,37 @@ def run_app(commands: Mapping[str, Described], arguments: Sequence[str], functio
                 app.command(name)(function)
         else:
             app.command(name, help=command.help)(_not_loaded)
+    program: Any = app
+    asks_for_help = not {"-h", "--help"}.isdisjoint(arguments)
+    if missing is not None:
+        program = typer.main.get_command(app)
+        for each in program.commands.values():
+            _let_none_run(each, missing, asks_for_help=asks_for_help)
     try:
-        app(args=list(arguments), prog_name="darkroom")
+        program(args=list(arguments), prog_name="darkroom")
     except SystemExit as stop:
+        if missing is not None and asks_for_help:
+            Console(soft_wrap=True).print(f"It does not run here yet: {missing}", markup=False, highlight=False)
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def _let_none_run(command: Any, missing: MissingExtra, *, asks_for_help: bool) -> None:
+    """Let a command raise `missing` instead of being run. A group lets pass who asks for the help of one of its own."""
+
+    def refuse(**_: Any) -> None:
+        raise missing
+
+    below = getattr(command, "commands", {}).values()
+    command.callback = None if below and asks_for_help else refuse
+    for each in below:
+        _let_none_run(each, missing, asks_for_help=asks_for_help)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         sys.stdout.write(f"darkroom {metadata.version('darkroom-diffusion')}\n")
         raise typer.Exit
-
-
-def print_help_without_extra(name: str, help_text: str, missing: MissingExtra) -> None:
-    """Tell a person what a command does whose options cannot be shown, and what shows them."""
-    console = Console(soft_wrap=True)
-    for line in (f"Usage: darkroom {name} [OPTIONS] ...", help_text, f"Its options are not known here: {missing}"):
-        console.print(line, markup=False, highlight=False, end="\n\n")
 
 
 def print_error(error: DarkroomError, *, as_json: bool = False) -> None:

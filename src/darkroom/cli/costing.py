@@ -12,7 +12,7 @@ from rich.table import Table
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
 from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
-from darkroom.errors import SettingsError
+from darkroom.errors import MissingExtra, SettingsError
 from darkroom.planner.cost_picture import cost_picture
 from darkroom.planner.estimate import Estimate, as_csv, as_json, estimate
 from darkroom.planner.guide import STATED_TOTAL, GuideLine, fixed_lines, picture_lines, total_of
@@ -93,9 +93,11 @@ def cost_refresh(
     to: Annotated[Path, typer.Option(help="The file to write.")] = Path("prices.toml"),
 ) -> None:
     """Fetch a region's prices from AWS's price list, and what Spot cost in the last week, into a file."""
-    # Only this needs the AWS library.
-    from darkroom.infra.cloud import open_cloud
-    from darkroom.infra.price_list import ask_price_list, spot_prices
+    try:  # only this needs the AWS library
+        from darkroom.infra.cloud import open_cloud
+        from darkroom.infra.price_list import ask_price_list, spot_prices
+    except ModuleNotFoundError as error:
+        raise MissingExtra("deploy", "`darkroom cost refresh`") from error
     from darkroom.planner.price_names import instance_hour
     from darkroom.planner.price_refresh import price_file, refreshed
 

@@ -115,7 +115,14 @@ def destroy(
     region: RegionOption = None,
     force: Annotated[bool, typer.Option(help="Remove it even if tasks are lost.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-d", help="Only say what is in the way.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            "-d",
+            help="Say what would be removed, what would stay, and what is in the way; then it ends with 1.",
+        ),
+    ] = False,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
@@ -125,8 +132,7 @@ def destroy(
     found = load_config(config, cloud.region)
     removal = Removal(cloud, found, teller(console))
     if dry_run:
-        for obstacle in removal.obstacles():
-            console.print(f"{escape(obstacle.what)}: {escape(obstacle.remedy)}")
+        _show_removal(console, found.cloudformation_stack_name, cloud.region, removal)
         return
     if not yes:
         typer.confirm(f"Remove the stack {found.cloudformation_stack_name} in {cloud.region} for good?", abort=True)
@@ -145,7 +151,9 @@ def synth(
     from darkroom.infra.template.synthesis import synthesise
 
     check_region(region)
-    assembly = synthesise(load_config(config, region), region=region, out=out, asset_bucket=asset_bucket)
+    found = load_config(config, region)
+    told = teller(Console(stderr=True, soft_wrap=True))
+    assembly = synthesise(found, region=region, out=out, asset_bucket=asset_bucket, told=told)
     console_of().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
 
 
@@ -231,6 +239,28 @@ def cache_clean(
 
 for _group, _name in ((config, "config"), (models, "models"), (cache, "cache"), (images, "images"), (chart, "chart")):
     app.add_typer(_group, name=_name)
+
+
+def _show_removal(console: Console, stack_name: str, region: str, removal: Removal) -> None:
+    """Say what `destroy` would do. Ends the command with 1 where something is in the way."""
+    planned, in_the_way = removal.plan(), removal.obstacles()
+    if planned.removed:
+        console.print(
+            f"Of the stack {escape(stack_name)} in {region} this would be removed, for good:", highlight=False
+        )
+    else:
+        console.print(
+            f"There is no stack {escape(stack_name)} in {region}; what outlived it, if anything, would be removed"
+        )
+    for line in planned.removed:
+        console.print(f"  {escape(line)}", highlight=False)
+    for kept in planned.kept:
+        console.print(f"{escape(kept)} stays", highlight=False)
+    if in_the_way:
+        console.print("[bold red]In the way[/]:")
+        for obstacle in in_the_way:
+            console.print(f"  {escape(obstacle.what)}: {escape(obstacle.remedy)}", highlight=False)
+        raise typer.Exit(1)
 
 
 def _model_bucket(bucket: str | None, config: Path, cloud: Cloud) -> str:

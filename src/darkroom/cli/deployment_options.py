@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from darkroom.infra.cloud import Told
+if TYPE_CHECKING:  # the planner's commands have these options too, and need no AWS library
+    from darkroom.infra.cloud import Told
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 RegionOption = Annotated[

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from darkroom.cli.interrupts import INTERRUPTED as INTERRUPTED
 from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, InvalidRequest, MissingExtra, SettingsError
 
 OK = 0
 FAILED = 1
 USAGE = 2
 NO_ACCESS = 3
-INTERRUPTED = 130
 # As a shell tells of a program that SIGPIPE has ended.
 BROKEN_PIPE = 141
 

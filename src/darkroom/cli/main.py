@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from darkroom.cli.exit_codes import BROKEN_PIPE, FAILED, INTERRUPTED, exit_code, of_the_system
+from darkroom.cli.exit_codes import BROKEN_PIPE, FAILED, exit_code, of_the_system
 from darkroom.errors import DarkroomError, MissingExtra
 
 
@@ -77,15 +77,14 @@ COMMANDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] = lambda: None) -> int:
+    """Run the command line and return its exit code. `begin` is called when all is loaded, before the command runs."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = _run(asked_to_complete(os.environ) or arguments)
+        words = asked_to_complete(os.environ)
+        code = _run(words or arguments, begin, completing=words is not None)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         _drop_output()  # whoever read has what it wanted
         return BROKEN_PIPE
@@ -102,21 +101,21 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], begin: Callable[[], None], *, completing: bool) -> int:
     command = COMMANDS.get(arguments[0]) if arguments else None
     try:
-        function = _found(arguments, command) if command is not None else None
-        if command is not None and function is not None and command.is_server and len(arguments) == 1:
-            function()
+        if command is not None and command.is_server and len(arguments) == 1 and not completing:
+            server = load(arguments[0], command)
+            begin()
+            server()
             return 0
+        found = _found(arguments[0], command) if command is not None else None
         from darkroom.cli.app import run_app
 
-        return run_app(COMMANDS, arguments, function)
-    except _HelpWithoutExtra as asked:
-        from darkroom.cli.app import print_help_without_extra
-
-        print_help_without_extra(asked.name, asked.command.help, asked.missing)
-        return 0
+        begin()
+        if found is None:
+            return run_app(COMMANDS, arguments)
+        return run_app(COMMANDS, arguments, found.function, found.missing)
     except DarkroomError as error:
         from darkroom.cli.app import print_error
 
@@ -138,20 +137,20 @@ def asked_to_complete(environment: Mapping[str, str]) -> list[str] | None:
         return []
 
 
-class _HelpWithoutExtra(Exception):
-    """Somebody asks what a command does that cannot be loaded."""
+class _Found(NamedTuple):
+    """A command. Where its extra is missing, it can be described, and its options be read, and not be run."""
 
-    def __init__(self, name: str, command: Command, missing: MissingExtra) -> None:
-        self.name, self.command, self.missing = name, command, missing
+    function: Callable[..., Any]
+    missing: MissingExtra | None = None
 
 
-def _found(arguments: Sequence[str], command: Command) -> Callable[..., Any]:
+def _found(name: str, command: Command) -> _Found:
     try:
-        return load(arguments[0], command)
+        return _Found(load(name, command))
     except MissingExtra as missing:
-        if {"--help", "-h"}.isdisjoint(arguments[1:]):
-            raise
-        raise _HelpWithoutExtra(arguments[0], command, missing) from missing
+        from darkroom.cli.stand_ins import load_with_stand_ins
+
+        return _Found(load_with_stand_ins(lambda: load(name, command)), missing)
 
 
 def load(name: str, command: Command) -> Callable[..., Any]:

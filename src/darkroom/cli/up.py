@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from darkroom.errors import Fault, InvalidRequest
+from darkroom.cli.how_called import how_called
+from darkroom.errors import Fault, InvalidRequest, MissingExtra
+from darkroom.inference.command import CHECKPOINT_FOLDER
 from darkroom.local.programs import LocalEngine
 from darkroom.local.stack import StackOptions, running_stack
 from darkroom.local.stack_file import STACK_FOLDER, StackFacts
@@ -60,6 +63,7 @@ def up(
     Everything listens on loopback alone. The facts stand in .darkroom/stack.json, the logs in .darkroom/logs. Queues
     and pictures live in the emulator's memory: they are gone when it stops.
     """
+    _check_engine(engine, models)
     options = StackOptions(
         folder=STACK_FOLDER,
         config_path=config,
@@ -82,7 +86,8 @@ async def _run(options: StackOptions) -> None:
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
-    starting = asyncio.create_task(_hold(options, tell, console))
+    is_up = asyncio.Event()
+    starting = asyncio.create_task(_hold(options, tell, console, is_up))
     telling = asyncio.create_task(told.wait())
     await asyncio.wait((starting, telling), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -92,10 +97,13 @@ async def _run(options: StackOptions) -> None:
     await asyncio.wait((starting,))
     if not starting.cancelled():
         starting.result()
+    elif not is_up.is_set():
+        raise KeyboardInterrupt  # what was asked for has not been done
 
 
-async def _hold(options: StackOptions, tell: Callable[[str], None], console: Console) -> None:
+async def _hold(options: StackOptions, tell: Callable[[str], None], console: Console, is_up: asyncio.Event) -> None:
     async with running_stack(options, tell) as stack:
+        is_up.set()
         _print_facts(console, stack.facts)
         await stack.wait_until_lost()
 
@@ -106,7 +114,9 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
     table.add_row("for OpenAI's clients", f"{facts.endpoint}/v1")
     table.add_row("API key", facts.api_key)
     if len(facts.callers) > 1:
-        table.add_row("callers", f"{', '.join(caller.name for caller in facts.callers)} (darkroom callers key NAME)")
+        table.add_row(
+            "callers", f"{', '.join(caller.name for caller in facts.callers)} ({how_called()} callers key NAME)"
+        )
     table.add_row("runtimes", ", ".join(f"{runtime.name} ({runtime.type})" for runtime in facts.runtimes))
     table.add_row("input topic", facts.input_topic_arn)
     table.add_row("output topic", facts.output_topic_arn)
@@ -124,7 +134,7 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
         soft_wrap=True,
     )
     console.print("\nA picture, from another terminal in this folder:", highlight=False)
-    console.print('  darkroom submit "A dog" --wait', highlight=False)
+    console.print(f'  {how_called()} submit "A dog" --wait', highlight=False)
     console.print("\nOr in a browser, by an address that holds the API key:", highlight=False)
     console.print(f"  {console_url(facts)}", highlight=False, soft_wrap=True)
     console.print("\nCtrl-C stops everything.", highlight=False)
@@ -133,6 +143,18 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
 def console_url(facts: StackFacts) -> str:
     """The address of the console, with the key in what a browser keeps to itself (and the page takes out at once)."""
     return f"{urljoin(facts.endpoint, '/')}#key={quote(facts.api_key, safe='')}"
+
+
+def _check_engine(engine: LocalEngine, models: Path | None) -> None:
+    """Say at once what a runtime would say in its log. Raises `InvalidRequest`, `MissingExtra`."""
+    if engine is not LocalEngine.DIFFUSERS:
+        return
+    if models is None:
+        raise InvalidRequest([Fault("--models", "is needed by the engine 'diffusers': the folder of your models")])
+    if not (models / CHECKPOINT_FOLDER).is_dir():
+        raise InvalidRequest([Fault("--models", f"{models} has no folder {CHECKPOINT_FOLDER}/ with checkpoints")])
+    if any(importlib.util.find_spec(library) is None for library in ("torch", "diffusers")):
+        raise MissingExtra("diffusers", "the engine 'diffusers'")
 
 
 def _runtime_urls(pairs: list[str]) -> dict[str, str]:

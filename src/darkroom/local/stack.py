@@ -121,7 +121,7 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
             runtime_urls = await _start_runtimes(supervisor, config, options, tell)
             await _wait(supervisor, "emulator", lambda: asyncio.to_thread(is_answering, str(aws.endpoint_url)))
             tell("making topics, queues, bucket and table")
-            plane = await _provision(config, aws)
+            plane = await _provision(config, aws, supervisor)
             provenance = await asyncio.to_thread(local_provenance, config.provenance, folder, tell)
             agent_urls = await _start_agents(supervisor, config, plane, aws, runtime_urls, provenance, tell)
             ready_urls = {f"agent-{name}": url for name, url in agent_urls.items() if name not in options.runtime_urls}
@@ -135,18 +135,21 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
                 await _wait(supervisor, name, _answers(url))
             facts = _facts(config, plane, aws, next(iter(keys.values())), gateway_port)
             write_stack_file(folder, facts)
+            supervisor.is_up()
             yield RunningStack(facts, config, supervisor)
         finally:
             remove_stack_file(folder)
             await supervisor.stop()
 
 
-async def _provision(config: DarkroomConfig, aws: AwsSettings) -> ProvisionedPlane:
+async def _provision(config: DarkroomConfig, aws: AwsSettings, supervisor: Supervisor) -> ProvisionedPlane:
     os.environ.update(CREDENTIALS)  # the emulator's: from here on this process speaks to nothing else
     try:
         async with open_aws(aws, *SERVICES) as connection:
             return await provision(config.task_plane(with_events=True), connection)
     except AwsFailure as error:
+        if supervisor.lost.done():
+            raise StackFailure(supervisor.lost.result()) from error
         raise StackFailure(f"the task plane could not be made at the emulator: {error}") from error
 
 

@@ -1,4 +1,7 @@
-"""Keeps a stack's processes running: starts them, restarts what dies with a growing pause, and stops all of them."""
+"""Keeps a stack's processes running: starts them, restarts what dies with a growing pause, and stops all of them.
+
+Until the stack is up, nothing is restarted: what dies at once would die again, and its last lines say why.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 # A process that ran for this long was well; when it dies, the pause begins anew.
 _HEALTHY_SECONDS = 30.0
+_LAST_LINES, _LAST_BYTES = 8, 4000
 _PARENT_DIED_SIGNAL_OPTION = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -37,6 +41,8 @@ class _Child:
     program: Program
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = None
+    # How long its log was when it was started the last time.
+    log_before: int = 0
 
 
 class Supervisor:
@@ -47,6 +53,7 @@ class Supervisor:
         self._tell = tell
         self._children: list[_Child] = []
         self._stopping = False
+        self._is_up = False
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def start(self, program: Program) -> None:
@@ -55,6 +62,10 @@ class Supervisor:
         self._children.append(child)
         await self._spawn(child)
         child.keeper = asyncio.create_task(self._keep(child), name=f"keep {program.name}")
+
+    def is_up(self) -> None:
+        """From now on, start again what dies."""
+        self._is_up = True
 
     def log_path(self, program_name: str) -> Path:
         """Return where the output of a program goes."""
@@ -75,6 +86,7 @@ class Supervisor:
     async def _spawn(self, child: _Child) -> None:
         program = child.program
         with self.log_path(program.name).open("ab") as output:
+            child.log_before = output.tell()
             child.process = await asyncio.create_subprocess_exec(
                 *program.command,
                 env=dict(program.environment),
@@ -97,9 +109,10 @@ class Supervisor:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             program = child.program
             where = self.log_path(program.name)
-            if not program.restart:
+            if not program.restart or not self._is_up:
                 if not self.lost.done():
-                    self.lost.set_result(f"{program.name} {how}: {program.loss} Its log: {where}")
+                    loss = f": {program.loss}" if self._is_up else " while the stack started."
+                    self.lost.set_result(f"{program.name} {how}{loss} {self._last_words(child)}")
                 return
             if loop.time() - started_at > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
@@ -107,6 +120,16 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
             await self._spawn(child)
+
+    def _last_words(self, child: _Child) -> str:
+        """What a program that has ended wrote last, and where the rest stands."""
+        path = self.log_path(child.program.name)
+        with path.open("rb") as log:
+            log.seek(max(child.log_before, path.stat().st_size - _LAST_BYTES))
+            lines = [line.rstrip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        if not lines:
+            return f"It wrote nothing; its log: {path}"
+        return "\n".join(("Its last lines:", *(f"  {line}" for line in lines[-_LAST_LINES:]), f"Its log: {path}"))
 
     async def _end(self, child: _Child) -> None:
         process = child.process

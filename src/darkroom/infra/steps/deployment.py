@@ -238,7 +238,9 @@ class Deployment:
                 self._told(f"bootstrap: the role for Spot instances was not made: {error}")
 
     def _synthesise(self, config: DarkroomConfig, pins: Pins, out: Path, asset_bucket: str) -> Assembly:
-        return synthesise(config, region=self._cloud.region, out=out, asset_bucket=asset_bucket, pins=pins)
+        return synthesise(
+            config, region=self._cloud.region, out=out, asset_bucket=asset_bucket, pins=pins, told=self._told
+        )
 
     def _pinning(self, config: DarkroomConfig) -> Pinning:
         """The versions to deploy: a stack's outputs say which it has."""

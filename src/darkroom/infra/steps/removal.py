@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.config.model import DarkroomConfig
@@ -22,6 +25,14 @@ from darkroom.infra.steps.obstacles import (
 )
 from darkroom.infra.steps.stack_operations import StackOperations, Timing
 from darkroom.infra.template.synthesis import chart_folder
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a removal takes away, as kinds of things with their numbers, and what it leaves."""
+
+    removed: list[str]
+    kept: list[str]
 
 
 class Removal:
@@ -57,20 +68,39 @@ class Removal:
                 *foreign_in_vpc(self._cloud, resources),
             ]
 
+    def plan(self) -> Planned:
+        """What `run` would remove, and what would stay. Changes nothing."""
+        if self._operations.status() is None:
+            return Planned(removed=[], kept=self._kept(None))
+        with translated("looking at what is in the stack"):
+            removed = self._by_service()
+        cluster = self._config.cluster
+        if cluster.name is not None and cluster.charts != "gitops":
+            there = releases(self._config, self._operations.outputs(), self._cloud.region)
+            removed = [*(f"the Helm release {release.name} in {cluster.name}" for release in there), *removed]
+        elif cluster.name is None:
+            removed.append("what Karpenter and EKS made for the cluster: instances, launch templates, volumes")
+        return Planned(removed, self._kept(self._output_bucket()))
+
     def run(self, *, force: bool = False) -> list[str]:
         """Remove the stack, and say what stays. Raises `StackFailure` where something is in the way."""
         in_the_way = self.obstacles()
         if in_the_way and not force:
             listed = "\n".join(f"  {obstacle.what}: {obstacle.remedy}" for obstacle in in_the_way)
             raise StackFailure(f"nothing was removed:\n{listed}\nor give --force")
-        kept = [f"s3://{self._config.model_bucket}"] if self._config.model_bucket else []
+        kept = self._kept(None)
         if self._operations.status() is not None:
-            output_bucket = self._operations.outputs().get("OutputS3Bucket", "").rpartition(":")[2]
-            kept += [f"s3://{output_bucket}"] if output_bucket else []
+            kept = self._kept(self._output_bucket())
             self._remove_charts()
         with translated("removing the stack"):
             self._delete()
         return kept
+
+    def _kept(self, output_bucket: str | None) -> list[str]:
+        return [f"s3://{bucket}" for bucket in (self._config.model_bucket, output_bucket) if bucket]
+
+    def _output_bucket(self) -> str:
+        return self._operations.outputs().get("OutputS3Bucket", "").rpartition(":")[2]
 
     def _delete(self) -> None:
         """Remove the stack, and what others made for its cluster: from whatever state, also where the stack is gone."""
@@ -106,12 +136,32 @@ class Removal:
         found = self._cloud.client("cloudformation").get_template(StackName=self._config.cloudformation_stack_name)
         return inline_policies_of(found["TemplateBody"])
 
+    def _by_service(self) -> list[str]:
+        """What goes with the stack, a line for each service: "EC2: 4 x Subnet, VPC"."""
+        body = self._cloud.client("cloudformation").get_template(StackName=self._config.cloudformation_stack_name)
+        declared = body["TemplateBody"]["Resources"]
+        counted: dict[str, Counter[str]] = {}
+        for resource in self._summaries():
+            if declared.get(resource["LogicalResourceId"], {}).get("DeletionPolicy") != "Retain":
+                _, service, kind = (resource["ResourceType"] + "::").split("::", 2)
+                counted.setdefault(service, Counter())[kind.rstrip(":")] += 1
+        return [
+            f"{service}: "
+            + ", ".join(f"{number} x {kind}" if number > 1 else kind for kind, number in sorted(kinds.items()))
+            for service, kinds in sorted(counted.items())
+        ]
+
     def _resources(self) -> Resources:
         """The stack's resources by type, as their physical ids."""
         by_type: dict[str, list[str]] = {}
+        for resource in self._summaries():
+            by_type.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
+        return by_type
+
+    def _summaries(self) -> Iterator[Mapping[str, str]]:
+        """What is there of the stack."""
         pages = self._cloud.client("cloudformation").get_paginator("list_stack_resources")
         for page in pages.paginate(StackName=self._config.cloudformation_stack_name):
             for resource in page["StackResourceSummaries"]:
                 if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource.get("PhysicalResourceId"):
-                    by_type.setdefault(resource["ResourceType"], []).append(resource["PhysicalResourceId"])
-        return by_type
+                    yield resource

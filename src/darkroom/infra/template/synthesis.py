@@ -8,6 +8,7 @@ from pathlib import Path
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import MissingExtra, SettingsError, StackFailure
+from darkroom.infra.cloud import Told
 from darkroom.infra.snapshots.cached_images import nodes_without_snapshot
 from darkroom.infra.template.assembly import Assembly, read_assembly
 from darkroom.infra.template.bundle import SENDER, build_bundle_for_here, build_bundle_for_lambda
@@ -33,8 +34,9 @@ def synthesise(
     task_plane_only: bool = False,
     for_emulator: bool = False,
     pins: Pins | None = None,
+    told: Told = lambda line: None,
 ) -> Assembly:
-    """Write the cloud assembly into `out`.
+    """Write the cloud assembly into `out`, and say meanwhile by `told` what takes its time.
 
     `asset_bucket` is the bucket that `darkroom deploy` publishes the assembly's files to. With `for_emulator`, the
     Lambda function's code is for the interpreter that runs here. Raises `MissingExtra` and `StackFailure`.
@@ -53,6 +55,7 @@ def synthesise(
     from darkroom.infra.template.stack import StackOptions
 
     out.mkdir(parents=True, exist_ok=True)
+    told("the functions' code: libraries for their own platform, which pip fetches")
     build = build_bundle_for_here if for_emulator else build_bundle_for_lambda
     bundle = build(out / "lambda-bundle")
     if openai := config.openai_options():
@@ -65,6 +68,7 @@ def synthesise(
         task_plane_only=task_plane_only,
         pins=pins,
     )
+    told("the template: the CDK's app, in Node")
     app, stack = build_app(config, options, out, asset_bucket)
     app.synth()
     return read_assembly(out, stack.stack_name)

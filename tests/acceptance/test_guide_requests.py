@@ -56,7 +56,9 @@ def test_a_sample_is_answered_at_once_developed_and_notified(stack: Stack, name:
         expected |= {"id": task_id, "runtime": "sdruntime"}
     else:
         expected |= {"sd_model_checkpoint": "v1-5-pruned-emaonly.safetensors"}
-    assert reply.json() == expected
+    address = f"{stack.facts.endpoint}/v1alpha2/tasks/{task_id}"
+    beyond = {"status_url": address, "cancel_url": f"{address}/cancel"}
+    assert reply.json() == expected | beyond
     notification = ears.hear(task_id)[task_id]
     assert notification["result"] is True, notification
     assert notification["status"] == "completed"

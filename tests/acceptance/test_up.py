@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -39,6 +41,19 @@ def test_it_says_where_everything_is(stack: Stack) -> None:
     ):
         assert fact in said
     assert (stack.folder / ".darkroom" / "stack.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_address_that_it_prints_opens_the_console(stack: Stack) -> None:
+    said = wait_for(lambda: text if "Ctrl-C stops" in (text := (stack.folder / "up.log").read_text()) else "", "it")
+    (address,) = (line.strip() for line in said.splitlines() if "/#key=" in line)
+    page, _, fragment = address.partition("#")
+    assert fragment == f"key={stack.facts.api_key}"
+    reply = httpx.get(page)
+    assert reply.status_code == 200
+    assert "<title>Darkroom</title>" in reply.text
+    assert f"connect-src 'self' {stack.facts.aws_endpoint_url};" in reply.headers["content-security-policy"]
+    for path in re.findall(r'(?:src|href)="(/[^"]+)"', reply.text):
+        assert httpx.get(httpx.URL(page).join(path)).status_code == 200, path
 
 
 def test_a_second_one_in_the_same_folder_is_refused(stack: Stack) -> None:

@@ -165,8 +165,16 @@ def test_the_function_publishes_in_the_message_group_of_the_keys_id(deployed: De
 
 
 def test_a_client_that_sends_too_fast_is_answered_429(deployed: Deployed) -> None:
-    """Last, because it uses up the burst."""
+    """Last, because it uses up the burst.
+
+    The emulator keeps the plan's limits and not those of methods, whose sum the plan has: so the plan's are lowered.
+    """
     key = {"x-api-key": deployed.api_key}
+    gateway = deployed.client("apigateway")
+    for plan in gateway.get_usage_plans()["items"]:
+        limits = {"/throttle/rateLimit": "1", "/throttle/burstLimit": "20"}
+        changes = [{"op": "replace", "path": path, "value": value} for path, value in limits.items()]
+        gateway.update_usage_plan(usagePlanId=plan["id"], patchOperations=changes)
 
     def send(number: int) -> httpx.Response:
         if number % 2:

@@ -46,7 +46,7 @@ async def test_one_task_with_one_picture_asks_as_often_as_the_estimate_says(plan
     assert asked["dynamodb:PutItem"] + asked["dynamodb:UpdateItem"] + 4 + 1 == calls.table_writes
     assert asked["dynamodb:GetItem"] == calls.table_reads
     assert asked["s3:PUT"] == calls.bucket_puts
-    # Before it runs: has it ended already? What was found then is good enough where it runs for seconds.
+    # Before it runs and before its pictures are stored: has it ended already?
     assert asked["s3:GET"] + asked["s3:HEAD"] == calls.bucket_gets
     # One that the topic delivers, one that receives and one that deletes; an agent that waits receives at other times.
     assert asked["sqs:DeleteMessage"] + asked["sqs:DeleteMessageBatch"] == 1

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-import uuid
 from collections.abc import AsyncIterator
 from itertools import count
 
 import msgspec
 import pytest
 
-from darkroom.agent.clock import Clock
-from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.connection import Aws
 from darkroom.policy.object_keys import TaskObjects
 from darkroom.settings import AwsSettings
-from darkroom.tasks.notification import Notification, RecordedEnd, encode_end, notification_attributes
+from darkroom.tasks.notification import Notification, notification_attributes
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
@@ -311,37 +305,3 @@ async def test_what_took_long_to_prepare_is_looked_for_again_at_its_turn(aws: Aw
             await until_empty(plane.queue)
         assert slow.interrupts == 1
     assert first == second
-
-
-@pytest.mark.parametrize("looked_ago", ["moments", "long"])
-async def test_who_ends_second_tells_the_first_end_however_long_ago_it_looked(plane: Plane, looked_ago: str) -> None:
-    """A look of a moment ago is good enough to store by: the write of the end finds the other. An older one is not."""
-    passed = 0.0
-    clock = Clock(monotonic=lambda: time.monotonic() + passed)
-    submission = uuid.uuid4().hex
-    names = first_names(plane, submission)
-    other = Notification(
-        id="t1", status=Status.CANCELLED, runtime=plane.runtime, output_url=names.url(names.output_key)
-    )
-    async with (
-        FaultProxy(str(plane.settings.endpoint_url)) as proxy,
-        FakeSdWebui(latency_seconds=1.0) as painter,
-    ):
-        aws = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
-        async with open_agent(settings_for(plane, painter.url, aws=aws), Health(), clock) as agent:
-            run = asyncio.create_task(agent.run())
-            await submit(plane, task_for(plane, **small()), submission)
-            await until(lambda: len(painter.requests) == 1)
-            looks = proxy.requests["s3:GET"]
-            await plane.aws.bucket(plane.provisioned.bucket).put(
-                names.output_key, encode_end({}, RecordedEnd(other, submission)), "application/json"
-            )
-            passed = 0.0 if looked_ago == "moments" else 60.0
-            ((told, _),) = await notified(plane)
-            await until_empty(plane.queue)
-            await agent.stop(20.0)
-            await asyncio.wait_for(run, 10)
-    assert told == other
-    stored = [key for key in await keys(plane) if key.endswith(".png")]
-    assert (looked_ago == "long") == (stored == []), "a fresh look saves storing pictures that no end names"
-    assert proxy.requests["s3:GET"] - looks == 1, "the one that finds the other's end"

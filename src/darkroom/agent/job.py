@@ -16,17 +16,13 @@ from darkroom.runtimes.protocol import Prepared
 from darkroom.tasks.message import Delivery, audience_of, owner_of
 from darkroom.tasks.task import Task
 
-# How long it is good for that a submission had not ended.
-_FRESH_SECONDS = 10.0
-
 
 @dataclass(eq=False)
 class Job:
     """A task that was read from a message, and everything that the agent knows about it.
 
     `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
-    `looked_at` is when an end of the submission was last looked for, by the monotonic clock; `free_names` are the names
-    that were free for one then.
+    `looked_at` is when an end of the submission was last looked for, by the monotonic clock.
     `began_at` is when the device was taken for it, in seconds since 1970, and `device_seconds` how long it had it;
     `model` is the checkpoint that it is done with, where that is known. `is_recorded`: that it began stands in its
     record. `lost_agent` had it before, and went away with it; `noting` writes that down.
@@ -48,7 +44,6 @@ class Job:
     origin: Origin | None = None
     overtaken: int = 0
     looked_at: float = 0.0
-    free_names: TaskObjects | None = None
     began_at: float | None = None
     device_seconds: float | None = None
     model: str | None = None
@@ -71,14 +66,6 @@ class Job:
     def caller(self) -> str:
         """Whose task it is; "" is nobody."""
         return owner_of(self.delivery.attributes)
-
-    def names_free_at(self, now: float) -> TaskObjects | None:
-        """The names that were free for the submission's end a moment before `now`; None if nobody has looked lately.
-
-        Whoever has ended it meanwhile is found when the end is written, and its end stays: a fresher look would only
-        save storing pictures that no end will name.
-        """
-        return self.free_names if now - self.looked_at <= _FRESH_SECONDS else None
 
     @property
     def audience(self) -> dict[str, str]:

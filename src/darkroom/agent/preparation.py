@@ -142,10 +142,7 @@ class Preparation:
         looked_at = self._clock.monotonic()
         found = await self._ends.find(job.objects)
         job.looked_at = looked_at
-        if isinstance(found, Ended):
-            return AlreadyDone(found.notification)
-        job.free_names = found
-        return None
+        return AlreadyDone(found.notification) if isinstance(found, Ended) else None
 
     async def is_cancelled(self, job: Job) -> bool:
         """Whether a user has asked for this submission to be stopped; when that cannot be known, it has not."""

@@ -97,8 +97,7 @@ class Settlement:
         """Store the pictures and end the job as completed, unless it has ended in the meantime."""
         job.span.note(pictures=len(generation.outputs))
         with self._spans.part("outputs"):
-            free = job.names_free_at(self._clock.monotonic())
-            found = await self._persistently(lambda: self._ends.find(job.objects)) if free is None else free
+            found = await self._persistently(lambda: self._ends.find(job.objects))
             ended = found.notification if isinstance(found, Ended) else await self._deliver(job, found, generation)
         await self._tell(job, ended, again=isinstance(found, Ended))
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
 
 from darkroom.api import exchange
 from darkroom.api.browsers import BrowserSafety
@@ -44,10 +45,12 @@ def create_gateway(
     callers: Callers = _NOBODY,
     openai: OpenAiDoor | None = None,
     events: EventStreams | None = None,
+    pages: Sequence[BaseRoute] = (),
 ) -> FastAPI:
     """Make the app. `monotonic` is a clock in seconds that only grows, for the token buckets.
 
     `openai` answers below `/v1`, with the stage before it or without; `events` tells of events, where the table can.
+    `pages` are for browsers; whoever asks for one needs no key.
 
     Raises `SettingsError` where a caller has no key.
     """
@@ -66,6 +69,7 @@ def create_gateway(
         ],
     )
     app.router.redirect_slashes = False
+    app.router.routes.extend(pages)
     gate = Gate(settings, front_door, monotonic, callers, events)
     answer = gate.answer
     for operation in operations():

@@ -8,9 +8,10 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvicorn
+from starlette.routing import BaseRoute
 
 from darkroom.api.composition import ports_of
 from darkroom.api.event_feed import Feeds, Source
@@ -34,7 +35,11 @@ from darkroom.settings import GatewaySettings, read_gateway_settings
 _OPENAI_REPLY_BYTES = 32 * 1024 * 1024
 
 
-async def serve(settings: GatewaySettings) -> None:
+# Makes pages for browsers, of the stage and of what signs any link to the bucket.
+MakePages = Callable[[str, Callable[[], Awaitable[str]]], Sequence[BaseRoute]]
+
+
+async def serve(settings: GatewaySettings, make_pages: MakePages | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Raises `SettingsError` when the list of runtimes or callers is wrong."""
     front = settings.front_door
     catalogue = decode_catalogue(front.runtimes)
@@ -64,7 +69,12 @@ async def serve(settings: GatewaySettings) -> None:
         openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, loop)
         feeds = _feeds(aws, ports, front.task_table) if settings.tells_events else None
         events = None if feeds is None or ports.records is None else EventStreams(feeds, ports.records)
-        app = create_gateway(settings, door, monotonic=time.monotonic, callers=callers, openai=openai, events=events)
+        pages = (
+            () if make_pages is None else make_pages(settings.stage, lambda: ports.bucket.presigned_url("console", 60))
+        )
+        app = create_gateway(
+            settings, door, monotonic=time.monotonic, callers=callers, openai=openai, events=events, pages=pages
+        )
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -106,10 +116,10 @@ async def _pause(seconds: float) -> bool:
     return True
 
 
-async def run_gateway(environment: Mapping[str, str]) -> None:
+async def run_gateway(environment: Mapping[str, str], make_pages: MakePages | None = None) -> None:
     """Serve with the settings of `environment`. Raises `SettingsError` that lists every fault."""
     settings = read_gateway_settings(environment)
     configure_logs(settings.log_level)
     # uvicorn stops gently on SIGTERM and then raises it again, for whoever handled it before: to be told is enough.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    await serve(settings)
+    await serve(settings, make_pages)

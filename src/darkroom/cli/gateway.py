@@ -6,10 +6,11 @@ import asyncio
 import os
 
 from darkroom.api.server import run_gateway
+from darkroom.console.serving import console_routes
 
 
 def gateway() -> None:
-    """Run the front door: the guide's API over HTTP, for one machine or a private network.
+    """Run the front door: the guide's API over HTTP, for one machine or a private network; and, at /, the console.
 
     It is told what to do by environment variables. Needed: SNS_TOPIC_ARN (the input topic), S3_BUCKET,
     DARKROOM_RUNTIMES (a JSON list of {"name", "type", "model", "dynamic"}), DARKROOM_API_KEYS (separated by commas),
@@ -21,4 +22,4 @@ def gateway() -> None:
     DARKROOM_BURST_LIMIT (50), DARKROOM_HOST (127.0.0.1), DARKROOM_PORT (8000), DARKROOM_LOG_LEVEL (INFO),
     AWS_ENDPOINT_URL (for an emulator).
     """
-    asyncio.run(run_gateway(os.environ))
+    asyncio.run(run_gateway(os.environ, console_routes))

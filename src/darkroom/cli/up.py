@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote, urljoin
 
 import typer
 from rich.console import Console
@@ -134,7 +135,14 @@ def _print_facts(console: Console, facts: StackFacts) -> None:
     )
     console.print("\nA picture, from another terminal in this folder:", highlight=False)
     console.print(f'  {how_called()} submit "A dog" --wait', highlight=False)
+    console.print("\nOr in a browser, by an address that holds the API key:", highlight=False)
+    console.print(f"  {console_url(facts)}", highlight=False, soft_wrap=True)
     console.print("\nCtrl-C stops everything.", highlight=False)
+
+
+def console_url(facts: StackFacts) -> str:
+    """The address of the console, with the key in what a browser keeps to itself (and the page takes out at once)."""
+    return f"{urljoin(facts.endpoint, '/')}#key={quote(facts.api_key, safe='')}"
 
 
 def _check_engine(engine: LocalEngine, models: Path | None) -> None:

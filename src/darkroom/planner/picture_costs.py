@@ -39,7 +39,7 @@ class CallsPerTask:
     table_writes: int = 8
     table_reads: int = 1
     bucket_puts: int = 2
-    bucket_gets: int = 1
+    bucket_gets: int = 2
 
 
 CALLS_PER_TASK = CallsPerTask()

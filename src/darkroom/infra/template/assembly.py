@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,12 +74,15 @@ def _exists(s3: Any, file: FileAsset) -> bool:
 
 
 def _zipped(folder: Path) -> Path:
-    archive = folder.with_suffix(".zip")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+    """The folder as an archive beside it, the same bytes whoever makes it, and whole as soon as it is there."""
+    archive = folder.with_name(f"{folder.name}.zip")
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 entry = zipfile.ZipInfo(str(path.relative_to(folder)), _ZIP_TIME)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 entry.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
                 target.writestr(entry, path.read_bytes())
+    part.replace(archive)
     return archive

@@ -1,0 +1,104 @@
+// Requests of the front door: made of a form's values, read back out of a task, and shown as commands.
+
+import { ENDPOINT, SUBMIT_URL } from "./api.js";
+
+export const KINDS = {
+  "text-to-image": "From text",
+  "image-to-image": "From a picture",
+  "extra-single-image": "Larger",
+};
+
+/** A new id, for one request or for `count` of them. */
+export function newId() {
+  const random = crypto.getRandomValues(new Uint8Array(5));
+  return `console-${[...random].map((byte) => byte.toString(36).padStart(2, "0")).join("")}`;
+}
+
+/** The content of a request: `values` of the form, and what stands for the picture. */
+export function contentOf(values, picture) {
+  if (values.kind === "extra-single-image") {
+    return { upscaling_resize: values.factor, upscaler_1: values.upscaler, image: picture };
+  }
+  const content = {
+    alwayson_scripts: {},
+    prompt: values.prompt,
+    ...(values.negative ? { negative_prompt: values.negative } : {}),
+    steps: values.steps, width: values.width, height: values.height, cfg_scale: values.cfg,
+    ...(values.seed === null ? {} : { seed: values.seed }),
+  };
+  if (values.model) content.alwayson_scripts = { sd_model_checkpoint: values.model };
+  if (values.kind === "image-to-image") return { ...content, denoising_strength: values.strength, init_images: [picture] };
+  return content;
+}
+
+/** The whole request. What it asks for stands in its context too, so that the console can show it and do it again. */
+export function requestOf(id, values, picture) {
+  const content = contentOf(values, picture);
+  const known = JSON.parse(JSON.stringify(content, (_name, value) => (isLarge(value) ? null : value)));
+  return {
+    task: {
+      metadata: { id, runtime: values.runtime, tasktype: values.kind, prefix: "output", context: { console: known } },
+      content,
+    },
+  };
+}
+
+function isLarge(value) {
+  return typeof value === "string" && value.startsWith("data:");
+}
+
+/** What a task asked for, as far as the console sent it; null for another's. */
+export function contentOfTask(task) {
+  const told = task.context?.console;
+  return told !== null && typeof told === "object" ? told : null;
+}
+
+/** What to call a task: its prompt, where it is known. */
+export function titleOf(task) {
+  const content = contentOfTask(task);
+  if (typeof content?.prompt === "string" && content.prompt) return content.prompt;
+  if (content?.upscaling_resize) return `${content.upscaling_resize} times larger`;
+  return task.id;
+}
+
+/** The form's values that ask for the same again. */
+export function valuesOf(task) {
+  const content = contentOfTask(task) ?? {};
+  const seed = typeof content.seed === "number" && content.seed >= 0 ? content.seed : null;
+  return {
+    kind: task.tasktype, runtime: task.runtime, prompt: content.prompt, negative: content.negative_prompt,
+    steps: content.steps, width: content.width, height: content.height, cfg: content.cfg_scale, seed,
+    strength: content.denoising_strength, factor: content.upscaling_resize, upscaler: content.upscaler_1,
+    model: content.alwayson_scripts?.sd_model_checkpoint, picture: content.image ?? content.init_images?.[0] ?? null,
+  };
+}
+
+/** The same request in three languages, without its context, which only repeats it. The key stands in none of them. */
+export function shown(request, language) {
+  const { metadata: { context: _context, ...metadata }, content } = request.task;
+  const short = (_name, value) => (isLarge(value) ? `${value.slice(0, 40)}…` : value);
+  const text = JSON.stringify({ task: { metadata, content } }, short, 2);
+  if (language === "json") return text;
+  if (language === "curl") {
+    return [
+      `curl ${SUBMIT_URL} \\`,
+      '  -H "x-api-key: $DARKROOM_API_KEY" \\',
+      '  -H "content-type: application/json" \\',
+      `  -d ${quoted(JSON.stringify(JSON.parse(text)))}`,
+    ].join("\n");
+  }
+  return [
+    "import json",
+    "import os",
+    "",
+    "from darkroom.client import Client",
+    "",
+    `request = json.loads(r'''${text.replaceAll("'", "\\u0027")}''')`,
+    `with Client(${JSON.stringify(ENDPOINT)}, os.environ["DARKROOM_API_KEY"]) as client:`,
+    '    client.submit(request).save("pictures")',
+  ].join("\n");
+}
+
+function quoted(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

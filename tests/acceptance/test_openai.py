@@ -131,7 +131,8 @@ def submissions(stack: Stack) -> int:
 
 
 def test_the_address_is_told(running: Stack) -> None:
-    assert f"{running.facts.endpoint}/v1" in (running.folder / "up.log").read_text().split()
+    log, address = running.folder / "up.log", f"{running.facts.endpoint}/v1"
+    wait_for(lambda: address in log.read_text().split(), f"{address} in what `up` prints")
 
 
 def test_pictures_are_made(client: OpenAI) -> None:

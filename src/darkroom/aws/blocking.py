@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import boto3
-from botocore.config import Config
 from botocore.response import StreamingBody
 
+from darkroom.aws.boto3_client import make_client
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.heartbeats import HeartbeatTable
@@ -22,7 +22,6 @@ from darkroom.aws.idempotency import IdempotencyKeys
 from darkroom.aws.progress import ProgressTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.queue_depths import QueueDepths
-from darkroom.aws.s3_options import s3_options
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
@@ -94,22 +93,7 @@ class BlockingAws:
 
     def _client(self, service: str) -> Any:
         # API Gateway gives up after 29 s, so the caller is told before that; two tries of 8 s leave room for a third.
-        config = Config(
-            retries={"mode": "standard", "max_attempts": 3},
-            connect_timeout=3,
-            read_timeout=8,
-            user_agent_extra="darkroom",
-        )
-        if service == "s3":
-            config = config.merge(Config(**s3_options(self._settings)))
-        return _Awaitable(
-            self._session.client(
-                cast("Any", service),
-                region_name=self._settings.region,
-                endpoint_url=self._settings.endpoint_url,
-                config=config,
-            )
-        )
+        return _Awaitable(make_client(self._session, self._settings, service, read_timeout_seconds=8))
 
 
 class LateQueue:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import boto3
-from botocore.config import Config
 
+from darkroom.aws.boto3_client import make_client
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.secrets import Secret
@@ -52,20 +52,7 @@ class ThreadedAws:
         return self._client("dynamodb")
 
     def _client(self, service: str) -> Any:
-        config = Config(
-            retries={"mode": "standard", "max_attempts": 3},
-            connect_timeout=3,
-            read_timeout=5,
-            user_agent_extra="darkroom",
-        )
-        return _Threaded(
-            self._session.client(
-                cast("Any", service),
-                region_name=self._settings.region,
-                endpoint_url=self._settings.endpoint_url,
-                config=config,
-            )
-        )
+        return _Threaded(make_client(self._session, self._settings, service, read_timeout_seconds=5))
 
 
 class _Threaded:

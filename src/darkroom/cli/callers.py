@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from darkroom.cli.address import RegionOption, StackNameOption, open_deployed
+from darkroom.cli.output import print_json
 from darkroom.errors import Fault, InvalidRequest, SettingsError
 from darkroom.local.caller_keys import read_key
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
@@ -34,7 +34,7 @@ def list_callers(
     found = _find(stack_name, region)
     if as_json:
         for caller in found:
-            sys.stdout.write(msgspec.json.encode(caller).decode() + "\n")
+            print_json(caller)
         return
     table = Table(
         Column("Caller"),

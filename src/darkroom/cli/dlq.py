@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -26,6 +25,7 @@ from darkroom.cli.dead_letter_queue import (
     TaskTableOption,
     find_dead_letter_queue,
 )
+from darkroom.cli.output import duration, print_json
 from darkroom.errors import Fault, InvalidRequest, UnreadableMessage
 from darkroom.policy.dead_letters import DeadLetter, is_named, select
 from darkroom.policy.display import displayed
@@ -34,7 +34,6 @@ from darkroom.redaction import without_url_secrets
 _SERVICES = ("sqs", "dynamodb")
 # How many letters are looked through for the ones that are named.
 _MOST_SEARCHED = 100_000
-_AGES = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 
 dlq = typer.Typer(
     help="Look at tasks that failed on every try, and give them another chance.",
@@ -63,7 +62,7 @@ def list_letters(
     if as_json:
         for letter in letters:
             facts = {name: value for name, value in msgspec.to_builtins(letter).items() if name != "text"}
-            sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
+            print_json(facts)
         return
     console = Console()
     if not letters:
@@ -202,7 +201,7 @@ def _table(letters: Sequence[DeadLetter], now: float) -> Table:
             escape(letter.type),
             escape(_short(letter.reason)),
             "-" if letter.tries is None else str(letter.tries),
-            _age(now - letter.sent_at),
+            duration(now - letter.sent_at),
         )
     return table
 
@@ -225,10 +224,3 @@ def _facts(letter: DeadLetter) -> list[tuple[str, str]]:
 def _short(reason: str) -> str:
     reason = without_url_secrets(reason)
     return reason if len(reason) <= 160 else reason[:160] + "..."
-
-
-def _age(seconds: float) -> str:
-    for unit, length in _AGES:
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"

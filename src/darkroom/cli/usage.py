@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
 from darkroom.cli.asking import ask
+from darkroom.cli.output import print_json
 from darkroom.tasks.replies import UsageReply, UsageView
 
 
@@ -37,7 +36,7 @@ def usage(
     reply = ask(address, "GET", "v1alpha2/usage", UsageReply, query, "tells of usage")
     if as_json:
         for day in reply.usage:
-            sys.stdout.write(msgspec.json.encode(day).decode() + "\n")
+            print_json(day)
         return
     Console().print(_table(reply))
 

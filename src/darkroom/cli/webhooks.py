@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
@@ -21,6 +20,7 @@ from darkroom.cli.address import (
     find_address,
     open_deployed,
 )
+from darkroom.cli.output import print_json
 from darkroom.cli.webhook_callers import owner_on_aws, owner_on_this_machine
 from darkroom.cli.webhook_requests import read_deliveries, request_retry
 from darkroom.errors import DarkroomError
@@ -74,7 +74,7 @@ def list_deliveries(
     found = _first(read_deliveries(address, status), limit)
     if as_json:
         for delivery in found:
-            sys.stdout.write(msgspec.json.encode(delivery).decode() + "\n")
+            print_json(delivery)
         return
     table = Table(
         Column("Delivery", no_wrap=True),

@@ -70,7 +70,6 @@ class WebhookSender(Construct):
     def _function(
         self, config: DarkroomConfig, tasks: TaskPlaneResources, bundle: Path, log_retention: logs.RetentionDays
     ) -> lambda_.Function:
-        namespace = metrics_namespace(config.cloudformation_stack_name)
         log_group = logs.LogGroup(self, "FunctionLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
         role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
@@ -104,7 +103,6 @@ class WebhookSender(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             environment={
-                **({"DARKROOM_METRICS_NAMESPACE": namespace} if config.cluster.agent_metrics else {}),
                 "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL": tasks.webhook_dead_letters.queue_url,
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,

@@ -19,7 +19,7 @@ SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorde
 PROCESSES ?= 4
 
 test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=4 of their files side by side
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/infra tests/integration tests
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/browser tests/infra tests/integration tests
 
 quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/contract tests/unit

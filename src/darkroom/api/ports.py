@@ -42,16 +42,21 @@ class PayloadStore(Protocol):
         """The bucket's name."""
         ...
 
-    async def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Write an object."""
+    async def put(self, key: str, body: bytes, content_type: str, *, owner: str = "") -> None:
+        """Write an object, which is `owner`'s then; "" is nobody."""
         ...
 
     async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
         """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
         ...
 
-    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
-        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
+    async def presigned_upload(
+        self, key: str, size_bytes: int, content_type: str, seconds: int, owner: str = ""
+    ) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type.
+
+        Whoever does must send the headers that say whose it is (`darkroom.policy.object_owners`).
+        """
         ...
 
     async def presigned_url(self, key: str, seconds: int) -> str:

@@ -89,7 +89,7 @@ class Submitting:
     async def _publish(self, plan: Submission) -> HttpReply:
         ports, record = self._ports, plan.record
         if plan.payload is not None:
-            await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)
+            await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON, owner=record.caller)
         try:
             if plan.on_duplicate is not OnDuplicate.NEW:
                 if ports.records is None:

@@ -43,18 +43,19 @@ class MemoryTopic:
 
 
 class MemoryBucket:
-    """Keeps objects in `objects`, by key."""
+    """Keeps objects in `objects`, and whose they are in `owners`, by key."""
 
     def __init__(self, name: str = "bucket") -> None:
         self.name = name
         self.objects: dict[str, bytes] = {}
+        self.owners: dict[str, str] = {}
         self.failure: AwsFailure | None = None
 
-    async def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Keep an object."""
+    async def put(self, key: str, body: bytes, content_type: str, *, owner: str = "") -> None:
+        """Keep an object, and whose it is."""
         if self.failure is not None:
             raise self.failure
-        self.objects[key] = body
+        self.objects[key], self.owners[key] = body, owner
 
     async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
         """Return an object, if it is not too large."""
@@ -65,9 +66,11 @@ class MemoryBucket:
             raise AwsRefused(f"{key} is {len(found)} bytes; at most {maximum_bytes} are read")
         return found
 
-    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+    async def presigned_upload(
+        self, key: str, size_bytes: int, content_type: str, seconds: int, owner: str = ""
+    ) -> str:
         """Return a URL that looks like a presigned one."""
-        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}"
+        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}&owner={owner}"
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""

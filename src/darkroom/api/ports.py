@@ -178,9 +178,9 @@ class Deliveries(Protocol):
     """What became of webhooks."""
 
     async def page(
-        self, caller: str, limit: int, before: str | None = None
+        self, callers: Sequence[str], limit: int, before: str | None = None
     ) -> tuple[list[WebhookDelivery], str | None]:
-        """Read a caller's deliveries, the newest first, and what to ask for the next ones with."""
+        """Read the deliveries of `callers` together, the newest first, and what to ask for the next ones with."""
         ...
 
     async def get(self, delivery_id: str) -> WebhookDelivery | None:

@@ -203,13 +203,13 @@ class MemoryDeliveries:
         self.deliveries: dict[str, WebhookDelivery] = {}
 
     async def page(
-        self, caller: str, limit: int, before: str | None = None
+        self, callers: Sequence[str], limit: int, before: str | None = None
     ) -> tuple[list[WebhookDelivery], str | None]:
-        """Return a caller's deliveries, the newest first."""
+        """Return the deliveries of callers, the newest first."""
         own = {
             f"{round(one.created_at * 1000):013d}/{one.id}": one
             for one in self.deliveries.values()
-            if one.caller == caller
+            if one.caller in callers
         }
         keys = sorted((key for key in own if before is None or key < before), reverse=True)[:limit]
         return [own[key] for key in keys], keys[-1] if len(keys) == limit else None

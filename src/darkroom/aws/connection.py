@@ -118,7 +118,7 @@ class Aws:
     def deliveries(self, table: str) -> DeliveryTable:
         """Return the deliveries of webhooks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
-        return DeliveryTable(client, table)
+        return DeliveryTable(client, table, _all_at_once)
 
     def secret(self, arn: str) -> Secret:
         """Return the secret of this ARN in AWS Secrets Manager."""

@@ -7,6 +7,7 @@ The agent's variables without the prefix `DARKROOM_` are those that the guide's 
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ import msgspec
 
 from darkroom.errors import SettingsError
 
-T = TypeVar("T")
+Number = TypeVar("Number", int, float)
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off", ""})
@@ -22,6 +23,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 # How long a task of low priority waits for others at most, where nobody says it.
 LOW_PRIORITY_BOUND_SECONDS = 900.0
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_LONGEST_POLL_SECONDS = 20  # Amazon SQS
+_LAST_PORT = 65535
 DEFAULT_BASE_URLS = {"sdwebui": "http://localhost:8080/sdapi/v1/", "comfyui": "localhost:8080"}
 
 
@@ -207,14 +211,16 @@ def read_agent_settings(environment: Mapping[str, str]) -> AgentSettings:
         trial_seconds=read.number("DARKROOM_TRIAL_SECONDS", float, 120.0, at_least=0),
         sweep_seconds=read.number("DARKROOM_SWEEP_SECONDS", float, 60.0, at_least=0) or None,
         grace_period_seconds=read.number("DARKROOM_GRACE_PERIOD_SECONDS", float, 100.0, at_least=0),
-        receive_wait_seconds=read.number("DARKROOM_RECEIVE_WAIT_SECONDS", int, 1, at_least=0),
+        receive_wait_seconds=read.number(
+            "DARKROOM_RECEIVE_WAIT_SECONDS", int, 1, at_least=0, at_most=_LONGEST_POLL_SECONDS
+        ),
         model_window=read.number("DARKROOM_MODEL_WINDOW", int, 10, at_least=1),
         most_overtakes=read.number("DARKROOM_MOST_OVERTAKES", int, 8, at_least=0),
         maximum_held_bytes=read.number("DARKROOM_MAX_HELD_BYTES", int, 48 * 1024 * 1024, at_least=1),
         health_host=read.text("DARKROOM_HEALTH_HOST", "127.0.0.1"),
-        health_port=read.number("DARKROOM_HEALTH_PORT", int, 0, at_least=0) or None,
+        health_port=read.port("DARKROOM_HEALTH_PORT", 0) or None,
         metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
-        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+        log_level=read.choice("DARKROOM_LOG_LEVEL", _LOG_LEVELS, "INFO"),
         provenance=_provenance(read),
     )
     read.raise_faults("the agent")
@@ -255,10 +261,10 @@ def read_gateway_settings(environment: Mapping[str, str]) -> GatewaySettings:
         tells_events=read.boolean("DARKROOM_EVENTS", False),
         openai_most_waiting=read.number("DARKROOM_OPENAI_MOST_WAITING", int, 200, at_least=1),
         host=read.text("DARKROOM_HOST", "127.0.0.1"),
-        port=read.number("DARKROOM_PORT", int, 8000, at_least=0),
+        port=read.port("DARKROOM_PORT", 8000),
         metrics_from=read.networks("DARKROOM_METRICS_FROM", LOOPBACK),
         metrics_callers=read.boolean("DARKROOM_METRICS_CALLERS", False),
-        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+        log_level=read.choice("DARKROOM_LOG_LEVEL", _LOG_LEVELS, "INFO"),
     )
     read.raise_faults("the gateway")
     return settings
@@ -281,8 +287,8 @@ def read_webhook_settings(environment: Mapping[str, str]) -> WebhookSettings:
         allow_private=read.boolean("DARKROOM_WEBHOOK_ALLOW_PRIVATE", False),
         metrics_namespace=read.optional_text("DARKROOM_METRICS_NAMESPACE"),
         metrics_host=read.text("DARKROOM_METRICS_HOST", "127.0.0.1"),
-        metrics_port=read.number("DARKROOM_METRICS_PORT", int, 0, at_least=0) or None,
-        log_level=read.text("DARKROOM_LOG_LEVEL", "INFO").upper(),
+        metrics_port=read.port("DARKROOM_METRICS_PORT", 0) or None,
+        log_level=read.choice("DARKROOM_LOG_LEVEL", _LOG_LEVELS, "INFO"),
     )
     read.raise_faults("the sender of webhooks")
     return settings
@@ -328,7 +334,7 @@ def read_client_settings(environment: Mapping[str, str]) -> ClientSettings:
 
 def _aws(read: _Reader) -> AwsSettings:
     region = read.text("AWS_DEFAULT_REGION", read.optional_text("AWS_REGION"))
-    return AwsSettings(region=region, endpoint_url=read.optional_text("AWS_ENDPOINT_URL"))
+    return AwsSettings(region=region, endpoint_url=read.url("AWS_ENDPOINT_URL"))
 
 
 def _provenance(read: _Reader) -> ProvenanceSettings:
@@ -337,12 +343,9 @@ def _provenance(read: _Reader) -> ProvenanceSettings:
         required=read.boolean("DARKROOM_PROVENANCE_REQUIRED", False),
         certificate=read.optional_text("DARKROOM_PROVENANCE_CERTIFICATE"),
         kms_key_id=read.optional_text("DARKROOM_PROVENANCE_KMS_KEY_ID"),
-        timestamp_authority=read.optional_text("DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY"),
+        timestamp_authority=read.url("DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY"),
         include_prompts=read.boolean("DARKROOM_PROVENANCE_INCLUDE_PROMPTS", False),
     )
-    authority = settings.timestamp_authority
-    if authority is not None and not authority.startswith(("http://", "https://")):
-        read.fault(f"DARKROOM_PROVENANCE_TIMESTAMP_AUTHORITY must be an http(s) URL, not {authority!r}")
     if settings.certificate is None:
         for name, said in (
             ("REQUIRED", settings.enabled and settings.required),
@@ -357,10 +360,8 @@ def _provenance(read: _Reader) -> ProvenanceSettings:
 
 def _traces_url(read: _Reader) -> str | None:
     """Where traces go, by OpenTelemetry's own variables: the whole URL, or the one that its usual path is added to."""
-    base = read.optional_text("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return read.optional_text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (
-        None if base is None else f"{base.rstrip('/')}/v1/traces"
-    )
+    base = read.url("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return read.url("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (None if base is None else f"{base.rstrip('/')}/v1/traces")
 
 
 def _front_door(read: _Reader) -> FrontDoorSettings:
@@ -397,12 +398,20 @@ class _Reader:
             return ""
         return value
 
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        value = (self.optional_text(name) or default).lower()
-        if value not in choices:
-            self._faults.append(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-            return default
+    def url(self, name: str) -> str | None:
+        value = self.optional_text(name)
+        if value is not None and not value.startswith(("http://", "https://")):
+            self._faults.append(f"{name} must be an http(s) URL, not {value!r}")
         return value
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        """One of these words, in whatever letters it is written."""
+        value = self.optional_text(name) or default
+        for choice in choices:
+            if choice.lower() == value.lower():
+                return choice
+        self._faults.append(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return default
 
     def names(self, name: str, default: str = "") -> list[str]:
         value = self._environment.get(name) or default
@@ -436,17 +445,26 @@ class _Reader:
             self._faults.append(f"{name} must be true or false, not {value!r}")
         return False
 
-    def number(self, name: str, kind: Callable[[str], T], default: T, *, at_least: float) -> T:
+    def port(self, name: str, default: int) -> int:
+        return self.number(name, int, default, at_least=0, at_most=_LAST_PORT)
+
+    def number(
+        self, name: str, kind: Callable[[str], Number], default: Number, *, at_least: float, at_most: float = math.inf
+    ) -> Number:
         value = self.optional_text(name)
         if value is None:
             return default
         try:
             number = kind(value)
         except ValueError:
-            self._faults.append(f"{name} must be a number, not {value!r}")
+            number = None
+        if number is None or math.isinf(number):
+            self._faults.append(f"{name} must be a {'whole ' if kind is int else ''}number, not {value!r}")
             return default
-        if not float(value) >= at_least:
+        if not number >= at_least:
             self._faults.append(f"{name} must be at least {at_least:g}, not {value}")
+        if number > at_most:
+            self._faults.append(f"{name} must be at most {at_most:g}, not {value}")
         return number
 
     def raise_faults(self, who: str) -> None:

@@ -11,7 +11,7 @@ from darkroom.errors import Fault
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Priority, Status, TaskKind
+from darkroom.tasks.task import JsonObject, Priority, Status, TaskKind
 from darkroom.tasks.usage import DayUsage
 
 
@@ -160,12 +160,20 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str | None = None
 
 
+class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
+    """A ComfyUI workflow that a deployment has, and the places in it, as in `6.text`, that a request's values go to."""
+
+    workflow: JsonObject
+    slots: dict[str, list[str]]
+
+
 class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A runtime. What is not known is left out.
 
     `models` are those that it has, or can load where `loads_models`; `loaded` those that are ready now. `waiting` and
     `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
     would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace.
+    `workflows` are those of config.yaml, by what they do (`generate`, `edit`), where they were asked for.
     """
 
     name: str
@@ -178,6 +186,7 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     waiting: int | None = None
     in_work: int | None = None
     estimated_wait_seconds: float | None = None
+    workflows: dict[str, WorkflowView] = msgspec.field(default_factory=dict)
 
 
 class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, Cancelling
+from darkroom.api.dead_letters import DeadLetterDesk, LetterListing, LetterRedrive
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
@@ -55,8 +56,9 @@ class FrontDoor:
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
         states = RuntimeStates(ports, clock)
+        self._dead_letters = DeadLetterDesk(ports)
         self._looking_up = LookingUp(ports, clock, states, waiter)
-        self._runtimes = RuntimeLister(service.catalogue, states, options)
+        self._runtimes = RuntimeLister(service.catalogue, states, ports.dead_letters, clock, options)
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
@@ -84,6 +86,10 @@ class FrontDoor:
                     return await self._cancelling.cancel(plan)
                 case DeliveryListing():
                     return await self._webhook_deliveries.list(plan)
+                case LetterListing():
+                    return await self._dead_letters.list(plan)
+                case LetterRedrive():
+                    return await self._dead_letters.redrive(plan)
                 case DeliveryRetry():
                     return await self._webhook_deliveries.retry(plan)
         except AwsFailure as failure:

@@ -3,6 +3,7 @@
 import { announce, decoded, el, field } from "./dom.js";
 import { tell } from "./api.js";
 import { follow } from "./events.js";
+import { showGrid } from "./grid_view.js";
 import { showMake } from "./make.js";
 import { forgetKey, key, setKey, takeKeyFromAddress } from "./session.js";
 import { titleOf } from "./request.js";
@@ -33,6 +34,7 @@ function route() {
     else link.removeAttribute("aria-current");
   }
   if (page === "tasks" && id) showTask(main, decoded(id), view.signal);
+  else if (page === "grids" && id) showGrid(main, decoded(id), view.signal);
   else if (page === "tasks") showWatch(main, view.signal);
   else showMake(main, new URLSearchParams(query), view.signal);
   document.title = `${main.querySelector("h1")?.textContent ?? "Make"} · Darkroom`;

@@ -18,7 +18,7 @@ export function deadLetters(runtimes, signal) {
   const text = el("input", { name: "letters-text", type: "search", autocomplete: "off", oninput: show });
   const told = el("p", { role: "status" });
   const trouble = el("p", { class: "notice bad", role: "alert", hidden: true });
-  const table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Dead letters" });
+  const table = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The dead letters" });
   const again = el("button", { type: "button", onclick: look }, "Look again");
   const redriveShown = el("button", { type: "button", onclick: () => ask(wanted().filter(isTask), false) }, "");
   const redriveAll = el("button", { type: "button", onclick: () => ask(null, true) }, "Redrive all");

@@ -28,7 +28,7 @@ export function showWatch(main, query, signal) {
   const list = longList("Tasks", nearEnd, signal);
   const count = el("p", { class: "hint", role: "status" });
   const none = el("div", { class: "empty" });
-  const trouble = el("p", { class: "notice bad", hidden: true, role: "alert" });
+  const trouble = el("div", { class: "notice bad", hidden: true, role: "alert" });
   const further = el("button", { type: "button", onclick: searchFurther }, "Search older ones");
   const cancelAll = el("button", { type: "button", onclick: cancelWanted }, "Cancel these…");
   main.replaceChildren(
@@ -52,6 +52,7 @@ export function showWatch(main, query, signal) {
   let wanted = [];
   let oldest = 0;
   let pages;
+  let isRefused = false;
   offerRuntimes();
   begin();
   if (kept.address === address && kept.key) list.reach(kept.key);
@@ -93,18 +94,24 @@ export function showWatch(main, query, signal) {
   }
 
   async function more() {
+    isRefused = false;
     try {
       await pages.more();
       if (!signal.aborted) trouble.hidden = true;
     } catch (error) {
-      trouble.textContent = `${error.message} What is shown here may be old.`;
-      trouble.hidden = all().length === 0; // then the empty list says why
+      isRefused = true; // until somebody asks for it again
+      sayTrouble(`${error.message} What is shown here may not be all.`);
     }
     if (!signal.aborted) show();
   }
 
+  function sayTrouble(words) {
+    trouble.replaceChildren(el("p", {}, words), el("button", { type: "button", onclick: more }, "Try again"));
+    trouble.hidden = false;
+  }
+
   function nearEnd() {
-    if (!search.value.trim() && pages.hasMore && !pages.isBusy && trouble.hidden) more();
+    if (!search.value.trim() && pages.hasMore && !pages.isBusy && !isRefused) more();
   }
 
   function lets(task) {
@@ -138,8 +145,7 @@ export function showWatch(main, query, signal) {
 
   function emptyWords(text, known) {
     if (whyNone() && known === 0) {
-      return [el("p", {}, "The tasks cannot be read."), el("p", {}, whyNone()),
-        el("button", { type: "button", onclick: more }, "Try again")];
+      return [el("p", {}, "The tasks cannot be read.")];
     }
     if (text) {
       return [el("p", {}, "No task that is known here has this in its id or its prompt. ",
@@ -180,8 +186,7 @@ export function showWatch(main, query, signal) {
       const open = all().filter((task) => lets(task) && (!text || says(task, text)) && !isOver(task) && !task.cancel_requested);
       if (!signal.aborted) askToCancel(open.slice(0, MOST_CANCELLED), filterWords());
     } catch (error) {
-      trouble.textContent = error.message;
-      trouble.hidden = false;
+      sayTrouble(error.message);
     }
     cancelAll.disabled = false;
     cancelAll.textContent = "Cancel these…";

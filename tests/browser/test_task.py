@@ -52,7 +52,7 @@ async def test_the_waterfall_has_every_part_of_the_way(visit: Visits, word: str)
     await expect(page.get_by_role("region", name="Provenance")).to_contain_text("Content Credentials")
 
 
-async def test_a_picture_is_looked_at_saved_and_used_again(visit: Visits, word: str) -> None:
+async def test_a_picture_is_looked_at_saved_and_used_again(visit: Visits, word: str, tmp_path: Path) -> None:
     door = Door(visit.console)
     (task,) = door.ended(door.submit(f"is done {word}", n_iter=2))
     page = await visit(f"/tasks/{task['id']}")
@@ -69,7 +69,8 @@ async def test_a_picture_is_looked_at_saved_and_used_again(visit: Visits, word: 
         await page.get_by_role("button", name="Download").first.click()
     download = await saved.value
     assert download.suggested_filename == task["image_url"][0].rpartition("/")[2]
-    assert Path(await download.path()).read_bytes().startswith(b"\x89PNG")
+    await download.save_as(tmp_path / "saved.png")
+    assert (tmp_path / "saved.png").read_bytes().startswith(b"\x89PNG")
     await page.get_by_role("link", name="Again, another seed").click()
     await expect(page.get_by_label("Prompt")).to_have_value(f"is done {word}")
     await expect(page.get_by_label("Seed")).to_have_value("")

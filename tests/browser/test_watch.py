@@ -21,8 +21,10 @@ async (count) => {
   const { take } = await import(script.replace("app.js", "tasks.js"));
   for (let number = 0; number < count; number += 1) {
     const time = new Date(Date.UTC(2026, 0, 1) + number * 1000).toISOString();
-    take({ id: `made-${number}`, status: "completed", result: true, runtime: "sdruntime", created_at: time, updated_at: time,
-      output_location: "", image_url: ["s3://b/made.png"], context: { console: { prompt: `made, number ${number}` } } });
+    take({
+      id: `made-${number}`, status: "completed", result: true, runtime: "sdruntime", created_at: time,
+      updated_at: time, output_location: "", context: { console: { prompt: `made, number ${number}` } },
+    });
   }
 }
 """

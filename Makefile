@@ -7,6 +7,9 @@ BIN := .venv/bin
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
+# Where it is set, as in many containers, each of the many processes would compile every file it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 demo: .venv/demo.installed  ## Show the whole system at work: sample requests, and their pictures
 	$(BIN)/darkroom demo
 

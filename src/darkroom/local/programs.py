@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -30,14 +31,16 @@ _AGENT_GRACE_SECONDS = 5
 
 def emulator_program(port: int, folder: Path) -> Program:
     """Describe the AWS emulator. It keeps everything in memory, so without it there is nothing left to supervise."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier one has left
+    folder.mkdir(parents=True)
     return Program(
         name="emulator",
         command=emulator_command(),
         environment=emulator_environment(port, folder),
         restart=False,
         loss="the AWS emulator's queues, tasks and pictures are gone with it. Start the stack again.",
-        patience_seconds=3.0,
+        # It would only wait for connections that are still open: three seconds, each time.
+        patience_seconds=0,
     )
 
 

@@ -7,10 +7,12 @@ Lambda instance handles one request at a time and has no use for an event loop: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 
+from darkroom.policy.dead_letters import DeadLetter
 from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.progress import Progress
@@ -193,11 +195,39 @@ class SenderQueue(Protocol):
         ...
 
 
+class HeldLetters(Protocol):
+    """Dead letters that are held for a while, to be looked at or put back."""
+
+    async def receive(self) -> list[DeadLetter]:
+        """Hold some more letters. None are left when the list is empty."""
+        ...
+
+    async def all(self, maximum: int) -> list[DeadLetter]:
+        """Hold up to `maximum` letters, and return them."""
+        ...
+
+    async def redrive(self, letter: DeadLetter) -> str:
+        """Submit a letter anew, remove it, and return its new submission id. Raises `UnreadableMessage`."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """The dead letters of the runtimes."""
+
+    async def count(self, runtime: str) -> int | None:
+        """About how many a runtime has; None where its queue is not known, or has none."""
+        ...
+
+    def held(self, runtime: str) -> AbstractAsyncContextManager[HeldLetters]:
+        """Hold letters of a runtime for the body of the `async with`; what was not put back is given back then."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
     All but `topic` and `bucket` are None in a deployment that has no task table; `webhook_queue`, in one that sends no
-    webhooks, and `depths`, where the front door was not told of the queues.
+    webhooks, and `depths` and `dead_letters`, where the front door was not told of the queues.
     """
 
     topic: Publisher
@@ -208,6 +238,7 @@ class Ports(msgspec.Struct, frozen=True):
     progress: ProgressReports | None = None
     heartbeats: Heartbeats | None = None
     depths: QueueDepths | None = None
+    dead_letters: DeadLetters | None = None
     usage: UsageRecords | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None

@@ -12,6 +12,7 @@ from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.changes import Changes
+from darkroom.aws.dead_letter_queues import DeadLetterQueues
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
@@ -26,6 +27,7 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
+from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ class Aws:
         """Return how many tasks are in the queues with these URLs, by their runtimes' names."""
         client: SQSClient = self._clients["sqs"]
         return QueueDepths(client, urls)
+
+    def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
+        """Return the dead letters of the queues with these URLs; the records of what is redriven are in `table`."""
+        client: SQSClient = self._clients["sqs"]
+        return DeadLetterQueues(lambda: client, urls, None if table is None else self.task_table(table))
 
     def changes(self, table: str) -> Changes:
         """Return what has changed of callers' tasks, as this table has it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -14,6 +15,7 @@ import msgspec
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
+from darkroom.local.caller_keys import local_callers
 from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
@@ -29,14 +31,16 @@ _AGENT_GRACE_SECONDS = 5
 
 def emulator_program(port: int, folder: Path) -> Program:
     """Describe the AWS emulator. It keeps everything in memory, so without it there is nothing left to supervise."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier one has left
+    folder.mkdir(parents=True)
     return Program(
         name="emulator",
         command=emulator_command(),
         environment=emulator_environment(port, folder),
         restart=False,
         loss="the AWS emulator's queues, tasks and pictures are gone with it. Start the stack again.",
-        patience_seconds=3.0,
+        # It would only wait for connections that are still open: three seconds, each time.
+        patience_seconds=0,
     )
 
 
@@ -126,8 +130,7 @@ def gateway_program(
 
     `openai_file` holds what `config` says of OpenAI's API, if it says anything.
     """
-    specs = config.caller_specs()
-    named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in specs]
+    named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in local_callers(config)]
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -137,14 +140,13 @@ def gateway_program(
         "DARKROOM_TASK_TABLE": plane.table,
         "DARKROOM_EVENTS": "true",
         "DARKROOM_CORS_ORIGINS": ",".join(config.api_gateway.cors_origins),
-        "DARKROOM_QUEUES": encode_queue_urls({queue.runtime: queue.url for queue in plane.queues}),
+        "DARKROOM_QUEUES": encode_queue_urls(
+            {queue.runtime: queue.url for queue in plane.queues},
+            low={queue.runtime: queue.low_url for queue in plane.queues if queue.low_url is not None},
+        ),
         "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
-        **(
-            {"DARKROOM_CALLERS": encode_callers(named)}
-            if config.callers
-            else {"DARKROOM_API_KEYS": ",".join(keys.values())}
-        ),
+        "DARKROOM_CALLERS": encode_callers(named),
         "DARKROOM_RATE_LIMIT": str(config.api_gateway.throttle.rate_limit),
         "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
         "DARKROOM_HOST": "127.0.0.1",

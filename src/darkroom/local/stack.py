@@ -19,15 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import msgspec
 
-from darkroom.api.keys import key_id
 from darkroom.aws.connection import open_aws
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import AwsFailure, StackFailure
-from darkroom.local.caller_keys import kept_key
+from darkroom.local.caller_keys import kept_key, local_callers
 from darkroom.local.programs import (
     LocalEngine,
     agent_program,
@@ -48,7 +46,6 @@ from darkroom.local.stack_file import (
 from darkroom.local.supervisor import Supervisor, wait_until
 from darkroom.local.webhook_keys import kept_keys
 from darkroom.openai.options import OPENAI_FILE, encode_options
-from darkroom.policy.callers import CallerSpec
 from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.free_port import free_port
 from darkroom.testing.loopback_aws import CREDENTIALS, REGION, is_answering
@@ -110,7 +107,7 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
     folder = options.folder.absolute()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with _only_one(folder):
-        keys = {caller.name: kept_key(folder, caller.name) for caller in config.caller_specs()}
+        keys = {caller.name: kept_key(folder, caller.name) for caller in local_callers(config)}
         aws_port = _port(options.aws_port, "the AWS emulator", "--aws-port")
         gateway_port = _port(options.gateway_port, "the gateway", "--port")
         aws = AwsSettings(region=REGION, endpoint_url=f"http://127.0.0.1:{aws_port}")
@@ -223,13 +220,8 @@ def _facts(
             for queue in plane.queues
         ],
         pid=os.getpid(),
-        callers=_known_as(config.caller_specs(), api_key, are_named=bool(config.callers)),
+        callers=local_callers(config),
     )
-
-
-def _known_as(callers: list[CallerSpec], api_key: str, *, are_named: bool) -> list[CallerSpec]:
-    """The callers; the one that nobody has named owns its tasks under the id of its key."""
-    return callers if are_named else [msgspec.structs.replace(caller, id=key_id(api_key)) for caller in callers]
 
 
 def _check_runtime_urls(config: DarkroomConfig, runtime_urls: Mapping[str, str]) -> None:

@@ -32,7 +32,7 @@ class Program:
     environment: Mapping[str, str]
     restart: bool = True
     loss: str = ""
-    # How long it may take to stop by itself after SIGTERM.
+    # How long it may take to stop by itself after SIGTERM. 0: it has nothing to tidy up, and is killed at once.
     patience_seconds: float = 8.0
 
 
@@ -132,19 +132,21 @@ class Supervisor:
         return "\n".join(("Its last lines:", *(f"  {line}" for line in lines[-_LAST_LINES:]), f"Its log: {path}"))
 
     async def _end(self, child: _Child) -> None:
-        process = child.process
+        process, patience = child.process, child.program.patience_seconds
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(child.program.patience_seconds):
-                await process.wait()
-        except TimeoutError:
-            self._tell(f"{child.program.name} did not stop within {child.program.patience_seconds:g} s; killing it")
+        if patience > 0:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+                process.terminate()
+            try:
+                async with asyncio.timeout(patience):
+                    await process.wait()
+                return
+            except TimeoutError:
+                self._tell(f"{child.program.name} did not stop within {patience:g} s; killing it")
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def _die_with_parent() -> None:

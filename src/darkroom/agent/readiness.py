@@ -18,7 +18,8 @@ from darkroom.errors import RuntimeFailure
 from darkroom.logs import log, logger
 from darkroom.runtimes.protocol import Runtime
 
-PAUSE_SECONDS = 0.5
+# Between two times that a runtime is asked: short at first, for it may be about to answer, and doubling.
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
 # Between the first two looks at a sick runtime; it doubles from there on.
 _FIRST_LOOK_SECONDS = 5.0
 
@@ -53,6 +54,7 @@ class Readiness:
             return True
         log(logging.INFO, "runtime.waiting", "waiting for the runtime to be ready", fault=self._health.runtime_fault)
         looks = _Looks(self._clock.monotonic(), self._trial_seconds)
+        pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             was_away = await self._ask()
             if self._may_get_tasks:
@@ -68,7 +70,8 @@ class Readiness:
             elif not self._diagnosis.on_probation and looks.is_trial_due(now):
                 log(logging.WARNING, "runtime.trial", "one task is to show whether the runtime has recovered")
                 return True
-            await self._pause(PAUSE_SECONDS)
+            await self._pause(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         return False
 
     @property

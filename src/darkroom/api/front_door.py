@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, Cancelling
+from darkroom.api.dead_letters import DeadLetterDesk, LetterListing, LetterRedrive
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
 from darkroom.api.ports import Ports
 from darkroom.api.runtime_states import RuntimeStates
-from darkroom.api.runtimes import RuntimeLister, RuntimeListing
+from darkroom.api.runtimes import NO_OPTIONS, RuntimeLister, RuntimeListing
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
@@ -22,6 +23,7 @@ from darkroom.api.waiting import Waiter
 from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
+from darkroom.openai.options import RuntimeOptions
 from darkroom.policy.callers import Callers
 
 _NOBODY = Callers()
@@ -33,6 +35,7 @@ class FrontDoor:
     `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has. The tasks of
     those of `callers` who have a limit for a month are counted in the task table: `SettingsError` where there is none.
     `waiter` is how somebody waits for a task; without one, every look-up is answered at once.
+    `options` are what the deployment says of its runtimes, such as their workflows.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class FrontDoor:
         new_submission_id: Callable[[], str],
         callers: Callers = _NOBODY,
         waiter: Waiter | None = None,
+        options: Mapping[str, RuntimeOptions] = NO_OPTIONS,
     ) -> None:
         if callers.are_counted and ports.counts is None:
             raise SettingsError("monthlyTasks are counted in the task table: set DARKROOM_TASK_TABLE, or remove them")
@@ -52,8 +56,9 @@ class FrontDoor:
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
         states = RuntimeStates(ports, clock)
+        self._dead_letters = DeadLetterDesk(ports)
         self._looking_up = LookingUp(ports, clock, states, waiter)
-        self._runtimes = RuntimeLister(service.catalogue, states)
+        self._runtimes = RuntimeLister(service.catalogue, states, ports.dead_letters, clock, options)
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
@@ -70,7 +75,7 @@ class FrontDoor:
                 case Listing():
                     return await self._lister.list_tasks(plan)
                 case RuntimeListing():
-                    return await self._runtimes.list_runtimes()
+                    return await self._runtimes.list_runtimes(plan)
                 case UsageQuery():
                     return await self._usage.tell(plan)
                 case Lookup():
@@ -81,6 +86,10 @@ class FrontDoor:
                     return await self._cancelling.cancel(plan)
                 case DeliveryListing():
                     return await self._webhook_deliveries.list(plan)
+                case LetterListing():
+                    return await self._dead_letters.list(plan)
+                case LetterRedrive():
+                    return await self._dead_letters.redrive(plan)
                 case DeliveryRetry():
                     return await self._webhook_deliveries.retry(plan)
         except AwsFailure as failure:

@@ -46,6 +46,9 @@ class Network:
         # Weights become float32 once, at loading. Left alone, onnxruntime would multiply in int8: coarser, and with
         # another result for a picture alone than for the same picture in a batch.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        # Its threads would wait for the next of these small graphs in a loop that keeps every core busy: two to three
+        # times the processor time of the pictures themselves, which agent, gateway and emulator beside it need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._sessions = {
                 name: onnxruntime.InferenceSession(
@@ -56,6 +59,10 @@ class Network:
             self._tokenizer = Tokenizer(json.loads((folder / VOCABULARY).read_text(encoding="utf-8")))
         except Exception as error:  # onnxruntime has no error class of its own to catch
             raise ModelUnusable(f"the pocket model in {folder} cannot be loaded: {error}") from error
+
+    def session(self, graph: str) -> onnxruntime.InferenceSession:
+        """What runs one of `GRAPHS`."""
+        return self._sessions[graph]
 
     def captions(self, texts: list[str]) -> Array:
         """Captions as vectors [n, 512]; an empty text is "no caption"."""
@@ -88,7 +95,7 @@ class Network:
             name: np.asarray(value, np.int64 if value.dtype.kind == "i" else np.float32)
             for name, value in inputs.items()
         }
-        result: Array = self._sessions[graph].run(None, fitting)[0]
+        result: Array = self.session(graph).run(None, fitting)[0]
         return result
 
 

@@ -1,7 +1,7 @@
 """How the files of tests are dealt out to pytest-xdist's processes: what shares a process, and what begins first.
 
-A file's tests stay together, because they share what the file has started. Files that use one stack stay together too, so
-that it is started once for all of them. The longest begin first, so that none is left over at the end.
+A file's tests stay together, because they share what the file has started. Files that use one stack stay together too,
+so that it is started once for all of them. The longest begin first, so that none is left over at the end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ USE_ONE_STACK = {
 # Seconds, roughly: the order is what matters. What is not here takes less.
 LONGEST = {
     "one stack": 150,
+    "browser": 130,
     "tests/chaos/test_chaos.py": 120,
     "tests/infra/test_deploy_on_emulator.py": 90,
     "tests/contract/test_cli.py": 60,
@@ -52,8 +53,10 @@ LONGEST = {
 
 
 def scope_of(nodeid: str) -> str:
-    """What the test with this id shares a process with: its file, or all that use one stack."""
+    """What the test with this id shares a process with: its file, or all that use the same stack."""
     file = nodeid.partition("::")[0]
+    if file.startswith("tests/browser/"):
+        return "browser"
     return "one stack" if file in USE_ONE_STACK else file
 
 

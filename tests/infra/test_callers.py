@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from darkroom.infra.template.parts.front_door import HANDLER
 from darkroom.infra.template.synthesis import synthesise
 from darkroom.samples import read_sample
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+from tests.command_line import darkroom
 from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
 from tests.infra.deployed import Deployed
 
@@ -177,23 +177,23 @@ def test_a_name_stands_in_group_message_and_record_and_a_month_is_counted(three:
 
 
 def test_the_command_line_shows_limits_and_prints_one_key(three: Deployed) -> None:
-    listed = darkroom(three, "callers", "list", "--json")
+    listed = said_by(three, "callers", "list", "--json")
     assert [json.loads(line) for line in listed.splitlines()] == json.loads(three.outputs["Callers"])
-    table = darkroom(three, "callers", "list")
+    table = said_by(three, "callers", "list")
     assert "shop" in table
     keys = {key_of(three, name) for name in ("default", "shop", "lab")}
     assert not [key for key in keys if key in listed + table]
-    assert darkroom(three, "callers", "key", "shop") == key_of(three, "shop") + "\n"
+    assert said_by(three, "callers", "key", "shop") == key_of(three, "shop") + "\n"
     told = run(three, "callers", "key", "nobody")
     assert told.returncode == 2
     assert "there are: default, shop, lab" in told.stderr
 
 
 def test_a_stack_without_callers_shows_the_one_it_has(deployed: Deployed) -> None:
-    (caller,) = (json.loads(line) for line in darkroom(deployed, "callers", "list", "--json").splitlines())
+    (caller,) = (json.loads(line) for line in said_by(deployed, "callers", "list", "--json").splitlines())
     assert (caller["name"], caller["id"]) == ("default", deployed.outputs["ApiKeyId"])
     assert (caller["rateLimit"], caller["burstLimit"]) == (1, 60)
-    assert darkroom(deployed, "callers", "key", "default") == deployed.api_key + "\n"
+    assert said_by(deployed, "callers", "key", "default") == deployed.api_key + "\n"
 
 
 def key_of(deployed: Deployed, name: str) -> str:
@@ -204,17 +204,10 @@ def key_of(deployed: Deployed, name: str) -> str:
 
 def run(deployed: Deployed, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": str(deployed.settings.endpoint_url)}
-    where = ["--stack-name", "sdoneks", "--region", "us-east-1"]
-    return subprocess.run(
-        [sys.executable, "-m", "darkroom", *command, *where],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return darkroom(*command, "--stack-name", "sdoneks", "--region", "us-east-1", environment=environment)
 
 
-def darkroom(deployed: Deployed, *command: str) -> str:
+def said_by(deployed: Deployed, *command: str) -> str:
     done = run(deployed, *command)
     assert done.returncode == 0, done.stderr
     return done.stdout

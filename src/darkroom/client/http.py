@@ -30,9 +30,14 @@ T = TypeVar("T")
 _DEFAULT_RETRIES = 6
 
 
-def _core(endpoint: str, retries: int) -> Core:
+def _core(endpoint: str, retries: int, caller: str | None) -> Core:
     return Core(
-        endpoint, retries=retries, clock=time.monotonic, random=random.random, new_key=lambda: str(uuid.uuid4())
+        endpoint,
+        retries=retries,
+        clock=time.monotonic,
+        random=random.random,
+        new_key=lambda: str(uuid.uuid4()),
+        caller=caller,
     )
 
 
@@ -43,8 +48,8 @@ class Client:
     key is not given, it is taken from `DARKROOM_ENDPOINT` and `DARKROOM_API_KEY`. A request that was throttled (429) or
     met a passing fault (503, no connection) is sent again, at most `retries` times, with growing pauses, or as long as
     `Retry-After` says. `timeout_seconds` is for a whole call, with its tries and pauses: `WaitTimeout` after it.
-    Methods raise `ApiFailure`, `ApiUnreachable`, and what they name; a key that no header can carry is an
-    `InvalidRequest` at once.
+    `caller` is for operators: whose tasks are looked at, fetched and cancelled. Methods raise `ApiFailure`,
+    `ApiUnreachable`, and what they name; a key that no header can carry is an `InvalidRequest` at once.
     """
 
     def __init__(
@@ -53,11 +58,12 @@ class Client:
         api_key: str | None = None,
         *,
         retries: int = _DEFAULT_RETRIES,
+        caller: str | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         endpoint, self._api_key = find_address(endpoint, api_key, os.environ)
-        self._core = _core(endpoint, retries)
+        self._core = _core(endpoint, retries, caller)
         self._sleep = sleep
         self._http = httpx.Client(transport=transport)
 
@@ -197,11 +203,12 @@ class AsyncClient:
         api_key: str | None = None,
         *,
         retries: int = _DEFAULT_RETRIES,
+        caller: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         endpoint, self._api_key = find_address(endpoint, api_key, os.environ)
-        self._core = _core(endpoint, retries)
+        self._core = _core(endpoint, retries, caller)
         self._sleep = sleep
         self._http = httpx.AsyncClient(transport=transport)
 

@@ -99,6 +99,7 @@ def resend(
         list[str] | None, typer.Argument(metavar="[DELIVERY]...", help="As `darkroom webhooks list` shows them.")
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every one that failed.")] = False,
+    all_gone: Annotated[bool, typer.Option("--all-gone", help="Every one whose receiver wanted no more.")] = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -107,10 +108,11 @@ def resend(
     operator: OperatorOption = False,
 ) -> None:
     """Have webhooks that came to their end, whichever, sent again: at once, and as often as at first."""
-    if bool(ids) == all_failed:
-        raise typer.BadParameter("name deliveries, or say --all-failed")
+    if [bool(ids), all_failed, all_gone].count(True) != 1:
+        raise typer.BadParameter("name deliveries, or say --all-failed, or --all-gone")
     address = find_address(endpoint, api_key, stack_name, region, operator=operator)
-    wanted = ids or [one.id for one in read_deliveries(address, DeliveryStatus.FAILED, caller)]
+    status = DeliveryStatus.GONE if all_gone else DeliveryStatus.FAILED
+    wanted = ids or [one.id for one in read_deliveries(address, status, caller)]
     failed: DarkroomError | None = None
     for delivery_id in wanted:
         try:

@@ -28,6 +28,7 @@ from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
 from darkroom.aws.user_agent import USER_AGENT
+from darkroom.aws.webhook_switches import WebhookSwitches
 from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
@@ -120,6 +121,11 @@ class Aws:
         """Return the deliveries of webhooks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return DeliveryTable(client, table, _all_at_once)
+
+    def webhook_switches(self, table: str) -> WebhookSwitches:
+        """Return which callers' webhooks are switched off, as this table has it."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return WebhookSwitches(client, table)
 
     def secret(self, arn: str) -> Secret:
         """Return the secret of this ARN in AWS Secrets Manager."""

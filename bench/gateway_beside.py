@@ -88,7 +88,7 @@ class Standing:
 
     def _control(self, *arguments: str) -> None:
         command = ["callgrind_control", *arguments, str(self.process_id)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:

@@ -90,7 +90,8 @@ class Aws:
     def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
         """Return the dead letters of the queues with these URLs; the records of what is redriven are in `table`."""
         client: SQSClient = self._clients["sqs"]
-        return DeadLetterQueues(lambda: client, urls, None if table is None else self.task_table(table))
+        records = None if table is None else self.task_table(table)
+        return DeadLetterQueues(lambda: client, urls, records, asyncio.Lock)
 
     def changes(self, table: str) -> Changes:
         """Return what has changed of callers' tasks, as this table has it."""

@@ -7,6 +7,9 @@ BIN := .venv/bin
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
+# Where it is set, as in many containers, each of the many processes would compile every file it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 demo: .venv/demo.installed  ## Show the whole system at work: sample requests, and their pictures
 	$(BIN)/darkroom demo
 
@@ -19,7 +22,7 @@ SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorde
 PROCESSES ?= 4
 
 test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=4 of their files side by side
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/infra tests/integration tests
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/browser tests/infra tests/integration tests
 
 quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/contract tests/unit

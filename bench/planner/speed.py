@@ -16,7 +16,9 @@ from dataclasses import replace
 from itertools import islice
 
 from darkroom.config.loader import parse_config
-from darkroom.planner.advice import Choice, Demand, advise, choices
+from darkroom.planner.advice import advise
+from darkroom.planner.choice import Choice, Demand
+from darkroom.planner.neighbours import choices
 from darkroom.planner.run import Price, run
 from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.deployment import settings_of
@@ -24,7 +26,8 @@ from darkroom.planner.simulation.engine import simulate
 from darkroom.planner.simulation.streams import Duration, poisson
 from darkroom.planner.traffic import DAY, Traffic
 
-PRICE = Price("g6.2xlarge", 0.9776, 0.41)
+PRICE = Price("g6.2xlarge", 0.9776, 0.41, 0.4e-6)
+WAYS = ((True, True), (False, True))
 
 
 def main() -> None:
@@ -47,7 +50,7 @@ def main() -> None:
     moments = list(Traffic("office", 1000.0, 7.0).arrivals(1))
     now = Choice(1, 0, base.keda.maximum, int(base.keda.cooldown), True, PRICE)
     demand = Demand(moments, Duration(mean=6.0), 7 * DAY)
-    found_ = advise(replace(base), now, choices(base, [(PRICE, None)], True), demand, None)
+    found_ = advise(replace(base), now, choices(base, [(PRICE, None)], True), demand, None, ways=WAYS)
     seconds = time.perf_counter() - began
     print(f"the frontier of {found_.simulated} settings, {len(moments):,} tasks in a week: {seconds:.1f} s")
 

@@ -19,9 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darkroom.config.loader import parse_config
-from darkroom.planner.advice import Choice, Demand, Point, advise, choices, run_choice
+from darkroom.planner.advice import advise
 from darkroom.planner.advice_words import in_short
+from darkroom.planner.choice import Choice, Demand, Point, run_choice
 from darkroom.planner.drawing import BLUE, GREEN, LEFT, RED, Axis, Canvas, Plot, legend
+from darkroom.planner.neighbours import choices
 from darkroom.planner.prices import load_prices
 from darkroom.planner.run import Price, Run, run
 from darkroom.planner.run_picture import in_words, thinned
@@ -33,6 +35,7 @@ from darkroom.planner.traffic import DAY, Traffic
 ROOT = Path(__file__).parents[2]
 TARGET, SEED = 60.0, 1
 KIND = "g5.2xlarge"
+WAYS = ((True, True), (False, True))
 DAYS = {
     "bursty": Traffic("bursty", 2000.0, 1.0, 40),
     "office hours": Traffic("office", 1120.0, 1.0),  # a working day of such a week has 2,000
@@ -66,7 +69,7 @@ def measured() -> dict[str, Day]:
     """All three days."""
     config = parse_config("modelsRuntime: [{name: a, type: sdwebui}]")
     prices = load_prices("us-west-2")
-    price = Price(KIND, prices.hour(KIND), prices.hour(KIND, spot=True))
+    price = Price(KIND, prices.hour(KIND), prices.hour(KIND, spot=True), prices.of("sqs.request"))
     base = settings_of(config, config.models_runtime[0])
     base = replace(base, spot=Spot(share=1.0, hazard=prices.hazard(KIND)))
     now = Choice(1, 0, base.keda.maximum, int(base.keda.cooldown), True, price)
@@ -74,7 +77,7 @@ def measured() -> dict[str, Day]:
     for name, traffic in DAYS.items():
         moments = list(traffic.arrivals(SEED))
         demand = Demand(moments, Duration(mean=6.0), DAY, SEED)
-        advice = advise(base, now, choices(base, [(price, None)], True), demand, None)
+        advice = advise(base, now, choices(base, [(price, None)], True), demand, None, ways=WAYS)
         chosen = advice.best(TARGET, None)
         if chosen is None:
             raise RuntimeError(f"{name}: nothing meets {TARGET:g} s")

@@ -12,7 +12,10 @@ from darkroom.errors import AwsDenied
 from darkroom.tasks.heartbeat import AgentState, Heartbeat
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.task import Status
+from darkroom.testing.dead_letters import MemoryDeadLetters
 from darkroom.testing.runtime_ports import MemoryRuntimes
+
+CALLED = ("shop", "boss")
 
 
 @dataclass
@@ -52,10 +55,43 @@ async def test_runtimes_say_what_they_do_and_how_busy_they_are(busy: Busy) -> No
                 "waiting": 12,
                 "in_work": 4,
                 "estimated_wait_seconds": 50.0,
+                "service_seconds": 4.0,
             },
             {"name": "comfy", "type": "comfyui", "tasktypes": ["pipeline"], "models": [], "agents_ready": 0},
         ]
     }
+
+
+async def test_an_operator_is_told_of_each_agent_and_nobody_else_is(busy: Busy) -> None:
+    busy.runtimes.depths["sdruntime"] = QueueDepth(waiting=3, in_flight=1)
+    busy.runtimes.beats["sdruntime"] = [
+        beat("b", seen_at=NOW - 100, in_work=0),
+        beat("a", service_seconds=4.0, model="m.safetensors", duty=0.75, head_sent_at=NOW - 90),
+    ]
+    asked = {caller: (await busy.door.get("/v1alpha2/runtimes", caller)).body["runtimes"][0] for caller in CALLED}
+    assert asked["shop"]["oldest_seconds"] == asked["boss"]["oldest_seconds"] == 90.0
+    assert "agents" not in asked["shop"]
+    assert asked["boss"]["agents"] == [
+        {
+            "agent": "a",
+            "state": "ready",
+            "seen_at": "2027-01-15T08:00:00Z",
+            "in_work": 1,
+            "model": "m.safetensors",
+            "service_seconds": 4.0,
+            "duty": 0.75,
+        },
+        {"agent": "b", "state": "gone", "seen_at": "2027-01-15T07:58:20Z", "in_work": 0},
+    ]
+
+
+@pytest.mark.parametrize("kind", DOORS)
+async def test_an_operator_is_told_how_many_dead_letters_there_are(kind: str) -> None:
+    letters = MemoryDeadLetters({"sdruntime": []})
+    async with opened(kind, dead_letters=letters) as door:
+        told = (await door.get("/v1alpha2/runtimes", "boss")).body["runtimes"]
+        assert [runtime.get("dead_letters") for runtime in told] == [0, None]
+        assert "dead_letters" not in (await door.get("/v1alpha2/runtimes")).body["runtimes"][0]
 
 
 async def test_a_queued_task_is_told_its_place_and_when_it_is_likely_to_be_begun(busy: Busy) -> None:

@@ -24,7 +24,7 @@ CALLERS = """\
 callers:
 - {name: default}
 - {name: shop, rateLimit: 0.5, burstLimit: 3}
-- {name: lab, monthlyTasks: 2}
+- {name: lab, monthlyTasks: 2, role: operator}
 """
 # What a stack that is deployed already has; another logical id, or another name, would be another key.
 DEFAULT_KEY, DEFAULT_PLAN = "FrontDoorDefaultKey6BCA8B4B", "FrontDoorFrontAPIUsagePlan39F1559C"
@@ -103,6 +103,35 @@ def test_each_caller_has_a_key_and_a_plan_and_default_keeps_its_own(
     told = json.dumps(variables(read_template(assembly))["DARKROOM_CALLERS"])
     assert "monthlyTasks" in told
     assert "rateLimit" not in told  # API Gateway's affair, and the environment is small
+
+
+def test_where_there_is_an_operator_the_function_may_put_dead_letters_back_and_only_those(
+    task_plane_assembly: Assembly, assembly: Assembly
+) -> None:
+    takes, *others = (
+        (statement["Action"], json.dumps(statement["Resource"]))
+        for part in read_template(assembly)["Resources"].values()
+        if part["Type"] == "AWS::IAM::Policy" and "FrontDoorFunctionRole" in json.dumps(part["Properties"]["Roles"])
+        for statement in part["Properties"]["PolicyDocument"]["Statement"]
+        if "sqs:ReceiveMessage" in statement["Action"] or "sqs:SendMessage" in statement["Action"]
+    )
+    assert "sqs:DeleteMessage" in takes[0]
+    assert "DeadLetters" in takes[1]
+    assert "InputQueue" not in takes[1]
+    assert "WebhookDeadLetters" not in takes[1]
+    assert {action for action, _ in others} == {"sqs:SendMessage"}
+    sent = "".join(resources for _, resources in others)
+    assert "InputQueue-sdruntime" in sent.replace("InputQueuesdruntime", "InputQueue-sdruntime")
+    assert "LowPriorityQueue" in sent
+    without = json.dumps(read_template(task_plane_assembly))
+    assert "sqs:GetQueueUrl" not in without
+    assert '"PathPart": "dead-letters"' in without
+
+
+def test_an_operators_routes_lead_to_the_function(three: Deployed) -> None:
+    reply = three.send("GET", "v1alpha2/dead-letters?runtime=sdruntime", **{"x-api-key": key_of(three, "shop")})
+    assert reply.status_code == 403
+    assert "role operator" in reply.json()["message"]
 
 
 def test_the_outputs_lead_to_every_callers_key(three: Deployed) -> None:

@@ -148,6 +148,22 @@ async def test_a_task_is_told_as_it_is_then_how_it_goes_and_the_stream_ends_with
         await anext(blocks)
 
 
+async def test_an_operator_is_told_whose_task_has_come_further(tasks: Tasks, streams: EventStreams) -> None:
+    blocks = {}
+    for who in ("boss", "lab"):
+        answer = await streams.open(EventsRequest(who, Sight(("lab",), is_operator=who == "boss"), None, None))
+        assert isinstance(answer, EventStream)
+        blocks[who] = answer.blocks
+        assert await told(blocks[who]) == []
+    waiting = {who: asyncio.create_task(anext(stream)) for who, stream in blocks.items()}
+    tasks.change("t", Status.RUNNING, NOW - 60, "lab")
+    tasks.progress("t", 0.5, NOW + 1, "lab")
+    await tasks.go_on()
+    async with asyncio.timeout(10):
+        assert b'"caller":"lab"' in await waiting["boss"]
+        assert b"caller" not in await waiting["lab"]
+
+
 async def test_a_task_that_has_ended_is_told_once_and_who_knows_it_is_told_to_stay_away(
     tasks: Tasks, streams: EventStreams
 ) -> None:

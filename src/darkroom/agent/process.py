@@ -143,7 +143,9 @@ async def open_agent(
         stack.push_async_callback(runtime.close)
 
         links = LinkFetcher(
-            settings.links, lambda name, key: (bucket if name == settings.bucket else aws.bucket(name)).open(key)
+            settings.links,
+            lambda name, key: (bucket if name == settings.bucket else aws.bucket(name)).open(key),
+            is_emulated=settings.aws.endpoint_url is not None,
         )
         stack.push_async_callback(links.close)
         dead_letters = await _dead_letters(aws, settings, attributes, clock)

@@ -17,10 +17,11 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
     """Everything that the front door asks of AWS, as far as this deployment has it. Raises `SettingsError`."""
     topic, bucket, table = aws.topic(settings.topic_arn), aws.bucket(settings.bucket), settings.task_table
     urls = decode_queue_urls(settings.queues)
-    depths = aws.queue_depths(urls) if urls else None
+    depths = aws.queue_depths(urls.normal) if urls.normal else None
+    letters = aws.dead_letter_queues(urls, table) if urls.normal else None
     webhooks = None if settings.webhook_queue_url is None else aws.queue(settings.webhook_queue_url)
     if table is None:
-        return Ports(topic, bucket, depths=depths, webhook_queue=webhooks)
+        return Ports(topic, bucket, depths=depths, dead_letters=letters, webhook_queue=webhooks)
     return Ports(
         topic,
         bucket,
@@ -32,6 +33,7 @@ def ports_of(aws: Aws | BlockingAws, settings: FrontDoorSettings) -> Ports:
         progress=aws.progress(table),
         heartbeats=aws.heartbeats(table),
         depths=depths,
+        dead_letters=letters,
         deliveries=aws.deliveries(table),
         webhook_queue=webhooks,
     )

@@ -83,12 +83,13 @@ class Source(msgspec.Struct, frozen=True):
             if not change.is_progress:
                 told.append(task_event(record, so_far, change.position, for_operator=for_operator))
             elif record.status is Status.RUNNING and so_far is not None:
-                told.append(_progress_event(record, so_far, change.position))
+                told.append(_progress_event(record, so_far, change.position, for_operator=for_operator))
         return told
 
 
-class _ProgressTold(msgspec.Struct, frozen=True, kw_only=True):
+class _ProgressTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
+    caller: str | msgspec.UnsetType = msgspec.UNSET
     status: Status
     progress: Progress
 
@@ -107,8 +108,9 @@ def position_of(record: TaskRecord) -> str:
     return sort_key(record.updated_at or record.created_at, record.submission_id)
 
 
-def _progress_event(record: TaskRecord, progress: Progress, position: str) -> Event:
-    told = _ProgressTold(id=record.id, status=record.status, progress=progress)
+def _progress_event(record: TaskRecord, progress: Progress, position: str, *, for_operator: bool) -> Event:
+    whose = record.caller if for_operator else msgspec.UNSET  # callers may have tasks of the same id
+    told = _ProgressTold(id=record.id, caller=whose, status=record.status, progress=progress)
     return Event(record.submission_id, position, _block("progress", position, told))
 
 

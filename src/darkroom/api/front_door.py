@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, Cancelling
+from darkroom.api.dead_letters import DeadLetterDesk, LetterListing, LetterRedrive
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
@@ -52,8 +53,9 @@ class FrontDoor:
         self._new_submission_id = new_submission_id
         self._submitting = Submitting(ports, callers)
         states = RuntimeStates(ports, clock)
+        self._dead_letters = DeadLetterDesk(ports)
         self._looking_up = LookingUp(ports, clock, states, waiter)
-        self._runtimes = RuntimeLister(service.catalogue, states)
+        self._runtimes = RuntimeLister(service.catalogue, states, ports.dead_letters, clock)
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)
@@ -70,7 +72,7 @@ class FrontDoor:
                 case Listing():
                     return await self._lister.list_tasks(plan)
                 case RuntimeListing():
-                    return await self._runtimes.list_runtimes()
+                    return await self._runtimes.list_runtimes(plan)
                 case UsageQuery():
                     return await self._usage.tell(plan)
                 case Lookup():
@@ -81,6 +83,10 @@ class FrontDoor:
                     return await self._cancelling.cancel(plan)
                 case DeliveryListing():
                     return await self._webhook_deliveries.list(plan)
+                case LetterListing():
+                    return await self._dead_letters.list(plan)
+                case LetterRedrive():
+                    return await self._dead_letters.redrive(plan)
                 case DeliveryRetry():
                     return await self._webhook_deliveries.retry(plan)
         except AwsFailure as failure:

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from darkroom.api.dead_letters import RequestRedrive
+from darkroom.api.openapi_dead_letters import dead_letter_operations
 from darkroom.api.openapi_parts import KEY_SECURITY, Operation, json_content, replies
 from darkroom.api.openapi_reading import reading_operations
 from darkroom.api.openapi_webhooks import webhook_operations
@@ -19,6 +21,7 @@ from darkroom.policy.admission import MAXIMUM_ID_LENGTH, MAXIMUM_PREFIX_LENGTH, 
 from darkroom.policy.webhook_urls import LONGEST_URL
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha1, v1alpha2
+from darkroom.tasks.dead_letter_replies import DeadLetterList, Redriven
 from darkroom.tasks.delivery_replies import DeliveryPage
 from darkroom.tasks.replies import ErrorReply, RuntimeList, TaskList, TaskView, UploadReply, UsageReply
 from darkroom.tasks.task import OnDuplicate, Priority, TaskKind
@@ -140,7 +143,7 @@ def components() -> dict[str, Any]:
     template = "#/components/schemas/{name}"
     _, schemas = msgspec.json.schema_components(
         [
-            *(RequestV1alpha2, RequestV1alpha1, RequestUpload),
+            *(RequestV1alpha2, RequestV1alpha1, RequestUpload, RequestRedrive),
             *(
                 v1alpha2.AcceptedReply,
                 ErrorReply,
@@ -150,6 +153,8 @@ def components() -> dict[str, Any]:
                 UploadReply,
                 UsageReply,
                 DeliveryPage,
+                DeadLetterList,
+                Redriven,
             ),
         ],
         ref_template=template,
@@ -229,4 +234,5 @@ def operations() -> tuple[Operation, ...]:
         _upload(),
         *reading_operations(),
         *webhook_operations(),
+        *dead_letter_operations(),
     )

@@ -7,10 +7,12 @@ Lambda instance handles one request at a time and has no use for an event loop: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 
+from darkroom.policy.dead_letters import DeadLetter
 from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.idempotency import Claim
 from darkroom.tasks.progress import Progress
@@ -42,16 +44,21 @@ class PayloadStore(Protocol):
         """The bucket's name."""
         ...
 
-    async def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Write an object."""
+    async def put(self, key: str, body: bytes, content_type: str, *, owner: str = "") -> None:
+        """Write an object, which is `owner`'s then; "" is nobody."""
         ...
 
     async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
         """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
         ...
 
-    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
-        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
+    async def presigned_upload(
+        self, key: str, size_bytes: int, content_type: str, seconds: int, owner: str = ""
+    ) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type.
+
+        Whoever does must send the headers that say whose it is (`darkroom.policy.object_owners`).
+        """
         ...
 
     async def presigned_url(self, key: str, seconds: int) -> str:
@@ -171,9 +178,9 @@ class Deliveries(Protocol):
     """What became of webhooks."""
 
     async def page(
-        self, caller: str, limit: int, before: str | None = None
+        self, callers: Sequence[str], limit: int, before: str | None = None
     ) -> tuple[list[WebhookDelivery], str | None]:
-        """Read a caller's deliveries, the newest first, and what to ask for the next ones with."""
+        """Read the deliveries of `callers` together, the newest first, and what to ask for the next ones with."""
         ...
 
     async def get(self, delivery_id: str) -> WebhookDelivery | None:
@@ -193,11 +200,39 @@ class SenderQueue(Protocol):
         ...
 
 
+class HeldLetters(Protocol):
+    """Dead letters that are held for a while, to be looked at or put back."""
+
+    async def receive(self) -> list[DeadLetter]:
+        """Hold some more letters. None are left when the list is empty."""
+        ...
+
+    async def all(self, maximum: int) -> list[DeadLetter]:
+        """Hold up to `maximum` letters, and return them."""
+        ...
+
+    async def redrive(self, letter: DeadLetter) -> str:
+        """Submit a letter anew, remove it, and return its new submission id. Raises `UnreadableMessage`."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """The dead letters of the runtimes."""
+
+    async def count(self, runtime: str) -> int | None:
+        """About how many a runtime has; None where its queue is not known, or has none."""
+        ...
+
+    def held(self, runtime: str) -> AbstractAsyncContextManager[HeldLetters]:
+        """Hold letters of a runtime for the body of the `async with`; what was not put back is given back then."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """Everything together. Every method may raise `AwsFailure`.
 
     All but `topic` and `bucket` are None in a deployment that has no task table; `webhook_queue`, in one that sends no
-    webhooks, and `depths`, where the front door was not told of the queues.
+    webhooks, and `depths` and `dead_letters`, where the front door was not told of the queues.
     """
 
     topic: Publisher
@@ -208,6 +243,7 @@ class Ports(msgspec.Struct, frozen=True):
     progress: ProgressReports | None = None
     heartbeats: Heartbeats | None = None
     depths: QueueDepths | None = None
+    dead_letters: DeadLetters | None = None
     usage: UsageRecords | None = None
     keys: Keys | None = None
     deliveries: Deliveries | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, plan_cancellation
+from darkroom.api.dead_letters import LetterListing, LetterRedrive, plan_letter_listing, plan_letter_redrive
 from darkroom.api.event_plans import plan_events
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
@@ -36,6 +37,8 @@ Plan = (
     | UsageQuery
     | DeliveryListing
     | DeliveryRetry
+    | LetterListing
+    | LetterRedrive
 )
 _NOBODY = Callers()
 
@@ -58,7 +61,7 @@ class Service:
             case ["v1alpha2", "runtimes"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return RuntimeListing()
+                return RuntimeListing(for_operator=self._callers.is_operator(request.caller))
             case ["v1alpha2", "uploads"]:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
@@ -83,12 +86,20 @@ class Service:
                 if request.method != "PUT":
                     return exchange.method_not_allowed(request.method, "PUT")
                 return plan_cancellation(task_id, request, self._callers)
+            case ["v1alpha2", "dead-letters"]:
+                if request.method != "GET":
+                    return exchange.method_not_allowed(request.method, "GET")
+                return plan_letter_listing(request, self._callers, self.catalogue)
+            case ["v1alpha2", "dead-letters", "redrive"]:
+                if request.method != "POST":
+                    return exchange.method_not_allowed(request.method, "POST")
+                return plan_letter_redrive(request, self._callers, self.catalogue)
             case ["v1alpha2", "webhooks", "deliveries"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return plan_delivery_listing(request.query, request.caller)
+                return plan_delivery_listing(request, self._callers)
             case ["v1alpha2", "webhooks", "deliveries", delivery_id, "retry"]:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
-                return plan_delivery_retry(delivery_id, request.caller)
+                return plan_delivery_retry(delivery_id, request, self._callers)
         return exchange.not_found(request.path)

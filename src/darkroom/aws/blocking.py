@@ -16,6 +16,7 @@ from botocore.response import StreamingBody
 
 from darkroom.aws.boto3_client import make_client
 from darkroom.aws.bucket import Bucket
+from darkroom.aws.dead_letter_queues import DeadLetterQueues
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
@@ -27,6 +28,7 @@ from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
+from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
 T = TypeVar("T")
@@ -62,6 +64,11 @@ class BlockingAws:
     def queue_depths(self, urls: Mapping[str, str]) -> QueueDepths:
         """How many tasks are in the queues with these URLs, by their runtimes' names."""
         return QueueDepths(self._client("sqs"), urls)
+
+    def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
+        """The dead letters of the queues with these URLs, whose client is made when somebody asks for them."""
+        records = None if table is None else self.task_table(table)
+        return DeadLetterQueues(lambda: self._client("sqs"), urls, records)
 
     def usage(self, table: str) -> UsageTable:
         """The callers' usage that is kept in this table."""

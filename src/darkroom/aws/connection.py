@@ -12,6 +12,7 @@ from aiobotocore.session import AioSession
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.changes import Changes
+from darkroom.aws.dead_letter_queues import DeadLetterQueues
 from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.heartbeats import HeartbeatTable
 from darkroom.aws.idempotency import IdempotencyKeys
@@ -26,6 +27,7 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
+from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -83,6 +85,11 @@ class Aws:
         client: SQSClient = self._clients["sqs"]
         return QueueDepths(client, urls)
 
+    def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
+        """Return the dead letters of the queues with these URLs; the records of what is redriven are in `table`."""
+        client: SQSClient = self._clients["sqs"]
+        return DeadLetterQueues(lambda: client, urls, None if table is None else self.task_table(table))
+
     def changes(self, table: str) -> Changes:
         """Return what has changed of callers' tasks, as this table has it."""
         client: DynamoDBClient = self._clients["dynamodb"]
@@ -111,7 +118,7 @@ class Aws:
     def deliveries(self, table: str) -> DeliveryTable:
         """Return the deliveries of webhooks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
-        return DeliveryTable(client, table)
+        return DeliveryTable(client, table, _all_at_once)
 
     def secret(self, arn: str) -> Secret:
         """Return the secret of this ARN in AWS Secrets Manager."""

@@ -34,7 +34,9 @@ class HeldLetters:
         low_queue: Queue | None,
         table: TaskTable | None,
         now: Callable[[], float],
+        hold_seconds: int = _HOLD_SECONDS,
     ) -> None:
+        self._hold_seconds = hold_seconds
         self._dead_letters = dead_letters
         self._queue = queue
         self._low_queue = low_queue
@@ -50,7 +52,7 @@ class HeldLetters:
         """
         while True:
             messages = await self._dead_letters.receive(
-                maximum=BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=_HOLD_SECONDS
+                maximum=BATCH, wait_seconds=_WAIT_SECONDS, visibility_seconds=self._hold_seconds
             )
             letters = [letter for message in messages if (letter := self._hold(message)) is not None]
             if letters or not messages:
@@ -150,12 +152,14 @@ async def held_letters(
     low_queue: Queue | None = None,
     table: TaskTable | None = None,
     now: Callable[[], float],
+    hold_seconds: int = _HOLD_SECONDS,
 ) -> AsyncIterator[HeldLetters]:
     """Hold letters for the body of the `async with`. Redriving needs `queue`; with `table`, records follow.
 
-    Tasks of low priority go to `low_queue`, where there is one.
+    Tasks of low priority go to `low_queue`, where there is one. A letter that is not given back, because this process
+    has died, is hidden for `hold_seconds`.
     """
-    held = HeldLetters(dead_letters, queue, low_queue, table, now)
+    held = HeldLetters(dead_letters, queue, low_queue, table, now, hold_seconds)
     try:
         yield held
     finally:

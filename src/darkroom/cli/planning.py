@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,10 @@ from darkroom.cli.simulating import (
     BootOption,
     BurstOption,
     DaysOption,
+    HazardOption,
     ImageOption,
     ModelOption,
+    NoCapacityOption,
     PerDayOption,
     RuntimeOption,
     SeedOption,
@@ -31,16 +34,20 @@ from darkroom.cli.simulating import (
     chosen_runtime,
     price_of,
     service_of,
+    starts_at,
 )
 from darkroom.errors import SettingsError
-from darkroom.planner.advice import Advice, Choice, Demand, Point, advise, choices
+from darkroom.planner.advice import Advice, advise
 from darkroom.planner.advice_picture import advice_picture
 from darkroom.planner.advice_words import config_lines, in_short, why_not
 from darkroom.planner.afterwards import Real, real_of
+from darkroom.planner.choice import Choice, Demand, Point
+from darkroom.planner.neighbours import choices
+from darkroom.planner.prices import Prices
 from darkroom.planner.run import Price
 from darkroom.planner.run_picture import in_words
 from darkroom.planner.simulation.deployment import settings_of, start_seconds
-from darkroom.planner.simulation.settings import Nodes, Settings
+from darkroom.planner.simulation.settings import Nodes, Settings, Spot
 from darkroom.planner.traffic import DAY, SHAPES, Traffic, read_trace
 from darkroom.planner.usage import Used
 
@@ -66,6 +73,8 @@ def plan(
     types: Annotated[
         list[str] | None, typer.Option("--type", help="TYPE=SECONDS: an instance type, and what a task takes on it.")
     ] = None,
+    hazard: HazardOption = None,
+    no_capacity: NoCapacityOption = 0.0,
     runtime: RuntimeOption = None,
     boot: BootOption = _TIMES.boot,
     image: ImageOption = _TIMES.image,
@@ -79,16 +88,15 @@ def plan(
     prices, found = prices_of(region, price_files, price), configuration(config)
     entry = chosen_runtime(found, runtime)
     settings = settings_of(found, entry, Nodes(boot=boot, image=image, model=model))
-    cost, spot = price_of(found, entry, prices, on_demand=False, hazard=None, no_capacity=0.0)
-    settings = replace(settings, spot=spot)
+    cost, spot = price_of(found, entry, prices, on_demand=False, hazard=hazard, no_capacity=no_capacity)
     trace = _trace(from_usage, traffic, runtime, seed)
+    settings = replace(settings, spot=spot, starts_at=starts_at(trace))
     demand = _demand(trace, Traffic(traffic, per_day, days, burst), seconds, seed)
     uses_spot = spot.share > 0
     now = _choice_now(settings, cost, uses_spot)
-    kinds: list[tuple[Price, float | None]] = [(cost, None)]
-    for name, taken in _types(types):
-        kinds.append((Price(name, prices.hour(name), prices.hour(name, spot=True) if uses_spot else 0.0), taken))
-    advice = advise(settings, now, choices(settings, kinds, uses_spot), demand, budget)
+    kinds = [(cost, None), *_types(types, prices, uses_spot, hazard)]
+    wanted = choices(settings, kinds, uses_spot, spot.fallback)
+    advice = advise(settings, now, wanted, demand, budget, ways=_ways(spot))
     best = advice.best(target, budget)
     real = real_of(trace) if from_usage is not None and trace else None
     if picture is not None:
@@ -137,23 +145,48 @@ def _demand(trace: list[Used] | None, shape: Traffic, seconds: str | None, seed:
 
 def _choice_now(settings: Settings, cost: Price, uses_spot: bool) -> Choice:
     keda = settings.keda
-    return Choice(keda.queue_length, keda.minimum, keda.maximum, int(keda.cooldown), uses_spot, cost)
+    return Choice(
+        keda.queue_length, keda.minimum, keda.maximum, int(keda.cooldown), uses_spot, cost,
+        polling=int(keda.polling), fallback=settings.spot.fallback,
+    )  # fmt: skip
 
 
-def _types(texts: list[str] | None) -> list[tuple[str, float]]:
-    found = []
+def _ways(spot: Spot) -> list[tuple[bool, bool]]:
+    """Whether Spot, and whether on demand where it has none: what config.yaml allows, and no more."""
+    if not spot.share:
+        return [(False, True)]
+    ways = [(True, spot.fallback)]
+    if spot.fallback:
+        ways.append((False, True))
+        # Where Spot always has a node, it is the same with nothing in its place.
+        ways += [(True, False)] if spot.no_capacity else []
+    return ways
+
+
+def _types(
+    texts: list[str] | None, prices: Prices, uses_spot: bool, hazard: float | None
+) -> list[tuple[Price, float | None]]:
+    """The types that may be bought beside the present one, and what a task takes on each."""
+    found: list[tuple[Price, float | None]] = []
     for text in texts or ():
         name, _, number = text.partition("=")
         try:
-            found.append((name, float(number)))
+            taken = float(number)
         except ValueError:
-            raise SettingsError(f"--type {text} cannot be read: write TYPE=SECONDS, as g5.xlarge=7.5") from None
+            taken = 0.0
+        if not name or not 0 < taken < float("inf"):
+            raise SettingsError(
+                f"--type {text} cannot be read: write TYPE=SECONDS with a number above 0, as g5.xlarge=7.5"
+            )
+        spot_hour = prices.hour(name, spot=True) if uses_spot else prices.hour(name)
+        taken_back = prices.hazard(name) if hazard is None else hazard
+        found.append((Price(name, prices.hour(name), spot_hour, prices.usd.get("sqs.request", 0.0), taken_back), taken))
     return found
 
 
 def _show(console: Console, advice: Advice, best: Point | None, lines: str, reason: str, real: Real | None) -> None:
     table = Table("USD a month", "19 of 20 within", "half within", "at work", "settings", title="The frontier")
-    for point in advice.frontier:
+    for point in shown(advice.frontier, best):
         mark = "[bold green]" if point == best else ""
         table.add_row(*(f"{mark}{cell}" for cell in _cells(point)))
     console.print(table)
@@ -172,6 +205,16 @@ def _show(console: Console, advice: Advice, best: Point | None, lines: str, reas
         console.print(escape(lines), highlight=False)
     else:
         console.print(f"[bold red]Not to be met.[/] {escape(reason)}", highlight=False)
+
+
+def shown(frontier: Sequence[Point], best: Point | None) -> list[Point]:
+    """What fits a page: those that differ from the one before by more than a few per cent, and the best."""
+    found: list[Point] = []
+    for point in frontier:
+        is_other = not found or point.p95 < 0.85 * found[-1].p95 or point.usd_per_month > 1.15 * found[-1].usd_per_month
+        if is_other or point == best or point == frontier[-1]:
+            found.append(point)
+    return found
 
 
 def _cells(point: Point) -> list[str]:
@@ -203,12 +246,18 @@ def _fields(point: Point) -> dict[str, Any]:
         "usd_per_month": point.usd_per_month,
         "p50": round(point.p50, 3),
         "p95": round(point.p95, 3),
+        "p99": round(point.p99, 3),
         "duty": round(point.duty, 4),
         "queueLength": choice.queue_length,
         "minReplicaCount": choice.minimum,
         "maxReplicaCount": choice.maximum,
         "cooldownPeriod": choice.cooldown,
+        "pollingInterval": choice.polling,
         "workingHours": choice.scheduled,
+        "workingHoursFrom": choice.hours[0] if choice.scheduled else None,
+        "workingHoursTo": choice.hours[1] if choice.scheduled else None,
         "spot": choice.spot,
+        "onDemand": not choice.spot or choice.fallback,
+        "interruptions": point.interruptions,
         "instanceType": choice.price.instance_type,
     }

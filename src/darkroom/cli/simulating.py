@@ -31,6 +31,8 @@ from darkroom.planner.traffic import DAY, SHAPES, Traffic, read_trace
 from darkroom.planner.usage import Used
 
 _TIMES = Nodes()
+# 1970 began on a Thursday; and before 1973 there was no picture to make.
+_MONDAY, _A_DATE, WEEK_SECONDS = 3 * DAY, 1e8, 7 * DAY
 TrafficOption = Annotated[
     str, typer.Option(help=f"{', '.join(SHAPES)}, or a file: times, task records, a usage or CloudWatch export.")
 ]
@@ -45,6 +47,10 @@ BootOption = Annotated[float, typer.Option(help="Seconds until an instance is a 
 ImageOption = Annotated[float, typer.Option(help="Seconds to pull images onto a new node.")]
 ModelOption = Annotated[float, typer.Option(help="Seconds until a pod's runtime has its model.")]
 RuntimeOption = Annotated[str | None, typer.Option(help="A runtime of config.yaml. Default: the first.")]
+HazardOption = Annotated[
+    float | None, typer.Option(min=0, help="Spot interruptions a node and hour. Default: as the price list has it.")
+]
+NoCapacityOption = Annotated[float, typer.Option(min=0, max=1, help="Chance that Spot has no node.")]
 SeedOption = Annotated[int, typer.Option(help="The same seed gives the same run.")]
 
 
@@ -67,8 +73,8 @@ def simulate(
     image: ImageOption = _TIMES.image,
     model: ModelOption = _TIMES.model,
     on_demand: Annotated[bool, typer.Option("--on-demand", help="No Spot nodes.")] = False,
-    hazard: Annotated[float | None, typer.Option(min=0, help="Spot interruptions a node and hour.")] = None,
-    no_capacity: Annotated[float, typer.Option(min=0, max=1, help="Chance that Spot has no node.")] = 0.0,
+    hazard: HazardOption = None,
+    no_capacity: NoCapacityOption = 0.0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A scaling value, as queueLength=4.")] = None,
     recording: Annotated[
         list[Path] | None, typer.Option(help="A run recorded on real controllers: simulate it, and compare.")
@@ -93,7 +99,7 @@ def simulate(
         settings = settings_of(found, entry, times)
         cost, spot = price_of(found, entry, prices, on_demand, hazard, no_capacity)
         agent = replace(settings.agent, window=window if models else 1, switch=switch_seconds)
-        settings = replace(settings, spot=spot, agent=agent)
+        settings = replace(settings, spot=spot, agent=agent, starts_at=starts_at(trace))
         mine = None if trace is None else [one for one in trace if not shares or one.runtime in (name, "")]
         shape = Traffic(traffic, per_day * shares.get(name, 1.0) / together, days, burst)
         arrivals, until = arrivals_of(mine, shape, seed)
@@ -168,8 +174,18 @@ def price_of(
     if hazard is None:
         hazard = prices.hazard(kind) if uses_spot else 0.0
     per_hour = prices.hour(kind)
-    cost = Price(kind, per_hour, prices.hour(kind, spot=True) if uses_spot else per_hour)
+    spot_hour = prices.hour(kind, spot=True) if uses_spot else per_hour
+    cost = Price(kind, per_hour, spot_hour, prices.usd.get("sqs.request", 0.0))
     return cost, Spot(1.0 if uses_spot else 0.0, hazard, no_capacity, fallback=demand.on_demand)
+
+
+def starts_at(trace: list[Used] | None) -> float:
+    """How many seconds of a week that begins on Monday had passed at the first task; shapes of traffic begin on Monday.
+
+    So do times that are no dates, as seconds since a test began.
+    """
+    first = trace[0].created_at if trace else 0.0
+    return (first + _MONDAY) % WEEK_SECONDS if first >= _A_DATE else 0.0
 
 
 def arrivals_of(trace: list[Used] | None, shape: Traffic, seed: int) -> tuple[Iterator[float], float]:

@@ -116,7 +116,8 @@ def too_many_for_the_function(config: DarkroomConfig) -> ConfigFault | None:
 def queue_names_fit(config: DarkroomConfig) -> bool:
     """Whether the function's environment has room for the queues' names too: without, it cannot tell their depth."""
     names = {runtime.name: "x" * _LONGEST_QUEUE_NAME for runtime in config.models_runtime}
-    queues = len(encode_queue_urls(names, "x" * _LONGEST_QUEUE_BASE).encode())
+    low = {runtime.name: "x" * _LONGEST_QUEUE_NAME for runtime in config.models_runtime if runtime.low_priority}
+    queues = len(encode_queue_urls(names, "x" * _LONGEST_QUEUE_BASE, low=low).encode())
     return queues + _needed_bytes(config) <= _room(config)
 
 

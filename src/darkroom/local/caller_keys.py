@@ -1,12 +1,21 @@
-"""The API keys of the stack on one machine: each in a file that this user alone can read."""
+"""Who calls the stack on one machine, and their API keys: each in a file that this user alone can read."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
 
+import msgspec
+
+from darkroom.config.model import DarkroomConfig
 from darkroom.errors import StackFailure
-from darkroom.policy.callers import DEFAULT_CALLER
+from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
+
+
+def local_callers(config: DarkroomConfig) -> list[CallerSpec]:
+    """The callers; where `config` names none, the one that there is then: who runs the stack, so its operator too."""
+    specs = config.caller_specs()
+    return specs if config.callers else [msgspec.structs.replace(caller, role="operator") for caller in specs]
 
 
 def key_path(folder: Path, caller: str) -> Path:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from darkroom.api.keys import key_id
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.runtime_facts import RuntimeFacts
+from darkroom.local.caller_keys import local_callers
 from darkroom.local.stack_file import StackFacts
-from darkroom.policy.callers import CallerSpec
 from darkroom.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -43,10 +40,5 @@ def stack_facts(
             for queue in plane.queues
         ],
         pid=os.getpid(),
-        callers=_known_as(config.caller_specs(), api_key, are_named=bool(config.callers)),
+        callers=local_callers(config),
     )
-
-
-def _known_as(callers: list[CallerSpec], api_key: str, *, are_named: bool) -> list[CallerSpec]:
-    """The callers; the one that nobody has named owns its tasks under the id of its key."""
-    return callers if are_named else [msgspec.structs.replace(caller, id=key_id(api_key)) for caller in callers]

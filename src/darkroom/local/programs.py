@@ -16,6 +16,7 @@ import msgspec
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
+from darkroom.local.caller_keys import local_callers
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
@@ -150,8 +151,7 @@ def gateway_program(
 
     `openai_file` holds what `config` says of OpenAI's API, if it says anything.
     """
-    specs = config.caller_specs()
-    named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in specs]
+    named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in local_callers(config)]
     environment = {
         **_base_environment(),
         **_aws_environment(aws),
@@ -161,14 +161,13 @@ def gateway_program(
         "DARKROOM_TASK_TABLE": plane.table,
         "DARKROOM_EVENTS": "true",
         "DARKROOM_CORS_ORIGINS": ",".join(config.api_gateway.cors_origins),
-        "DARKROOM_QUEUES": encode_queue_urls({queue.runtime: queue.url for queue in plane.queues}),
+        "DARKROOM_QUEUES": encode_queue_urls(
+            {queue.runtime: queue.url for queue in plane.queues},
+            low={queue.runtime: queue.low_url for queue in plane.queues if queue.low_url is not None},
+        ),
         "DARKROOM_WEBHOOK_QUEUE_URL": plane.webhooks.url,
         "DARKROOM_STAGE": config.api_gateway.stage_name,
-        **(
-            {"DARKROOM_CALLERS": encode_callers(named)}
-            if config.callers
-            else {"DARKROOM_API_KEYS": ",".join(keys.values())}
-        ),
+        "DARKROOM_CALLERS": encode_callers(named),
         "DARKROOM_RATE_LIMIT": str(config.api_gateway.throttle.rate_limit),
         "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
         "DARKROOM_HOST": "127.0.0.1",

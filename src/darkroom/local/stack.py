@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure, StackFailure
-from darkroom.local.caller_keys import kept_key
+from darkroom.local.caller_keys import kept_key, local_callers
 from darkroom.local.claims import claimed_port, only_one
 from darkroom.local.facts import stack_facts
 from darkroom.local.programs import (
@@ -109,7 +109,7 @@ async def running_stack(options: StackOptions, tell: Callable[[str], None]) -> A
     folder = options.folder.absolute()
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with only_one(folder):
-        keys = {caller.name: kept_key(folder, caller.name) for caller in config.caller_specs()}
+        keys = {caller.name: kept_key(folder, caller.name) for caller in local_callers(config)}
         aws_port = claimed_port(options.aws_port, "the AWS emulator", "--aws-port")
         gateway_port = claimed_port(options.gateway_port, "the gateway", "--port")
         settings = AwsSettings(region=REGION, endpoint_url=f"http://127.0.0.1:{aws_port}")

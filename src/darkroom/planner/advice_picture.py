@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from darkroom.planner.advice import Advice, Point
+from darkroom.planner.advice import Advice
 from darkroom.planner.advice_words import in_short
+from darkroom.planner.choice import Point
 from darkroom.planner.drawing import BLUE, GREEN, GREY, LEFT, ORANGE, RED, Axis, Canvas, Plot
 from darkroom.planner.run_picture import in_words
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from darkroom.planner.advice import CLOSE, OPEN, Advice, Choice, Point
+from darkroom.planner.advice import Advice
+from darkroom.planner.choice import WORKING_HOURS, Choice, Point
 from darkroom.planner.run_picture import in_words
-from darkroom.planner.simulation.deployment import start_seconds
+from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS, start_seconds
 from darkroom.planner.simulation.settings import Settings
 
 
@@ -25,7 +26,7 @@ def config_lines(runtime: str, point: Point, now: Choice, task_seconds: float, s
     if choice.scheduled > choice.minimum:
         lines += [
             "        schedules:  # working hours begin without a cold start",
-            f'        - {{start: "0 {OPEN} * * 1-5", end: "0 {CLOSE} * * 1-5", timezone: Etc/UTC, '
+            f'        - {{start: "0 {choice.hours[0]} * * 1-5", end: "0 {choice.hours[1]} * * 1-5", timezone: Etc/UTC, '
             f"replicas: {choice.scheduled}}}",
         ]
     return "\n".join(lines)
@@ -53,19 +54,29 @@ def _values(choice: Choice, task_seconds: float, start: float) -> Iterator[tuple
         )
     else:
         yield "cooldownPeriod", cooling, "the default"
+    yield "pollingInterval", choice.polling, _why_so_often(choice)
+
+
+def _why_so_often(choice: Choice) -> str:
+    usd = f"{choice.usd_for_looks:.2f} USD a month" if choice.price.request else "a request each"
+    if choice.polling <= DEFAULT_POLLING_SECONDS:
+        return f"the first task of a burst waits no longer for a look at the queue; looks cost {usd}"
+    if choice.minimum:
+        return f"where pods are always there, nobody waits for a look; looks cost {usd}"
+    return f"a start takes far longer than the wait for a look; looks cost {usd}"
 
 
 def _nodes(choice: Choice, now: Choice) -> list[str]:
     found = []
     if choice.price.instance_type != now.price.instance_type:
         found.append(f"        instanceType: [{choice.price.instance_type}]  # the cheapest for what it does")
-    if choice.spot != now.spot:
-        told = (
-            "true}  # cheaper, and what is taken back is done again"
-            if choice.spot
-            else "false}  # nothing is taken back"
-        )
-        found.append(f"        capacityType: {{spot: {told}")
+    if (choice.spot, choice.fallback) != (now.spot, now.fallback):
+        told = "spot: false, onDemand: true}  # nothing is taken back"
+        if choice.spot:
+            told = "spot: true, onDemand: true}  # cheaper, and what is taken back is done again"
+            if not choice.fallback:
+                told = "spot: true, onDemand: false}  # waiting for Spot where it has no node costs less than on demand"
+        found.append(f"        capacityType: {{{told}")
     return ["    karpenter:", "      provisioner:", *found] if found else []
 
 
@@ -108,6 +119,11 @@ def in_short(choice: Choice) -> str:
     parts = [f"queueLength {choice.queue_length}", f"{choice.minimum} to {choice.maximum} pods"]
     parts.append(f"warm for {choice.cooldown} s")
     if choice.scheduled > choice.minimum:
-        parts.append(f"{choice.scheduled} in working hours")
-    parts.append(f"{choice.price.instance_type}, {'Spot' if choice.spot else 'on demand'}")
+        opens, closes = choice.hours
+        hours = "" if choice.hours == WORKING_HOURS else f" ({opens} to {closes} h)"
+        parts.append(f"{choice.scheduled} in working hours{hours}")
+    if choice.polling != DEFAULT_POLLING_SECONDS:
+        parts.append(f"a look every {choice.polling} s")
+    bought = ("Spot" if choice.fallback else "Spot alone") if choice.spot else "on demand"
+    parts.append(f"{choice.price.instance_type}, {bought}")
     return ", ".join(parts)

@@ -18,11 +18,16 @@ PERCENTILES = (0.5, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class Price:
-    """What a node's hour costs, on demand and as Spot."""
+    """What a node's hour costs, on demand and as Spot, and what a request to a queue costs.
+
+    `hazard`: how many times an hour EC2 takes such a Spot node back; None: as the simulation's settings have it.
+    """
 
     instance_type: str
     on_demand: float
     spot: float
+    request: float = 0.0
+    hazard: float | None = None
 
 
 @dataclass(frozen=True)

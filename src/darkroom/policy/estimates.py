@@ -19,7 +19,7 @@ class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
     `waiting` messages are in its queue, and `in_flight` in its agents' hands. Of its agents, `ready` take tasks, and
     `idle` of these have none. `service_seconds` is how long a task takes the device; `head_sent_at`, in seconds since
     1970, when the task that was begun last had been sent. `loaded` are the models that agents have ready, `models`
-    those that they can load.
+    those that they can load. `agents` is what each of them said last, also of those that are gone since.
     """
 
     waiting: int | None = None
@@ -30,13 +30,15 @@ class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
     head_sent_at: float | None = None
     loaded: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    agents: tuple[Heartbeat, ...] = ()
 
 
 def runtime_state(
     heartbeats: Iterable[Heartbeat], waiting: int | None, in_flight: int | None, now: float
 ) -> RuntimeState:
     """Put together what a runtime's agents and its queue say."""
-    alive = [heartbeat for heartbeat in heartbeats if heartbeat.is_alive(now)]
+    agents = tuple(heartbeats)
+    alive = [heartbeat for heartbeat in agents if heartbeat.is_alive(now)]
     ready = [heartbeat for heartbeat in alive if heartbeat.is_ready(now)]
     services = [heartbeat.service_seconds for heartbeat in ready if heartbeat.service_seconds is not None]
     heads = [heartbeat.head_sent_at for heartbeat in alive if heartbeat.head_sent_at is not None]
@@ -50,6 +52,7 @@ def runtime_state(
         head_sent_at=max(heads, default=None),
         loaded=tuple(sorted({heartbeat.model for heartbeat in alive if heartbeat.model is not None})),
         models=tuple(sorted({model for heartbeat in alive for model in heartbeat.models})),
+        agents=agents,
     )
 
 
@@ -63,6 +66,16 @@ def position(state: RuntimeState, sent_at: float, now: float) -> int | None:
         return 0
     share = min(1.0, (sent_at - state.head_sent_at) / passed)
     return min(others, round(state.waiting * share))
+
+
+def oldest_wait(state: RuntimeState, now: float) -> float | None:
+    """How many seconds the oldest task waits at most that is in the queue; None where nothing tells.
+
+    Whatever waits was sent after the task that was begun last.
+    """
+    if state.waiting == 0:
+        return 0.0
+    return None if state.waiting is None or state.head_sent_at is None else round(max(0.0, now - state.head_sent_at), 1)
 
 
 def seconds_until_start(state: RuntimeState, before: int) -> float | None:

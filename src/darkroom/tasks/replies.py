@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from darkroom.errors import Fault
+from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
@@ -160,12 +161,42 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str | None = None
 
 
+class AgentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent, as it said of itself at `seen_at`: see `darkroom.tasks.heartbeat.Heartbeat`.
+
+    `state` is `gone` for one that has said nothing since, for longer than an agent keeps silent.
+    """
+
+    agent: str
+    state: str
+    seen_at: datetime
+    in_work: int
+    model: str | None = None
+    service_seconds: float | None = None
+    duty: float | None = None
+
+    @classmethod
+    def of(cls, heartbeat: Heartbeat, now: float) -> AgentView:
+        """What an operator sees of an agent at `now`, in seconds since 1970."""
+        return cls(
+            agent=heartbeat.agent,
+            state=heartbeat.state if heartbeat.is_alive(now) else "gone",
+            seen_at=_time(heartbeat.seen_at),
+            in_work=heartbeat.in_work,
+            model=heartbeat.model,
+            service_seconds=heartbeat.service_seconds,
+            duty=heartbeat.duty,
+        )
+
+
 class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A runtime. What is not known is left out.
 
     `models` are those that it has, or can load where `loads_models`; `loaded` those that are ready now. `waiting` and
     `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
-    would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace.
+    would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace. A task
+    takes the device `service_seconds`; the oldest that waits does so for `oldest_seconds` at most. An operator alone
+    is told of each of the `agents`, and how many `dead_letters` there are, about.
     """
 
     name: str
@@ -178,6 +209,10 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     waiting: int | None = None
     in_work: int | None = None
     estimated_wait_seconds: float | None = None
+    service_seconds: float | None = None
+    oldest_seconds: float | None = None
+    agents: list[AgentView] | msgspec.UnsetType = msgspec.UNSET
+    dead_letters: int | None = None
 
 
 class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):

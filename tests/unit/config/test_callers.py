@@ -70,12 +70,12 @@ def test_the_queues_names_are_left_out_where_the_functions_environment_has_no_ro
 
 
 def test_queues_are_told_in_few_bytes_and_read_back() -> None:
-    text = encode_queue_urls({"sdruntime": "one", "comfy": "two"}, "https://sqs.us-east-1.amazonaws.com/1/")
+    base = "https://sqs.us-east-1.amazonaws.com/1/"
+    text = encode_queue_urls({"sdruntime": "one", "comfy": "two"}, base, low={"comfy": "three"})
     assert text.count("https") == 1
-    assert decode_queue_urls(text) == {
-        "sdruntime": "https://sqs.us-east-1.amazonaws.com/1/one",
-        "comfy": "https://sqs.us-east-1.amazonaws.com/1/two",
-    }
-    assert decode_queue_urls(None) == {}
+    urls = decode_queue_urls(text)
+    assert urls.normal == {"sdruntime": f"{base}one", "comfy": f"{base}two"}
+    assert urls.low == {"comfy": f"{base}three"}
+    assert not decode_queue_urls(None).normal
     with pytest.raises(SettingsError, match="DARKROOM_QUEUES"):
         decode_queue_urls("[1]")

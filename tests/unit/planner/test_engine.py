@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from darkroom.planner.advice import working_hours
+from darkroom.planner.choice import working_hours
 from darkroom.planner.simulation import engine
 from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.engine import simulate
@@ -247,3 +247,41 @@ def test_kedas_looks_that_are_worked_out_are_those_that_it_makes(
     assert worked_out.replicas.changes == looked.replicas.changes
     assert worked_out.claims.changes == looked.claims.changes
     assert worked_out.waits.total == looked.waits.total
+
+
+@pytest.mark.parametrize("minimum", [0, 2])
+@pytest.mark.parametrize("schedule", [(), working_hours(3)], ids=["no schedule", "working hours"])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_autoscaler_that_rests_over_an_empty_queue_is_one_that_looks(
+    seed: int, schedule: tuple[int, ...], minimum: int
+) -> None:
+    chance = Random(seed)
+    arrivals = sorted(
+        60 * index * 20.0 + chance.random() * 90 for index in range(60) for _ in range(chance.randint(1, 9))
+    )
+    keda = replace(USUAL.keda, cooldown=float(chance.choice([60, 300])), minimum=minimum)
+    settings = replace(USUAL, keda=keda, schedule=schedule)
+    every = []
+    for may_rest in (True, False):
+        one = engine._Run(Work(iter(arrivals), repeat(25.0)), settings, seed, 90_000.0)
+        assert one._hpa_may_rest
+        one._hpa_may_rest = may_rest
+        every.append(one.run())
+    rested, looked = every
+    assert len(looked.replicas.changes) > 50
+    assert [count for _, count in rested.replicas.changes] == [count for _, count in looked.replicas.changes]
+    for (one_at, _), (other_at, _) in zip(rested.replicas.changes, looked.replicas.changes, strict=True):
+        assert one_at == pytest.approx(other_at, abs=1e-5)
+    assert rested.node_seconds == pytest.approx(looked.node_seconds, abs=0.1)
+    assert rested.waits.total == pytest.approx(looked.waits.total, abs=0.1)
+
+
+def test_a_run_that_begins_in_the_middle_of_a_week_has_that_weeks_hours() -> None:
+    # Two pods in the hour from 9 on Tuesday; the run begins on Tuesday at 8:20.
+    schedule = tuple(2 if hour == 24 + 9 else 0 for hour in range(168))
+    settings = replace(USUAL, schedule=schedule, starts_at=(24 + 8) * 3600.0 + 1200.0)
+    found = simulate(Work(iter([4000.0]), repeat(5.0)), settings, until=3 * 3600.0)
+    assert found.replicas.at(2300.0) == 0
+    assert found.replicas.at(2500.0) == 2
+    assert found.replicas.at(5900.0) == 2
+    assert found.replicas.at(6200.0) == 0

@@ -37,6 +37,9 @@ class _Run(Agents):
         self._keda_sleeps = self._hpa_sleeps = True
         # Where its looks can be worked out from when there were tasks, KEDA need not look each time.
         self._lazy = not (keda.minimum or keda.activation or keda.idle is not None) and keda.count_in_flight
+        # The autoscaler need not look at an empty queue while there are the fewest pods: it would change nothing.
+        behavior = settings.hpa.behavior
+        self._hpa_may_rest = keda.count_in_flight and behavior is not None and not behavior.up.window
         self._busy_since = 0.0
         self._keda_next, self._hpa_next = settings.phases.keda, settings.phases.hpa
         self._more = True
@@ -68,6 +71,8 @@ class _Run(Agents):
                 now = arrives
                 if not queue and not self._in_flight:
                     self._busy_since = now
+                    if self._replicas and self._hpa_sleeps:
+                        self._wake_hpa(now)
                 task = now if models is None else (now, next(models))
                 if idle:
                     begin(idle.popitem()[0], task, now + latency)
@@ -139,7 +144,11 @@ class _Run(Agents):
         schedule = self._schedule
         if not schedule:
             return self._least
-        return max(self._least, schedule[int(now // HOUR) % len(schedule)])
+        return max(self._least, schedule[int((now + self._settings.starts_at) // HOUR) % len(schedule)])
+
+    def _next_hour(self, now: float) -> float:
+        start = self._settings.starts_at
+        return (math.floor((now + start) / HOUR) + 1) * HOUR - start
 
     def _wake_keda(self, now: float) -> None:
         if not self._keda_sleeps:
@@ -161,7 +170,7 @@ class _Run(Agents):
             self._scale(now, wanted)
         if not value and not least and self._replicas:
             self._plan_cold_look(now, now)
-        next_hour = (math.floor(now / HOUR) + 1) * HOUR
+        next_hour = self._next_hour(now)
         looks = now + math.ceil((next_hour - now) / polling) * polling
         if self._until is None and not self._more and not value:
             self._stop = True
@@ -228,11 +237,17 @@ class _Run(Agents):
             return
         if self._settings.schedule:
             self._autoscaler.minimum = max(1, self._minimum(now))
+        value = self._value()
         self._outcome.depth.put(now, len(self._queue))
-        wanted = self._autoscaler.decide(now, self._value(), self._replicas, len(self._pods))
+        wanted = self._autoscaler.decide(now, value, self._replicas, len(self._pods))
         if wanted != self._replicas:
             self._scale(now, wanted)
-        self._agenda.put(self._hpa_next, self._hpa_looks)
+        if self._hpa_may_rest and not value and self._replicas == self._autoscaler.minimum:
+            self._hpa_sleeps = True
+            if self._settings.schedule:
+                self._agenda.put(self._next_hour(now), self._wake_hpa)
+        else:
+            self._agenda.put(self._hpa_next, self._hpa_looks)
 
     def _scale(self, now: float, wanted: int) -> None:
         self._resize(now, wanted)

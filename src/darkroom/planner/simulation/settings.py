@@ -180,3 +180,5 @@ class Settings:
     phases: Phases = field(default_factory=Phases)
     # By hour of the week, Monday at 0 first: fewest pods then; empty: always the same.
     schedule: Sequence[int] = ()
+    # How many seconds of such a week had passed when the run begins.
+    starts_at: float = 0.0

@@ -9,7 +9,7 @@ import math
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
 from darkroom.errors import SettingsError
@@ -29,6 +29,11 @@ class Duration:
     mean: float = 1.5
     spread: float = 0.5
     seen: Sequence[float] = ()
+
+    def with_mean(self, mean: float) -> Duration:
+        """The same shape with another mean, as on a faster or slower device."""
+        times = mean / self.mean
+        return replace(self, mean=mean, seen=tuple(value * times for value in self.seen))
 
     def stream(self, chance: random.Random) -> Iterator[float]:
         """Such times, without end."""

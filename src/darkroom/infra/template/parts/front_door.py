@@ -113,6 +113,8 @@ class FrontDoor(Construct):
         if queues:
             asked = [queue.queue_arn for queue in tasks.queues.values()]
             role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=asked))
+            if any(caller.role == "operator" for caller in config.callers):
+                self._let_operators_redrive(role, tasks)
         # A webhook that is to be sent again.
         role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
         return lambda_.Function(
@@ -150,7 +152,16 @@ class FrontDoor(Construct):
         names = {runtime: queue.queue_name for runtime, queue in tasks.queues.items()}
         stack = Stack.of(self)
         base = f"https://sqs.{stack.region}.{stack.url_suffix}/{stack.account}/"
-        return {"DARKROOM_QUEUES": encode_queue_urls(names, base)}
+        low = {runtime: queue.queue_name for runtime, queue in tasks.low_queues.items()}
+        return {"DARKROOM_QUEUES": encode_queue_urls(names, base, low=low)}
+
+    def _let_operators_redrive(self, role: iam.Role, tasks: TaskPlaneResources) -> None:
+        """Where somebody may ask for it, the function holds dead letters, deletes them, and sends their tasks again."""
+        letters = [queue.queue_arn for queue in tasks.dead_letters.values()]
+        actions = ["GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"]
+        role.add_to_policy(iam.PolicyStatement(actions=[f"sqs:{action}" for action in actions], resources=letters))
+        queues = [queue.queue_arn for queue in tasks.task_queues]
+        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=queues))
 
     def _api(self, config: DarkroomConfig, log_retention: logs.RetentionDays) -> apigateway.RestApi:
         access_logs = logs.LogGroup(self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
@@ -222,6 +233,9 @@ class FrontDoor(Construct):
                 task = all_tasks.add_resource("{id}")
                 task.add_method("GET", integration, api_key_required=True)
                 resource.add_resource("usage").add_method("GET", integration, api_key_required=True)
+                letters = resource.add_resource("dead-letters")
+                letters.add_method("GET", integration, api_key_required=True)
+                letters.add_resource("redrive").add_method("POST", integration, api_key_required=True)
                 resource.add_resource("uploads").add_method("POST", integration, api_key_required=True)
                 for followed in (resource, task):  # answered 404, with what to ask instead
                     followed.add_resource("events").add_method("GET", integration, api_key_required=True)

@@ -97,9 +97,9 @@ class Service:
             case ["v1alpha2", "webhooks", "deliveries"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return plan_delivery_listing(request.query, request.caller)
+                return plan_delivery_listing(request, self._callers)
             case ["v1alpha2", "webhooks", "deliveries", delivery_id, "retry"]:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")
-                return plan_delivery_retry(delivery_id, request.caller)
+                return plan_delivery_retry(delivery_id, request, self._callers)
         return exchange.not_found(request.path)

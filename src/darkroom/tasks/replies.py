@@ -61,11 +61,12 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lead to them. `provenance` says of each picture, in their order, what it carries that says how it came to be.
 
     `started_at` is when the device was first taken for the task, `attempts` how often it was tried, `model` the
-    checkpoint that it was done with, `device_seconds` how long the last attempt had the device. `progress` is there
-    while it runs, where the runtime reports any. `waits_because` and `next_try_at` are there while a task that was
-    tried waits again. `position` is how many tasks are likely to be begun before one that is queued, and
-    `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator alone is told
-    `caller`, whose the task is ("": nobody's), and `agent`, who has it.
+    checkpoint that it was done with, `device_seconds` how long the last attempt had the device; `received_at` is when
+    an agent had that attempt's message, `prepared_at` when it had all that it needs, `stored_at` when its pictures were
+    in the bucket. `progress` is there while it runs, where the runtime reports any. `waits_because` and `next_try_at`
+    are there while a task that was tried waits again. `position` is how many tasks are likely to be begun before one
+    that is queued, and `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator
+    alone is told `caller`, whose the task is ("": nobody's), and `agent`, who has it.
     """
 
     id: str
@@ -91,6 +92,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     model: str | None = None
     device_seconds: float | None = None
+    received_at: datetime | None = None
+    prepared_at: datetime | None = None
+    stored_at: datetime | None = None
     progress: Progress | None = None
     waits_because: str | None = None
     next_try_at: datetime | None = None
@@ -135,6 +139,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             attempts=record.attempts,
             model=record.model,
             device_seconds=record.device_seconds,
+            received_at=_time_or_none(record.received_at),
+            prepared_at=_time_or_none(record.prepared_at),
+            stored_at=_time_or_none(record.stored_at),
             progress=None if record.status.is_terminal else progress,
             waits_because=None if record.status.is_terminal else record.waits_because,
             next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),

@@ -30,11 +30,12 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Pictured(msgspec.Struct, frozen=True):
-    """What a picture says: the seed it was made for, whether its signature is right, and the source types in it."""
+    """What a picture says: its seed, whether its signature is right, the source types in it, and whose it is."""
 
     seed: int | None = None
     is_signed: bool = False
     source_types: frozenset[str] = frozenset()
+    owner: str = ""
 
 
 class Aftermath(msgspec.Struct, frozen=True, kw_only=True):

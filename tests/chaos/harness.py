@@ -5,7 +5,8 @@
                  │            └── front door ◄─ applications (which try again, and change their minds)
                  └─► a subscriber, who sees everything ─► invariants
 
-Two callers send tasks of the same ids, side by side, and a stranger asks for all of them.
+Two callers send tasks of the same ids, side by side, try to begin with each other's pictures, and a stranger asks for
+all of them.
 
 Everything is drawn from the plan's seed. Processes run as fast as they run, so the same seed does not repeat a run to
 the letter; but it does repeat the tasks, the faults that the n-th request meets, and when agents are killed.
@@ -39,7 +40,7 @@ from tests.chaos.plane import RUNTIME, ChaosPlane, chaos_plane
 from tests.chaos.processes import AgentProcess
 from tests.chaos.report import ChaosReport, logged_faults, logged_interruptions
 from tests.chaos.runtimes import UnreliableRuntime
-from tests.chaos.tasks import PlannedTask, Submission, applications, planned_tasks
+from tests.chaos.tasks import CALLERS, PlannedTask, Submission, applications, planned_tasks
 
 _OUTAGES = (AwsFault.UNAVAILABLE, AwsFault.REFUSED, AwsFault.THROTTLED, AwsFault.DENIED, AwsFault.EXPIRED)
 _SERVICES = ("sqs", "sns", "s3", "dynamodb", "all")
@@ -151,6 +152,8 @@ class _Run:
         """Send every task its way, some at a time."""
         slots, applying = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_APPLICATIONS_AT_ONCE)
         contents = {task.submission_id: self._content(task) for task in self._tasks}
+        for caller in CALLERS:
+            await self._plane.keep(caller, self._links.picture)
 
         async def publish(task: PlannedTask) -> None:
             async with slots:
@@ -166,7 +169,9 @@ class _Run:
     def _content(self, task: PlannedTask) -> dict[str, Any]:
         if task.link is None:
             return task.content
-        return {**task.content, "init_images": [self._links.link(task.link, task.task_id)]}
+        owner = task.linked_caller
+        link = self._links.link(task.link, task.task_id) if owner is None else self._plane.kept_link(owner)
+        return {**task.content, "init_images": [link]}
 
     @property
     def _submissions(self) -> list[Submission]:

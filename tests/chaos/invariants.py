@@ -9,13 +9,21 @@ from darkroom.policy.dead_letters import MOVED_BY_SQS, DeadLetter
 from darkroom.tasks.notification import Credentials, Notification, decode_notification
 from darkroom.tasks.task import Status
 from tests.chaos.aftermath import Aftermath, Heard, Pictured, terminal_id
-from tests.chaos.owners import SLACK_SECONDS, begun_when_cancelled, told_of_others, wrong_records, wrong_usage
+from tests.chaos.owners import (
+    SLACK_SECONDS,
+    begun_when_cancelled,
+    begun_with_others,
+    told_of_others,
+    wrong_owners,
+    wrong_records,
+    wrong_usage,
+)
 from tests.chaos.tasks import Fate, Submission
 
 _MOST_EXAMPLES = 5
 _MUST_BE_SET_ASIDE = (Fate.UNREADABLE, Fate.MOVED)
 # These fail: at once, or when their tries are used up.
-_MAY_BE_SET_ASIDE = (*_MUST_BE_SET_ASIDE, Fate.POISON, Fate.REFUSED, Fate.DEAD_LINK)
+_MAY_BE_SET_ASIDE = (*_MUST_BE_SET_ASIDE, Fate.POISON, Fate.REFUSED, Fate.DEAD_LINK, Fate.FOREIGN)
 _GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"})
 
 
@@ -35,6 +43,8 @@ def broken_promises(submissions: Sequence[Submission], aftermath: Aftermath) -> 
         *_summed_up(told_of_others(submissions, aftermath.heard), "notifications name another caller"),
         *_summed_up(wrong_records(submissions, aftermath), "records do not say what was told of the task"),
         *_summed_up(begun_when_cancelled(submissions, aftermath), "tasks were begun after they had been cancelled"),
+        *_summed_up(begun_with_others(submissions, aftermath), "tasks were begun with another caller's picture"),
+        *_summed_up(wrong_owners(submissions, aftermath), "pictures do not say whose they are"),
         *_summed_up(wrong_usage(aftermath), "callers' usage is not what was done"),
         *_summed_up(aftermath.seen_of_others, "things were shown to callers whose they are not"),
         *_summed_up(aftermath.interrupted_by_others, "generations were interrupted by somebody else"),

@@ -27,6 +27,11 @@ class PictureServer(LoopbackServer):
         """One path for each behaviour."""
         return [web.get("/{behaviour}/{anything:.*}", self._answer)]
 
+    @property
+    def picture(self) -> bytes:
+        """What is served."""
+        return self._picture
+
     def link(self, behaviour: Link, name: str) -> str:
         """A link of its own for each task: nothing may be kept from one to another."""
         return f"{self.url}/{behaviour}/{name}.png"

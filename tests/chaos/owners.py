@@ -11,7 +11,7 @@ from darkroom.tasks.notification import decode_notification
 from darkroom.tasks.task import Status
 from darkroom.tasks.usage import Usage, usage_of
 from tests.chaos.aftermath import Aftermath, Heard, terminal_id
-from tests.chaos.tasks import Submission
+from tests.chaos.tasks import Fate, Submission
 
 # A clock's resolution, in seconds.
 SLACK_SECONDS = 1.5
@@ -48,6 +48,23 @@ def begun_when_cancelled(submissions: Sequence[Submission], aftermath: Aftermath
             continue
         if record.ended_at is not None and begun > record.ended_at + SLACK_SECONDS:
             yield f"{one.task.task_id} of {one.task.caller} ({begun - record.ended_at:.1f} s later)"
+
+
+def begun_with_others(submissions: Sequence[Submission], aftermath: Aftermath) -> Iterable[str]:
+    """Tasks that were to begin with another caller's picture, and were generated."""
+    for one in submissions:
+        if one.task.fate is Fate.FOREIGN and one.task.seed in aftermath.begun:
+            yield f"{one.task.task_id} of {one.task.caller}"
+
+
+def wrong_owners(submissions: Sequence[Submission], aftermath: Aftermath) -> Iterable[str]:
+    """Pictures that an end names, and that say that they are another's, or nobody's."""
+    owners = {terminal_id(one.id): one.task.caller for one in submissions}
+    for one in aftermath.heard:
+        for url in decode_notification(one.body).image_url or []:
+            found = aftermath.pictures.get(url.removeprefix(f"s3://{aftermath.bucket}/"))
+            if found is not None and found.owner != owners.get(one.notification_id):
+                yield f"{url} of {owners.get(one.notification_id)!r} says {found.owner!r}"
 
 
 def wrong_usage(aftermath: Aftermath) -> Iterable[str]:

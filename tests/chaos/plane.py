@@ -85,6 +85,14 @@ class ChaosPlane:
             else:
                 await self._topic.publish(text, attributes, size)
 
+    async def keep(self, owner: str, picture: bytes) -> None:
+        """Put a picture of this caller into the bucket."""
+        await self.bucket.put(_kept(owner), picture, "image/png", owner=owner)
+
+    def kept_link(self, owner: str) -> str:
+        """A link to the picture that was kept."""
+        return f"s3://{self.bucket.name}/{_kept(owner)}"
+
     async def hear(self) -> list[Heard]:
         """The next notifications, if some come within a second."""
         messages = await self.notifications.receive(maximum=10, wait_seconds=1)
@@ -143,8 +151,10 @@ class ChaosPlane:
         found: dict[str, Pictured] = {}
 
         async def look(key: str) -> None:
-            data = await self.bucket.get(key)
-            found[key] = Pictured(marked_seed(data), await asyncio.to_thread(self._is_signed, data), mentions(data))
+            async with self.bucket.open(key) as opened:
+                data, owner = b"".join([chunk async for chunk in opened.chunks]), opened.owner
+            is_signed = await asyncio.to_thread(self._is_signed, data)
+            found[key] = Pictured(marked_seed(data), is_signed, mentions(data), owner)
 
         for start in range(0, len(keys), _AT_ONCE):
             await asyncio.gather(*(look(key) for key in keys[start : start + _AT_ONCE]))
@@ -156,6 +166,10 @@ class ChaosPlane:
             return read(data, "image/png", self.signing.anchors).state == "Trusted"
         except C2paError.ManifestNotFound:
             return False
+
+
+def _kept(owner: str) -> str:
+    return f"kept/{owner}"
 
 
 @asynccontextmanager

@@ -19,16 +19,19 @@ class Fate(StrEnum):
     POISON = "poison"  # as failed: the runtime fails at it, and the next task is well
     DEAD_LINK = "dead-link"  # as failed: the picture that it links to is not there, or never comes
     UNREADABLE = "unreadable"  # as failed, and among the dead letters, untried
+    FOREIGN = "foreign"  # as failed: the picture that it links to is another caller's
     MOVED = "moved"  # the same: SQS has set it aside by itself, and told nobody
 
 
 class Link(StrEnum):
-    """How the server of a linked picture behaves (`links.py`)."""
+    """How the server of a linked picture behaves (`links.py`), or whose a picture in the bucket is."""
 
     QUICK = "quick"
     DRIPPING = "dripping"  # a little at a time, for seconds
     ENDLESS = "endless"  # a little at a time, for ever
     MISSING = "missing"  # 404
+    OWN = "own"  # in the bucket, and its caller's own
+    FOREIGN = "foreign"  # in the bucket, and another caller's
 
 
 class Bad(StrEnum):
@@ -43,6 +46,7 @@ class Bad(StrEnum):
 
 
 _MOVED_EVERY = 50
+_IN_THE_BUCKET = (Link.OWN, Link.FOREIGN)
 _SEEDS_OF_A_CALLER = 100_000_000
 # Each has tasks of the same ids.
 CALLERS = ("shop", "lab")
@@ -70,6 +74,14 @@ class PlannedTask:
     cancelled: bool = False
     link: Link | None = None
     caller: str = ""
+
+    @property
+    def linked_caller(self) -> str | None:
+        """Whose picture in the bucket it begins with; None where it begins with none from there."""
+        if self.link not in _IN_THE_BUCKET:
+            return None
+        others = [caller for caller in CALLERS if caller != self.caller]
+        return self.caller if self.link is Link.OWN else others[0]
 
     @property
     def context(self) -> dict[str, str]:
@@ -126,7 +138,7 @@ def _drawn(number: int, chance: random.Random, plan: ChaosPlan) -> list[PlannedT
     """The next task, or the next two that belong together."""
     fates = list(Fate)
     # Some of everything in a run of any size, and early enough for a poisoned task to use up its tries.
-    fate = fates[number] if number < len(fates) else chance.choices(fates, [100, 2, 1, 1, 1, 0])[0]
+    fate = fates[number] if number < len(fates) else chance.choices(fates, [100, 2, 1, 1, 1, 1, 0])[0]
     if number % _MOVED_EVERY == len(fates):
         fate = Fate.MOVED
     task = _task(number, fate, chance, plan)
@@ -153,8 +165,10 @@ def _task(number: int, fate: Fate, chance: random.Random, plan: ChaosPlan) -> Pl
     link = None
     if fate is Fate.DEAD_LINK:
         link = chance.choice([Link.ENDLESS, Link.MISSING])
+    elif fate is Fate.FOREIGN:
+        link = Link.FOREIGN
     elif fate is Fate.GOOD and chance.random() < plan.link_rate:
-        link = chance.choice([Link.QUICK, Link.DRIPPING])
+        link = chance.choice([Link.QUICK, Link.DRIPPING, Link.OWN])
     if fate is Fate.REFUSED:
         _spoil(content, chance.choice([Bad.STEPS, Bad.WIDTH, Bad.OVERRIDE, Bad.LEAK]))
     if fate is Fate.POISON:

@@ -25,7 +25,8 @@ GOOD, POISON = planned("good", Fate.GOOD, 10), planned("poison", Fate.POISON, 20
 UNREADABLE = planned("unreadable", Fate.UNREADABLE, 30)
 UNHEARD = planned("unheard", Fate.GOOD, 40, accepted=False)
 REGRETTED = planned("regretted", Fate.GOOD, 50, may_be_cancelled=True)
-ALL = [GOOD, POISON, UNREADABLE, UNHEARD, REGRETTED]
+FOREIGN = planned("foreign", Fate.FOREIGN, 60)
+ALL = [GOOD, POISON, UNREADABLE, UNHEARD, REGRETTED, FOREIGN]
 PICTURE, OUTPUT = "output/good-1.png", "output/good.out"
 
 
@@ -76,22 +77,35 @@ def letter(one: Submission, **changes: Any) -> DeadLetter:
 
 
 COMPLETED = heard(GOOD, Status.COMPLETED, PICTURE)
-OTHERS = [heard(POISON, Status.FAILED), heard(UNREADABLE, Status.FAILED), heard(REGRETTED, Status.CANCELLED)]
+OTHERS = [
+    heard(POISON, Status.FAILED),
+    heard(UNREADABLE, Status.FAILED),
+    heard(REGRETTED, Status.CANCELLED),
+    heard(FOREIGN, Status.FAILED),
+]
 GENERATED = frozenset({"trainedAlgorithmicMedia"})
-LABELLED = Pictured(10, False, GENERATED)
+LABELLED = Pictured(10, False, GENERATED, "shop")
 RECORDS = {
     GOOD.id: record(GOOD, Status.COMPLETED, image_url=["s3://b/1"], device_seconds=2.0),
     POISON.id: record(POISON, Status.FAILED),
     UNREADABLE.id: record(UNREADABLE, Status.FAILED),
     REGRETTED.id: record(REGRETTED, Status.CANCELLED),
+    FOREIGN.id: record(FOREIGN, Status.FAILED),
 }
-USED = Usage(completed=1, failed=2, cancelled=1, pictures=1, device_seconds=2.0)
+USED = Usage(completed=1, failed=3, cancelled=1, pictures=1, device_seconds=2.0)
 FINE = Aftermath(
     heard=[COMPLETED, *OTHERS, COMPLETED],
     letters=[letter(UNREADABLE), letter(POISON)],
     objects={
         name: Stored(10, 99.0)
-        for name in (PICTURE, OUTPUT, "output/poison.out", "output/unreadable.out", "output/regretted.out")
+        for name in (
+            PICTURE,
+            OUTPUT,
+            "output/poison.out",
+            "output/unreadable.out",
+            "output/regretted.out",
+            "output/foreign.out",
+        )
     },
     pictures={PICTURE: LABELLED},
     begun={10: 98.0},
@@ -130,6 +144,9 @@ def test_a_good_run_breaks_no_promise() -> None:
         ({"pictures": {PICTURE: Pictured(50, False, GENERATED)}}, "made for the seed 50"),
         ({"pictures": {PICTURE: Pictured(10, True, GENERATED)}}, "what was told of them"),
         ({"pictures": {PICTURE: Pictured(10, False)}}, "what was told of them"),
+        ({"pictures": {PICTURE: Pictured(10, False, GENERATED)}}, "of 'shop' says ''"),
+        ({"pictures": {PICTURE: Pictured(10, False, GENERATED, "lab")}}, "of 'shop' says 'lab'"),
+        ({"begun": {60: 90.0}}, "another caller's picture: foreign of shop"),
         ({"heard": [*FINE.heard, heard(UNHEARD, Status.COMPLETED, PICTURE)]}, "belong to two tasks"),
         ({"begun": {10: 110.0}}, "good (10.0 s later)"),
         ({"letters": [letter(UNREADABLE), letter(GOOD)]}, "good (good) is there"),

@@ -181,6 +181,7 @@ async def test_a_large_request_is_offloaded(door: Door) -> None:
     ]
     assert message.payload_size == len(payload)
     assert json.loads(payload) == sample["task"]
+    assert door.bucket.owners == {key: message.attributes["caller"]}
 
 
 @pytest.mark.parametrize("context", [None, {}, {"identity": None}, {"identity": {"apiKeyId": None}}])
@@ -351,6 +352,10 @@ async def test_an_address_for_a_large_picture_is_given(door: Door) -> None:
     reply = await door.send("POST", "/v1alpha2/uploads", JSON, wanted)
     assert reply.status == 200
     assert reply.body["link"].startswith("s3://outputbucket/darkroom-payloads/uploads/")
+    # Whose it is, by the beginning of a digest where keys have no names, and by the key's id at API Gateway.
+    owner = reply.body["headers"].pop("x-amz-meta-darkroom-owner")
+    assert owner
+    assert f"owner={owner}" in reply.body["upload_url"]
     assert reply.body["headers"] == {"Content-Type": "image/png", "Content-Length": "8000000"}
     assert "size=8000000" in reply.body["upload_url"]
     assert reply.body["expires_at"] == "2027-01-15T08:15:00Z"

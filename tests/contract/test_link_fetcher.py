@@ -21,6 +21,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from PIL import Image
 
+from darkroom.aws.bucket import OpenedObject
 from darkroom.aws.errors import NotFound
 from darkroom.errors import (
     AwsDenied,
@@ -111,16 +112,16 @@ async def site() -> AsyncIterator[Site]:
 @asynccontextmanager
 async def fetcher(**options: Any) -> AsyncIterator[LinkFetcher]:
     settings = {"timeout_seconds": 5.0, "maximum_bytes": 100_000, **options.pop("settings", {})}
-    read_s3 = options.pop("read_s3", no_s3)
+    read_s3, owner = options.pop("read_s3", no_s3), options.pop("owner", "")
 
     @asynccontextmanager
-    async def open_s3(bucket: str, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+    async def open_s3(bucket: str, key: str) -> AsyncIterator[OpenedObject]:
         data: bytes = read_s3(bucket, key)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data
 
-        yield len(data), chunks()
+        yield OpenedObject(len(data), chunks(), owner)
 
     made = LinkFetcher(LinkSettings(**settings), open_s3, **{"judge": judge, **options})
     try:
@@ -619,3 +620,34 @@ async def test_another_compression_is_named(site: Site) -> None:
     async with fetcher() as links:
         with pytest.raises(LinkRefused, match="compresses it as br"):
             await links.fetch(site.url("/x"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "caller", "is_refused"),
+    [("lab", "shop", True), ("shop", "shop", False), ("", "shop", False), ("lab", "", False), ("", "", False)],
+)
+async def test_what_belongs_to_a_caller_is_fetched_for_its_own_tasks_and_nobodys(
+    owner: str, caller: str, is_refused: bool
+) -> None:
+    async with fetcher(settings={"buckets": ("pictures",)}, read_s3=lambda *_: png(), owner=owner) as links:
+        if is_refused:
+            with pytest.raises(LinkRefused, match="it belongs to another caller") as caught:
+                await links.fetch_all({"s3://pictures/cat.png": PICTURES}, caller=caller)
+            assert not caught.value.retryable
+        else:
+            assert len(await links.fetch_all({"s3://pictures/cat.png": PICTURES}, caller=caller)) == 1
+
+
+@pytest.mark.parametrize("is_emulated", [True, False])
+async def test_an_emulators_web_address_leads_nobody_past_that(site: Site, is_emulated: bool) -> None:
+    headers = {"x-amz-meta-darkroom-owner": "lab"}
+    site.answers["/b/cat.png"] = lambda _: web.Response(body=png(), headers=headers)
+    site.answers["/moved"] = lambda _: web.Response(status=302, headers={"Location": "/b/cat.png"})
+    async with fetcher(is_emulated=is_emulated) as links:
+        for path in ("/b/cat.png", "/b/cat.png?X-Amz-Signature=0", "/moved"):
+            if is_emulated:
+                with pytest.raises(LinkRefused, match="it belongs to another caller"):
+                    await links.fetch(site.url(path), caller="shop")
+            else:  # S3 itself shows it to whoever has a signed address
+                await links.fetch(site.url(path), caller="shop")
+            await links.fetch(site.url(path), caller="lab")

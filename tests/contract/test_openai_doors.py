@@ -219,6 +219,7 @@ async def test_a_picture_is_changed(door: Door) -> None:
     (content,) = door.contents()
     (link,) = content["init_images"]
     assert door.bucket.objects[link.removeprefix("s3://outputbucket/")] == png()
+    assert {*door.bucket.owners.values()} == {"shop"}
     assert content["denoising_strength"] == 0.3
 
 

@@ -16,6 +16,7 @@ from tests.refusal_page import innards, row_of
 
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.service import Service
+from darkroom.aws.bucket import OpenedObject
 from darkroom.aws.errors import NotFound
 from darkroom.errors import DarkroomError, Fault, LinkFailure
 from darkroom.inference.app import create_app
@@ -197,7 +198,7 @@ async def site() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def no_object(bucket: str, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+async def no_object(bucket: str, key: str) -> AsyncIterator[OpenedObject]:
     raise NotFound(f"reading s3://{bucket}/{key}: there is no such object")
     yield
 

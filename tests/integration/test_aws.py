@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 from darkroom.aws.connection import Aws, open_aws
 from darkroom.aws.errors import AlreadyExists, NotFound
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnavailable, LeaseLost
+from darkroom.policy.object_owners import owner_headers
 from darkroom.settings import AwsSettings
 from darkroom.tasks.heartbeat import AgentState, Heartbeat
 from darkroom.tasks.progress import Progress, ProgressReport
@@ -105,7 +107,9 @@ def stream_of(data: bytes) -> Callable[[], AsyncIterator[bytes]]:
 async def test_a_stream_of_any_size_is_written_whole_and_once(plane: Plane, size: int) -> None:
     bucket = plane.aws.bucket(plane.provisioned.bucket)
     data = (bytes(range(256)) * (size // 256 + 1))[:size]
-    assert await bucket.put_stream_once("big.bin", stream_of(data), "application/octet-stream", "mine")
+    assert await bucket.put_stream_once("big.bin", stream_of(data), "application/octet-stream", "mine", "shop")
+    async with bucket.open("big.bin") as opened:
+        assert (opened.size, opened.owner) == (size, "shop")
     assert await bucket.get("big.bin") == data
     assert await bucket.put_stream_once("big.bin", stream_of(data), "application/octet-stream", "mine")
     assert not await bucket.put_stream_once("big.bin", stream_of(b"x" * size), "application/octet-stream", "other")
@@ -161,11 +165,15 @@ async def test_a_stream_that_breaks_leaves_nothing_behind(plane: Plane) -> None:
 
 async def test_a_picture_is_sent_to_a_signed_address_with_just_the_size_that_was_signed(plane: Plane) -> None:
     bucket = plane.aws.bucket(plane.provisioned.bucket)
-    url = await bucket.presigned_upload("darkroom-payloads/uploads/one", 3, "image/png", 900)
-    assert "content-length" in url.lower()
+    url = await bucket.presigned_upload("darkroom-payloads/uploads/one", 3, "image/png", 900, "shop")
+    signed = parse_qs(urlsplit(url).query)["X-Amz-SignedHeaders"][0].split(";")
+    assert {"content-length", "content-type", "x-amz-meta-darkroom-owner"} <= {*signed}
+    headers = {"Content-Type": "image/png", **owner_headers("shop")}
     async with httpx.AsyncClient() as http:
-        reply = await http.put(url, content=b"PNG", headers={"Content-Type": "image/png"})
+        reply = await http.put(url, content=b"PNG", headers=headers)
     assert reply.status_code == 200
+    async with bucket.open("darkroom-payloads/uploads/one") as opened:
+        assert opened.owner == "shop"
     assert await bucket.find("darkroom-payloads/uploads/one") == b"PNG"
 
 

@@ -92,7 +92,7 @@ async def delivered(receiver: FakeReceiver, count: int = 1) -> list[Received]:
 
 
 async def listed(plane: Plane, caller: str = "shop") -> list[WebhookDelivery]:
-    found, _ = await plane.aws.deliveries(plane.provisioned.table).page(caller, 100)
+    found, _ = await plane.aws.deliveries(plane.provisioned.table).page([caller], 100)
     return found
 
 
@@ -338,3 +338,30 @@ async def test_dead_slow_and_lying_receivers_delay_nobody_elses_webhooks(
 async def _when_notified(plane: Plane, count: int) -> AsyncIterator[tuple[ReceivedMessage, float]]:
     for _, message in await notified(plane, count):
         yield message, message.sent_at
+
+
+async def test_deliveries_of_several_callers_are_one_list_in_pages(plane: Plane) -> None:
+    table = plane.aws.deliveries(plane.provisioned.table)
+    kept = [
+        WebhookDelivery(
+            id=f"msg_{number}",
+            caller=caller,
+            task_id="t1",
+            submission_id="s1",
+            event="task.completed",
+            url="https://example.com",
+            body="{}",
+            status=DeliveryStatus.FAILED,
+            created_at=1000.0 + number,
+            updated_at=1000.0 + number,
+        )
+        for number, caller in enumerate(["shop", "lab", "", "shop", "other", "lab", "shop"])
+    ]
+    for one in kept:
+        await table.put(one)
+    found: list[WebhookDelivery] = []
+    page, more = await table.page(("shop", "lab", ""), 4)
+    while page:
+        found += page
+        page, more = ([], None) if more is None else await table.page(("shop", "lab", ""), 4, more)
+    assert found == [one for one in reversed(kept) if one.caller != "other"]

@@ -60,7 +60,9 @@ class Ends:
             notification = end_under(names)
             document = encode_end(response, RecordedEnd(notification, names.submission_id))
             try:
-                await self._bucket.put(names.output_key, document, "application/json", only_if_absent=True)
+                await self._bucket.put(
+                    names.output_key, document, "application/json", only_if_absent=True, owner=names.owner
+                )
             except AlreadyExists as error:
                 match judge_end(await self._bucket.find(names.output_key), names):
                     case NotEnded():  # somebody else's write was under way, and came to nothing

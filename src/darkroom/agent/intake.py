@@ -117,7 +117,7 @@ class Intake:
             task=task,
             delivery=delivery,
             lease=lease,
-            objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name),
+            objects=TaskObjects.of(task, delivery.submission_id, self._bucket.name, owner_of(delivery.attributes)),
             tries=self.tries(message),
             memory=memory,
             received_at=received_at,
@@ -131,7 +131,9 @@ class Intake:
         draft = draft or Draft(paths={})
         task_id = draft.id or delivery.attributes.get(TASK_ATTRIBUTE)
         names = names_for_objects(task_id, draft.prefix or delivery.attributes.get(PREFIX_ATTRIBUTE))
-        objects = None if names is None else TaskObjects.named(*names, delivery.submission_id, self._bucket.name)
+        owner, objects = owner_of(delivery.attributes), None
+        if names is not None:
+            objects = TaskObjects.named(*names, delivery.submission_id, self._bucket.name, owner)
         context = None if draft.id is None else draft.context
         return Unreadable(
             error,
@@ -140,7 +142,7 @@ class Intake:
             task_id,
             objects,
             context,
-            owner_of(delivery.attributes),
+            owner,
             audience_of(delivery.attributes),
         )
 

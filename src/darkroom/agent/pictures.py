@@ -109,12 +109,12 @@ class Pictures:
             key = names.picture_key(number, media_type.extension)
             if isinstance(body, StreamedBody):
                 # A fault of the runtime while it streams is no fault of AWS: it gives the message back.
-                stored = await self._bucket.put_stream_once(key, body.chunks, content_type, mark)
+                stored = await self._bucket.put_stream_once(key, body.chunks, content_type, mark, names.owner)
             else:
-                stored = await self._put(key, body, content_type, mark)
+                stored = await self._put(key, body, content_type, mark, names.owner)
             beside = names.picture_key(number, SIDECAR.extension)
             if stored and marked.sidecar is not None:
-                stored = await self._put(beside, marked.sidecar, SIDECAR.content_type, mark)
+                stored = await self._put(beside, marked.sidecar, SIDECAR.content_type, mark, names.owner)
             if stored:
                 told = marked.provenance
                 if told is not None and marked.sidecar is not None:
@@ -122,8 +122,8 @@ class Pictures:
                 return names, Stored(names.url(key), told, marked.fault)
             names = names.next()
 
-    async def _put(self, key: str, body: bytes, content_type: str, mark: str) -> bool:
-        return await self._persistently(lambda: self._bucket.put_once(key, body, content_type, mark))
+    async def _put(self, key: str, body: bytes, content_type: str, mark: str, owner: str) -> bool:
+        return await self._persistently(lambda: self._bucket.put_once(key, body, content_type, mark, owner))
 
 
 def why_unsigned(pictures: Sequence[Stored]) -> list[str]:

@@ -119,7 +119,7 @@ class Preparation:
         memory, wanted = job.memory.inputs, await self._runtime.wanted_links(content)
         while True:
             try:
-                return await self._links.fetch_all(wanted, memory)
+                return await self._links.fetch_all(wanted, memory, job.caller)
             except NoRoom as short:
                 await memory.wait_for_about(short.needed_bytes)
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from darkroom.agent.absence import Absence
 from darkroom.agent.clock import Clock
 from darkroom.agent.outages import Outages
-from darkroom.aws.bucket import Bucket
+from darkroom.aws.bucket import Bucket, OpenedObject
 from darkroom.aws.task_table import TaskTable
 from darkroom.errors import AwsUnavailable
 from darkroom.policy.object_keys import PROBE_KEY
@@ -28,7 +28,7 @@ class WatchedBucket(Bucket):
         return await self._absence.is_hidden()
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+    async def open(self, key: str) -> AsyncIterator[OpenedObject]:
         """Begin to read an object, as `Bucket.open` does, and as `get` and `find` do with it."""
         try:
             async with super().open(key) as opened:
@@ -43,11 +43,11 @@ class WatchedBucket(Bucket):
             pass
 
     async def put_stream_once(
-        self, key: str, chunks: Callable[[], AsyncIterator[bytes]], content_type: str, mark: str
+        self, key: str, chunks: Callable[[], AsyncIterator[bytes]], content_type: str, mark: str, owner: str = ""
     ) -> bool:
         """Write a stream, as `Bucket.put_stream_once` does. What has streamed by cannot be sent again."""
         try:
-            return await super().put_stream_once(key, chunks, content_type, mark)
+            return await super().put_stream_once(key, chunks, content_type, mark, owner)
         except AwsUnavailable as error:
             self._outages.noticed(error, lambda: self.put(PROBE_KEY, b"", content_type))
             raise

@@ -77,7 +77,7 @@ class Beginning:
         """Submit the task, or find the one to join."""
         # First, so that little time goes by between the look at what there is and the record of what is new.
         for upload in translation.uploads:
-            await self._ports.bucket.put(upload.key, upload.body, upload.content_type)
+            await self._ports.bucket.put(upload.key, upload.body, upload.content_type, owner=http.caller)
         patience = _patience(self._patience_seconds, client.patience_seconds)
 
         def waited(record: TaskRecord, made: Made) -> Waited:

@@ -154,9 +154,9 @@ class OpenAiDoor:
     async def _images(self, kind: Kind, http: HttpRequest, client: ClientHeaders) -> HttpReply | Waited:
         began = self._monotonic()
         if kind == "generate":
-            plan: _Plan | BadRequest = self._plan(read_generation(http.body))
+            plan: _Plan | BadRequest = self._plan(read_generation(http.body), http.caller)
         else:  # looking through pictures takes a while
-            plan = await self._loop.beside(lambda: self._plan(read_edit(http.content_type, http.body)))
+            plan = await self._loop.beside(lambda: self._plan(read_edit(http.content_type, http.body), http.caller))
         if isinstance(plan, BadRequest):
             return reply_of(refused(plan))
         if self._ports.records is None:
@@ -174,13 +174,13 @@ class OpenAiDoor:
                 place.give_back()
         return begun
 
-    def _plan(self, request: ImageRequest | BadRequest) -> _Plan | BadRequest:
+    def _plan(self, request: ImageRequest | BadRequest, caller: str) -> _Plan | BadRequest:
         if isinstance(request, BadRequest):
             return request
         target = self._models.choose(request.model, request.kind)
         if not isinstance(target, Target):
             return BadRequest((target,))
-        translation = translate(request, target, self._ports.bucket.name, self._new_seed)
+        translation = translate(request, target, self._ports.bucket.name, caller, self._new_seed)
         if isinstance(translation, BadRequest):
             return translation
         verdict = admit(translation.draft, self._catalogue, self._clock())

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from darkroom.api.whose import MAXIMUM_CALLER_LENGTH
+
 KEY_SECURITY: list[dict[str, list[str]]] = [{"ApiKey": []}]
 Replies = dict[int | str, dict[str, Any]]
 
@@ -27,6 +29,14 @@ def parameter(name: str, where: str, schema: dict[str, Any], description: str, *
         "description": description,
         **more,
     }
+
+
+CALLER = parameter(
+    "caller",
+    "query",
+    {"type": "string", "maxLength": MAXIMUM_CALLER_LENGTH},
+    "Whose tasks are meant; empty: nobody's, as of those that were published past the front door. For operators only.",
+)
 
 
 def json_content(schema: str, examples: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from darkroom.api.listing import DEFAULT_LIMIT, MAXIMUM_LIMIT
 from darkroom.api.looking_up import MAXIMUM_WAIT_SECONDS, MOST_LINKS
-from darkroom.api.openapi_parts import KEY_SECURITY, Operation, Replies, json_content, parameter, replies
+from darkroom.api.openapi_parts import CALLER, KEY_SECURITY, Operation, Replies, json_content, parameter, replies
 from darkroom.api.using import MOST_DAYS
-from darkroom.api.whose import MAXIMUM_CALLER_LENGTH
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH
 from darkroom.tasks.task import Status
 
@@ -17,12 +16,6 @@ _TASK_ID = parameter(
     "path",
     {"type": "string", "minLength": 1, "maxLength": MAXIMUM_ID_LENGTH, "examples": ["test-t2i"]},
     "The task's id.",
-)
-_CALLER = parameter(
-    "caller",
-    "query",
-    {"type": "string", "maxLength": MAXIMUM_CALLER_LENGTH},
-    "Whose tasks are meant; empty: nobody's, as of those that were published past the front door. For operators only.",
 )
 _DAY = {"type": "string", "format": "date"}
 _LINKS = (
@@ -125,7 +118,7 @@ def reading_operations() -> tuple[Operation, ...]:
             ),
             replies(200, "A page of the list.", "TaskList", 400, 403, 404),
             *_FILTERS,
-            _CALLER,
+            CALLER,
         ),
         _operation(
             "/v1alpha2/usage",
@@ -140,7 +133,7 @@ def reading_operations() -> tuple[Operation, ...]:
             parameter("from", "query", _DAY, "The first day; by default the first of the month of `to`."),
             parameter("to", "query", _DAY, "The last day; by default today."),
             parameter("runtime", "query", {"type": "string"}, "Only tasks of the runtime of this name."),
-            _CALLER,
+            CALLER,
         ),
         _operation(
             "/v1alpha2/tasks/{task_id}",
@@ -154,7 +147,7 @@ def reading_operations() -> tuple[Operation, ...]:
             _TASK_ID,
             _WAIT,
             *_LINKS,
-            _CALLER,
+            CALLER,
         ),
         _operation(
             "/v1alpha2/tasks/{task_id}/cancel",
@@ -172,7 +165,7 @@ def reading_operations() -> tuple[Operation, ...]:
                 200: {"description": "The task had already ended.", "content": json_content("TaskView")},
             },
             _TASK_ID,
-            _CALLER,
+            CALLER,
         ),
         _operation(
             "/v1alpha2/events",
@@ -183,7 +176,7 @@ def reading_operations() -> tuple[Operation, ...]:
                 "Server-sent events: `task` has a task as it is now, `progress` how far.",
             ),
             _EVENTS,
-            _CALLER,
+            CALLER,
             _LAST_EVENT,
         ),
         _operation(
@@ -196,7 +189,7 @@ def reading_operations() -> tuple[Operation, ...]:
             ),
             {**_EVENTS, 204: {"description": "It has ended, and `Last-Event-ID` is its end: do not come again."}},
             _TASK_ID,
-            _CALLER,
+            CALLER,
             _LAST_EVENT,
         ),
         _operation(
@@ -209,5 +202,11 @@ def reading_operations() -> tuple[Operation, ...]:
                 "now: an estimate.",
             ),
             replies(200, "The runtimes of the deployment.", "RuntimeList"),
+            parameter(
+                "workflows",
+                "query",
+                {"type": "boolean", "default": False},
+                "Also return the ComfyUI workflows that the deployment has, with the places for a request's values.",
+            ),
         ),
     )

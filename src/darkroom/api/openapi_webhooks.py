@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from darkroom.api.openapi_parts import KEY_SECURITY, Operation, Replies, json_content, parameter, replies
+from darkroom.api.openapi_parts import CALLER, KEY_SECURITY, Operation, Replies, json_content, parameter, replies
 from darkroom.tasks.webhook import DeliveryStatus
 
 
@@ -17,13 +17,14 @@ def webhook_operations() -> tuple[Operation, ...]:
             "list_webhook_deliveries",
             "See what became of your webhooks",
             "The deliveries of webhooks of your tasks, the newest first; they are kept for 14 days.",
-            replies(200, "A page of deliveries.", "DeliveryPage", 400, 404),
+            replies(200, "A page of deliveries.", "DeliveryPage", 400, 403, 404),
             [
                 _query(
                     "limit", "How many to look at.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
                 ),
                 _query("status", "Only those that stand so.", {"enum": [status.value for status in DeliveryStatus]}),
                 _query("next", "What the page before has said in `next`.", {"type": "string"}),
+                CALLER,
             ],
         ),
         _webhook_operation(
@@ -33,10 +34,10 @@ def webhook_operations() -> tuple[Operation, ...]:
             "Have a webhook sent again",
             "A delivery that has come to an end, whichever, is tried again: at once, and as often as it was at first.",
             {
-                **replies(202, "It is being tried.", "DeliveryView", 404),
+                **replies(202, "It is being tried.", "DeliveryView", 400, 403, 404),
                 409: {"description": "It has not come to its end yet.", "content": json_content("ErrorReply")},
             },
-            [{"name": "delivery_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+            [{"name": "delivery_id", "in": "path", "required": True, "schema": {"type": "string"}}, CALLER],
         ),
     )
 

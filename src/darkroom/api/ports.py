@@ -44,16 +44,21 @@ class PayloadStore(Protocol):
         """The bucket's name."""
         ...
 
-    async def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Write an object."""
+    async def put(self, key: str, body: bytes, content_type: str, *, owner: str = "") -> None:
+        """Write an object, which is `owner`'s then; "" is nobody."""
         ...
 
     async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
         """Read an object; None where there is none. Raises `AwsRefused` for one of more than `maximum_bytes`."""
         ...
 
-    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
-        """Return a URL to which anybody can write this object for `seconds`, of just this size and type."""
+    async def presigned_upload(
+        self, key: str, size_bytes: int, content_type: str, seconds: int, owner: str = ""
+    ) -> str:
+        """Return a URL to which anybody can write this object for `seconds`, of just this size and type.
+
+        Whoever does must send the headers that say whose it is (`darkroom.policy.object_owners`).
+        """
         ...
 
     async def presigned_url(self, key: str, seconds: int) -> str:
@@ -173,9 +178,9 @@ class Deliveries(Protocol):
     """What became of webhooks."""
 
     async def page(
-        self, caller: str, limit: int, before: str | None = None
+        self, callers: Sequence[str], limit: int, before: str | None = None
     ) -> tuple[list[WebhookDelivery], str | None]:
-        """Read a caller's deliveries, the newest first, and what to ask for the next ones with."""
+        """Read the deliveries of `callers` together, the newest first, and what to ask for the next ones with."""
         ...
 
     async def get(self, delivery_id: str) -> WebhookDelivery | None:

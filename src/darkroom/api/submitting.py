@@ -93,7 +93,7 @@ class Submitting:
         """Publish the task; where it is not to be, what its caller is told instead."""
         ports, record = self._ports, plan.record
         if plan.payload is not None:
-            await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON)
+            await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON, owner=record.caller)
         try:
             if plan.on_duplicate is not OnDuplicate.NEW:
                 if ports.records is None:

@@ -12,6 +12,7 @@ from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports
 from darkroom.errors import Fault
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.policy.object_owners import owner_headers
 from darkroom.tasks.draft import FieldReader
 from darkroom.tasks.replies import UploadReply
 
@@ -21,15 +22,19 @@ CONTENT_TYPES = ("application/octet-stream", "image/avif", "image/gif", "image/j
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """Sign an address for an object of this size and type, both of which the sender must keep to."""
+    """Sign an address for an object of this size and type, both of which the sender must keep to.
+
+    The object is `owner`'s; "" is nobody.
+    """
 
     key: str
     size_bytes: int
     content_type: str
+    owner: str
 
 
 def plan_upload(request: HttpRequest, new_id: str) -> Upload | HttpReply:
-    """Decide what a request for an address needs; `new_id` is random: whoever knows it may use the picture."""
+    """Decide what a request for an address needs; `new_id` is random: nobody can guess it."""
     if not exchange.is_json(request.content_type):
         return exchange.not_json(request.content_type)
     reader = FieldReader()
@@ -44,7 +49,7 @@ def plan_upload(request: HttpRequest, new_id: str) -> Upload | HttpReply:
         faults.append(Fault("content_type", f"must be one of {', '.join(CONTENT_TYPES)}"))
     if faults or size is None:
         return exchange.error(400, "The request cannot be accepted as it is.", faults)
-    return Upload(f"{RESERVED_PREFIX}uploads/{new_id}", size, content_type)
+    return Upload(f"{RESERVED_PREFIX}uploads/{new_id}", size, content_type, request.caller)
 
 
 class Uploading:
@@ -56,10 +61,16 @@ class Uploading:
 
     async def sign(self, plan: Upload) -> HttpReply:
         """Sign an address. Nothing is there until somebody sends the picture; it is removed after 15 days."""
-        url = await self._bucket.presigned_upload(plan.key, plan.size_bytes, plan.content_type, UPLOAD_SECONDS)
+        url = await self._bucket.presigned_upload(
+            plan.key, plan.size_bytes, plan.content_type, UPLOAD_SECONDS, plan.owner
+        )
         reply = UploadReply(
             upload_url=url,
-            headers={"Content-Type": plan.content_type, "Content-Length": str(plan.size_bytes)},
+            headers={
+                "Content-Type": plan.content_type,
+                "Content-Length": str(plan.size_bytes),
+                **owner_headers(plan.owner),
+            },
             link=f"s3://{self._bucket.name}/{plan.key}",
             expires_at=datetime.fromtimestamp(int(self._clock()) + UPLOAD_SECONDS, UTC),
         )

@@ -1,16 +1,21 @@
-"""`/v1alpha2/webhooks/deliveries`: what became of the webhooks of a caller's tasks, and to have one sent again."""
+"""`/v1alpha2/webhooks/deliveries`: what became of the webhooks of a caller's tasks, and to have one sent again.
+
+An operator sees everybody's, and has anybody's sent again.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
 from darkroom.api import exchange
-from darkroom.api.exchange import HttpReply
+from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports
+from darkroom.api.whose import Sight, whose_tasks
 from darkroom.errors import AwsFailure, Fault
+from darkroom.policy.callers import Callers
 from darkroom.tasks.delivery_replies import DeliveryPage, DeliveryView
 from darkroom.tasks.webhook import DELIVERY_ATTRIBUTE, DeliveryStatus, WebhookDelivery
 
@@ -22,23 +27,26 @@ _LOST_SECONDS = 3600.0
 
 
 class DeliveryListing(msgspec.Struct, frozen=True, kw_only=True):
-    """List deliveries of a caller's tasks: `limit` of them, those before `before`, of them those with `status`."""
+    """List deliveries of callers' tasks: `limit` of them, those before `before`, of them those with `status`."""
 
-    caller: str
+    sight: Sight
     limit: int = USUAL_PAGE
     before: str | None = None
     status: DeliveryStatus | None = None
 
 
 class DeliveryRetry(msgspec.Struct, frozen=True):
-    """Send a delivery of a caller's task once more."""
+    """Send a delivery of one of these callers' tasks once more."""
 
     delivery_id: str
-    caller: str
+    sight: Sight
 
 
-def plan_delivery_listing(query: Mapping[str, str], caller: str) -> DeliveryListing | HttpReply:
+def plan_delivery_listing(request: HttpRequest, callers: Callers) -> DeliveryListing | HttpReply:
     """Decide what a request for deliveries needs."""
+    sight, query = whose_tasks(request, callers), request.query
+    if isinstance(sight, HttpReply):
+        return sight
     faults = []
     limit, status, next_ = query.get("limit", str(USUAL_PAGE)), query.get("status"), query.get("next")
     if not (re.fullmatch("[0-9]{1,3}", limit) and 1 <= int(limit) <= LONGEST_PAGE):
@@ -51,16 +59,19 @@ def plan_delivery_listing(query: Mapping[str, str], caller: str) -> DeliveryList
     if faults:
         return exchange.error(400, "The request cannot be accepted as it is.", faults)
     return DeliveryListing(
-        caller=caller,
+        sight=sight,
         limit=int(limit),
         before=None if before is None else f"{before[1]}/{before[2]}",
         status=None if status is None else DeliveryStatus(status),
     )
 
 
-def plan_delivery_retry(delivery_id: str, caller: str) -> DeliveryRetry | HttpReply:
+def plan_delivery_retry(delivery_id: str, request: HttpRequest, callers: Callers) -> DeliveryRetry | HttpReply:
     """Decide what a request to send a delivery again needs."""
-    return DeliveryRetry(delivery_id, caller) if _ID.fullmatch(delivery_id) else _no_such_delivery(delivery_id)
+    sight = whose_tasks(request, callers)
+    if isinstance(sight, HttpReply):
+        return sight
+    return DeliveryRetry(delivery_id, sight) if _ID.fullmatch(delivery_id) else _no_such_delivery(delivery_id)
 
 
 class WebhookDeliveries:
@@ -72,11 +83,12 @@ class WebhookDeliveries:
         self._clock = clock
 
     async def list(self, plan: DeliveryListing) -> HttpReply:
-        """Read a page of the caller's own deliveries."""
+        """Read a page of the deliveries that are meant."""
         if self._deliveries is None:
             return _no_webhooks()
-        found, more = await self._deliveries.page(plan.caller, plan.limit, plan.before)
-        views = [DeliveryView.of(one) for one in found if plan.status is None or one.status is plan.status]
+        found, more = await self._deliveries.page(plan.sight.callers, plan.limit, plan.before)
+        shown = [one for one in found if plan.status is None or one.status is plan.status]
+        views = [DeliveryView.of(one, for_operator=plan.sight.is_operator) for one in shown]
         page = DeliveryPage(deliveries=views, next=None if more is None else more.replace("/", ".", 1))
         return HttpReply(status=200, body=page)
 
@@ -85,7 +97,7 @@ class WebhookDeliveries:
         if self._deliveries is None or self._queue is None:
             return _no_webhooks()
         before = await self._deliveries.get(plan.delivery_id)
-        if before is None or before.caller != plan.caller:  # another's is as good as none
+        if before is None or not plan.sight.covers(before.caller):  # another's is as good as none
             return _no_such_delivery(plan.delivery_id)
         now = self._clock()
         if before.status is DeliveryStatus.PENDING and not _is_lost(before, now):
@@ -100,7 +112,7 @@ class WebhookDeliveries:
         except AwsFailure:
             await self._deliveries.replace(again, before)
             raise
-        return HttpReply(status=202, body=DeliveryView.of(again))
+        return HttpReply(status=202, body=DeliveryView.of(again, for_operator=plan.sight.is_operator))
 
 
 def _is_lost(delivery: WebhookDelivery, now: float) -> bool:

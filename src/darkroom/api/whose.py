@@ -19,6 +19,10 @@ class Sight(msgspec.Struct, frozen=True):
     callers: tuple[str, ...]
     is_operator: bool = False
 
+    def covers(self, caller: str) -> bool:
+        """Whether tasks of `caller` are meant."""
+        return caller in self.callers
+
 
 def whose_task(request: HttpRequest, callers: Callers) -> Sight | HttpReply:
     """Who may own the one task that a request names: an operator looks for his own first, then for nobody's."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.errors import AlreadyExists, NotFound, TooLarge, translated
 from darkroom.errors import AwsDenied, AwsFailure, AwsUnavailable
+from darkroom.policy.object_owners import owner_metadata, owner_told
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -28,20 +30,41 @@ NEVER_PUBLIC = {
 }
 
 
+@dataclass(frozen=True)
+class OpenedObject:
+    """An object that is being read: its size, its bytes in chunks, and whose it is ("": nobody's)."""
+
+    size: int
+    chunks: AsyncIterator[bytes]
+    owner: str = ""
+
+
 class Bucket:
-    """One bucket, through an open client. Every method may raise an `AwsFailure`."""
+    """One bucket, through an open client. Every method may raise an `AwsFailure`.
+
+    What is written with an `owner` is that caller's; the object says so by itself (`darkroom.policy.object_owners`).
+    """
 
     def __init__(self, client: S3Client, name: str) -> None:
         self.client = client
         self.name = name
 
-    async def put(self, key: str, body: bytes, content_type: str, *, only_if_absent: bool = False) -> None:
+    async def put(
+        self, key: str, body: bytes, content_type: str, *, only_if_absent: bool = False, owner: str = ""
+    ) -> None:
         """Write an object. With `only_if_absent`, raise `darkroom.aws.errors.AlreadyExists` when there is one."""
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if only_if_absent else {}
         with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
-            await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
+            await self.client.put_object(
+                Bucket=self.name,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=owner_metadata(owner),
+                **condition,
+            )
 
-    async def put_once(self, key: str, body: bytes, content_type: str, mark: str) -> bool:
+    async def put_once(self, key: str, body: bytes, content_type: str, mark: str, owner: str = "") -> bool:
         """Write an object where there is none. Return whether the object that is there now has this `mark`.
 
         The mark is kept with the object. It tells a write of our own, whose answer was lost and which was therefore
@@ -55,14 +78,14 @@ class Bucket:
                     Body=body,
                     ContentType=content_type,
                     IfNoneMatch="*",
-                    Metadata={_MARK: mark},
+                    Metadata={_MARK: mark, **owner_metadata(owner)},
                 )
         except AlreadyExists:
             return await self._has_mark(key, mark)
         return True
 
     async def put_stream_once(
-        self, key: str, chunks: Callable[[], AsyncIterator[bytes]], content_type: str, mark: str
+        self, key: str, chunks: Callable[[], AsyncIterator[bytes]], content_type: str, mark: str, owner: str = ""
     ) -> bool:
         """Do what `put_once` does with an object of any size, holding one part of 8 MiB at a time.
 
@@ -76,19 +99,21 @@ class Bucket:
         first = await anext(parts, b"")
         second = await anext(parts, None)
         if second is None:
-            return await self.put_once(key, first, content_type, mark)
+            return await self.put_once(key, first, content_type, mark, owner)
         parts = _again([first, second], parts)
         del first, second  # so that they are not held until the last part is written
         try:
             with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
-                await self._put_parts(key, parts, content_type, mark)
+                await self._put_parts(key, parts, content_type, {_MARK: mark, **owner_metadata(owner)})
         except (AlreadyExists, NotFound):  # the latter of an upload that was completed, and whose answer was lost
             return await self._has_mark(key, mark)
         return True
 
-    async def _put_parts(self, key: str, parts: AsyncIterator[bytes], content_type: str, mark: str) -> None:
+    async def _put_parts(
+        self, key: str, parts: AsyncIterator[bytes], content_type: str, metadata: dict[str, str]
+    ) -> None:
         upload = await self.client.create_multipart_upload(
-            Bucket=self.name, Key=key, ContentType=content_type, Metadata={_MARK: mark}
+            Bucket=self.name, Key=key, ContentType=content_type, Metadata=metadata
         )
         upload_id = upload["UploadId"]
         try:
@@ -131,23 +156,24 @@ class Bucket:
 
     async def get(self, key: str, *, maximum_bytes: int | None = None) -> bytes:
         """Read an object. Raises `NotFound`, and `TooLarge` for one of more than `maximum_bytes`."""
-        async with self.open(key) as (size, chunks):
-            if maximum_bytes is not None and size > maximum_bytes:
-                raise TooLarge(f"s3://{self.name}/{key} is {size} bytes; at most {maximum_bytes} are read")
+        async with self.open(key) as opened:
+            if maximum_bytes is not None and opened.size > maximum_bytes:
+                raise TooLarge(f"s3://{self.name}/{key} is {opened.size} bytes; at most {maximum_bytes} are read")
             # What grows in a buffer of this kind is not copied when it is taken out.
             buffer = io.BytesIO()
-            async for chunk in chunks:
+            async for chunk in opened.chunks:
                 buffer.write(chunk)
             return buffer.getvalue()
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
-        """Begin to read an object: its size, and its bytes in chunks. Raises `NotFound`."""
+    async def open(self, key: str) -> AsyncIterator[OpenedObject]:
+        """Begin to read an object. Raises `NotFound`."""
         doing, what = f"reading s3://{self.name}/{key}", f"reading from the bucket {self.name}"
         async with self._reading(doing):
             reply = await self.client.get_object(Bucket=self.name, Key=key)
         async with reply["Body"] as body:
-            yield reply["ContentLength"], _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing, what)
+            chunks = _translated_chunks(body.iter_chunks(_CHUNK_BYTES), doing, what)
+            yield OpenedObject(reply["ContentLength"], chunks, owner_told(reply["Metadata"]))
 
     @asynccontextmanager
     async def _reading(self, doing: str) -> AsyncIterator[None]:
@@ -190,8 +216,13 @@ class Bucket:
         with translated(f"writing s3://{self.name}/{key}", f"writing to the bucket {self.name}"):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **condition)
 
-    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
-        """Return an https URL to which anybody can PUT this object for `seconds`, of just this size and type."""
+    async def presigned_upload(
+        self, key: str, size_bytes: int, content_type: str, seconds: int, owner: str = ""
+    ) -> str:
+        """Return an https URL to which anybody can PUT this object for `seconds`, of just this size and type.
+
+        Whoever sends it has to say whose it is, by the headers of `owner_headers`: they are signed too.
+        """
         with translated(f"signing a URL for s3://{self.name}/{key}"):
             return await self.client.generate_presigned_url(
                 "put_object",
@@ -200,6 +231,7 @@ class Bucket:
                     "Key": key,
                     "ContentLength": size_bytes,
                     "ContentType": content_type,
+                    "Metadata": owner_metadata(owner),
                 },
                 ExpiresIn=seconds,
             )

@@ -27,6 +27,7 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
+from darkroom.aws.user_agent import USER_AGENT
 from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
@@ -118,7 +119,7 @@ class Aws:
     def deliveries(self, table: str) -> DeliveryTable:
         """Return the deliveries of webhooks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
-        return DeliveryTable(client, table)
+        return DeliveryTable(client, table, _all_at_once)
 
     def secret(self, arn: str) -> Secret:
         """Return the secret of this ARN in AWS Secrets Manager."""
@@ -148,7 +149,7 @@ async def open_aws(
         read_timeout=30,
         max_pool_connections=_MAXIMUM_CONNECTIONS,
         tcp_keepalive=True,
-        user_agent_extra="darkroom",
+        user_agent=USER_AGENT,
     )
     s3_config = config.merge(AioConfig(**s3_options(settings)))
     session = session or AioSession()

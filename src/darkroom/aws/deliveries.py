@@ -7,11 +7,12 @@ index `listing` as a task's record is. It expires 14 days after its last change.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from darkroom.aws.batches import read_items
 from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import (
     EXPIRY_ATTRIBUTE,
@@ -26,6 +27,7 @@ from darkroom.aws.records import (
     sort_key,
     to_attribute,
 )
+from darkroom.aws.together import Positions, Together, one_after_another
 from darkroom.tasks.webhook import WebhookDelivery
 
 if TYPE_CHECKING:
@@ -33,15 +35,18 @@ if TYPE_CHECKING:
 
 _INDEX = "listing"
 _DELIVERY_ATTRIBUTE = "delivery_id"
-_BATCH_GET = 100
 
 
 class DeliveryTable:
-    """The deliveries in one table, through an open client. Every method may raise an `AwsFailure`."""
+    """The deliveries in one table, through an open client. Every method may raise an `AwsFailure`.
 
-    def __init__(self, client: DynamoDBClient, name: str) -> None:
+    `together` awaits several questions to the table.
+    """
+
+    def __init__(self, client: DynamoDBClient, name: str, together: Together = one_after_another) -> None:
         self._client = client
         self._name = name
+        self._together = together
 
     async def put(self, delivery: WebhookDelivery) -> None:
         """Write down where a delivery stands."""
@@ -76,19 +81,20 @@ class DeliveryTable:
         return True
 
     async def page(
-        self, caller: str, limit: int, before: str | None = None
+        self, callers: Sequence[str], limit: int, before: str | None = None
     ) -> tuple[list[WebhookDelivery], str | None]:
-        """Up to `limit` (1 to 100) deliveries of a caller's tasks, the newest first, and what to ask for the next with.
+        """Up to `limit` (1 to 100) deliveries of callers' tasks, the newest first, and what to ask for the next with.
 
         `before` is what the page before has returned.
         """
-        shards = [await self._keys(f"deliveries/{caller}/{shard}", limit, before) for shard in range(SHARDS)]
-        newest = heapq.nlargest(limit, (key for shard in shards for key in shard))
-        found = await self._read([key.partition("/")[2] for key in newest])
-        more = newest[-1] if len(newest) == limit else None
-        return [found[key] for key in (key.partition("/")[2] for key in newest) if key in found], more
+        partitions = [f"deliveries/{caller}/{shard}" for caller in callers for shard in range(SHARDS)]
+        listed = await self._together([self._positions(partition, limit, before) for partition in partitions])
+        newest = heapq.nlargest(limit, (position for positions in listed for position in positions))
+        items = await read_items(self._client, self._name, [{KEY_ATTRIBUTE: {"S": key}} for _, key in newest])
+        found = [item_to_delivery(items[key]) for _, key in newest if key in items]
+        return found, newest[-1][0] if len(newest) == limit else None
 
-    async def _keys(self, partition: str, limit: int, before: str | None) -> list[str]:
+    async def _positions(self, partition: str, limit: int, before: str | None) -> Positions:
         values = {":partition": to_attribute(partition)}
         condition = f"{LISTED_UNDER} = :partition"
         if before is not None:
@@ -103,20 +109,7 @@ class DeliveryTable:
                 ScanIndexForward=False,
                 Limit=limit,
             )
-        return [item[LISTED_AS]["S"] for item in reply["Items"]]
-
-    async def _read(self, delivery_ids: list[str]) -> dict[str, WebhookDelivery]:
-        found: dict[str, WebhookDelivery] = {}
-        keys = [delivery_key(delivery_id) for delivery_id in delivery_ids]
-        while keys:
-            with translated("listing deliveries", f"reading from the table {self._name}"):
-                reply: Any = await self._client.batch_get_item(RequestItems={self._name: {"Keys": keys[:_BATCH_GET]}})
-            for item in reply["Responses"].get(self._name, []):
-                delivery = item_to_delivery(item)
-                found[delivery.id] = delivery
-            # What is left over was too much for one reply, or for the moment.
-            keys = reply.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", []) + keys[_BATCH_GET:]
-        return found
+        return [(item[LISTED_AS]["S"], item[KEY_ATTRIBUTE]["S"]) for item in reply["Items"]]
 
 
 def delivery_key(delivery_id: str) -> Item:

@@ -51,8 +51,10 @@ def find_mask(request: ImageRequest, facts: list[PictureFacts]) -> tuple[bytes |
     return request.mask, []
 
 
-def upload_of(picture: bytes, facts: PictureFacts) -> Upload:
-    """Where a picture is put."""
-    # Named after what it holds: the same picture again is the same object.
-    key = f"{_INPUT_PREFIX}{hashlib.sha256(picture).hexdigest()}.{facts.format}"
+def upload_of(picture: bytes, facts: PictureFacts, caller: str) -> Upload:
+    """Where a picture of `caller` is put."""
+    # Named after whose it is and what it holds: the same picture again is the same object, and never another caller's.
+    digest = hashlib.sha256(f"{caller}/".encode())
+    digest.update(picture)
+    key = f"{_INPUT_PREFIX}{digest.hexdigest()}.{facts.format}"
     return Upload(key, picture, _CONTENT_TYPES[facts.format])

@@ -67,7 +67,7 @@ def task_id_of(request: ImageRequest) -> str:
 
 
 def translate(
-    request: ImageRequest, target: Target, bucket: str, new_seed: Callable[[], int]
+    request: ImageRequest, target: Target, bucket: str, caller: str, new_seed: Callable[[], int]
 ) -> Translation | BadRequest:
     """Make a task of a request. Pictures that it begins with are to be put into `bucket`, from 0 on as `uploads` say.
 
@@ -80,8 +80,8 @@ def translate(
     faults = [*faults, *mask_faults, *_bad_size(size if request.size else None, target)]
     if faults:
         return BadRequest(tuple(faults))
-    uploads = tuple(upload_of(picture, fact) for picture, fact in zip(request.pictures, facts, strict=True))
-    mask_upload = None if mask is None else upload_of(mask, PictureFacts("png", 1, 1))
+    uploads = tuple(upload_of(picture, fact, caller) for picture, fact in zip(request.pictures, facts, strict=True))
+    mask_upload = None if mask is None else upload_of(mask, PictureFacts("png", 1, 1), caller)
     links = [f"s3://{bucket}/{upload.key}" for upload in uploads]
     mask_link = None if mask_upload is None else f"s3://{bucket}/{mask_upload.key}"
     seed = new_seed() if request.seed is None else request.seed

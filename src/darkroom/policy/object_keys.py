@@ -32,7 +32,7 @@ _BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 class TaskObjects(msgspec.Struct, frozen=True):
     """The objects of one submission: where they lie, and what they are called.
 
-    `turn` counts the names that were found to be another's, from 0.
+    `turn` counts the names that were found to be another's, from 0. `owner` is the caller whose they are, "" nobody.
     """
 
     bucket: str
@@ -40,16 +40,18 @@ class TaskObjects(msgspec.Struct, frozen=True):
     task_id: str
     submission_id: str
     turn: int = 0
+    owner: str = ""
 
     @classmethod
-    def of(cls, task: Task, submission_id: str, bucket: str) -> TaskObjects:
-        """The objects of `task`, submitted as `submission_id`, in `bucket`, by their first names."""
-        return cls.named(task.id, task.prefix, submission_id, bucket)
+    def of(cls, task: Task, submission_id: str, bucket: str, owner: str = "") -> TaskObjects:
+        """The objects of `task`, submitted as `submission_id` by `owner`, in `bucket`, by their first names."""
+        return cls.named(task.id, task.prefix, submission_id, bucket, owner)
 
     @classmethod
-    def named(cls, task_id: str, prefix: str, submission_id: str, bucket: str) -> TaskObjects:
+    def named(cls, task_id: str, prefix: str, submission_id: str, bucket: str, owner: str = "") -> TaskObjects:
         """The same of a task of which no more is known than this."""
-        return cls(bucket=bucket, folder=f"{prefix}/{task_id}", task_id=task_id, submission_id=submission_id)
+        folder = f"{prefix}/{task_id}"
+        return cls(bucket=bucket, folder=folder, task_id=task_id, submission_id=submission_id, owner=owner)
 
     def next(self) -> TaskObjects:
         """The same objects under the names that follow, because one of these is another's."""

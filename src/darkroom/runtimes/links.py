@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -20,17 +18,16 @@ from yarl import URL
 
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
 from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, forbidden_reason, parse_link
-from darkroom.policy.media_types import PICTURES, READABLE_PICTURES, UNREADABLE_PICTURES, Kinds, MediaType, recognise
+from darkroom.policy.media_types import PICTURES, Kinds
+from darkroom.policy.object_owners import OWNER_HEADER
 from darkroom.runtimes.http import why_not_reached
 from darkroom.runtimes.judged_sockets import judged_sockets, note_refusals
+from darkroom.runtimes.link_terms import OpenS3, Terms, require_kind, require_own
 from darkroom.runtimes.memory import Memory, Unbounded
 from darkroom.runtimes.names import OwnThreadsResolver
 from darkroom.runtimes.protocol import InputFile
 from darkroom.runtimes.unpacking import unpacked
 from darkroom.settings import LinkSettings
-
-OpenS3 = Callable[[str, str], AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]]
-"""Begins to read an object by bucket and key: its size, and its bytes in chunks. Raises an `AwsFailure`."""
 
 MAXIMUM_LINKS = 32  # in one task
 _PARALLEL = 8  # in one task
@@ -46,20 +43,14 @@ _COMPRESSIONS = frozenset({"identity", "", "gzip", "x-gzip"})
 _HEADERS = {"User-Agent": "darkroom", "Accept": "image/*, */*;q=0.8", "Accept-Encoding": "identity"}
 
 
-@dataclass(frozen=True)
-class _Terms:
-    """What is asked of one fetch."""
-
-    memory: Memory
-    kinds: Kinds
-
-
 class LinkFetcher:
     """Turns links into files. `close` gives back its connections.
 
-    Nothing is kept from one task to the next: a link is what it leads to now.
+    Nothing is kept from one task to the next: a link is what it leads to now. What belongs to a caller is fetched for
+    that caller's tasks alone, and for nobody's: these come from people with access to AWS.
 
     A server that delivers fewer than `stalled` bytes in so many seconds is given up, long before a link's time is over.
+    `is_emulated`: S3 is an emulator's, which shows everything to everybody, so its web addresses are judged alike.
     `judge` says why an address may not be connected to, or None; `resolver` is for tests.
     """
 
@@ -68,19 +59,25 @@ class LinkFetcher:
         settings: LinkSettings,
         open_s3: OpenS3,
         *,
+        is_emulated: bool = False,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
         stalled: tuple[int, float] = (_STALLED_BYTES, _STALLED_SECONDS),
     ) -> None:
         self._settings = settings
         self._open_s3 = open_s3
+        self._is_emulated = is_emulated
         self._judge = judge
         self._resolver = resolver or OwnThreadsResolver()
         self._stalled_bytes, self._stalled_seconds = stalled
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch_all(self, wanted: Mapping[str, Kinds], memory: Memory | None = None) -> Mapping[str, InputFile]:
+    async def fetch_all(
+        self, wanted: Mapping[str, Kinds], memory: Memory | None = None, caller: str = ""
+    ) -> Mapping[str, InputFile]:
         """What each link leads to, which must be of one of its kinds; all at once, and the first that fails ends it.
+
+        It is fetched for a task of `caller`; "" is nobody.
 
         What is read is taken from `memory` first. Raises `LinkRefused`, `LinkUnreachable` or `MemoryExceeded`;
         `AwsUnavailable` while S3 is away, which is no fault of a link; and `NoRoom`, when all is to be tried again as
@@ -93,7 +90,7 @@ class LinkFetcher:
 
         async def fetch(url: str, kinds: Kinds) -> InputFile:
             async with slots:
-                return await self.fetch(url, memory, kinds)
+                return await self.fetch(url, memory, kinds, caller)
 
         tasks = [asyncio.create_task(fetch(url, kinds)) for url, kinds in wanted.items()]
         try:
@@ -103,9 +100,11 @@ class LinkFetcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fetch(self, url: str, memory: Memory | None = None, kinds: Kinds = PICTURES) -> InputFile:
+    async def fetch(
+        self, url: str, memory: Memory | None = None, kinds: Kinds = PICTURES, caller: str = ""
+    ) -> InputFile:
         """What `url` leads to. Raises what `fetch_all` does."""
-        link, terms = parse_link(url), _Terms(memory or Unbounded(), kinds)
+        link, terms = parse_link(url), Terms(memory or Unbounded(), kinds, caller)
         limit = self._settings.timeout_seconds
         try:
             async with asyncio.timeout(limit):
@@ -114,7 +113,7 @@ class LinkFetcher:
                 )
         except TimeoutError:
             raise LinkUnreachable(url, f"it was not delivered within {limit:g} s") from None
-        media_type = _require(link.url, data, kinds)
+        media_type = require_kind(link.url, data, kinds)
         return InputFile(url, data, media_type.content_type, media_type.extension)
 
     async def close(self) -> None:
@@ -124,7 +123,7 @@ class LinkFetcher:
             self._session = None
         await self._resolver.close()
 
-    async def _read_bucket(self, link: BucketLink, terms: _Terms) -> bytes:
+    async def _read_bucket(self, link: BucketLink, terms: Terms) -> bytes:
         if link.bucket not in self._settings.buckets:
             allowed = ", ".join(self._settings.buckets) or "none"
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
@@ -135,7 +134,7 @@ class LinkFetcher:
         except AwsUnexplained as error:
             raise LinkUnreachable(link.url, str(error)) from None
 
-    async def _read_first(self, link: BucketLink, terms: _Terms) -> bytes:
+    async def _read_first(self, link: BucketLink, terms: Terms) -> bytes:
         """The first object that is there; without the right to list, S3 says of others that they must not be read."""
         *likelier, last = link.keys
         for key in likelier:
@@ -143,11 +142,12 @@ class LinkFetcher:
                 return await self._read_object(link, key, terms)
         return await self._read_object(link, last, terms)
 
-    async def _read_object(self, link: BucketLink, key: str, terms: _Terms) -> bytes:
-        async with self._open_s3(link.bucket, key) as (size, chunks):
-            return await self._read_body(link.url, size, chunks, terms)
+    async def _read_object(self, link: BucketLink, key: str, terms: Terms) -> bytes:
+        async with self._open_s3(link.bucket, key) as opened:
+            require_own(link.url, opened.owner, terms)
+            return await self._read_body(link.url, opened.size, opened.chunks, terms)
 
-    async def _read_web(self, link: WebLink, terms: _Terms) -> bytes:
+    async def _read_web(self, link: WebLink, terms: Terms) -> bytes:
         """Follow redirects by hand: each is judged like the link itself."""
         url = link.target
         for _ in range(_MAXIMUM_REDIRECTS + 1):
@@ -160,7 +160,7 @@ class LinkFetcher:
             url = target.target
         raise LinkRefused(link.url, f"it redirects more than {_MAXIMUM_REDIRECTS} times")
 
-    async def _request(self, asked: WebLink, url: str, terms: _Terms) -> bytes | str:
+    async def _request(self, asked: WebLink, url: str, terms: Terms) -> bytes | str:
         """The data at `url`, or where it redirects to. `asked` is what the user wrote, for errors."""
         link = asked.url
         refusals = note_refusals()
@@ -175,6 +175,8 @@ class LinkFetcher:
                     own_fault = response.status >= 500 or response.status in _WORTH_ANOTHER_TRY
                     reason = f"its server answered {response.status} {response.reason}{where}"
                     raise (LinkUnreachable if own_fault else LinkRefused)(link, reason)
+                if self._is_emulated:
+                    require_own(link, response.headers.get(OWNER_HEADER, ""), terms)
                 chunks = response.content.iter_chunked(_CHUNK_BYTES)
                 compression = response.headers.get("Content-Encoding", "identity")
                 hint = f"; its server calls it {response.content_type}"
@@ -198,7 +200,7 @@ class LinkFetcher:
             raise LinkRefused(link, f"{NO_URL}{where}") from None
 
     async def _read_body(
-        self, link: str, size: int | None, chunks: AsyncIterator[bytes], terms: _Terms, hint: str = ""
+        self, link: str, size: int | None, chunks: AsyncIterator[bytes], terms: Terms, hint: str = ""
     ) -> bytes:
         """All of `chunks`, unpacked, whose size may be known beforehand. `hint` helps where it is no picture."""
         if (size or 0) > self._settings.maximum_bytes:
@@ -216,7 +218,7 @@ class LinkFetcher:
                 taken += _STEP_BYTES
             data.write(chunk)
             if not is_recognised and length >= _ENOUGH_TO_RECOGNISE:
-                _require(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), terms.kinds, hint)
+                require_kind(link, bytes(data.getbuffer()[:_CHUNK_BYTES]), terms.kinds, hint)
                 is_recognised = True
         return data.getvalue()
 
@@ -257,21 +259,6 @@ class LinkFetcher:
                 timeout=aiohttp.ClientTimeout(total=None),
             )
         return self._session
-
-
-def _require(url: str, data: bytes, kinds: Kinds, hint: str = "") -> MediaType:
-    """What `data` is by its own bytes; what a server says of it proves nothing."""
-    media_type = recognise(data)
-    if media_type in UNREADABLE_PICTURES:
-        name = UNREADABLE_PICTURES[media_type]
-        raise LinkRefused(
-            url, f"it holds a picture in the format {name}, which runtimes do not read; send {READABLE_PICTURES}"
-        )
-    if media_type is not None and media_type.kind in kinds:
-        return media_type
-    wanted = f"a picture ({READABLE_PICTURES})" if kinds == PICTURES else " or ".join(sorted(kinds))
-    what = "nothing" if not data else media_type.content_type if media_type else "something that is not known"
-    raise LinkRefused(url, f"it must hold {wanted}, and holds {what}{hint}")
 
 
 def _join(link: str, url: str, location: str) -> str:

@@ -14,6 +14,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `id` is what the receiver finds in the header `webhook-id`. `attempts` counts tries; `last_status` is the receiver's
     last HTTP status, `last_error` why the last try failed, and `next_try_at` when the next one is due.
+    Operators are told whose it is.
     """
 
     id: str
@@ -27,10 +28,11 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     next_try_at: datetime | None = None
     last_status: int | None = None
     last_error: str | None = None
+    caller: str | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, delivery: WebhookDelivery) -> DeliveryView:
-        """What its caller may see of `delivery`."""
+    def of(cls, delivery: WebhookDelivery, *, for_operator: bool = False) -> DeliveryView:
+        """What its caller may see of `delivery`; an operator also sees whose it is."""
         due = delivery.next_try_at
         return cls(
             id=delivery.id,
@@ -44,6 +46,7 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             next_try_at=None if due is None else datetime.fromtimestamp(due, UTC),
             last_status=delivery.last_status,
             last_error=delivery.last_error,
+            caller=delivery.caller if for_operator else msgspec.UNSET,
         )
 
 

@@ -12,7 +12,7 @@ from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Priority, Status, TaskKind
+from darkroom.tasks.task import JsonObject, Priority, Status, TaskKind
 from darkroom.tasks.usage import DayUsage
 
 
@@ -168,6 +168,13 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str | None = None
 
 
+class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
+    """A ComfyUI workflow that a deployment has, and the places in it, as in `6.text`, that a request's values go to."""
+
+    workflow: JsonObject
+    slots: dict[str, list[str]]
+
+
 class AgentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An agent, as it said of itself at `seen_at`: see `darkroom.tasks.heartbeat.Heartbeat`.
 
@@ -203,7 +210,8 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
     would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace. A task
     takes the device `service_seconds`; the oldest that waits does so for `oldest_seconds` at most. An operator alone
-    is told of each of the `agents`, and how many `dead_letters` there are, about.
+    is told of each of the `agents`, and how many `dead_letters` there are, about. `workflows` are those of config.yaml,
+    by what they do (`generate`, `edit`), where they were asked for.
     """
 
     name: str
@@ -220,6 +228,7 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     oldest_seconds: float | None = None
     agents: list[AgentView] | msgspec.UnsetType = msgspec.UNSET
     dead_letters: int | None = None
+    workflows: dict[str, WorkflowView] = msgspec.field(default_factory=dict)
 
 
 class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,18 +43,19 @@ class MemoryTopic:
 
 
 class MemoryBucket:
-    """Keeps objects in `objects`, by key."""
+    """Keeps objects in `objects`, and whose they are in `owners`, by key."""
 
     def __init__(self, name: str = "bucket") -> None:
         self.name = name
         self.objects: dict[str, bytes] = {}
+        self.owners: dict[str, str] = {}
         self.failure: AwsFailure | None = None
 
-    async def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Keep an object."""
+    async def put(self, key: str, body: bytes, content_type: str, *, owner: str = "") -> None:
+        """Keep an object, and whose it is."""
         if self.failure is not None:
             raise self.failure
-        self.objects[key] = body
+        self.objects[key], self.owners[key] = body, owner
 
     async def find(self, key: str, *, maximum_bytes: int | None = None) -> bytes | None:
         """Return an object, if it is not too large."""
@@ -65,9 +66,11 @@ class MemoryBucket:
             raise AwsRefused(f"{key} is {len(found)} bytes; at most {maximum_bytes} are read")
         return found
 
-    async def presigned_upload(self, key: str, size_bytes: int, content_type: str, seconds: int) -> str:
+    async def presigned_upload(
+        self, key: str, size_bytes: int, content_type: str, seconds: int, owner: str = ""
+    ) -> str:
         """Return a URL that looks like a presigned one."""
-        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}"
+        return f"https://{self.name}.example/{key}?signature=none&size={size_bytes}&seconds={seconds}&owner={owner}"
 
     async def presigned_url(self, key: str, seconds: int) -> str:
         """Return a URL that looks like a presigned one."""
@@ -200,13 +203,13 @@ class MemoryDeliveries:
         self.deliveries: dict[str, WebhookDelivery] = {}
 
     async def page(
-        self, caller: str, limit: int, before: str | None = None
+        self, callers: Sequence[str], limit: int, before: str | None = None
     ) -> tuple[list[WebhookDelivery], str | None]:
-        """Return a caller's deliveries, the newest first."""
+        """Return the deliveries of callers, the newest first."""
         own = {
             f"{round(one.created_at * 1000):013d}/{one.id}": one
             for one in self.deliveries.values()
-            if one.caller == caller
+            if one.caller in callers
         }
         keys = sorted((key for key in own if before is None or key < before), reverse=True)[:limit]
         return [own[key] for key in keys], keys[-1] if len(keys) == limit else None

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from darkroom.openai.input_pictures import upload_of
 from darkroom.openai.models import Models, Target
 from darkroom.openai.options import RuntimeOptions, Template
+from darkroom.openai.picture_facts import PictureFacts
 from darkroom.openai.request import BadRequest, ImageRequest, read_edit, read_generation
 from darkroom.openai.translation import Translation, translate
 from darkroom.policy.admission import Admitted, Refused, admit
@@ -66,7 +68,11 @@ def done(request: ImageRequest | BadRequest) -> Translation | BadRequest:
     if isinstance(request, BadRequest):
         return request
     target = MODELS.choose(request.model, request.kind)
-    return translate(request, target, "bucket", lambda: 77) if isinstance(target, Target) else BadRequest((target,))
+    return (
+        translate(request, target, "bucket", "shop", lambda: 77)
+        if isinstance(target, Target)
+        else BadRequest((target,))
+    )
 
 
 def content(request: ImageRequest | BadRequest) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def test_pictures_are_made_at_once_as_far_as_the_runtime_can(most: int, expected
     runtime = RuntimeSpec(name="sd", type="sdwebui", limits=ContentLimits(max_batch_size=most))
     request = generation(n=10)
     assert isinstance(request, ImageRequest)
-    translation = translate(request, Target(runtime, RuntimeOptions()), "bucket", lambda: 1)
+    translation = translate(request, Target(runtime, RuntimeOptions()), "bucket", "shop", lambda: 1)
     assert isinstance(translation, Translation)
     made = translation.draft.content or {}
     assert (made["n_iter"], made["batch_size"]) == expected
@@ -152,6 +158,13 @@ def test_an_edit_begins_with_the_picture_in_its_own_size() -> None:
     (upload,) = translation.uploads
     assert upload.body == picture
     assert made["init_images"] == [f"s3://bucket/{upload.key}"]
+
+
+def test_the_same_picture_of_two_callers_is_two_objects_and_of_one_caller_one() -> None:
+    facts = PictureFacts("png", 1, 1)
+    shop, again, lab = (upload_of(b"picture", facts, caller) for caller in ("shop", "shop", "lab"))
+    assert shop == again
+    assert shop.key != lab.key
 
 
 @pytest.mark.parametrize("files", [[("image[]", png()), ("mask", HOLE)], [("image", HOLE)]])

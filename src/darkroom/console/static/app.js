@@ -3,6 +3,7 @@
 import { announce, decoded, el, field } from "./dom.js";
 import { tell } from "./api.js";
 import { follow } from "./events.js";
+import { showGrid } from "./grid_view.js";
 import { showMake } from "./make.js";
 import { showOperate } from "./operate.js";
 import { forgetKey, key, setKey, takeKeyFromAddress } from "./session.js";
@@ -36,6 +37,7 @@ function route() {
   }
   const asked = new URLSearchParams(query);
   if (page === "tasks" && id) showTask(main, decoded(id), asked.get("caller") ?? undefined, view.signal);
+  else if (page === "grids" && id) showGrid(main, decoded(id), view.signal);
   else if (page === "tasks") showWatch(main, asked, view.signal);
   else if (page === "operate") showOperate(main, view.signal);
   else showMake(main, asked, view.signal);

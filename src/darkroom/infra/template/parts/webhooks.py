@@ -13,6 +13,7 @@ from constructs import Construct
 
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.sizes import SENDER_MEMORY_MIB
 from darkroom.infra.metrics_names import metrics_namespace
 from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -26,7 +27,6 @@ SENDER_TIMEOUT_SECONDS = 30
 BATCH_SIZE = 10
 MOST_INSTANCES = 10
 # Fetching, signing and sending take little; more memory is more CPU, for a start in less time.
-SENDER_MEMORY_MIB = 256
 _KEY_CHARACTERS = 64
 _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 

@@ -11,9 +11,10 @@ class Workload:
     """A month. Sizes in bytes, times in seconds.
 
     `downloads` says how often a picture leaves AWS, `uploads` how many pictures are sent for one, `lookups` how often a
-    caller asks for its task. `keyed` (with an idempotency key), `webhooks`, `traced` and `spot` are shares between 0 and
-    1; `spot` None is what Karpenter does, Spot wherever the runtime may. `wake_ups`: how often a month begins anew with no GPU
-    up. `switches`: models that are loaded for a picture, on average. `mix`: the runtimes' shares; empty: equal.
+    caller asks for its task. `keyed` (with an idempotency key), `webhooks`, `traced` and `spot` are shares between 0
+    and 1; `spot` None is what Karpenter does, Spot wherever the runtime may. `wake_ups`: how often a month begins anew
+    with no GPU up. `switches`: models that are loaded for a picture, on average. `mix`: the runtimes' shares; empty:
+    equal.
     """
 
     pictures: int = 1_000_000

@@ -22,7 +22,7 @@ USE_ONE_STACK = {
 # Seconds, roughly: the order is what matters. What is not here takes less.
 LONGEST = {
     "one stack": 150,
-    "browser": 130,
+    "one browser": 130,
     "tests/chaos/test_chaos.py": 120,
     "tests/infra/test_deploy_on_emulator.py": 90,
     "tests/contract/test_cli.py": 60,
@@ -53,10 +53,10 @@ LONGEST = {
 
 
 def scope_of(nodeid: str) -> str:
-    """What the test with this id shares a process with: its file, or all that use the same stack."""
+    """What the test with this id shares a process with: its file, or all that use one stack, or one browser."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/browser/"):
-        return "browser"
+        return "one browser"
     return "one stack" if file in USE_ONE_STACK else file
 
 

@@ -30,6 +30,7 @@ from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
 from darkroom.aws.user_agent import USER_AGENT
+from darkroom.aws.webhook_switches import WebhookSwitches
 from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
@@ -91,7 +92,8 @@ class Aws:
     def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
         """Return the dead letters of the queues with these URLs; the records of what is redriven are in `table`."""
         client: SQSClient = self._clients["sqs"]
-        return DeadLetterQueues(lambda: client, urls, None if table is None else self.task_table(table))
+        records = None if table is None else self.task_table(table)
+        return DeadLetterQueues(lambda: client, urls, records, asyncio.Lock)
 
     def changes(self, table: str) -> Changes:
         """Return what has changed of callers' tasks, as this table has it."""
@@ -122,6 +124,11 @@ class Aws:
         """Return the deliveries of webhooks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return DeliveryTable(client, table, _all_at_once)
+
+    def webhook_switches(self, table: str) -> WebhookSwitches:
+        """Return which callers' webhooks are switched off, as this table has it."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return WebhookSwitches(client, table)
 
     def secret(self, arn: str) -> Secret:
         """Return the secret of this ARN in AWS Secrets Manager."""

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
 
-# Each session of botocore would read its descriptions of AWS's services anew: those of EC2 alone take a third of a second.
+# Each session of botocore would read its descriptions of AWS's services anew, and those of EC2 alone take a while.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 # Examples are judged by what they show, not by how long a busy machine takes to make or to run one.

@@ -43,6 +43,19 @@ def test_it_says_where_everything_is(stack: Stack) -> None:
     assert (stack.folder / ".darkroom" / "stack.json").stat().st_mode & 0o077 == 0
 
 
+def test_everything_listens_on_loopback_alone(stack: Stack) -> None:
+    listening = {
+        (process.pid, connection.laddr.ip, connection.laddr.port)
+        for process in descendants(stack.facts.pid)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert len(listening) >= 4  # emulator, gateway, runtime, and the agent's health
+    assert {ip for _, ip, _ in listening} == {"127.0.0.1"}, listening
+    # Nor has the emulator tried to: where the port was somebody else's, it would say so.
+    assert stack.log("emulator") == ""
+
+
 def test_the_address_that_it_prints_opens_the_console(stack: Stack) -> None:
     said = wait_for(lambda: text if "Ctrl-C stops" in (text := (stack.folder / "up.log").read_text()) else "", "it")
     (address,) = (line.strip() for line in said.splitlines() if "/#key=" in line)
@@ -112,6 +125,7 @@ def test_a_dead_emulator_ends_the_stack_with_a_clear_message(tmp_path: Path) -> 
     said = (tmp_path / "up.log").read_text()
     assert "the AWS emulator" in said
     assert "emulator.log" in said
+    assert "did not stop" not in said  # nobody is waited for who could only wait for the emulator
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,9 @@ class Visits:
     async def go(self, page: Page, where: str) -> None:
         """Follow a link to another page of the console, as in `/tasks`."""
         await page.evaluate("(where) => { location.hash = where; }", where)
-        await page.wait_for_function("(where) => location.hash === `#${where}`", arg=where.partition("?")[0])
+        await page.wait_for_function(
+            "(where) => location.hash.split('?')[0] === `#${where}`", arg=where.partition("?")[0]
+        )
         await page.wait_for_selector("h1")
 
     async def blank(self, *, theme: Theme = "light", width: int = WIDE, height: int = 900, **options: Any) -> Page:

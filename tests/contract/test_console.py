@@ -98,7 +98,7 @@ async def test_what_the_page_loads_is_kept_for_good_and_small() -> None:
         paths = set(_LOADED.findall(page.text))
         assert paths
         version = next(iter(paths)).split("/")[2]
-        size = len(page.content)
+        size = int(page.headers["content-length"])
         for name in STATIC.keys() - {"index.html"}:
             reply = await http.get(f"/console/{version}/{name}")
             assert reply.status_code == 200, name
@@ -107,7 +107,11 @@ async def test_what_the_page_loads_is_kept_for_good_and_small() -> None:
             expected = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[name.rpartition(".")[2]]
             assert reply.headers["content-type"].partition(";")[0] == expected
             paths.discard(f"/console/{version}/{name}")
-            size += len(reply.content) + sum(len(k) + len(v) for k, v in reply.headers.items())
+            assert reply.headers["content-encoding"] == "gzip"
+            assert reply.text == STATIC[name]
+            size += int(reply.headers["content-length"]) + sum(len(k) + len(v) for k, v in reply.headers.items())
+            plain = await http.get(f"/console/{version}/{name}", headers={"accept-encoding": "identity"})
+            assert (plain.text, "content-encoding" in plain.headers) == (STATIC[name], False)
     assert not paths, "the page loads what there is not"
     assert size < MOST_BYTES
 

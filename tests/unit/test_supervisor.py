@@ -55,3 +55,45 @@ async def test_what_does_not_stop_by_itself_is_killed_when_its_time_is_up(watche
     await watched.has_logged("deaf", "deaf")
     await watched.supervisor.stop()
     assert watched.told == ["deaf did not stop within 0.2 s; killing it"]
+
+
+async def test_what_stands_by_goes_on_with_the_environment_that_it_is_told(watched: Watched) -> None:
+    await watched.supervisor.stand_by(shell("server", "echo loaded; read -r told; echo told $told; exec sleep 60"))
+    await watched.has_logged("server", "loaded")
+    assert "told" not in watched.supervisor.log_path("server").read_text()
+    await watched.supervisor.start(Program("server", ["/bin/sh"], {"QUEUE": "its-url"}))
+    await watched.has_logged("server", 'told {"QUEUE": "its-url"}')
+
+
+async def test_what_stood_by_and_dies_is_started_again_as_its_program_says(watched: Watched) -> None:
+    await watched.supervisor.stand_by(shell("server", "read -r told; echo first; exit 3"))
+    await watched.supervisor.start(shell("server", "echo second; exec sleep 60"))
+    watched.supervisor.is_up()
+    await watched.has_logged("server", "second")
+    assert watched.told[0].startswith("server ended with exit code 3; starting it again")
+
+
+async def test_what_dies_standing_by_is_told_when_its_turn_comes(watched: Watched) -> None:
+    await watched.supervisor.stand_by(shell("server", "echo no library; exit 4"))
+    await watched.has_logged("server", "no library")
+    await watched.supervisor.start(shell("server", "exec sleep 60"))
+    said = await asyncio.wait_for(asyncio.shield(watched.supervisor.lost), 10)
+    assert "server ended with exit code 4 while the stack started" in said
+    assert "no library" in said
+
+
+async def test_what_stands_by_is_stopped_with_the_others(watched: Watched) -> None:
+    await watched.supervisor.stand_by(shell("server", "trap 'echo stopped; exit' TERM; echo loaded; read -r told"))
+    await watched.has_logged("server", "loaded")
+    await watched.supervisor.stop()
+    assert "stopped" in watched.supervisor.log_path("server").read_text()
+
+
+async def test_at_once_means_that_nothing_is_given_time(watched: Watched) -> None:
+    await watched.supervisor.start(
+        shell("polite", "trap 'echo stopped; exit' TERM; echo up; while :; do sleep 0.05; done")
+    )
+    await watched.has_logged("polite", "up")
+    await watched.supervisor.stop(at_once=True)
+    assert watched.told == []
+    assert "stopped" not in watched.supervisor.log_path("polite").read_text()

@@ -67,17 +67,20 @@ class Submitting:
         caller, counts = plan.record.caller, self._ports.counts
         most = self._callers.monthly_tasks(caller)
         if most is None or counts is None:
-            return await self._publish(plan)
+            return await self._publish(plan) or plan.reply
         now = plan.record.created_at
         month = month_of(now)
         if not await counts.count_task(caller, month, most):
             log(logging.WARNING, "front_door.month_used_up", f"{most} tasks of {month}", caller=caller)
             return exchange.month_used_up(most, month, next_month(now))
         try:
-            return await self._publish(plan)
+            instead = await self._publish(plan)
         except AwsFailure:
             await self._uncount(counts, caller, month)
             raise
+        if instead is not None:
+            await self._uncount(counts, caller, month)
+        return instead or plan.reply
 
     async def _uncount(self, counts: Counts, caller: str, month: str) -> None:
         """Give back what a task was counted for that was not accepted."""
@@ -86,7 +89,8 @@ class Submitting:
         except AwsFailure as failure:
             log(logging.ERROR, "front_door.uncount_failed", str(failure), caller=caller)
 
-    async def _publish(self, plan: Submission) -> HttpReply:
+    async def _publish(self, plan: Submission) -> HttpReply | None:
+        """Publish the task; where it is not to be, what its caller is told instead."""
         ports, record = self._ports, plan.record
         if plan.payload is not None:
             await ports.bucket.put(plan.payload.key, plan.payload.body, exchange.JSON, owner=record.caller)
@@ -104,7 +108,7 @@ class Submitting:
             if ports.records is not None:
                 await self._withdraw(ports.records, record)
             raise
-        return plan.reply
+        return None
 
     async def _withdraw(self, records: Records, record: TaskRecord) -> None:
         """Take back the record of a task that was not accepted, or somebody would wait for it.

@@ -27,6 +27,7 @@ from darkroom.aws.task_table import TaskTable
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
+from darkroom.aws.user_agent import USER_AGENT
 from darkroom.aws.webhook_switches import WebhookSwitches
 from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
@@ -154,7 +155,7 @@ async def open_aws(
         read_timeout=30,
         max_pool_connections=_MAXIMUM_CONNECTIONS,
         tcp_keepalive=True,
-        user_agent_extra="darkroom",
+        user_agent=USER_AGENT,
     )
     s3_config = config.merge(AioConfig(**s3_options(settings)))
     session = session or AioSession()

@@ -36,6 +36,7 @@ from darkroom.cli.simulating import (
     service_of,
     starts_at,
 )
+from darkroom.config.instance_rules import gpus_of
 from darkroom.errors import SettingsError
 from darkroom.planner.advice import Advice, advise
 from darkroom.planner.advice_picture import advice_picture
@@ -180,7 +181,8 @@ def _types(
             )
         spot_hour = prices.hour(name, spot=True) if uses_spot else prices.hour(name)
         taken_back = prices.hazard(name) if hazard is None else hazard
-        found.append((Price(name, prices.hour(name), spot_hour, prices.usd.get("sqs.request", 0.0), taken_back), taken))
+        request = prices.usd.get("sqs.request", 0.0)
+        found.append((Price(name, prices.hour(name), spot_hour, request, taken_back, gpus_of(name)), taken))
     return found
 
 

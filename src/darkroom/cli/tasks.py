@@ -27,7 +27,7 @@ from darkroom.cli.output import age, duration, print_json, print_table
 from darkroom.cli.task_facts import coloured, facts
 from darkroom.cli.task_options import JsonOption, TaskArgument, TimeoutOption, open_client
 from darkroom.client import Status, TaskView
-from darkroom.client.core import failed
+from darkroom.client.failures import failed
 from darkroom.errors import Fault, InvalidRequest
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
 from darkroom.client.exchange import Exchanges, Flow, Patience, Response, Send
+from darkroom.client.failures import failed
 from darkroom.client.inputs import LARGEST_BODY_BYTES, decoded, large_pictures, replaced
+from darkroom.client.pictures import Picture, PictureLink, file_name
 from darkroom.client.requests import TaskRequest
-from darkroom.errors import ApiFailure, Fault, InvalidRequest, TaskFailed
+from darkroom.errors import ApiFailure, Fault
 from darkroom.tasks.replies import RuntimeList, RuntimeView, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import JsonObject, Status
 
@@ -43,37 +44,6 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, rename={"id": "id_task
 
 class RequestWarning(UserWarning):
     """A request will not be done quite as it is written (the front door says so), or was not (the runtime does)."""
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """A picture: the last part of its object key, and its bytes."""
-
-    name: str
-    data: bytes
-
-    def save(self, folder: str | Path = ".") -> Path:
-        """Write it under its name into a folder, which is made where it is missing, and return the path."""
-        path = Path(folder) / self.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.data)
-        return path
-
-    def open(self) -> Any:
-        """The picture as a `PIL.Image.Image`. Raises `InvalidRequest` where Pillow is not installed."""
-        try:
-            from PIL import Image
-        except ImportError:
-            raise InvalidRequest(
-                [Fault("", "opening a picture needs Pillow, which is not installed: pip install pillow")]
-            ) from None
-        return Image.open(io.BytesIO(self.data))
-
-
-class PictureLink(msgspec.Struct, frozen=True):
-    """A picture that can be fetched: the last part of its object key, and a URL that is good for an hour."""
-
-    name: str
-    url: str
 
 
 class Core:
@@ -268,7 +238,7 @@ class Core:
             for link in links:
                 # Where the URLs are too many for a reply, the links still have the pictures' names.
                 url = view.image_url[len(fetched)] if view.image_url else unquote(urlsplit(link).path)
-                name = _file_name(url) or f"{len(fetched) + 1}"
+                name = file_name(url) or f"{len(fetched) + 1}"
                 fetched.append((yield from fetch(PictureLink(name, link))))
             if len(fetched) < count:  # only now, since links are good for an hour
                 view = yield from self.status(task_id, patience, links=True, first=len(fetched) + 1)
@@ -295,23 +265,6 @@ class Core:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason = f"{self._endpoint} is no front door of Darkroom; its answer cannot be read: {error}"
             raise ApiFailure(response.status, reason) from None
-
-
-def why_it_failed(view: TaskView) -> str:
-    """Why a task has no pictures, for a person to read."""
-    return view.error.message if view.error is not None else "there is no reason on record"
-
-
-def failed(view: TaskView) -> TaskFailed:
-    """The error for a task that has no pictures."""
-    retryable = view.error is not None and view.error.retryable
-    return TaskFailed(view.id, view.status, why_it_failed(view), view=view, retryable=retryable)
-
-
-def _file_name(url: str) -> str:
-    """The last part of a URL. It comes from a server: as a file's name it must not lead out of a folder."""
-    name = url.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "")
-    return "" if name in (".", "..") else name
 
 
 def _differs(view: TaskView, before: TaskView) -> bool:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,7 +17,6 @@ from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import StackFailure
 from darkroom.local.caller_keys import local_callers
-from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
 from darkroom.local.supervisor import Program
 from darkroom.policy.callers import encode_callers
 from darkroom.policy.catalogue import encode_catalogue
@@ -25,8 +25,12 @@ from darkroom.policy.webhook_callers import encode_caller_webhooks
 from darkroom.settings import AwsSettings, ProvenanceSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
 
+if TYPE_CHECKING:
+    from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
+
 # Long enough for any task that the fake runtime does; a stop of the whole stack must not take longer than seconds.
 _AGENT_GRACE_SECONDS = 5
+GATEWAY, SENDER = "gateway", "sender"
 
 
 def emulator_program(port: int, folder: Path) -> Program:
@@ -42,6 +46,21 @@ def emulator_program(port: int, folder: Path) -> Program:
         # It would only wait for connections that are still open: three seconds, each time.
         patience_seconds=0,
     )
+
+
+def standby_program(name: str, server: str) -> Program:
+    """Describe what `server` (agent, gateway, sender) is until it can be told what it works with."""
+    return Program(name, [sys.executable, "-m", "darkroom.cli.standby", server], _base_environment())
+
+
+def agent_name(runtime: RuntimeConfig) -> str:
+    """What the program of a runtime's agent is called."""
+    return f"agent-{runtime.name}"
+
+
+def runtime_name(runtime: RuntimeConfig) -> str:
+    """What the program of a runtime is called."""
+    return f"runtime-{runtime.name}"
 
 
 class LocalEngine(StrEnum):
@@ -60,7 +79,9 @@ def runtime_program(runtime: RuntimeConfig, port: int, engine: LocalEngine, mode
         command = ["darkroom.testing.fake_sdwebui", "--port", str(port)]
         command += ["--model", runtime.model_filename] if runtime.model_filename else []
     elif runtime.adapter == "sdwebui":
-        command = ["darkroom", "runtime", "--engine", engine, "--port", str(port), "--log-level", "warning"]
+        command = ["darkroom", "runtime", "--engine", engine, "--port", str(port), "--log-level"]
+        # A large model's start takes minutes, and says what it does.
+        command += ["info" if engine is LocalEngine.DIFFUSERS else "warning"]
         command += ["--models", str(models)] if models else []
         if runtime.model_filename:
             command += ["--serve-as" if engine is LocalEngine.POCKET else "--model", runtime.model_filename]
@@ -70,7 +91,7 @@ def runtime_program(runtime: RuntimeConfig, port: int, engine: LocalEngine, mode
             f"start it yourself and say where it listens: --runtime-url {runtime.name}=http://127.0.0.1:PORT"
         )
     return Program(
-        name=f"runtime-{runtime.name}",
+        name=runtime_name(runtime),
         command=[sys.executable, "-m", *command],
         environment=_base_environment(),
         patience_seconds=3.0,
@@ -111,7 +132,7 @@ def agent_program(
         environment["DARKROOM_LOW_PRIORITY_QUEUE_URL"] = queue.low_url
     environment |= _provenance_environment(provenance or ProvenanceSettings(enabled=False))
     return Program(
-        name=f"agent-{runtime.name}",
+        name=agent_name(runtime),
         command=[sys.executable, "-m", "darkroom", "agent"],
         environment=environment,
         patience_seconds=_AGENT_GRACE_SECONDS + 3.0,
@@ -154,7 +175,7 @@ def gateway_program(
         **({"DARKROOM_OPENAI_FILE": str(openai_file)} if openai_file else {}),
     }
     return Program(
-        name="gateway",
+        name=GATEWAY,
         command=[sys.executable, "-m", "darkroom", "gateway"],
         environment=environment,
         patience_seconds=4.0,
@@ -174,7 +195,7 @@ def sender_program(config: DarkroomConfig, plane: ProvisionedPlane, aws: AwsSett
         "DARKROOM_WEBHOOK_ALLOW_PRIVATE": "true",
     }
     return Program(
-        name="sender",
+        name=SENDER,
         command=[sys.executable, "-m", "darkroom", "sender"],
         environment=environment,
         patience_seconds=5.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -45,16 +46,23 @@ class ProvisionedPlane:
 
 
 async def provision(plane: TaskPlane, aws: Aws) -> ProvisionedPlane:
-    """Make everything that `plane` describes. Raises an `AwsFailure`."""
-    input_topic = await _make_topic(plane.input_topic, aws)
-    output_topic = await _make_topic(plane.output_topic, aws)
+    """Make everything that `plane` describes, side by side. Raises an `AwsFailure`."""
     # S3 takes no capitals in a bucket's name; CloudFormation, too, makes its physical names small.
     bucket = plane.bucket.name.lower()
-    await _make_bucket(plane, aws, bucket)
-    await _make_table(plane, aws)
-    queues = [await _make_runtimes_queue(queue, aws, input_topic) for queue in plane.queues]
-    webhooks = ProvisionedWebhooks(*await _make_queue(plane.webhooks, aws, output_topic))
-    return ProvisionedPlane(input_topic, output_topic, bucket, plane.table.name, tuple(queues), webhooks)
+    (input_topic, queues), (output_topic, webhooks), _, _ = await asyncio.gather(
+        _make_input(plane, aws), _make_output(plane, aws), _make_bucket(plane, aws, bucket), _make_table(plane, aws)
+    )
+    return ProvisionedPlane(input_topic, output_topic, bucket, plane.table.name, queues, webhooks)
+
+
+async def _make_input(plane: TaskPlane, aws: Aws) -> tuple[str, tuple[ProvisionedQueue, ...]]:
+    topic = await _make_topic(plane.input_topic, aws)
+    return topic, tuple(await asyncio.gather(*(_make_runtimes_queue(queue, aws, topic) for queue in plane.queues)))
+
+
+async def _make_output(plane: TaskPlane, aws: Aws) -> tuple[str, ProvisionedWebhooks]:
+    topic = await _make_topic(plane.output_topic, aws)
+    return topic, ProvisionedWebhooks(*await _make_queue(plane.webhooks, aws, topic))
 
 
 async def _make_topic(plan: TopicPlan, aws: Aws) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class Program:
 class _Child:
     program: Program
     process: asyncio.subprocess.Process | None = None
+    # Whether it waits to be told its environment.
+    stands_by: bool = False
     keeper: asyncio.Task[None] | None = None
     # How long its log was when it was started the last time.
     log_before: int = 0
@@ -56,11 +59,24 @@ class Supervisor:
         self._is_up = False
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def start(self, program: Program) -> None:
-        """Start a program and keep it running."""
-        child = _Child(program)
+    async def stand_by(self, program: Program) -> None:
+        """Start a program that loads its libraries, and then waits for `start` with a program of the same name.
+
+        Its environment is what is known already. The rest comes as a JSON object at its standard input.
+        """
+        child = _Child(program, stands_by=True)
         self._children.append(child)
         await self._spawn(child)
+
+    async def start(self, program: Program) -> None:
+        """Start a program, or let the one go on that stands by under its name, and keep it running."""
+        child = next((child for child in self._children if child.program.name == program.name), None)
+        if child is None or not child.stands_by:
+            child = _Child(program)
+            self._children.append(child)
+            await self._spawn(child)
+        else:
+            await _go_on(child, program)
         child.keeper = asyncio.create_task(self._keep(child), name=f"keep {program.name}")
 
     def is_up(self) -> None:
@@ -71,8 +87,11 @@ class Supervisor:
         """Return where the output of a program goes."""
         return self._log_folder / f"{program_name}.log"
 
-    async def stop(self) -> None:
-        """Stop all programs, the last started first, and wait for them; what does not end by itself is killed."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Stop all programs, the last started first, and wait for them; what does not end by itself is killed.
+
+        `at_once`: nothing of what they do is of use to anybody any more, so they are given no time for it.
+        """
         self._stopping = True
         for child in reversed(self._children):
             if child.keeper is not None:
@@ -81,7 +100,9 @@ class Supervisor:
         groups = [[child for child in reversed(self._children) if child.program.restart]]
         groups.append([child for child in reversed(self._children) if not child.program.restart])
         for group in groups:
-            await asyncio.gather(*(self._end(child) for child in group))
+            await asyncio.gather(
+                *(self._end(child, 0 if at_once else child.program.patience_seconds) for child in group)
+            )
 
     async def _spawn(self, child: _Child) -> None:
         program = child.program
@@ -90,7 +111,7 @@ class Supervisor:
             child.process = await asyncio.create_subprocess_exec(
                 *program.command,
                 env=dict(program.environment),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if child.stands_by else asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 # Ctrl-C reaches the supervisor alone, which then stops the others in order.
@@ -112,7 +133,7 @@ class Supervisor:
             if not program.restart or not self._is_up:
                 if not self.lost.done():
                     loss = f": {program.loss}" if self._is_up else " while the stack started."
-                    self.lost.set_result(f"{program.name} {how}{loss} {self._last_words(child)}")
+                    self.lost.set_result(f"{program.name} {how}{loss} {self._last_words(program.name)}")
                 return
             if loop.time() - started_at > _HEALTHY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
@@ -121,18 +142,23 @@ class Supervisor:
             pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
             await self._spawn(child)
 
-    def _last_words(self, child: _Child) -> str:
-        """What a program that has ended wrote last, and where the rest stands."""
-        path = self.log_path(child.program.name)
+    def last_lines(self, program_name: str) -> list[str]:
+        """Return what a program has written last, since it was started the last time."""
+        child = next(child for child in self._children if child.program.name == program_name)
+        path = self.log_path(program_name)
         with path.open("rb") as log:
             log.seek(max(child.log_before, path.stat().st_size - _LAST_BYTES))
             lines = [line.rstrip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        return lines[-_LAST_LINES:]
+
+    def _last_words(self, program_name: str) -> str:
+        lines, path = self.last_lines(program_name), self.log_path(program_name)
         if not lines:
             return f"It wrote nothing; its log: {path}"
-        return "\n".join(("Its last lines:", *(f"  {line}" for line in lines[-_LAST_LINES:]), f"Its log: {path}"))
+        return "\n".join(("Its last lines:", *(f"  {line}" for line in lines), f"Its log: {path}"))
 
-    async def _end(self, child: _Child) -> None:
-        process, patience = child.process, child.program.patience_seconds
+    async def _end(self, child: _Child, patience: float) -> None:
+        process = child.process
         if process is None or process.returncode is not None:
             return
         if patience > 0:
@@ -149,21 +175,19 @@ class Supervisor:
         await process.wait()
 
 
+async def _go_on(child: _Child, program: Program) -> None:
+    """Tell a process that stands by what it is to do. One that has ended meanwhile is its keeper's business."""
+    child.program, child.stands_by = program, False
+    if child.process is None or child.process.stdin is None:
+        return
+    with contextlib.suppress(ConnectionError):
+        child.process.stdin.write(json.dumps(dict(program.environment)).encode())
+        await child.process.stdin.drain()
+    child.process.stdin.close()
+
+
 def _die_with_parent() -> None:
     """Ask Linux to end this process when the supervisor is killed outright, so that nothing is left behind."""
     ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DIED_SIGNAL_OPTION, signal.SIGTERM)
     if os.getppid() == 1:  # the parent died before we could ask
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def wait_until(
-    condition: Callable[[], Awaitable[bool]], deadline_seconds: float, lost: asyncio.Future[str]
-) -> bool:
-    """Ask `condition` again and again; return whether it came true before the deadline and before anything was lost."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + deadline_seconds
-    while loop.time() < deadline and not lost.done():
-        if await condition():
-            return True
-        await asyncio.sleep(0.05)
-    return False

@@ -7,20 +7,19 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from darkroom.errors import MissingExtra, StackFailure
 from darkroom.settings import AwsSettings
+from darkroom.testing.answering import answers
 from darkroom.testing.free_port import free_port
 
 REGION = "us-east-1"
 # The emulator takes any credentials; without some, AWS libraries would look for real ones.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-_HEALTH_PATH = "/_ministack/health"
+HEALTH_PATH = "/_ministack/health"
 
 
 def emulator_command() -> list[str]:
@@ -44,17 +43,11 @@ def emulator_environment(port: int, folder: Path, base: Mapping[str, str] = os.e
         "STATE_DIR": str(folder / "state"),
         "S3_DATA_DIR": str(folder / "s3"),
         "PERSIST_STATE": "0",
+        # Services that would listen on every interface, whatever BIND_HOST says.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
     }
-
-
-def is_answering(endpoint_url: str) -> bool:
-    """Whether an emulator answers at `endpoint_url`."""
-    try:
-        with urllib.request.urlopen(endpoint_url + _HEALTH_PATH, timeout=2) as reply:  # noqa: S310 - ours, on loopback
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @contextmanager
@@ -68,7 +61,7 @@ def loopback_aws(folder: Path, deadline_seconds: float = 30.0) -> Iterator[AwsSe
         )
         try:
             deadline = time.monotonic() + deadline_seconds
-            while not is_answering(f"http://127.0.0.1:{port}"):
+            while not answers(f"http://127.0.0.1:{port}{HEALTH_PATH}"):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise StackFailure(f"the AWS emulator did not start; its log is {output.name}")
                 time.sleep(0.05)

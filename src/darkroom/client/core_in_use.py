@@ -12,10 +12,7 @@ DEFAULT_RETRIES = 6
 
 
 def make_core(endpoint: str, retries: int, caller: str | None = None) -> Core:
-    """The calls to the front door at `endpoint`, each sent again at most `retries` times.
-
-    `caller` is whose tasks an operator means; None: the key's own.
-    """
+    """The calls to the front door at `endpoint`, each sent again at most `retries` times; `caller`: see `Core`."""
     return Core(
         endpoint,
         retries=retries,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
 from darkroom.infra.template.parts.web_pages import preflight, readable
 
 AUTHORIZER = "darkroom.api.bearer_authorizer.handler"
@@ -76,28 +76,18 @@ class OpenAiApi(Construct):
         )
         self.api.node.try_remove_child("Endpoint")  # the stack says it under a name of its own
         self.url = f"{self.api.url}v1"
-        self._routes(function, self._authorizer(function, bundle, log_retention))
+        self._routes(function, self._authorizer(bundle, log_retention))
         self._answers(readable(config.api_gateway.cors_origins) or {})
 
-    def _authorizer(
-        self, door: lambda_.Function, bundle: Path, log_retention: logs.RetentionDays
-    ) -> apigateway.IAuthorizer:
-        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant_write(role)
-        function = lambda_.Function(
-            self,
-            "Authorizer",
+    def _authorizer(self, bundle: Path, log_retention: logs.RetentionDays) -> apigateway.IAuthorizer:
+        spec = FunctionSpec(
             description="Darkroom's front door: tells API Gateway which part of a header is the key",
-            code=lambda_.Code.from_asset(str(bundle)),
             handler=AUTHORIZER,
-            runtime=door.runtime,
-            architecture=door.architecture,
-            role=role,
-            memory_size=AUTHORIZER_MEMORY_MIB,
-            timeout=Duration.seconds(5),
-            log_group=log_group,
+            memory_mib=AUTHORIZER_MEMORY_MIB,
+            timeout_seconds=5,
+            is_traced=False,
         )
+        function = python_function(self, spec, bundle, log_retention, id_="Authorizer", prefix="")
         return apigateway.TokenAuthorizer(
             self, "Bearer", handler=function, results_cache_ttl=_KEPT, validation_regex=r"^[Bb]earer +[!-~]+ *$"
         )

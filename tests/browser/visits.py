@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from tests.browser.console_stack import ConsoleStack
 
 NARROW, WIDE = 360, 1280
 Theme = Literal["light", "dark"]
-_DEADLINE_MILLISECONDS = 20_000
+# An agent learns within ten seconds that a task was cancelled.
+_DEADLINE_MILLISECONDS = 30_000
+expect.set_options(timeout=_DEADLINE_MILLISECONDS)
 # Told to the binding `noted` by every document, before any of its own scripts runs.
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {

@@ -166,6 +166,15 @@ async def test_the_page_comes_without_a_bucket_where_none_can_be_found_and_finds
         assert policy_of(await http.get("/"))["connect-src"] == ["'self'", BUCKET]
 
 
+async def test_every_module_that_is_needed_at_once_is_asked_for_at_once() -> None:
+    async with opened() as http:
+        text = (await http.get("/")).text
+    asked = {path.rpartition("/")[2] for path in _LOADED.findall(text)}
+    for name in asked & SCRIPTS.keys():
+        assert set(_IMPORT.findall(SCRIPTS[name])) <= asked, name
+    assert "parameters.js" not in asked, "what reads pictures comes when there is one to read"
+
+
 async def test_the_stage_is_where_the_scripts_look_for_it() -> None:
     async with opened(stage="team-7") as http:
         assert '<meta name="darkroom-stage" content="team-7">' in (await http.get("/")).text

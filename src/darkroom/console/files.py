@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
 import msgspec
 
 PAGE = "index.html"
+_FIRST = "app.js"
+_IMPORTS = re.compile(r'^import .* from "\./([^"]+)";$', re.MULTILINE)
 _MEDIA_TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -47,11 +51,20 @@ def read_files(stage: str, endpoint: str = "") -> ConsoleFiles:
     for name, asset in assets.items():
         digest.update(f"{name} {len(asset.body)}\n".encode() + asset.body)
     version = digest.hexdigest()[:16]
-    # All scripts are asked for at once, and not one after the other as each names the next.
-    scripts = [name for name in assets if name.endswith(".js")]
+    scripts = _needed_at_once(found)
     preloads = "\n".join(f'<link rel="modulepreload" href="/console/{version}/{name}">' for name in scripts)
     told = {"{stage}": escape(stage), "{endpoint}": escape(endpoint), "{preloads}": preloads, "{version}": version}
     page = found[PAGE].decode()
     for placeholder, text in told.items():
         page = page.replace(placeholder, text)
     return ConsoleFiles(ConsoleFile.of(PAGE, page.encode()), assets, version)
+
+
+def _needed_at_once(found: Mapping[str, bytes]) -> list[str]:
+    """Every script that the first one needs: asked for at once, and not one after the other as each names the next."""
+    needed, left = {_FIRST}, [_FIRST]
+    while left:
+        imported = set(_IMPORTS.findall(found[left.pop()].decode())) - needed
+        needed |= imported
+        left += imported
+    return sorted(needed)

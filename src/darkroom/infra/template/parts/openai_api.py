@@ -16,6 +16,7 @@ from constructs import Construct
 
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
+from darkroom.infra.template.parts.web_pages import preflight, readable
 
 AUTHORIZER = "darkroom.api.bearer_authorizer.handler"
 AUTHORIZER_MEMORY_MIB = 128
@@ -49,6 +50,7 @@ class OpenAiApi(Construct):
             # Without it API Gateway would take a form for text, and break the pictures in it.
             binary_media_types=["multipart/form-data"],
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
+            default_cors_preflight_options=preflight(config.api_gateway.cors_origins),
             deploy_options=apigateway.StageOptions(
                 stage_name=config.api_gateway.stage_name,
                 tracing_enabled=True,
@@ -75,7 +77,7 @@ class OpenAiApi(Construct):
         self.api.node.try_remove_child("Endpoint")  # the stack says it under a name of its own
         self.url = f"{self.api.url}v1"
         self._routes(function, self._authorizer(bundle, log_retention))
-        self._answers()
+        self._answers(readable(config.api_gateway.cors_origins) or {})
 
     def _authorizer(self, bundle: Path, log_retention: logs.RetentionDays) -> apigateway.IAuthorizer:
         spec = FunctionSpec(
@@ -109,8 +111,8 @@ class OpenAiApi(Construct):
                 authorization_type=apigateway.AuthorizationType.CUSTOM,
             )
 
-    def _answers(self) -> None:
-        """What API Gateway itself answers, in the form that OpenAI's clients read."""
+    def _answers(self, headers: dict[str, str]) -> None:
+        """What API Gateway itself answers, in the form that OpenAI's clients read, with these `headers`."""
         kinds = apigateway.ResponseType
         for name, kind, status, code, message in (
             ("NoKey", kinds.UNAUTHORIZED, 401, "invalid_api_key", "send the API key as Authorization: Bearer KEY"),
@@ -141,5 +143,5 @@ class OpenAiApi(Construct):
                 type=kind,
                 status_code=str(status) if status else None,
                 templates={"application/json": json.dumps({"error": error})},
-                response_headers={"x-should-retry": "'true'"} if name == "TooLate" else None,
+                response_headers={**headers, **({"x-should-retry": "'true'"} if name == "TooLate" else {})} or None,
             )

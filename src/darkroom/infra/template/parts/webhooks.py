@@ -12,6 +12,7 @@ from constructs import Construct
 
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.sizes import SENDER_MEMORY_MIB
 from darkroom.infra.metrics_names import metrics_namespace
 from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -25,7 +26,6 @@ SENDER_TIMEOUT_SECONDS = 30
 BATCH_SIZE = 10
 MOST_INSTANCES = 10
 # Fetching, signing and sending take little; more memory is more CPU, for a start in less time.
-SENDER_MEMORY_MIB = 256
 _KEY_CHARACTERS = 64
 
 

@@ -31,12 +31,15 @@ class Door(LoopbackServer):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[dict[str, str], str]] = []
+        self.busy = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/prod/v1alpha2/usage", self._usage)]
 
     async def _usage(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((dict(request.query), request.headers["x-api-key"]))
+        if len(self.asked) <= self.busy:
+            return web.Response(status=503)
         if request.query.get("caller"):
             error = b'{"message": "Only a caller of the role operator may send the parameter \'caller\'."}'
             return web.Response(status=403, body=error, content_type="application/json")
@@ -81,3 +84,10 @@ async def test_what_the_front_door_refuses_is_said(door: Door) -> None:
     done = await darkroom(door, "--caller", "lab")
     assert done.returncode != 0
     assert "role operator" in " ".join(done.stderr.split())
+
+
+async def test_a_front_door_that_is_busy_for_a_moment_is_asked_again(door: Door) -> None:
+    door.busy = 1
+    shown = await darkroom(door, "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert len(door.asked) == 2

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
+from darkroom.cli.options import JsonOption
 from darkroom.cli.sending import FolderOption, PatienceOption, WaitOption, runtime_for, send
-from darkroom.cli.task_options import JsonOption
 from darkroom.client import TaskKind, image_to_image
 from darkroom.client import upscale as upscaled
 from darkroom.errors import Fault, InvalidRequest

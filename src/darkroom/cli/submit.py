@@ -17,8 +17,8 @@ from darkroom.cli.address import (
     StackNameOption,
     find_address,
 )
+from darkroom.cli.options import JsonOption
 from darkroom.cli.sending import FolderOption, PatienceOption, Request, WaitOption, runtime_for, send
-from darkroom.cli.task_options import JsonOption
 from darkroom.client import TaskKind, image_to_image, text_to_image
 from darkroom.errors import Fault, InvalidRequest
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS

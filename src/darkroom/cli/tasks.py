@@ -10,14 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.following import follow
-from darkroom.cli.output import age, duration, print_json, print_table
+from darkroom.cli.options import JsonLinesOption, JsonOption
+from darkroom.cli.output import age, duration, print_json
+from darkroom.cli.tables import Column, new_table, numbers, print_facts, print_table
 from darkroom.cli.task_facts import coloured, facts
-from darkroom.cli.task_options import JsonOption, TaskArgument, TimeoutOption, open_client
+from darkroom.cli.task_options import TaskArgument, TimeoutOption, open_client
 from darkroom.client import Status, TaskView
 from darkroom.client.core import failed
 from darkroom.errors import Fault, InvalidRequest
@@ -39,7 +40,7 @@ def status(
     if as_json:
         print_json(view)
     else:
-        Console(soft_wrap=not sys.stdout.isatty()).print(facts(view))
+        print_facts(facts(view))
 
 
 def list_tasks(
@@ -54,7 +55,7 @@ def list_tasks(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -63,14 +64,7 @@ def list_tasks(
     """List your tasks, newest first."""
     address = find_address(endpoint, api_key, stack_name, region)
     moment = None if since is None else _moment(since, datetime.now(UTC))
-    table = Table(
-        Column("Task", overflow="fold", ratio=1),
-        Column("Status", no_wrap=True),
-        Column("Runtime", overflow="ellipsis", max_width=18),
-        Column("Age", justify="right", no_wrap=True),
-        Column("Device", justify="right", no_wrap=True),
-        Column("Pictures", justify="right", no_wrap=True),
-    )
+    table = new_table("Task", Column("Status", whole=True), "Runtime", *numbers("Age", "Device", "Pictures"))
     with open_client(address) as client:
         for view in client.tasks(status=wanted or (), runtime=runtime, since=moment, most=limit):
             if as_json:
@@ -101,7 +95,7 @@ def watch(
                 print_json(view)
         else:
             view = follow(client, task, timeout, Console(stderr=True, soft_wrap=True))
-            Console(soft_wrap=not sys.stdout.isatty()).print(facts(view))
+            print_facts(facts(view))
     if view is None or view.status is not Status.COMPLETED:
         raise typer.Exit(FAILED)
 
@@ -147,7 +141,7 @@ def cancel(
 
 
 def runtimes(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -160,15 +154,7 @@ def runtimes(
         for runtime in found:
             print_json(runtime)
         return
-    table = Table(
-        Column("Runtime", overflow="fold"),
-        Column("Type", no_wrap=True),
-        Column("Waiting", justify="right"),
-        Column("In work", justify="right"),
-        Column("Agents", justify="right"),
-        Column("Wait", justify="right", no_wrap=True),
-        Column("Models", overflow="fold", ratio=1),
-    )
+    table = new_table("Runtime", "Type", *numbers("Waiting", "In work", "Agents", "Wait"), "Models")
     for runtime in found:
         wait = runtime.estimated_wait_seconds
         table.add_row(

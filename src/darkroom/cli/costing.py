@@ -9,9 +9,23 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
+from darkroom.cli.deployment_options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EndpointOption,
+    ProfileOption,
+    RegionOption,
+    console_of,
+)
 from darkroom.cli.options import JsonOption
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    named_shares,
+    prices_of,
+)
 from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.planner.cost_picture import cost_picture
@@ -56,7 +70,7 @@ def cost_month(
     guide: Annotated[bool, typer.Option("--guide", help="The guide's own two tables, from its own inputs.")] = False,
     output: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
     for_scripts: JsonOption = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    picture: SvgOption = None,
 ) -> None:
     """Say what a month would cost, line by line."""
     if context.invoked_subcommand is not None:
@@ -91,8 +105,8 @@ def cost_month(
 @cost.command("refresh")
 def cost_refresh(
     region: RegionOption = None,
-    profile: Annotated[str | None, typer.Option(help="AWS profile.", show_default=False)] = None,
-    endpoint_url: Annotated[str | None, typer.Option(help="Another AWS.", show_default=False)] = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
     to: Annotated[Path, typer.Option(help="The file to write.")] = Path("prices.toml"),
 ) -> None:
     """Fetch a region's prices from AWS's price list, and what Spot cost in the last week, into a file."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from darkroom.cli.options import JsonLinesOption
+from darkroom.cli.options import FolderOption, JsonLinesOption
 from darkroom.cli.output import print_json
 from darkroom.local.stack import StackOptions, running_stack
 from darkroom.local.stack_file import STACK_FOLDER
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
+    folder: FolderOption = Path("pictures"),
     as_json: JsonLinesOption = False,
 ) -> None:
     """Show the whole of Darkroom at work on this machine, and stop it again.

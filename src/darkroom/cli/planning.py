@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
 from darkroom.cli.options import JsonOption
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, prices_of
+from darkroom.cli.planner_options import PriceFilesOption, PricesOption, SvgOption, configuration, prices_of
 from darkroom.cli.simulating import (
     _TIMES,
     BootOption,
@@ -82,7 +82,7 @@ def plan(
     model: ModelOption = _TIMES.model,
     seed: SeedOption = 1,
     as_json: JsonOption = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    picture: SvgOption = None,
 ) -> None:
     """Find the cheapest settings that keep a promise about waiting."""
     target = seconds_said(p95)

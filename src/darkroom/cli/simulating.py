@@ -14,7 +14,14 @@ from rich.markup import escape
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption
 from darkroom.cli.options import JsonOption
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    named_shares,
+    prices_of,
+)
 from darkroom.cli.recorded_runs import show_recordings
 from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.config.gpu_demand import gpu_demands
@@ -82,7 +89,7 @@ def simulate(
     ] = None,
     seed: SeedOption = 1,
     as_json: JsonOption = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    picture: SvgOption = None,
 ) -> None:
     """Say how long tasks would wait, and what the GPU nodes would cost."""
     if recording:

@@ -14,11 +14,11 @@ from rich.markup import escape
 from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.following import follow
-from darkroom.cli.options import JsonLinesOption, JsonOption
+from darkroom.cli.options import FolderOption, JsonLinesOption, JsonOption, TimeoutOption
 from darkroom.cli.output import age, duration, print_json
 from darkroom.cli.tables import Column, new_table, numbers, print_facts, print_table
 from darkroom.cli.task_facts import coloured, facts
-from darkroom.cli.task_options import TaskArgument, TimeoutOption, open_client
+from darkroom.cli.task_options import TaskArgument, open_client
 from darkroom.client import Status, TaskView
 from darkroom.client.core import failed
 from darkroom.errors import Fault, InvalidRequest
@@ -102,7 +102,7 @@ def watch(
 
 def download(
     task: TaskArgument,
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
+    folder: FolderOption = Path("pictures"),
     as_json: JsonOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,

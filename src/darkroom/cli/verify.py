@@ -23,7 +23,7 @@ from darkroom.cli.address import (
     find_address,
 )
 from darkroom.cli.exit_codes import OK, exit_code
-from darkroom.cli.options import JsonLinesOption
+from darkroom.cli.options import FolderOption, JsonLinesOption, TimeoutOption
 from darkroom.cli.output import error_facts, print_json
 from darkroom.cli.signed import told_of_signatures
 from darkroom.cli.tables import Table, new_table, numbers, print_table
@@ -53,8 +53,8 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
-    timeout: Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)] = 900.0,
+    folder: FolderOption = Path("pictures"),
+    timeout: TimeoutOption = 900.0,
     as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,

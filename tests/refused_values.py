@@ -219,6 +219,9 @@ REFUSED = [
     Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_SWEEP_SECONDS: often}", "must be a number, not 'often'"),
     Wrong("Deployment", f"{_AGENT}.extraEnv", "[{name: DARKROOM_MODEL_WINDOW, value: '0'}]", "must be at least 1"),
     Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_SWEEP_SECOND: '5'}", "did you mean DARKROOM_SWEEP_SECONDS?"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_LOG_LEVEL: LOUD}", "one of DEBUG, INFO, WARNING, ERROR"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_RECEIVE_WAIT_SECONDS: '21'}", "must be at most 20, not 21"),
+    Wrong("Deployment", f"{_AGENT}.extraEnv", "{DARKROOM_TRIAL_SECONDS: inf}", "must be a number, not 'inf'"),
     # Nodes that would never come, or never stay
     Wrong(
         "NodePool",

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser.console_stack import ConsoleStack, console_stack
 from tests.browser.visits import Visits, chromium_at
 
 HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# As long as a page waits for what is clicked: on a busy machine, a stack takes its time.
+expect.set_options(timeout=20_000)
 SKIPPED = "needs Chromium on the PATH: apt-get install chromium (Debian), or google-chrome"
 
 

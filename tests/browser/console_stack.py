@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from urllib.parse import quote, urljoin
 
 from darkroom.local.caller_keys import kept_key
 from darkroom.local.stack_file import STACK_FOLDER, StackFacts, read_stack_file
+from darkroom.samples import read_sample
 from darkroom.testing.fake_comfyui import FakeComfyUi
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.loopback import LoopbackServer
@@ -24,11 +26,17 @@ APIGW:
 callers:
 - {name: default}
 - {name: lab}
+- {name: newcomer}
 - {name: chief, role: operator}
 modelsRuntime:
 - {name: sdruntime, type: sdwebui, dynamicModel: true}
-- {name: workflows, type: comfyui}
-"""
+- name: workflows
+  type: comfyui
+  openai:
+    generate:
+      workflow: GRAPH
+      slots: {prompt: wanted.text, negativePrompt: unwanted.text, seed: sampler.seed, steps: sampler.steps}
+""".replace("GRAPH", json.dumps(read_sample("v1alpha2-pipeline")["task"]["content"]))
 
 
 @dataclass
@@ -46,7 +54,7 @@ class ConsoleStack:
         return urljoin(self.stack.facts.endpoint, "/").rstrip("/")
 
     def key(self, caller: str) -> str:
-        """The API key of one of `default`, `lab` and `chief`, who is an operator."""
+        """The API key of `default`, `lab`, `chief`, who is an operator, or `newcomer`, who has asked for nothing."""
         if caller not in self.keys:
             self.keys[caller] = kept_key(self.stack.folder / STACK_FOLDER, caller)
         return self.keys[caller]

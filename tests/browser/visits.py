@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 from tests.browser.console_stack import ConsoleStack
 
 NARROW, WIDE = 360, 1280
 Theme = Literal["light", "dark"]
-_DEADLINE_MILLISECONDS = 20_000
+# An agent learns within ten seconds that a task was cancelled.
+_DEADLINE_MILLISECONDS = 30_000
+expect.set_options(timeout=_DEADLINE_MILLISECONDS)
 # Told to the binding `noted` by every document, before any of its own scripts runs.
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -64,7 +66,9 @@ class Visits:
     async def go(self, page: Page, where: str) -> None:
         """Follow a link to another page of the console, as in `/tasks`."""
         await page.evaluate("(where) => { location.hash = where; }", where)
-        await page.wait_for_function("(where) => location.hash === `#${where}`", arg=where.partition("?")[0])
+        await page.wait_for_function(
+            "(where) => location.hash.split('?')[0] === `#${where}`", arg=where.partition("?")[0]
+        )
         await page.wait_for_selector("h1")
 
     async def blank(self, *, theme: Theme = "light", width: int = WIDE, height: int = 900, **options: Any) -> Page:

@@ -20,6 +20,7 @@ from darkroom.api.ports import Ports
 from darkroom.api.service import Service
 from darkroom.api.shared_waiting import SharedWaiter
 from darkroom.api.waiting import AloneWaiter
+from darkroom.openai.options import OpenAiOptions
 from darkroom.policy.callers import Callers, CallerSpec
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.samples import read_sample
@@ -84,8 +85,8 @@ class Doors:
 
 
 @asynccontextmanager
-async def opened(kind: str, **ports: Any) -> AsyncIterator[Doors]:
-    """A door of this kind; `ports` are what it has beside topic, bucket, records and lists."""
+async def opened(kind: str, options: OpenAiOptions | None = None, **ports: Any) -> AsyncIterator[Doors]:
+    """A door of this kind; `options` are said of its runtimes, `ports` are beside topic, bucket, records and lists."""
     topic, bucket, records = MemoryTopic(), MemoryBucket("outputbucket"), MemoryRecords()
     lists = MemoryTaskLists(records)
     clock = [NOW]
@@ -99,6 +100,7 @@ async def opened(kind: str, **ports: Any) -> AsyncIterator[Doors]:
         new_submission_id=lambda: f"submission-{next(ids)}",
         callers=CALLERS,
         waiter=waiter,
+        options=options or {},
     )
     if kind == "lambda":
         yield Doors(kind, _through_lambda(front_door), topic, bucket, records, lists, clock, hours.after)

@@ -98,7 +98,7 @@ async def test_what_the_page_loads_is_kept_for_good_and_small() -> None:
         paths = set(_LOADED.findall(page.text))
         assert paths
         version = next(iter(paths)).split("/")[2]
-        size = len(page.content)
+        size = int(page.headers["content-length"])
         for name in STATIC.keys() - {"index.html"}:
             reply = await http.get(f"/console/{version}/{name}")
             assert reply.status_code == 200, name
@@ -107,7 +107,11 @@ async def test_what_the_page_loads_is_kept_for_good_and_small() -> None:
             expected = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[name.rpartition(".")[2]]
             assert reply.headers["content-type"].partition(";")[0] == expected
             paths.discard(f"/console/{version}/{name}")
-            size += len(reply.content) + sum(len(k) + len(v) for k, v in reply.headers.items())
+            assert reply.headers["content-encoding"] == "gzip"
+            assert reply.text == STATIC[name]
+            size += int(reply.headers["content-length"]) + sum(len(k) + len(v) for k, v in reply.headers.items())
+            plain = await http.get(f"/console/{version}/{name}", headers={"accept-encoding": "identity"})
+            assert (plain.text, "content-encoding" in plain.headers) == (STATIC[name], False)
     assert not paths, "the page loads what there is not"
     assert size < MOST_BYTES
 
@@ -160,6 +164,15 @@ async def test_the_page_comes_without_a_bucket_where_none_can_be_found_and_finds
         found = await http.get("/", headers={"if-none-match": without.headers["etag"]})
         assert (found.status_code, policy_of(found)["connect-src"]) == (200, ["'self'", BUCKET])
         assert policy_of(await http.get("/"))["connect-src"] == ["'self'", BUCKET]
+
+
+async def test_every_module_that_is_needed_at_once_is_asked_for_at_once() -> None:
+    async with opened() as http:
+        text = (await http.get("/")).text
+    asked = {path.rpartition("/")[2] for path in _LOADED.findall(text)}
+    for name in asked & SCRIPTS.keys():
+        assert set(_IMPORT.findall(SCRIPTS[name])) <= asked, name
+    assert "parameters.js" not in asked, "what reads pictures comes when there is one to read"
 
 
 async def test_the_stage_is_where_the_scripts_look_for_it() -> None:

@@ -62,6 +62,8 @@ def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["cost", "--region", "eu-north-1"], "darkroom cost refresh --region eu-north-1"),
+        (["simulate", "--region", "eu-central-1"], "darkroom cost refresh --region eu-central-1 --to prices.toml"),
+        (["plan", "--region", "ap-northeast-1"], "give them with --prices prices.toml"),
         (["cost", "--instance-type", "x1.huge"], '"ec2.x1.huge.hour" = 0.0'),
         (["cost", "--price", "eks"], "write --price NAME=USD"),
         (["cost", "--format", "xml"], "use table, json, csv"),
@@ -72,6 +74,7 @@ def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
         (["simulate", "--set", "queueLength=many"], "write NAME=NUMBER"),
         (["simulate", "--runtime", "other"], "config.yaml has no runtime other: it has sdruntime"),
         (["simulate", "--config", "there.yaml"], "there.yaml"),
+        (["simulate", "--low", "0.5"], "sdruntime take no tasks of low priority; set lowPriority: true"),
         (["plan", "--p95", "soon"], "is no time above 0"),
         (["plan", "--type", "g5.xlarge"], "write TYPE=SECONDS"),
         (["plan", "--type", "x1.huge=4"], '"ec2.x1.huge.hour" = 0.0'),
@@ -96,6 +99,24 @@ def test_simulate_takes_what_there_was(tmp_path: Path) -> None:
     found = json.loads(run(tmp_path, "simulate", "--traffic", "tasks.csv", "--json"))["sdruntime"]
     assert found["tasks"] == 400
     assert found["gpu_hours_busy"] == pytest.approx(400 * 5 / 3600, rel=0.05)
+
+
+def test_runtimes_of_a_pool_are_simulated_together(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "nodePools: [{name: shared}]\nmodelsRuntime:\n"
+        "- {name: a, type: sdwebui, nodePool: shared, lowPriority: true}\n"
+        "- {name: b, type: comfyui, nodePool: shared}\n"
+        "- {name: c, type: comfyui}\n"
+    )
+    arguments = ["simulate", "--days", "0.2", "--mix", "a=2", "--mix", "b=1", "--mix", "c=1", "--low", "0.3"]
+    found = json.loads(run(tmp_path, *arguments, "--json", "--picture", "run.svg"))
+    assert list(found) == ["a", "b", "nodes of shared", "c"]
+    assert "most_nodes" not in found["a"]
+    assert "tasks" not in found["nodes of shared"]
+    assert found["nodes of shared"]["nodes_launched"] > 0 < found["c"]["nodes_launched"]
+    assert "waiting_low_priority" in found["a"]
+    assert "waiting_low_priority" not in found["b"]
+    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["run-a.svg", "run-b.svg", "run-c.svg"]
 
 
 def test_plan_meets_a_target_or_says_why_not(tmp_path: Path) -> None:

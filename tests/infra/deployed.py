@@ -63,14 +63,17 @@ class Deployed:
     def bucket(self) -> str:
         return self.outputs["OutputS3Bucket"].rpartition(":")[2]
 
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Send a request as a client would, to the address at which the emulator serves the API."""
+    def address(self, path: str) -> str:
+        """The address at which the emulator serves a path of the API."""
         found = re.match(r"https://(\w+)\.execute-api\.", self.outputs["FrontApiEndpoint"])
         assert found is not None
-        url = f"{self.settings.endpoint_url}/restapis/{found[1]}/{self.stage}/_user_request_/{path}"
+        return f"{self.settings.endpoint_url}/restapis/{found[1]}/{self.stage}/_user_request_/{path}"
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Send a request as a client would, to the address at which the emulator serves the API."""
         content = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
         return httpx.request(
-            method, url, headers={"content-type": "application/json", **headers}, timeout=30, **content
+            method, self.address(path), headers={"content-type": "application/json", **headers}, timeout=30, **content
         )
 
     def queue_urls(self) -> list[str]:

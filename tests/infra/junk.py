@@ -112,4 +112,4 @@ def config_text(path: tuple[str, ...], value: Any) -> str:
     for key in reversed(path):
         values = {key: values}
     runtime = {"name": "sdruntime", "namespace": "sd", "type": "sdwebui", "extraValues": values}
-    return yaml.safe_dump([runtime], default_flow_style=None)
+    return yaml.dump([runtime], Dumper=yaml.CSafeDumper, default_flow_style=None)

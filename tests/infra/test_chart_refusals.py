@@ -32,6 +32,7 @@ from tests.infra.chart import (
     Chart,
     container,
     kinds,
+    manifests_in,
     merge,
     node_values_for,
     pod_values_for,
@@ -51,8 +52,7 @@ def test_every_list_of_mappings_has_an_item_here() -> None:
 def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Chart, tmp_path: Path) -> None:
     places = list(leaves(ChartValues))
     assert len(places) > 100
-    taken: dict[str, list[dict[str, Any]]] = {}
-    not_rendered: dict[str, str] = {}
+    accepted: dict[str, dict[str, Any]] = {}
     refused = 0
     for path, junk in values_in(ChartValues):
         text = config_text(path, junk)
@@ -61,25 +61,54 @@ def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Ch
         except SettingsError:
             refused += 1
             continue
-        name = f"{'.'.join(path)}={junk!r}"
+        accepted[f"{'.'.join(path)}={junk!r}"] = values_for(text)
+    taken: dict[str, list[dict[str, Any]]] = {}
+    not_rendered: dict[str, str] = {}
+    names = list(accepted)
+    for first in range(0, len(names), 40):
+        some = {name: accepted[name] for name in names[first : first + 40]}
         try:
-            taken[name] = chart.render(values_for(text))
-        except (AssertionError, yaml.YAMLError) as error:
-            not_rendered[name] = str(error)
+            taken |= chart.render_many(some)
+        except (AssertionError, yaml.YAMLError):
+            not_rendered |= refusals_of(chart, some)
     assert not_rendered == {}
     assert refused > 1000
     assert len(taken) > 200
+    assert min(map(len, taken.values())) > 5
     assert problems_of(taken, tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["123", "true", "1e3", "null", "0x1f"])
-def test_names_that_look_like_something_else_stay_names(chart: Chart, tmp_path: Path, name: str) -> None:
+def refusals_of(chart: Chart, values: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Which of these cannot be rendered, and why."""
+    found = {}
+    for name, one in values.items():
+        try:
+            chart.render(one)
+        except (AssertionError, yaml.YAMLError) as error:
+            found[name] = str(error)
+    return found or dict.fromkeys(values, "can be rendered alone, and not with the others")
+
+
+def test_many_at_once_are_what_each_alone_is(chart: Chart) -> None:
+    for name, together in chart.render_many(VALUES).items():
+        alone = chart.render(VALUES[name])
+        assert sorted(map(without_the_charts_name, together)) == sorted(map(without_the_charts_name, alone))
+
+
+def without_the_charts_name(manifest: dict[str, Any]) -> str:
+    text = re.sub(r'"(r\d+|darkroom-runtime)(-0\.1\.0)?"', '"chart"', json.dumps(manifest))
+    return re.sub(r'"darkroom/config": "\w+"', "", text)
+
+
+def test_names_that_look_like_something_else_stay_names(chart: Chart, tmp_path: Path) -> None:
     """YAML would make a number of some of them."""
-    text = f"- {{name: '{name}', namespace: '{name}', type: sdwebui}}"
-    manifests = chart.render(values_for(text), name, namespace=name)
-    nodes = chart.render(node_values_for(text), name, namespace=name)
-    pods = chart.render(pod_values_for(text), name, namespace=name)
-    assert problems_of({"one": manifests, "nodes": nodes, "pods": pods}, tmp_path) == []
+    rendered = {}
+    for name in ("123", "true", "1e3", "null", "0x1f"):
+        text = f"- {{name: '{name}', namespace: '{name}', type: sdwebui}}"
+        for values in (values_for(text), node_values_for(text), pod_values_for(text)):
+            rendered[f"{name} {len(rendered)}"] = chart.render(values, name, namespace=name)
+    assert len(rendered) == 15
+    assert problems_of(rendered, tmp_path) == []
 
 
 def test_what_the_schemas_see_is_refused_before(chart: Chart, tmp_path: Path) -> None:
@@ -95,7 +124,7 @@ def test_what_the_schemas_see_is_refused_before(chart: Chart, tmp_path: Path) ->
             chart.values_file(merge(VALUES["sdwebui"], values)),
         )  # fmt: skip
         if outcome.returncode == 0:
-            rendered[str(number)] = [part for part in yaml.safe_load_all(outcome.stdout) if part is not None]
+            rendered[str(number)] = manifests_in(outcome.stdout)
         else:
             unseen[number] = outcome.stderr
     seen = {int(problem["name"]) for problem in problems_of(rendered, tmp_path)}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +17,7 @@ import pytest
 
 from darkroom.infra.template.parts.front_door import HANDLER
 from darkroom.samples import SAMPLES, read_picture, read_sample
-from tests.infra.deployed import Deployed, agent_beside_fake
+from tests.infra.deployed import Deployed, agent_beside_fake, until
 
 
 def sample(name: str, **metadata: str) -> dict[str, Any]:
@@ -52,6 +55,38 @@ def test_a_bad_request_says_what_is_wrong(deployed: Deployed, version: str, body
     reply = deployed.send("POST", version, body, **{"x-api-key": deployed.api_key})
     assert reply.status_code == 400
     assert reply.json()["errors"][0]["path"] == path
+
+
+def test_the_console_stands_before_it_and_keeps_the_key(deployed: Deployed, tmp_path: Path) -> None:
+    endpoint = deployed.address("").rstrip("/")
+    command = [sys.executable, "-m", "darkroom", "console", "--endpoint", endpoint, "--port", "0"]
+    environment = {**os.environ, "DARKROOM_API_KEY": deployed.api_key}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            page, _, token = next(line for line in process.stdout if "#key=" in line).strip().partition("#key=")
+            assert deployed.api_key != token
+            until(lambda: _answers(page), "the console")
+            shown = httpx.get(page)
+            assert f'content="{endpoint}"' in shown.text
+            assert f"connect-src 'self' {deployed.settings.endpoint_url};" in shown.headers["content-security-policy"]
+            with httpx.Client(base_url=f"{page}console-api", headers={"x-api-key": token}) as http:
+                sent = http.post("/v1alpha2", json=sample("v1alpha2-text-to-image", id="by-console"))
+                assert (sent.status_code, sent.json()["id"]) == (200, "by-console")
+                listed = http.get("/v1alpha2/tasks").json()["tasks"]
+                assert "by-console" in [task["id"] for task in listed]
+                assert http.get("/v1alpha2/events").status_code == 404  # so the page looks at the list
+            assert httpx.get(f"{page}console-api/v1alpha2/tasks").status_code == 401
+        finally:
+            process.terminate()
+            assert process.wait(timeout=10) is not None
+
+
+def _answers(page: str) -> bool:
+    try:
+        return httpx.get(page).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_path_that_is_not_there_is_404(deployed: Deployed) -> None:

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from darkroom.agent.agent import Agent
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.connection import Aws
 from darkroom.aws.queue import Queue, ReceivedMessage
 from darkroom.policy.object_keys import RESERVED_PREFIX

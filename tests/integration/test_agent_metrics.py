@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.agent.prometheus import PrometheusMetrics
 from darkroom.settings import AgentSettings
 from darkroom.tasks.task import Status

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.policy.failure_streak import FAILURES_IN_A_ROW
 from darkroom.runtimes.protocol import Runtime
 from darkroom.runtimes.sdwebui.adapter import SdWebui

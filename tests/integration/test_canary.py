@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.connection import Aws
 from darkroom.settings import AgentSettings, AwsSettings
 from darkroom.tasks.task import Status, Task, TaskKind

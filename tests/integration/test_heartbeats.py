@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.tasks.heartbeat import AgentState, Heartbeat
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from tests.integration.conftest import Plane

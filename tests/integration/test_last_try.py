@@ -7,8 +7,8 @@ import asyncio
 import msgspec
 import pytest
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.queue import ReceivedMessage
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer

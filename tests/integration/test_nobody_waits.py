@@ -13,8 +13,8 @@ from aiohttp import web
 
 from darkroom.agent.agent import Agent
 from darkroom.agent.clock import Clock
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.settings import AgentSettings
 from darkroom.tasks.task import TaskKind
 from darkroom.testing.fake_sdwebui import FakeSdWebui

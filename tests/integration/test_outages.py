@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from darkroom.agent.agent import Agent
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults

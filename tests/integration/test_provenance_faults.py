@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 from darkroom.agent.agent import Agent
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.connection import open_aws
 from darkroom.provenance.source_types import mentions
 from darkroom.settings import ProvenanceSettings

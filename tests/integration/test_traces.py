@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from darkroom.agent.agent import Agent
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
 from darkroom.agent.open_telemetry import OpenTelemetrySpans
-from darkroom.agent.process import open_agent
 from darkroom.api.lambda_handler import compose
 from darkroom.policy.catalogue import RuntimeSpec, encode_catalogue
 from darkroom.samples import read_sample
@@ -227,7 +227,7 @@ async def test_the_front_door_on_lambda_hands_its_trace_on(plane: Plane, monkeyp
 WITHOUT_TRACES = """
 import asyncio, sys
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
+from darkroom.agent.composition import open_agent
 from darkroom.settings import read_agent_settings
 environment = {environment!r}
 async def main():

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.usage import day_of
 from darkroom.tasks.message import encode_message
 from darkroom.tasks.record import TaskRecord

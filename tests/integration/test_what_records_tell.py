@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.agent.process import open_agent
 from darkroom.aws.connection import Aws
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.replies import TaskView
 from darkroom.tasks.task import Status, TaskKind
 from darkroom.testing.fake_comfyui import FakeComfyUi
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
@@ -69,6 +70,14 @@ async def test_a_task_that_is_done_says_when_where_and_with_what(plane: Plane, r
     assert ended.device_seconds is not None
     assert 0.3 <= ended.device_seconds <= ended.ended_at - ended.started_at + 0.1
     assert (ended.waits_because, ended.next_try_at) == (None, None)
+    stages = (ended.received_at, ended.prepared_at, ended.started_at, ended.stored_at, ended.ended_at)
+    times = [stage for stage in stages if stage is not None]
+    assert len(times) == len(stages)
+    assert times == sorted(times)
+    assert times[3] >= ended.started_at + 0.3
+    view = TaskView.of(ended)
+    assert view.stored_at is not None
+    assert view.stored_at.timestamp() == pytest.approx(times[3], abs=0.001)
 
 
 async def test_a_pipelines_record_says_which_checkpoints_its_workflow_names(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from darkroom.errors import SettingsError
@@ -49,6 +51,27 @@ def test_every_fault_is_told_at_once() -> None:
 def test_a_number_out_of_range_is_a_fault() -> None:
     with pytest.raises(SettingsError, match="DARKROOM_TASK_TIMEOUT_SECONDS must be at least 1"):
         read_agent_settings({**AGENT, "DARKROOM_TASK_TIMEOUT_SECONDS": "nan"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("DARKROOM_LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, not 'loud'"),
+        ("DARKROOM_RECEIVE_WAIT_SECONDS", "21", "must be at most 20, not 21"),
+        ("DARKROOM_HEALTH_PORT", "65536", "must be at most 65535, not 65536"),
+        ("DARKROOM_TRIAL_SECONDS", "inf", "must be a number, not 'inf'"),
+        ("DARKROOM_MAX_HELD_BYTES", "1e6", "must be a whole number, not '1e6'"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be an http(s) URL, not 'collector:4318'"),
+        ("AWS_ENDPOINT_URL", "localhost:4566", "must be an http(s) URL, not 'localhost:4566'"),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_the_start(name: str, value: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"{name} {reason}")):
+        read_agent_settings({**AGENT, name: value})
+
+
+def test_a_log_level_may_be_in_small_letters() -> None:
+    assert read_agent_settings({**AGENT, "DARKROOM_LOG_LEVEL": "debug"}).log_level == "DEBUG"
 
 
 def test_the_gateway_reads_its_keys_as_a_list() -> None:

@@ -23,6 +23,8 @@ class Job:
 
     `received_at` is by the monotonic clock; `submitted_at`, when it came into the queue, in seconds since 1970.
     `looked_at` is when an end of the submission was last looked for, by the monotonic clock.
+    `prepared_at` is when it had all that it needs for the device, and `stored_at` when its pictures were in the bucket,
+    in seconds since 1970.
     `began_at` is when the device was taken for it, in seconds since 1970, and `device_seconds` how long it had it;
     `model` is the checkpoint that it is done with, where that is known. `is_recorded`: that it began stands in its
     record. `lost_agent` had it before, and went away with it; `noting` writes that down.
@@ -44,6 +46,8 @@ class Job:
     origin: Origin | None = None
     overtaken: int = 0
     looked_at: float = 0.0
+    prepared_at: float | None = None
+    stored_at: float | None = None
     began_at: float | None = None
     device_seconds: float | None = None
     model: str | None = None

@@ -1,4 +1,4 @@
-"""What an agent is composed of; `darkroom.agent.process` puts it together."""
+"""What an agent is composed of; `darkroom.agent.composition` puts it together."""
 
 from __future__ import annotations
 

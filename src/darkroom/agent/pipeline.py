@@ -212,7 +212,7 @@ class Pipeline:
             return
         if job.lost_agent is not None:
             job.noting = asyncio.create_task(parts.records.agent_was_lost(job), name="record")
-        job.prepared = ready
+        job.prepared, job.prepared_at = ready, self._clock.now()
         self._pace.observe_preparing(self._clock.monotonic() - received_at)
         # What the request brought along stands in what was prepared: all of it is counted there, and dropped here.
         job.task = msgspec.structs.replace(job.task, content={})

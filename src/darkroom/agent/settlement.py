@@ -120,7 +120,9 @@ class Settlement:
                 provenance=carried if any(carried) else msgspec.UNSET,
             )
 
-        return await self._commit(names, completed, with_urls(generation, urls))
+        ended = await self._commit(names, completed, with_urls(generation, urls))
+        job.stored_at = self._clock.now()
+        return ended
 
     async def fail(self, job: Job, error: DarkroomError) -> None:
         """End the job as failed, for good."""

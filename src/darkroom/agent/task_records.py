@@ -119,6 +119,9 @@ class TaskRecords:
             return record
         return msgspec.structs.replace(
             record,
+            received_at=self._clock.now() - (self._clock.monotonic() - job.received_at),
+            prepared_at=job.prepared_at,
+            stored_at=job.stored_at,
             started_at=job.began_at,
             agent=self._agent_name,
             model=None if job.model is None else shortened(job.model, LONGEST_MODEL_NAME),

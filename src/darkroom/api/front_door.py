@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from darkroom.api import exchange
 from darkroom.api.cancelling import Cancellation, Cancelling
@@ -13,7 +13,7 @@ from darkroom.api.listing import Listing, TaskLister
 from darkroom.api.looking_up import LookingUp, Lookup
 from darkroom.api.ports import Ports
 from darkroom.api.runtime_states import RuntimeStates
-from darkroom.api.runtimes import RuntimeLister, RuntimeListing
+from darkroom.api.runtimes import NO_OPTIONS, RuntimeLister, RuntimeListing
 from darkroom.api.service import Service
 from darkroom.api.submission import Submission
 from darkroom.api.submitting import Submitting
@@ -23,6 +23,7 @@ from darkroom.api.waiting import Waiter
 from darkroom.api.webhook_deliveries import DeliveryListing, DeliveryRetry, WebhookDeliveries
 from darkroom.errors import AwsFailure, SettingsError
 from darkroom.logs import log
+from darkroom.openai.options import RuntimeOptions
 from darkroom.policy.callers import Callers
 
 _NOBODY = Callers()
@@ -34,6 +35,7 @@ class FrontDoor:
     `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has. The tasks of
     those of `callers` who have a limit for a month are counted in the task table: `SettingsError` where there is none.
     `waiter` is how somebody waits for a task; without one, every look-up is answered at once.
+    `options` are what the deployment says of its runtimes, such as their workflows.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class FrontDoor:
         new_submission_id: Callable[[], str],
         callers: Callers = _NOBODY,
         waiter: Waiter | None = None,
+        options: Mapping[str, RuntimeOptions] = NO_OPTIONS,
     ) -> None:
         if callers.are_counted and ports.counts is None:
             raise SettingsError("monthlyTasks are counted in the task table: set DARKROOM_TASK_TABLE, or remove them")
@@ -55,7 +58,7 @@ class FrontDoor:
         states = RuntimeStates(ports, clock)
         self._dead_letters = DeadLetterDesk(ports)
         self._looking_up = LookingUp(ports, clock, states, waiter)
-        self._runtimes = RuntimeLister(service.catalogue, states, ports.dead_letters, clock)
+        self._runtimes = RuntimeLister(service.catalogue, states, ports.dead_letters, clock, options)
         self._uploading = Uploading(ports, clock)
         self._cancelling = Cancelling(ports, clock)
         self._lister = TaskLister(ports)

@@ -21,7 +21,7 @@ from darkroom.api import exchange
 from darkroom.api.composition import ports_of
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.front_door import FrontDoor
-from darkroom.api.openai_composition import open_openai_door
+from darkroom.api.openai_composition import open_openai_door, read_options
 from darkroom.api.openai_door import DoorLimits, OpenAiDoor
 from darkroom.api.openai_errors import is_openai
 from darkroom.api.openai_finishing import Stream
@@ -123,6 +123,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
         new_submission_id=lambda: uuid.uuid4().hex,
         callers=callers,
         waiter=None if ports.records is None else AloneWaiter(ports.records, _sleep, time.monotonic),
+        options=read_options(settings.openai_file),
     )
     openai = open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)
     return create_handler(front_door, callers, openai, Origins(settings.cors_origins))

@@ -202,5 +202,11 @@ def reading_operations() -> tuple[Operation, ...]:
                 "now: an estimate.",
             ),
             replies(200, "The runtimes of the deployment.", "RuntimeList"),
+            parameter(
+                "workflows",
+                "query",
+                {"type": "boolean", "default": False},
+                "Also return the ComfyUI workflows that the deployment has, with the places for a request's values.",
+            ),
         ),
     )

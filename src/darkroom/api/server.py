@@ -19,7 +19,7 @@ from darkroom.api.event_streams import EventStreams
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.gateway import create_gateway
 from darkroom.api.keys import key_id
-from darkroom.api.openai_composition import open_openai_door
+from darkroom.api.openai_composition import open_openai_door, read_options
 from darkroom.api.openai_door import DoorLimits
 from darkroom.api.openai_waiting import EventLoop
 from darkroom.api.ports import Ports
@@ -57,6 +57,7 @@ async def serve(settings: GatewaySettings, make_pages: MakePages | None = None) 
             new_submission_id=lambda: uuid.uuid4().hex,
             callers=callers,
             waiter=waiter,
+            options=read_options(front.openai_file),
         )
         limits = DoorLimits(
             patience_seconds=settings.openai_wait_seconds,

@@ -13,7 +13,7 @@ from darkroom.api.event_plans import plan_events
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.listing import Listing, plan_listing
 from darkroom.api.looking_up import Lookup, plan_lookup
-from darkroom.api.runtimes import RuntimeListing
+from darkroom.api.runtimes import RuntimeListing, plan_runtimes
 from darkroom.api.submission import Submission, SubmissionPlanner
 from darkroom.api.uploading import Upload, plan_upload
 from darkroom.api.using import UsageQuery, plan_usage
@@ -61,7 +61,7 @@ class Service:
             case ["v1alpha2", "runtimes"]:
                 if request.method != "GET":
                     return exchange.method_not_allowed(request.method, "GET")
-                return RuntimeListing(for_operator=self._callers.is_operator(request.caller))
+                return plan_runtimes(request, self._callers)
             case ["v1alpha2", "uploads"]:
                 if request.method != "POST":
                     return exchange.method_not_allowed(request.method, "POST")

@@ -8,6 +8,7 @@ import boto3
 from botocore.config import Config
 
 from darkroom.aws.s3_options import s3_options
+from darkroom.aws.user_agent import USER_AGENT
 from darkroom.settings import AwsSettings
 
 
@@ -17,7 +18,7 @@ def make_client(session: boto3.Session, settings: AwsSettings, service: str, *, 
         retries={"mode": "standard", "max_attempts": 3},
         connect_timeout=3,
         read_timeout=read_timeout_seconds,
-        user_agent_extra="darkroom",
+        user_agent=USER_AGENT,
     )
     if service == "s3":
         config = config.merge(Config(**s3_options(settings)))

@@ -23,7 +23,7 @@ _KEPT = ("created_at", "started_at", "deadline", "priority", "context", LISTED_U
 # They are true of a task that waits for another try, and go when it runs or ends.
 _WHILE_IT_WAITS = ("waits_because", "next_try_at")
 # Of the last try; where a task ends without one more, as when its agent was lost, none has brought its end.
-_OF_THE_LAST_TRY = "device_seconds"
+_OF_THE_LAST_TRY = ("device_seconds", "received_at", "prepared_at", "stored_at")
 
 
 def update_to(record: TaskRecord, *, begins_try: bool = False, only_after: str | None = None) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def update_to(record: TaskRecord, *, begins_try: bool = False, only_after: str |
     if only_after is not None:
         condition = f"({condition}) AND (attribute_not_exists(#agent) OR #agent = :before)"
         names["#agent"], values[":before"] = "agent", to_attribute(only_after)
-    replaced = (*_WHILE_IT_WAITS, _OF_THE_LAST_TRY) if record.status.is_terminal else _WHILE_IT_WAITS
+    replaced = (*_WHILE_IT_WAITS, *_OF_THE_LAST_TRY) if record.status.is_terminal else _WHILE_IT_WAITS
     outdated = [WITHDRAWN, *(name for name in replaced if name not in item)]
     return {
         "Key": submission_key(record.submission_id),

@@ -38,6 +38,9 @@ COMMANDS = {
     "watch": Command("darkroom.cli.tasks", "Follow a task to its end."),
     "download": Command("darkroom.cli.tasks", "Fetch the pictures of a task."),
     "cancel": Command("darkroom.cli.tasks", "Ask for a task to be stopped."),
+    "console": Command(
+        "darkroom.cli.console", "Serve the console in a browser, for a stack on AWS or elsewhere.", "gateway"
+    ),
     "runtimes": Command("darkroom.cli.tasks", "List the runtimes, and how busy they are."),
     "mcp": Command("darkroom.cli.mcp", "Give assistants tools for pictures (Model Context Protocol).", "mcp"),
     "load": Command("darkroom.cli.load", "Test how a deployment bears a load, and draw what it did."),

@@ -37,6 +37,7 @@ from darkroom.cli.simulating import (
     starts_at,
 )
 from darkroom.cli.tables import new_table, numbers, print_table
+from darkroom.config.instance_rules import gpus_of
 from darkroom.errors import SettingsError
 from darkroom.planner.advice import Advice, advise
 from darkroom.planner.advice_picture import advice_picture
@@ -181,7 +182,8 @@ def _types(
             )
         spot_hour = prices.hour(name, spot=True) if uses_spot else prices.hour(name)
         taken_back = prices.hazard(name) if hazard is None else hazard
-        found.append((Price(name, prices.hour(name), spot_hour, prices.usd.get("sqs.request", 0.0), taken_back), taken))
+        request = prices.usd.get("sqs.request", 0.0)
+        found.append((Price(name, prices.hour(name), spot_hour, request, taken_back, gpus_of(name)), taken))
     return found
 
 

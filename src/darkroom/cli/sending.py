@@ -20,7 +20,7 @@ from darkroom.cli.following import follow
 from darkroom.cli.output import print_json
 from darkroom.cli.task_options import open_client
 from darkroom.client import Client, Job, RequestWarning, Status, TaskKind, TaskRequest
-from darkroom.client.core import failed
+from darkroom.client.failures import failed
 from darkroom.errors import Fault, InvalidRequest
 
 Request = TaskRequest | dict[str, Any]

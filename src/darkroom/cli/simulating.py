@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,15 +25,17 @@ from darkroom.cli.planner_options import (
 from darkroom.cli.recorded_runs import show_recordings
 from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.config.gpu_demand import gpu_demands
+from darkroom.config.instance_rules import gpus_of
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.partition import partition_facts
 from darkroom.errors import SettingsError
 from darkroom.planner.gpu_prices import cheapest_type, priced_types
 from darkroom.planner.prices import Prices
-from darkroom.planner.run import Price, Run, run
+from darkroom.planner.run import Price, Run, run_together, run_work, work_of
 from darkroom.planner.run_picture import in_words, run_picture
+from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.deployment import settings_of
-from darkroom.planner.simulation.settings import Nodes, Spot
+from darkroom.planner.simulation.settings import Nodes, Settings, Spot
 from darkroom.planner.simulation.streams import Duration, duration_of, parse_duration
 from darkroom.planner.traffic import DAY, SHAPES, Traffic, read_trace
 from darkroom.planner.usage import Used
@@ -80,6 +82,7 @@ def simulate(
     boot: BootOption = _TIMES.boot,
     image: ImageOption = _TIMES.image,
     model: ModelOption = _TIMES.model,
+    low: Annotated[float, typer.Option(min=0, max=1, help="Share of low priority, where lowPriority is true.")] = 0.0,
     on_demand: Annotated[bool, typer.Option("--on-demand", help="No Spot nodes.")] = False,
     hazard: HazardOption = None,
     no_capacity: NoCapacityOption = 0.0,
@@ -101,27 +104,56 @@ def simulate(
     together = sum(shares.values()) or 1.0
     trace = None if traffic in SHAPES else read_trace(Path(traffic), seed)
     times = Nodes(boot=boot, image=image, model=model)
-    answers = {}
-    for name in names:
-        entry = with_values(chosen_runtime(found, name), set_)
-        settings = settings_of(found, entry, times)
-        cost, spot = price_of(found, entry, prices, on_demand, hazard, no_capacity)
-        agent = replace(settings.agent, window=window if models else 1, switch=switch_seconds)
-        settings = replace(settings, spot=spot, agent=agent, starts_at=starts_at(trace))
-        mine = None if trace is None else [one for one in trace if not shares or one.runtime in (name, "")]
-        shape = Traffic(traffic, per_day * shares.get(name, 1.0) / together, days, burst)
-        arrivals, until = arrivals_of(mine, shape, seed)
-        answers[name] = run(
-            arrivals, service_of(mine, seconds), settings, cost, seed=seed, until=until, models=models or ()
-        )
+    lows = low_shares(found, names, low)
+    answers: dict[str, Run] = {}
+    for pool, members in by_pool(found, names).items():
+        works: dict[str, tuple[Work, Settings]] = {}
+        last = 0.0
+        for number, name in enumerate(members):
+            entry = with_values(chosen_runtime(found, name), set_)
+            cost, spot = price_of(found, entry, prices, on_demand, hazard, no_capacity)
+            settings = settings_of(found, entry, times)
+            agent = replace(settings.agent, window=window if models else 1, switch=switch_seconds)
+            karpenter = replace(settings.karpenter, gpus=cost.gpus)
+            settings = replace(settings, karpenter=karpenter, spot=spot, agent=agent, starts_at=starts_at(trace))
+            mine = None if trace is None else [one for one in trace if not shares or one.runtime in (name, "")]
+            shape = Traffic(traffic, per_day * shares.get(name, 1.0) / together, days, burst)
+            # Other runtimes' tasks come at other moments; one alone has those of its seed.
+            chance = seed + 1000 * number
+            arrivals, until = arrivals_of(mine, shape, chance, trace)
+            last = max(last, until)
+            works[name] = (work_of(arrivals, service_of(mine, seconds), chance, models or (), lows[name]), settings)
+        if len(works) == 1:
+            answers |= {name: run_work(work, own, cost, seed=seed, until=last) for name, (work, own) in works.items()}
+        else:
+            each, nodes = run_together(works, cost, seed=seed, until=last)
+            answers |= {**each, f"nodes of {pool}": nodes}
     if picture is not None:
-        for name, answer in answers.items():
-            path = picture if len(answers) == 1 else picture.with_stem(f"{picture.stem}-{name}")
+        drawn = {name: answer for name, answer in answers.items() if answer.has_tasks}
+        for name, answer in drawn.items():
+            path = picture if len(drawn) == 1 else picture.with_stem(f"{picture.stem}-{name}")
             path.write_text(run_picture(answer, f"{name}: {Path(traffic).name} traffic"))
     if as_json:
         typer.echo(json.dumps({name: answer.figures() for name, answer in answers.items()}, indent=2))
     else:
         print_table(_table(answers))
+
+
+def by_pool(config: DarkroomConfig, names: Sequence[str]) -> dict[str, list[str]]:
+    """The runtimes that share nodes, together; a runtime with nodes of its own is alone, below its own name."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        pool = config.pool_of(chosen_runtime(config, name))
+        found.setdefault(name if pool is None else pool.name, []).append(name)
+    return found
+
+
+def low_shares(config: DarkroomConfig, names: Sequence[str], low: float) -> dict[str, float | None]:
+    """Which share of each runtime's tasks is of low priority; None where it takes none. Raises `SettingsError`."""
+    takes = {name: chosen_runtime(config, name).low_priority for name in names}
+    if low and not any(takes.values()):
+        raise SettingsError(f"--low {low:g}: {', '.join(names)} take no tasks of low priority; set lowPriority: true")
+    return {name: low if takes[name] and low else None for name in names}
 
 
 def chosen_runtime(config: DarkroomConfig, name: str | None) -> RuntimeConfig:
@@ -183,7 +215,7 @@ def price_of(
         hazard = prices.hazard(kind) if uses_spot else 0.0
     per_hour = prices.hour(kind)
     spot_hour = prices.hour(kind, spot=True) if uses_spot else per_hour
-    cost = Price(kind, per_hour, spot_hour, prices.usd.get("sqs.request", 0.0))
+    cost = Price(kind, per_hour, spot_hour, prices.usd.get("sqs.request", 0.0), gpus=gpus_of(kind))
     return cost, Spot(1.0 if uses_spot else 0.0, hazard, no_capacity, fallback=demand.on_demand)
 
 
@@ -196,13 +228,18 @@ def starts_at(trace: list[Used] | None) -> float:
     return (first + _MONDAY) % WEEK_SECONDS if first >= _A_DATE else 0.0
 
 
-def arrivals_of(trace: list[Used] | None, shape: Traffic, seed: int) -> tuple[Iterator[float], float]:
-    """The moments from the trace or the shape, and when to stop."""
+def arrivals_of(
+    trace: list[Used] | None, shape: Traffic, seed: int, whole: list[Used] | None = None
+) -> tuple[Iterator[float], float]:
+    """The moments from the trace or the shape, and when to stop.
+
+    Of a trace they are seconds since its first task; where it is a part of another one, `whole`, since that one's.
+    """
     if trace is None:
         return shape.arrivals(seed), shape.days * DAY
     if not trace:
         raise SettingsError("the file has no task for this runtime: look at its column runtime")
-    first = trace[0].created_at
+    first = (whole or trace)[0].created_at
     moments = [one.created_at - first for one in trace]
     return iter(moments), moments[-1] + 3600.0
 
@@ -225,25 +262,40 @@ def _taken(one: Used) -> float | None:
 
 def _table(answers: dict[str, Run]) -> Table:
     table = new_table("", *numbers(*answers), title="Simulated")
-    rows: list[tuple[str, Any]] = [
+    has_low = any(answer.outcome.low_waits.count for answer in answers.values())
+    low_rows: list[tuple[str, Any]] = [
+        (f"... of low priority, p{share}", lambda found, share=share: _low(found, share / 100)) for share in (50, 95)
+    ]
+    of_tasks: list[tuple[str, Any]] = [
         ("tasks", lambda found: f"{found.outcome.tasks:,}"),
         *(
             (f"waiting, p{share:.0%}"[:-1], lambda found, share=share: in_words(found.outcome.waits.percentile(share)))
             for share in (0.5, 0.95, 0.99)
         ),
+        *(low_rows if has_low else []),
         ("from request to end, p95", lambda found: in_words(found.outcome.totals.percentile(0.95))),
         ("deepest queue", lambda found: f"{found.outcome.deepest:,}"),
-        ("most pods, nodes", lambda found: f"{found.outcome.replicas.most}, {found.outcome.claims.most}"),
-        ("nodes launched", lambda found: f"{found.outcome.nodes_launched:,}"),
-        ("Spot interruptions, tasks given back", lambda f: f"{f.outcome.interruptions}, {f.outcome.given_back}"),
+        ("most pods", lambda found: f"{found.outcome.replicas.most}"),
+        ("tasks given back", lambda found: f"{found.outcome.given_back}"),
+        ("GPU hours at work", lambda found: f"{found.outcome.busy_seconds / 3600:,.1f}"),
+    ]
+    if any(answer.outcome.unfinished for answer in answers.values()):
+        of_tasks.append(("not done at the end", lambda found: f"{found.outcome.unfinished:,}"))
+    of_nodes: list[tuple[str, Any]] = [
+        ("most nodes, launched", lambda found: f"{found.outcome.claims.most}, {found.outcome.nodes_launched:,}"),
+        ("Spot interruptions", lambda found: f"{found.outcome.interruptions}"),
         ("GPU hours paid", lambda found: f"{found.outcome.billed_seconds / 3600:,.1f}"),
-        ("GPU hours at work", lambda found: f"{found.outcome.busy_seconds / 3600:,.1f} ({found.outcome.duty:.0%})"),
+        ("... of these at work", lambda found: f"{found.outcome.duty:.0%}"),
         ("GPU nodes, USD", lambda found: f"{found.gpu_usd:,.2f}"),
         ("... in a month like this", lambda found: f"{found.usd_per_month:,.2f}"),
     ]
-    for words, of in rows:
-        table.add_row(escape(words), *(of(answer) for answer in answers.values()))
-    unfinished = [name for name, answer in answers.items() if answer.outcome.unfinished]
-    if unfinished:
-        table.add_row("not done at the end", *(f"{answer.outcome.unfinished:,}" for answer in answers.values()))
+    for words, of in of_tasks:
+        table.add_row(escape(words), *(of(answer) if answer.has_tasks else "" for answer in answers.values()))
+    for words, of in of_nodes:
+        table.add_row(escape(words), *(of(answer) if answer.has_nodes else "" for answer in answers.values()))
     return table
+
+
+def _low(found: Run, share: float) -> str:
+    waits = found.outcome.low_waits
+    return in_words(waits.percentile(share)) if waits.count else ""

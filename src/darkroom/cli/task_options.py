@@ -15,6 +15,6 @@ _RETRIES = 3
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", show_default=False)]
 
 
-def open_client(address: Address) -> Client:
-    """A client of the front door."""
-    return Client(address.endpoint, address.api_key, retries=_RETRIES)
+def open_client(address: Address, caller: str | None = None) -> Client:
+    """A client of the front door; for an operator, of this caller's tasks."""
+    return Client(address.endpoint, address.api_key, retries=_RETRIES, caller=caller, transport=address.transport)

@@ -11,7 +11,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
+from darkroom.cli.address import (
+    ApiKeyOption,
+    CallerOption,
+    EndpointOption,
+    OperatorOption,
+    RegionOption,
+    StackNameOption,
+    find_address,
+)
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.following import follow
 from darkroom.cli.options import FolderOption, JsonLinesOption, JsonOption, TimeoutOption
@@ -20,7 +28,7 @@ from darkroom.cli.tables import Column, new_table, numbers, print_facts, print_t
 from darkroom.cli.task_facts import coloured, facts
 from darkroom.cli.task_options import TaskArgument, open_client
 from darkroom.client import Status, TaskView
-from darkroom.client.core import failed
+from darkroom.client.failures import failed
 from darkroom.errors import Fault, InvalidRequest
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -33,9 +41,11 @@ def status(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Show where a task stands: its times, its place in the queue, its pictures, or why it failed."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         view = client.status(task)
     if as_json:
         print_json(view)
@@ -60,17 +70,22 @@ def list_tasks(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
-    """List your tasks, newest first."""
-    address = find_address(endpoint, api_key, stack_name, region)
+    """List your tasks, newest first; to an operator, everybody's."""
+    address = find_address(endpoint, api_key, stack_name, region, operator=operator)
     moment = None if since is None else _moment(since, datetime.now(UTC))
     table = new_table("Task", Column("Status", whole=True), "Runtime", *numbers("Age", "Device", "Pictures"))
-    with open_client(address) as client:
+    with open_client(address, caller) as client:
         for view in client.tasks(status=wanted or (), runtime=runtime, since=moment, most=limit):
             if as_json:
                 print_json(view)
-            else:
-                table.add_row(*_row(view))
+                continue
+            if not table.row_count and isinstance(view.caller, str):  # as an operator is told
+                table.add_column("Caller", overflow="ellipsis", max_width=12)
+            whose = (escape(view.caller or "-"),) if isinstance(view.caller, str) else ()
+            table.add_row(*_row(view), *whose)
     if not as_json:
         if not table.row_count:
             Console(stderr=True).print("There are no such tasks.")
@@ -86,9 +101,11 @@ def watch(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Follow a task to its end: its place in the queue, its progress, what it waits for."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         if as_json:
             view = None
             for view in client.events(task, timeout_seconds=timeout):
@@ -108,9 +125,11 @@ def download(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Fetch the pictures of a task that has completed, and print their paths."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         view = client.status(task)
         if view.status is not Status.COMPLETED:
             raise failed(view)
@@ -129,9 +148,11 @@ def cancel(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Ask for a task to be stopped. One that has ended stays as it is."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         view = client.cancel(task)
     if as_json:
         print_json(view)

@@ -15,7 +15,7 @@ import msgspec
 
 from darkroom.cli.pictures import save_pictures
 from darkroom.client import ApiFailure, AsyncClient, DarkroomError, RequestWarning, Status, TaskFailed, TaskKind
-from darkroom.client.core import why_it_failed
+from darkroom.client.failures import why_it_failed
 from darkroom.samples import read_sample
 
 NOT_SENT = "not sent"

@@ -5,11 +5,13 @@
 ...     pictures = client.generate(text_to_image("a cat on a sofa", runtime="sdruntime"))
 """
 
+from darkroom.client.async_client import AsyncClient
 from darkroom.client.batches import Outcome
-from darkroom.client.core import Accepted, Picture, ProgressListener, RequestWarning
-from darkroom.client.http import AsyncClient, Client
+from darkroom.client.client import Client
+from darkroom.client.core import Accepted, ProgressListener, RequestWarning
 from darkroom.client.inputs import PictureSource
 from darkroom.client.jobs import AsyncJob, Job
+from darkroom.client.pictures import Picture
 from darkroom.client.requests import TaskRequest, image_to_image, pipeline, text_to_image, upscale
 from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, Fault, InvalidRequest, TaskFailed, WaitTimeout
 from darkroom.tasks.notification import NotifiedError

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import msgspec
 
-from darkroom.client.core import Picture
+from darkroom.client.pictures import Picture
 from darkroom.client.requests import TaskRequest
 from darkroom.errors import DarkroomError
 from darkroom.tasks.task import JsonObject

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
 from darkroom.client.exchange import Exchanges, Flow, Patience, Response, Send
+from darkroom.client.failures import failed
 from darkroom.client.inputs import LARGEST_BODY_BYTES, decoded, large_pictures, replaced
+from darkroom.client.pictures import Picture, PictureLink, file_name
 from darkroom.client.requests import TaskRequest
-from darkroom.errors import ApiFailure, Fault, InvalidRequest, TaskFailed
+from darkroom.errors import ApiFailure, Fault
 from darkroom.tasks.replies import RuntimeList, RuntimeView, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import JsonObject, Status
 
@@ -45,41 +46,11 @@ class RequestWarning(UserWarning):
     """A request will not be done quite as it is written (the front door says so), or was not (the runtime does)."""
 
 
-class Picture(msgspec.Struct, frozen=True):
-    """A picture: the last part of its object key, and its bytes."""
-
-    name: str
-    data: bytes
-
-    def save(self, folder: str | Path = ".") -> Path:
-        """Write it under its name into a folder, which is made where it is missing, and return the path."""
-        path = Path(folder) / self.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.data)
-        return path
-
-    def open(self) -> Any:
-        """The picture as a `PIL.Image.Image`. Raises `InvalidRequest` where Pillow is not installed."""
-        try:
-            from PIL import Image
-        except ImportError:
-            raise InvalidRequest(
-                [Fault("", "opening a picture needs Pillow, which is not installed: pip install pillow")]
-            ) from None
-        return Image.open(io.BytesIO(self.data))
-
-
-class PictureLink(msgspec.Struct, frozen=True):
-    """A picture that can be fetched: the last part of its object key, and a URL that is good for an hour."""
-
-    name: str
-    url: str
-
-
 class Core:
     """The calls. `endpoint` reaches up to and including the stage; `clock` is in seconds, `random` from 0 to 1.
 
-    `new_key` makes a text that nobody has made before.
+    `new_key` makes a text that nobody has made before. `caller` is whose tasks an operator means;
+    None: the key's own.
     """
 
     def __init__(
@@ -90,11 +61,13 @@ class Core:
         clock: Callable[[], float],
         random: Callable[[], float],
         new_key: Callable[[], str],
+        caller: str | None = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._exchanges = Exchanges(retries=retries, random=random)
         self._clock = clock
         self._new_key = new_key
+        self._whose = {} if caller is None else {"caller": caller}
 
     def patience(self, seconds: float | None) -> Patience:
         """Patience for a call that begins now."""
@@ -168,7 +141,7 @@ class Core:
 
         With `wait_seconds`, the front door answers when that changes, or after so long.
         """
-        query = {"links": "true"} if links else {}
+        query = {**self._whose, **({"links": "true"} if links else {})}
         if first > 1:
             query["from"] = str(first)
         if wait_seconds > 0:
@@ -188,7 +161,7 @@ class Core:
 
     def tasks(self, query: Mapping[str, str], patience: Patience) -> Flow[TaskList]:
         """Ask for a page of the caller's tasks."""
-        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/tasks", query=query)
+        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/tasks", query={**query, **self._whose})
         return self._decode((yield from self._exchanges.success(send, patience)), TaskList)
 
     def runtimes(self, patience: Patience) -> Flow[list[RuntimeView]]:
@@ -198,7 +171,8 @@ class Core:
 
     def cancel(self, task_id: str, patience: Patience) -> Flow[TaskView]:
         """Ask for a task to be stopped."""
-        send = Send(method="PUT", url=f"{self._task_url(task_id)}/cancel", task_id=task_id)
+        url = f"{self._task_url(task_id)}/cancel"
+        send = Send(method="PUT", url=url, query=self._whose, task_id=task_id)
         return self._decode((yield from self._exchanges.success(send, patience)), TaskView)
 
     def change(self, task_id: str, before: TaskView | None, patience: Patience) -> Flow[TaskView]:
@@ -264,7 +238,7 @@ class Core:
             for link in links:
                 # Where the URLs are too many for a reply, the links still have the pictures' names.
                 url = view.image_url[len(fetched)] if view.image_url else unquote(urlsplit(link).path)
-                name = _file_name(url) or f"{len(fetched) + 1}"
+                name = file_name(url) or f"{len(fetched) + 1}"
                 fetched.append((yield from fetch(PictureLink(name, link))))
             if len(fetched) < count:  # only now, since links are good for an hour
                 view = yield from self.status(task_id, patience, links=True, first=len(fetched) + 1)
@@ -291,23 +265,6 @@ class Core:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason = f"{self._endpoint} is no front door of Darkroom; its answer cannot be read: {error}"
             raise ApiFailure(response.status, reason) from None
-
-
-def why_it_failed(view: TaskView) -> str:
-    """Why a task has no pictures, for a person to read."""
-    return view.error.message if view.error is not None else "there is no reason on record"
-
-
-def failed(view: TaskView) -> TaskFailed:
-    """The error for a task that has no pictures."""
-    retryable = view.error is not None and view.error.retryable
-    return TaskFailed(view.id, view.status, why_it_failed(view), view=view, retryable=retryable)
-
-
-def _file_name(url: str) -> str:
-    """The last part of a URL. It comes from a server: as a file's name it must not lead out of a folder."""
-    name = url.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "")
-    return "" if name in (".", "..") else name
 
 
 def _differs(view: TaskView, before: TaskView) -> bool:

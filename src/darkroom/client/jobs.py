@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from darkroom.client.core import Accepted, Picture, ProgressListener, failed
+from darkroom.client.core import Accepted, ProgressListener
+from darkroom.client.failures import failed
+from darkroom.client.pictures import Picture
 from darkroom.errors import Fault
 from darkroom.tasks.replies import TaskView
 from darkroom.tasks.task import Status
 
 if TYPE_CHECKING:
-    from darkroom.client.http import AsyncClient, Client
+    from darkroom.client.async_client import AsyncClient
+    from darkroom.client.client import Client
 
 
 class _Submitted:

@@ -14,8 +14,14 @@ _VCPUS = {"xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "12xlarge": 4
 _VCPUS["48xlarge"] = 192
 _GIB_PER_VCPU = {"g4dn": 4, "g5": 4, "g6": 4, "g6e": 8}
 _GPUS = {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
+_GPUS_OF_TYPES = {"p4d.24xlarge": 8, "g4dn.metal": 8}
 _AWS = "karpenter.k8s.aws/instance"
 CAPACITY = "karpenter.sh/capacity-type"
+
+
+def gpus_of(instance_type: str) -> int:
+    """How many GPUs it has: one, where its name does not tell more."""
+    return _GPUS_OF_TYPES.get(instance_type, _GPUS.get(instance_type.partition(".")[2], 1))
 
 
 def unfit_nodes(path: Path, runtime: dict[str, Any], pools: Sequence[dict[str, Any]]) -> Iterator[ConfigFault]:

@@ -39,7 +39,7 @@ KNOWN_RUNTIME_TYPES = ("sdwebui", "comfyui", DIFFUSERS)
 class Throttle(ConfigModel):
     """How many requests one API key may send before it is answered 429."""
 
-    rate_limit: Annotated[float, Field(gt=0, le=10_000)] = Field(
+    rate_limit: Annotated[float, Field(ge=0.001, le=10_000)] = Field(
         default=30, description="requests per second for each API key, on average"
     )
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = Field(

@@ -9,7 +9,6 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from darkroom.config.agent_environment import unfit_agent_settings
 from darkroom.config.cluster import DEFAULT_COMPONENT_NODES, ClusterAccess, ClusterComponents, Network
 from darkroom.config.document import ConfigFault, Path
 from darkroom.config.fit_rules import (
@@ -34,6 +33,7 @@ from darkroom.config.pool_rules import (
     requirements_at,
     unfit_fast_start,
 )
+from darkroom.config.process_environment import unfit_settings
 from darkroom.config.provenance import unfit_provenance
 from darkroom.config.volume_rules import unfit_volumes
 from darkroom.tasks.task import TaskKind
@@ -113,7 +113,7 @@ def _half_a_chart(path: Path, runtime: dict[str, Any]) -> Iterator[ConfigFault]:
 def _unfit_chart_values(path: Path, runtime: dict[str, Any], pools: list[dict[str, Any]]) -> Iterator[ConfigFault]:
     yield from _nobodys_image(path, runtime)
     yield from unfit_environment(path, runtime)
-    yield from unfit_agent_settings(path, runtime)
+    yield from unfit_settings(path, runtime)
     yield from unfit_keys((*path, "extraValues"), runtime.get("extraValues"))
     yield from unfit_resources(path, runtime)
     yield from unfit_security(path, runtime)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -47,13 +47,13 @@ def content_security_policy(bucket_origin: str = "") -> str:
     return "; ".join(directives)
 
 
-def console_routes(stage: str, sign_a_link: _ANSWER_OF_A_BUCKET) -> Sequence[BaseRoute]:
-    """The routes of the console, for a front door with this stage.
+def console_routes(stage: str, sign_a_link: _ANSWER_OF_A_BUCKET, endpoint: str = "") -> Sequence[BaseRoute]:
+    """The routes of the console, for a front door with this stage; `endpoint` is told to clients, where it is another.
 
     `sign_a_link` makes any link to the bucket that pictures come from, of which the host is used; it may raise an
     `AwsFailure`.
     """
-    files = read_files(stage)
+    files = read_files(stage, endpoint)
     page = _Page(files.page, sign_a_link)
     folder = f"/console/{files.version}"
     return [
@@ -82,7 +82,7 @@ class _Page:
         }
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(self._file.body, headers={**headers, "Content-Type": self._file.media_type})
+        return _sent(self._file, request, headers)
 
     async def _find_bucket(self) -> str:
         if not self._bucket_origin:
@@ -100,10 +100,17 @@ def _kept_for_good(file: ConsoleFile) -> Callable[[Request], Awaitable[Response]
         **SAFETY_HEADERS,
         "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
         "Cache-Control": "public, max-age=31536000, immutable",
-        "Content-Type": file.media_type,
     }
 
-    async def answer(_request: Request) -> Response:
-        return Response(file.body, headers=headers)
+    async def answer(request: Request) -> Response:
+        return _sent(file, request, headers)
 
     return answer
+
+
+def _sent(file: ConsoleFile, request: Request, headers: Mapping[str, str]) -> Response:
+    """The file, compressed where the browser takes that."""
+    told = {**headers, "Content-Type": file.media_type, "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(file.packed, headers={**told, "Content-Encoding": "gzip"})
+    return Response(file.body, headers=told)

@@ -161,7 +161,12 @@ def gateway_program(
 
     `openai_file` holds what `config` says of OpenAI's API, if it says anything.
     """
-    named = [msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name])) for caller in local_callers(config)]
+    # A caller that nobody has named has everybody's limits, which are told below.
+    limits = {} if config.callers else {"rate_limit": None, "burst_limit": None}
+    named = [
+        msgspec.structs.replace(caller, key_sha256=_digest(keys[caller.name]), **limits)
+        for caller in local_callers(config)
+    ]
     environment = {
         **_base_environment(),
         **_aws_environment(aws),

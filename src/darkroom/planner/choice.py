@@ -50,7 +50,8 @@ class Choice:
         hazard = base.spot.hazard if self.price.hazard is None else self.price.hazard
         spot = replace(base.spot, share=1.0, hazard=hazard, fallback=self.fallback) if self.spot else Spot()
         schedule = working_hours(self.scheduled, self.hours) if self.scheduled > self.minimum else base.schedule
-        return replace(base, keda=keda, hpa=Hpa(behavior), spot=spot, schedule=schedule)
+        karpenter = replace(base.karpenter, gpus=self.price.gpus)
+        return replace(base, keda=keda, hpa=Hpa(behavior), karpenter=karpenter, spot=spot, schedule=schedule)
 
     @property
     def least_usd_per_month(self) -> float:
@@ -59,7 +60,7 @@ class Choice:
         opens, closes = self.hours
         open_share = (closes - opens) * _DAYS_OF_WORK / _WEEK
         always = self.minimum + max(0, self.scheduled - self.minimum) * open_share
-        return always * hour * HOURS_PER_MONTH
+        return always / self.price.gpus * hour * HOURS_PER_MONTH
 
     @property
     def usd_for_looks(self) -> float:

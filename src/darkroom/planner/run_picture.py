@@ -43,7 +43,9 @@ def run_picture(found: Run, title: str) -> str:
     words = [
         f"{outcome.tasks:,} tasks. Half wait no longer than {in_words(p50)}, 19 of 20 no longer than {in_words(p95)}.",
         f"GPU nodes: {outcome.billed_seconds / 3600:,.1f} hours paid, {outcome.busy_seconds / 3600:,.1f} of them "
-        f"at work ({outcome.duty:.0%}); ${found.gpu_usd:,.2f}, or ${found.usd_per_month:,.0f} in a month like this.",
+        f"at work ({outcome.duty:.0%}); ${found.gpu_usd:,.2f}, or ${found.usd_per_month:,.0f} in a month like this."
+        if found.has_nodes
+        else f"{outcome.busy_seconds / 3600:,.1f} GPU hours at work, on nodes that others use, too.",
     ]
     canvas = Canvas(_WIDTH, title, " ".join(words))
     canvas.text(LEFT, 30, title, "h")

@@ -24,9 +24,11 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     What the agent adds: `started_at` is when the device was first taken for the task, `ended_at` when its end was told;
     `attempts`, how often it was tried; `model`, the checkpoint it was done with, where the runtime has such; `agent`,
-    who has or had it; `device_seconds`, how long the last attempt had the device; `provenance`, what each picture
-    carries that says how it came to be. `waits_because` says why a task that was tried waits again, and `next_try_at`
-    until when. `webhook` is who is told of the task, where it names somebody itself.
+    who has or had it; `device_seconds`, how long the last attempt had the device; and when that attempt had the message
+    (`received_at`), its links and whatever else it needs (`prepared_at`), and its pictures in the bucket (`stored_at`).
+    `provenance` is what each picture carries that says how it came to be. `waits_because` says why a task that was
+    tried waits again, and `next_try_at` until when. `webhook` is who is told of the task, where it names
+    somebody itself.
     """
 
     id: str
@@ -55,6 +57,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     agent: str | None = None
     device_seconds: float | None = None
+    received_at: float | None = None
+    prepared_at: float | None = None
+    stored_at: float | None = None
     waits_because: str | None = None
     next_try_at: float | None = None
     webhook: Webhook | None = None

@@ -12,7 +12,7 @@ from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.notification import NotifiedError, PictureProvenance
 from darkroom.tasks.progress import Progress
 from darkroom.tasks.record import TaskRecord
-from darkroom.tasks.task import Priority, Status, TaskKind
+from darkroom.tasks.task import JsonObject, Priority, Status, TaskKind
 from darkroom.tasks.usage import DayUsage
 
 
@@ -35,9 +35,12 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a task stands in its queue: how many are before it, and when it starts (seconds since 1970). Estimates."""
+    """Where a task stands in its queue: how many are before it, and when it starts (seconds since 1970). Estimates.
 
-    position: int
+    A task that an agent has fetched has no position.
+    """
+
+    position: int | None = None
     starts_at: float | None = None
 
 
@@ -61,11 +64,12 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lead to them. `provenance` says of each picture, in their order, what it carries that says how it came to be.
 
     `started_at` is when the device was first taken for the task, `attempts` how often it was tried, `model` the
-    checkpoint that it was done with, `device_seconds` how long the last attempt had the device. `progress` is there
-    while it runs, where the runtime reports any. `waits_because` and `next_try_at` are there while a task that was
-    tried waits again. `position` is how many tasks are likely to be begun before one that is queued, and
-    `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator alone is told
-    `caller`, whose the task is ("": nobody's), and `agent`, who has it.
+    checkpoint that it was done with, `device_seconds` how long the last attempt had the device; `received_at` is when
+    an agent had that attempt's message, `prepared_at` when it had all that it needs, `stored_at` when its pictures were
+    in the bucket. `progress` is there while it runs, where the runtime reports any. `waits_because` and `next_try_at`
+    are there while a task that was tried waits again. `position` is how many tasks are likely to be begun before one
+    that is queued, and `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator
+    alone is told `caller`, whose the task is ("": nobody's), and `agent`, who has it.
     """
 
     id: str
@@ -91,6 +95,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     model: str | None = None
     device_seconds: float | None = None
+    received_at: datetime | None = None
+    prepared_at: datetime | None = None
+    stored_at: datetime | None = None
     progress: Progress | None = None
     waits_because: str | None = None
     next_try_at: datetime | None = None
@@ -135,6 +142,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             attempts=record.attempts,
             model=record.model,
             device_seconds=record.device_seconds,
+            received_at=_time_or_none(record.received_at),
+            prepared_at=_time_or_none(record.prepared_at),
+            stored_at=_time_or_none(record.stored_at),
             progress=None if record.status.is_terminal else progress,
             waits_because=None if record.status.is_terminal else record.waits_because,
             next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),
@@ -159,6 +169,13 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     tasks: list[TaskView]
     next: str | None = None
+
+
+class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
+    """A ComfyUI workflow that a deployment has, and the places in it, as in `6.text`, that a request's values go to."""
+
+    workflow: JsonObject
+    slots: dict[str, list[str]]
 
 
 class AgentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -196,7 +213,8 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     `in_work` count tasks, about; `agents_ready` the agents that take tasks. `estimated_wait_seconds` is how long a task
     would wait that came now: an estimate, and there only while an agent takes tasks and has shown its pace. A task
     takes the device `service_seconds`; the oldest that waits does so for `oldest_seconds` at most. An operator alone
-    is told of each of the `agents`, and how many `dead_letters` there are, about.
+    is told of each of the `agents`, and how many `dead_letters` there are, about. `workflows` are those of config.yaml,
+    by what they do (`generate`, `edit`), where they were asked for.
     """
 
     name: str
@@ -213,6 +231,7 @@ class RuntimeView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     oldest_seconds: float | None = None
     agents: list[AgentView] | msgspec.UnsetType = msgspec.UNSET
     dead_letters: int | None = None
+    workflows: dict[str, WorkflowView] = msgspec.field(default_factory=dict)
 
 
 class RuntimeList(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ def test_a_runtime_that_says_nothing_has_the_charts_defaults() -> None:
     assert found.karpenter.consolidate_after == seconds_of(disruption["consolidateAfter"])
     assert found.agent.grace == chart["runtime"]["queueAgent"]["taskTimeoutSeconds"]
     assert found.agent.poll == Agent().poll
+    assert found.karpenter.limit == chart["karpenter"]["provisioner"]["resourceLimits"]["nvidia.com/gpu"]
     every = (Policy("Percent", 100, 15.0),)
     up = Rules(0.0, (Policy("Pods", scaling["maxReplicaCount"], 15.0),))
     assert found.hpa.behavior == Behavior(up, Rules(float(scaling["cooldownPeriod"]), every))
@@ -58,6 +59,8 @@ def test_what_is_said_goes_over_it() -> None:
     assert found.karpenter.consolidate_after == 90.0
     assert found.karpenter.budgets == (Budget(None, 2),)
     assert found.agent.grace == 90
+    limited = settings("extraValues: {karpenter: {provisioner: {resourceLimits: {nvidia.com/gpu: 3}}}}")
+    assert limited.karpenter.limit == 3
 
 
 def test_seconds_of_work_are_taken_for_the_queue_length() -> None:

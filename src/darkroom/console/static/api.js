@@ -10,12 +10,19 @@ const ROUTES = {
   cancel: ["PUT", "/v1alpha2/tasks/{task_id}/cancel"],
   follow: ["GET", "/v1alpha2/events"],
   runtimes: ["GET", "/v1alpha2/runtimes"],
+  usage: ["GET", "/v1alpha2/usage"],
+  list_letters: ["GET", "/v1alpha2/dead-letters"],
+  redrive: ["POST", "/v1alpha2/dead-letters/redrive"],
+  deliveries: ["GET", "/v1alpha2/webhooks/deliveries"],
+  send_again: ["POST", "/v1alpha2/webhooks/deliveries/{delivery_id}/retry"],
 };
 
-/** Up to and including the stage, as clients are given it. */
-export const ENDPOINT = `${location.origin}/${document.querySelector("meta[name=darkroom-stage]").content}`;
+const BASE = `${location.origin}/${document.querySelector("meta[name=darkroom-stage]").content}`;
 
-/** Where requests are sent. */
+/** The front door as clients are given it, up to and including the stage: “darkroom console” stands before another's. */
+export const ENDPOINT = document.querySelector("meta[name=darkroom-endpoint]").content || BASE;
+
+/** Where clients send requests. */
 export const SUBMIT_URL = ENDPOINT + ROUTES.submit[1];
 
 /** The front door has said no; `faults` has what is wrong where. */
@@ -31,11 +38,12 @@ export class Refused extends Error {
 /** Nobody answers. */
 export class Unreachable extends Error {}
 
-/** Asks, and returns the response; raises `Refused` and `Unreachable`. */
-export async function ask(name, { task = "", query = {}, body, headers = {}, signal } = {}) {
+/** Asks, and returns the response; raises `Refused` and `Unreachable`. `caller` is whose task is meant, for operators. */
+export async function ask(name, { task = "", caller, query = {}, body, headers = {}, signal } = {}) {
   const [method, path] = ROUTES[name];
-  const url = new URL(ENDPOINT + path.replace("{task_id}", encodeURIComponent(task)));
+  const url = new URL(BASE + path.replace(/\{task_id\}|\{delivery_id\}/, encodeURIComponent(task)));
   for (const [parameter, value] of Object.entries(query)) if (value) url.searchParams.set(parameter, value);
+  if (caller !== undefined) url.searchParams.set("caller", caller); // "" is nobody
   const sent = { ...headers, "x-api-key": key() ?? "" };
   if (body !== undefined) sent["content-type"] = "application/json";
   let response;
@@ -58,6 +66,19 @@ export async function ask(name, { task = "", query = {}, body, headers = {}, sig
 /** Asks, and returns what the answer's body says. */
 export async function tell(name, options) {
   return (await ask(name, options)).json();
+}
+
+/** Reads an object of the bucket by a link to it, for a picture that is kept or a text that is shown. */
+export async function readObject(link, signal) {
+  let response;
+  try {
+    response = await fetch(link, { signal, credentials: "omit", referrerPolicy: "no-referrer" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable("The bucket lets this page read nothing: its operator must allow this origin there (CORS).");
+  }
+  if (!response.ok) throw new Unreachable(`The bucket has answered ${response.status}: the link may have run out.`);
+  return response;
 }
 
 /** Sends a file to the bucket by an address that is good for this file alone; returns the link that stands for it. */

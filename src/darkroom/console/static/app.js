@@ -3,11 +3,13 @@
 import { announce, decoded, el, field } from "./dom.js";
 import { tell } from "./api.js";
 import { follow } from "./events.js";
+import { showGrid } from "./grid_view.js";
 import { showMake } from "./make.js";
+import { showOperate } from "./operate.js";
 import { forgetKey, key, setKey, takeKeyFromAddress } from "./session.js";
 import { titleOf } from "./request.js";
 import { stateOf } from "./rows.js";
-import { find, forget, isOver, load, take, takeProgress } from "./tasks.js";
+import { all, find, forget, isOver, load, take, takeProgress } from "./tasks.js";
 import { showTask } from "./task.js";
 import { showWatch } from "./watch.js";
 
@@ -15,7 +17,7 @@ const main = document.getElementById("main");
 const pages = document.getElementById("pages");
 const leave = document.getElementById("leave");
 const connection = document.getElementById("connection");
-const CONNECTIONS = { live: "Live", polling: "Looks every 3 s", lost: "Not connected; trying again", never: "No list here" };
+const CONNECTIONS = { live: "Live", polling: "Looks every few seconds", lost: "Not connected; trying again", never: "No list here" };
 let view = new AbortController();
 let following = null;
 let first = true;
@@ -24,6 +26,7 @@ function route() {
   if (location.hash.startsWith("#key=")) takeKeyFromAddress();
   view.abort();
   view = new AbortController();
+  scrollTo({ top: 0, behavior: "instant" });
   if (!key()) return showLogin("");
   if (following === null) start();
   const [path, query] = location.hash.slice(1).split("?");
@@ -32,11 +35,14 @@ function route() {
     if (link.getAttribute("href") === `#/${page || "make"}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (page === "tasks" && id) showTask(main, decoded(id), view.signal);
-  else if (page === "tasks") showWatch(main, view.signal);
-  else showMake(main, new URLSearchParams(query), view.signal);
+  const asked = new URLSearchParams(query);
+  if (page === "tasks" && id) showTask(main, decoded(id), asked.get("caller") ?? undefined, view.signal);
+  else if (page === "grids" && id) showGrid(main, decoded(id), view.signal);
+  else if (page === "tasks") showWatch(main, asked, view.signal);
+  else if (page === "operate") showOperate(main, view.signal);
+  else showMake(main, asked, view.signal);
   document.title = `${main.querySelector("h1")?.textContent ?? "Make"} · Darkroom`;
-  if (!first) main.querySelector("h1")?.focus();
+  if (!first && !main.contains(document.activeElement)) main.querySelector("h1")?.focus({ preventScroll: true });
   first = false;
 }
 
@@ -46,13 +52,16 @@ function start() {
   connection.textContent = "Connecting…";
   follow({
     onTask(task) {
-      const before = find(task.id);
+      const before = find(task.id, task.caller);
       take(task);
       if (isOver(task) && before && !isOver(before)) announce(`${titleOf(task)}: ${stateOf(task)}`);
     },
     onProgress: takeProgress,
     onOpen: () => load({ again: true }).catch(() => {}), // the list says why
-    onLook: () => load({ again: true }),
+    async onLook() {
+      await load({ again: true });
+      return all().some((task) => !isOver(task));
+    },
     onState: (state, reason = "") => {
       connection.textContent = CONNECTIONS[state];
       connection.title = reason;

@@ -1,21 +1,22 @@
-// A place to drop a picture on, or to choose one; it can be pasted too.
+// A place to drop a file on, to choose one, or to paste one.
 
 import { announce, el } from "./dom.js";
 
-const INLINE_BYTES = 1_500_000; // larger ones go to the bucket first: a request holds 6 MB
 const MOST_BYTES = 64 * 1024 * 1024;
 
-/** The place, which begins with `picture` (or null) and tells of each other one: `{link}`, `{data}` or `{file}`. */
-export function dropZone(picture, onPicture) {
-  const words = el("span", {}, "Drop a picture here, or choose one.");
+/** The place, which shows `picture` (or null) and these words, and tells of each file of a kind that it takes. */
+export function dropZone({ picture, words, onFile }) {
+  const told = el("span", { class: "drop-words" }, words);
   const trouble = el("span", { class: "fault", role: "alert" });
   const image = el("img", { alt: "", hidden: true });
-  const input = el("input", { type: "file", accept: "image/*", "aria-label": "The picture to begin with", onchange: () => use(input.files[0]) });
+  const input = el("input", {
+    id: "field-file", type: "file", class: "hidden", accept: "image/*,.json,application/json", onchange: () => use(input.files[0]),
+  });
   const zone = el("div", { class: "drop", ondragover: over, ondragleave: leave, ondrop: drop, onpaste: paste },
-    image, words, input, trouble);
+    image, el("span", {}, told, el("span", { class: "drop-choose" }, input, el("label", { for: "field-file", class: "link" }, "Choose a file"))), trouble);
   if (picture?.file) show(picture.file);
-  else if (picture) words.textContent = `Begins with ${picture.link ?? "the picture"}. Drop another one here, or choose one.`;
-  return { element: el("div", { class: "field" }, zone) };
+  else if (picture) told.textContent = `Begins with ${picture.link ?? "the picture"}.`;
+  return { element: zone, say: (text) => { trouble.textContent = text; } };
 
   function over(event) {
     event.preventDefault();
@@ -36,27 +37,25 @@ export function dropZone(picture, onPicture) {
     if (event.clipboardData.files.length) use(event.clipboardData.files[0]);
   }
 
-  async function use(file) {
+  function use(file) {
     if (file === undefined) return;
-    if (!file.type.startsWith("image/")) {
-      trouble.textContent = `${file.name} is no picture.`;
-      return;
+    const isWorkflow = file.type === "application/json" || file.name.endsWith(".json");
+    if (!isWorkflow && !file.type.startsWith("image/")) trouble.textContent = `${file.name} is no picture, and no workflow.`;
+    else if (file.size > MOST_BYTES) trouble.textContent = `${file.name} is larger than 64 MB.`;
+    else {
+      trouble.textContent = "";
+      if (!isWorkflow) show(file);
+      announce(`${file.name} is chosen`);
+      onFile(file, isWorkflow);
     }
-    if (file.size > MOST_BYTES) {
-      trouble.textContent = `${file.name} is larger than 64 MB.`;
-      return;
-    }
-    trouble.textContent = "";
-    show(file);
-    announce(`${file.name} is chosen`);
-    onPicture(file.size > INLINE_BYTES ? { file } : { file, data: await dataOf(file) });
+    input.value = "";
   }
 
   function show(file) {
     URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(file);
     image.hidden = false;
-    words.textContent = `${file.name}. Drop another one here, or choose one.`;
+    told.textContent = `${file.name}.`;
   }
 }
 

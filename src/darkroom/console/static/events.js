@@ -5,8 +5,16 @@ import { ask, Refused } from "./api.js";
 
 const QUIET_MS = 40_000; // the front door says something every 15 s
 const LOOK_MS = 3_000;
+const LOOK_IDLY_MS = 15_000; // where nothing waits or is in work
 const NOTHING_THERE = [404, 501]; // a front door without events, or without records, says so
 const LONGEST_PAUSE_MS = 15_000;
+
+let isTold = true;
+
+/** Whether the front door tells of events; false once it has said that it does not. */
+export function tellsEvents() {
+  return isTold;
+}
 
 /** Reads events out of a text that comes in pieces. */
 export class EventReader {
@@ -36,11 +44,12 @@ function parse(block) {
 /**
  * Follows until `signal` aborts. `onTask(view)` and `onProgress(told)` are told what happens; `onState("live" | "polling"
  * | "lost" | "never", reason)` how the connection is; `onOpen()` that it is there again, so that nothing older is missing.
- * `onLook()` looks at the list, where a front door tells of no events.
+ * `onLook()` looks at the list, where a front door tells of no events, and says whether anything there goes on.
  */
 export async function follow({ onTask, onProgress, onState, onOpen, onLook, signal }) {
   let last = "";
   let failures = 0;
+  isTold = true;
   while (!signal.aborted) {
     try {
       await stream(last, { onTask, onProgress, onState, onOpen, signal }, (id) => { last = id; failures = 0; });
@@ -90,10 +99,12 @@ async function stream(last, { onTask, onProgress, onState, onOpen, signal }, see
 }
 
 async function look({ onLook, onState, signal }) {
+  isTold = false;
   while (!signal.aborted) {
+    let goesOn = true;
     try {
       if (!document.hidden) {
-        await onLook();
+        goesOn = await onLook();
         onState("polling");
       }
     } catch (error) {
@@ -102,7 +113,7 @@ async function look({ onLook, onState, signal }) {
       onState(isNever ? "never" : "lost", error.message);
       if (isNever) return;
     }
-    await sleep(LOOK_MS, signal);
+    await sleep(goesOn ? LOOK_MS : LOOK_IDLY_MS, signal);
   }
 }
 

@@ -47,7 +47,7 @@ function next() {
     const image = waiting.shift();
     if (!image.isConnected) continue;
     asking += 1;
-    lookUp(image.task.id)
+    lookUp(image.task.id, image.task.caller)
       .then((task) => {
         remember(task);
         if (keyOf(task) === keyOf(image.task) && task.links) image.src = task.links.image_url[0];

@@ -10,9 +10,9 @@ export const STATES = {
   queued: "Waiting", running: "In work", completed: "Done", failed: "Failed", cancelled: "Cancelled", expired: "Expired",
 };
 
-/** The address of a task's page. */
-export function pageOf(id) {
-  return `#/tasks/${encodeURIComponent(id)}`;
+/** The address of a task's page; `caller` is whose it is, where an operator is told. */
+export function pageOf(id, caller) {
+  return `#/tasks/${encodeURIComponent(id)}${caller === undefined ? "" : `?caller=${encodeURIComponent(caller)}`}`;
 }
 
 /** What its state is, in a few words. */
@@ -36,22 +36,27 @@ export function placeOf(task) {
   return seconds > 1 ? `${before}, begins in about ${duration(seconds)}` : before;
 }
 
+/** Asks for a task to be stopped; says so, or why not. True where it was asked for. */
+export async function cancel(task) {
+  try {
+    take(await tell("cancel", { task: task.id, caller: task.caller }));
+    announce(`${titleOf(task)}: asked to stop`);
+    return true;
+  } catch (error) {
+    announce(`${titleOf(task)} could not be cancelled: ${error.message}`);
+    return false;
+  }
+}
+
 /** The button that stops a task; null where it has ended. */
 export function cancelButton(task) {
   if (isOver(task)) return null;
-  const cancel = async (event) => {
+  const press = async (event) => {
     event.target.disabled = true;
-    try {
-      take(await tell("cancel", { task: task.id }));
-      announce(`${titleOf(task)}: asked to stop`);
-    } catch (error) {
-      announce(`${titleOf(task)} could not be cancelled: ${error.message}`);
-      event.target.disabled = false;
-      event.target.title = error.message;
-    }
+    if (!(await cancel(task))) event.target.disabled = false;
   };
   return el("button", {
-    type: "button", onclick: cancel, disabled: task.cancel_requested === true, "aria-label": `Cancel ${titleOf(task)}`,
+    type: "button", onclick: press, disabled: task.cancel_requested === true, "aria-label": `Cancel ${titleOf(task)}`,
   }, "Cancel");
 }
 
@@ -62,39 +67,54 @@ export function progressBar(task) {
   return el("progress", task.progress ? { max: 1, value: task.progress.value, "aria-label": label } : { "aria-label": label });
 }
 
-function row(task) {
+/** The row. With `isLate`, its picture comes when its `showPicture()` is called: rows that fly by need none. */
+export function row(task, { isLate = false } = {}) {
   const seconds = task.started_at && task.ended_at ? (new Date(task.ended_at) - new Date(task.started_at)) / 1000 : null;
-  const facts = [task.runtime, placeOf(task), seconds === null ? "" : `took ${duration(seconds)}`].filter(Boolean);
-  return el("li", { class: "row", "data-key": keyOf(task) },
-    thumbnail(task),
-    el("div", {},
-      el("a", { class: "name", href: pageOf(task.id) }, titleOf(task)),
+  const facts = [
+    placeOf(task), task.runtime, seconds === null ? "" : `took ${duration(seconds)}`,
+    task.caller === undefined ? "" : task.caller || "nobody's",
+  ].filter(Boolean);
+  const place = isLate ? el("div", { class: "thumbnail", "aria-hidden": "true" }) : thumbnail(task);
+  const made = el("li", { class: "row", "data-key": keyOf(task) },
+    place,
+    el("div", { class: "about" },
+      el("a", { class: "name", href: pageOf(task.id, task.caller) }, titleOf(task)),
       el("p", { class: "facts" },
         el("span", { class: `status ${task.status}` }, stateOf(task)), ` · ${facts.join(" · ")} · `, clock(task.created_at)),
-      task.error ? el("p", { class: "facts" }, task.error.message) : null,
+      task.error ? el("p", { class: "facts why" }, task.error.message) : null,
       progressBar(task)),
     el("div", { class: "actions" }, cancelButton(task)));
+  made.showPicture = () => { if (isLate) place.replaceWith(thumbnail(task)); };
+  return made;
+}
+
+/** What a row shows: two tasks of the same form have the same row. */
+export function formOf(task) {
+  return JSON.stringify({ ...task, links: undefined, context: undefined });
 }
 
 /** Makes `list` show these tasks, and leaves every row alone whose task is as it was. */
 export function showRows(list, tasks) {
   const shown = new Map([...list.children].map((child) => [child.dataset.key, child]));
-  const focused = document.activeElement;
   tasks.forEach((task, index) => {
-    const form = JSON.stringify({ ...task, links: undefined, context: undefined });
+    const form = formOf(task);
     let child = shown.get(keyOf(task));
     if (child === undefined || child.form !== form) {
       const fresh = row(task);
       fresh.form = form;
-      if (child !== undefined) {
-        const was = child.contains(focused) ? focused.tagName : null;
-        child.replaceWith(fresh);
-        if (was) (fresh.querySelector(was === "BUTTON" ? "button" : "a") ?? fresh.querySelector("a")).focus();
-      }
+      if (child !== undefined) replace(child, fresh);
       child = fresh;
     }
     shown.delete(keyOf(task));
     if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
   });
   for (const child of shown.values()) child.remove();
+}
+
+/** Puts a row in another's place, with the focus that this may have. */
+export function replace(before, fresh) {
+  const focused = document.activeElement;
+  const was = before.contains(focused) ? focused.tagName : null;
+  before.replaceWith(fresh);
+  if (was) (fresh.querySelector(was === "BUTTON" ? "button:enabled" : "a") ?? fresh.querySelector("a")).focus();
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
@@ -28,6 +29,7 @@ from darkroom.planner.simulation.settings import (
 DEFAULT_COOLDOWN_SECONDS = 60
 DEFAULT_POLLING_SECONDS = 2
 DEFAULT_CONSOLIDATE_SECONDS = 10.0
+DEFAULT_MOST_GPUS = 100
 DEFAULT_BUDGETS: list[dict[str, Any]] = [
     {"nodes": "100%", "reasons": ["Empty"]},
     {"nodes": "10%", "reasons": ["Drifted", "Underutilized"]},
@@ -63,11 +65,17 @@ def settings_of(config: DarkroomConfig, runtime: RuntimeConfig, nodes: Nodes | N
     return Settings(
         keda=keda,
         hpa=Hpa(chart_behavior(most, cooldown, said)),
-        karpenter=karpenter_of(provisioner.get("disruption") or {}),
+        karpenter=replace(karpenter_of(provisioner.get("disruption") or {}), limit=_most_gpus(provisioner)),
         nodes=nodes or Nodes(),
         agent=Agent(grace=float(runtime.task_timeout_seconds)),
         schedule=weekly(schedules),
     )
+
+
+def _most_gpus(provisioner: Mapping[str, Any]) -> int:
+    """How many GPUs all nodes may have together; the chart's own number where a pool says nothing of it."""
+    said = (provisioner.get("resourceLimits") or {}).get("nvidia.com/gpu", DEFAULT_MOST_GPUS)
+    return int(said)
 
 
 def weekly(schedules: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:

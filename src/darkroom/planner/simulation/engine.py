@@ -6,9 +6,9 @@ in step. All chance comes from one seed.
 
 from __future__ import annotations
 
-import heapq
 import math
 from functools import partial
+from typing import Any
 
 from darkroom.planner.simulation.agents import Agents, Work
 from darkroom.planner.simulation.hpa import Autoscaler
@@ -16,18 +16,24 @@ from darkroom.planner.simulation.keda import Activation
 from darkroom.planner.simulation.parts import Phase, Pod
 from darkroom.planner.simulation.results import BINS_PER_E, OFFSET, SHORTEST, Outcome
 from darkroom.planner.simulation.settings import Settings
+from darkroom.planner.simulation.shared_pool import SharedPool
+from darkroom.planner.simulation.timeline import follow
 
-HOUR, DAY = 3600.0, 86_400.0
+HOUR = 3600.0
 
 
 def simulate(work: Work, settings: Settings, seed: int = 1, until: float | None = None) -> Outcome:
     """Run until all tasks are done and all nodes gone, or until so many seconds have passed."""
-    return _Run(work, settings, seed, until).run()
+    return RuntimeRun(work, settings, seed, until).run()
 
 
-class _Run(Agents):
-    def __init__(self, work: Work, settings: Settings, seed: int, until: float | None) -> None:
-        super().__init__(work, settings, seed)
+class RuntimeRun(Agents):
+    """One runtime: its queue, agents and controllers, on nodes of its own or on those of a pool that others use too."""
+
+    def __init__(
+        self, work: Work, settings: Settings, seed: int, until: float | None, shared: SharedPool | None = None
+    ) -> None:
+        super().__init__(work, settings, seed, shared)
         self._until = until
         keda = settings.keda
         self._schedule, self._least = settings.schedule, keda.minimum
@@ -35,110 +41,122 @@ class _Run(Agents):
         self._autoscaler = Autoscaler(settings.hpa, keda.queue_length, keda.minimum, keda.maximum)
         self._deepest = 0
         self._keda_sleeps = self._hpa_sleeps = True
+        is_simple = keda.count_in_flight and work.low is None
         # Where its looks can be worked out from when there were tasks, KEDA need not look each time.
-        self._lazy = not (keda.minimum or keda.activation or keda.idle is not None) and keda.count_in_flight
+        self._lazy = is_simple and not (keda.minimum or keda.activation or keda.idle is not None)
         # The autoscaler need not look at an empty queue while there are the fewest pods: it would change nothing.
         behavior = settings.hpa.behavior
-        self._hpa_may_rest = keda.count_in_flight and behavior is not None and not behavior.up.window
+        self._hpa_may_rest = is_simple and behavior is not None and not behavior.up.window
         self._busy_since = 0.0
         self._keda_next, self._hpa_next = settings.phases.keda, settings.phases.hpa
         self._more = True
         self._stop = False
+        self._gap = 0.0 if settings.agent.prefetch else settings.agent.gap
 
     def run(self) -> Outcome:
-        """The loop. What happens once for each task is written out here; it is most of the time."""
-        work, outcome, heap = self._work, self._outcome, self._agenda.heap
-        arrivals, models = work.arrivals, work.models
-        queue, idle = self._queue, self._idle
-        latency = self._settings.agent.latency
-        gap = 0.0 if self._settings.agent.prefetch else self._settings.agent.gap
-        until = math.inf if self._until is None else self._until
-        totals, log, pop = outcome.totals.bins, math.log, heapq.heappop
-        begin, next_task = self._begin, self._next_task
-        sum_of_totals = 0.0
-        done = none = 0
-        lazy = self._lazy
-        arrives = next(arrivals, math.inf)
-        if lazy and self._schedule:
+        """Alone, on nodes of its own."""
+        self.begin()
+        now = follow([self], self._agenda, math.inf if self._until is None else self._until)
+        return self.closed(now)
+
+    def begin(self) -> None:
+        """Before the first task: fewest pods are made, and KEDA's looks are planned."""
+        if self._lazy and self._schedule:
             self._agenda.put(self._settings.phases.keda, self._hour_begins)
         elif self._least or self._schedule:
             self._wake_keda(0.0)
-        now = ended = 0.0
-        while True:
-            if arrives <= (heap[0][0] if heap else math.inf):
-                if arrives > until or arrives == math.inf:
-                    break
-                now = arrives
-                if not queue and not self._in_flight:
-                    self._busy_since = now
-                    if self._replicas and self._hpa_sleeps:
-                        self._wake_hpa(now)
-                task = now if models is None else (now, next(models))
-                if idle:
-                    begin(idle.popitem()[0], task, now + latency)
-                else:
-                    queue.append(task)
-                    if len(queue) > self._deepest:
-                        self._deepest = len(queue)
-                    if self._keda_sleeps:
-                        self._wake_keda(now)
-                arrives = next(arrivals, math.inf)
-                if arrives == math.inf:
-                    self._more = False
-                    if self._replicas:
-                        self._wake_keda(now)
-                continue
-            if heap[0][0] > until or self._stop:
-                break
-            now, _, what = pop(heap)
-            if what.__class__ is not Pod:
-                what(now)
-                if now > ended + DAY and self._until is None and not self._more and not self._value():
-                    break  # what is still there stays: no budget lets it go
-                continue
-            if what.end != now or what.phase is not Phase.BUSY:
-                continue  # it was taken from its pod
-            done += 1
-            ended = now
-            total = now - (what.task if models is None else what.task[0])
-            sum_of_totals += total
-            if total > SHORTEST:
-                totals[int(log(total) * BINS_PER_E) + OFFSET] += 1
-            else:
-                none += 1
-            self._in_flight -= 1
-            if what.told:
-                self._pod_ends(what, now)
-                if lazy and not self._in_flight and not queue:
-                    self._is_quiet(now)
-            elif queue:
-                begin(what, next_task(what) if models is not None else queue.popleft(), now + gap)
-            else:
-                what.phase = Phase.IDLE
-                what.idle_since = now
-                idle[what] = None
-                if lazy and not self._in_flight:
-                    self._is_quiet(now)
-        outcome.tasks = done
-        outcome.totals.none, outcome.totals.total = none, sum_of_totals
-        return self._closed(now if self._until is None else self._until)
 
-    def _closed(self, now: float) -> Outcome:
-        """What is still there is paid until now."""
-        for node in self._pool.nodes:
-            self._pool.bill(now, node)
+    def arrives(self, now: float) -> None:
+        """A task comes."""
+        queue, low = self._queue, self._work.low
+        if not queue and not self._in_flight:
+            self._busy_since = now
+            if self._replicas and self._hpa_sleeps:
+                self._wake_hpa(now)
+        if self._is_plain:
+            task: Any = now
+        else:
+            is_low = low is not None and next(low)
+            task = (now, 0 if self._work.models is None else next(self._work.models), is_low)
+            if is_low:
+                queue = self._low_queue
+        if self._idle:
+            pod = self._idle.popitem()[0]
+            # The poll that runs is at the other queue.
+            rest = self._rest_of_poll(pod, now) if queue is self._low_queue else 0.0
+            self._begin(pod, task, now + rest + self._latency)
+            return
+        queue.append(task)
+        if len(queue) > self._deepest:
+            self._deepest = len(queue)
+        if self._keda_sleeps:
+            self._wake_keda(now)
+
+    def no_more_come(self, now: float) -> None:
+        """That was the last task."""
+        self._more = False
+        if self._replicas:
+            self._wake_keda(now)
+
+    def ends(self, pod: Pod, now: float) -> None:
+        """The pod's task is done."""
+        task = pod.task
+        total = now - (task if self._is_plain else task[0])
+        totals = self._outcome.totals
+        totals.total += total
+        if total > SHORTEST:
+            totals.bins[int(math.log(total) * BINS_PER_E) + OFFSET] += 1
+        else:
+            totals.none += 1
+        self._outcome.tasks += 1
+        self._in_flight -= 1
+        if pod.is_low:
+            self._low_in_flight -= 1
+        if pod.told:
+            self._pod_ends(pod, now)
+            if self._lazy and not self._in_flight and not self._queue:
+                self._is_quiet(now)
+        elif self._queue or self._low_queue:
+            self._begin(pod, self._next_task(pod, now), now + self._gap)
+        else:
+            pod.phase = Phase.IDLE
+            pod.idle_since = now
+            self._idle[pod] = None
+            if self._lazy and not self._in_flight:
+                self._is_quiet(now)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is done, and what is still there would stay for ever."""
+        return self._stop
+
+    @property
+    def waits_for_nothing(self) -> bool:
+        """Whether all tasks have come and are done."""
+        return not self._more and not self._queue and not self._low_queue and not self._in_flight
+
+    def closed(self, now: float) -> Outcome:
+        """What came of it. Nodes that are still there are paid until now, where they are its own."""
+        end = now if self._until is None else self._until
+        if self._owns_pool:
+            self._pool.close(end)
         outcome = self._outcome
-        outcome.ended_at = now
+        outcome.ended_at = end
         outcome.deepest = self._deepest
-        outcome.unfinished = len(self._queue) + self._in_flight
-        outcome.waits.most = outcome.waits.most or 0.0
+        outcome.unfinished = len(self._queue) + len(self._low_queue) + self._in_flight
         outcome.totals.most = math.inf
         return outcome
 
     # KEDA and the autoscaler
 
     def _value(self) -> int:
-        return len(self._queue) + (self._in_flight if self._settings.keda.count_in_flight else 0)
+        """What the queue counts; of two queues the larger count, as of two triggers that ask for as many pods each."""
+        counts = self._settings.keda.count_in_flight
+        if self._work.low is None:
+            return len(self._queue) + (self._in_flight if counts else 0)
+        low = self._low_in_flight if counts else 0
+        normal = self._in_flight - low if counts else 0
+        return max(len(self._queue) + normal, len(self._low_queue) + low)
 
     def _minimum(self, now: float) -> int:
         schedule = self._schedule
@@ -201,7 +219,7 @@ class _Run(Agents):
     def _keda_looks(self, now: float) -> None:
         value, least = self._value(), self._minimum(now)
         outcome = self._outcome
-        outcome.depth.put(now, len(self._queue))
+        outcome.depth.put(now, self._waiting)
         wanted = self._activation.decide(now, value, self._replicas, least)
         if wanted != self._replicas:
             self._scale(now, wanted)
@@ -238,7 +256,7 @@ class _Run(Agents):
         if self._settings.schedule:
             self._autoscaler.minimum = max(1, self._minimum(now))
         value = self._value()
-        self._outcome.depth.put(now, len(self._queue))
+        self._outcome.depth.put(now, self._waiting)
         wanted = self._autoscaler.decide(now, value, self._replicas, len(self._pods))
         if wanted != self._replicas:
             self._scale(now, wanted)

@@ -66,9 +66,15 @@ class Pool:
         self._batch_version += 1
         karpenter = self._karpenter
         lacking = self._waiting() - self._launching_room
-        while lacking > 0 and (karpenter.limit is None or len(self.nodes) < karpenter.limit):
+        while lacking > 0 and (karpenter.limit is None or (len(self.nodes) + 1) * karpenter.gpus <= karpenter.limit):
             lacking -= karpenter.gpus
             self._launch(now)
+        if lacking > 0:  # a node that leaves makes room for another one
+            self._agenda.put(now + karpenter.again, self._pod_still_waits)
+
+    def _pod_still_waits(self, now: float) -> None:
+        if self._batch_since is None and self._waiting() > self._launching_room:
+            self.pod_waits(now)
 
     def _launch(self, now: float) -> None:
         spot = self._settings.spot
@@ -77,7 +83,7 @@ class Pool:
             if not spot.fallback:
                 self._outcome.launches_refused += 1
                 # The claim is deleted, and its pod tried again.
-                self._agenda.put(now + self._karpenter.loop, self.pod_waits)
+                self._agenda.put(now + self._karpenter.again, self._pod_still_waits)
                 return
             wants_spot = False
             self._outcome.launches_refused += 1
@@ -206,8 +212,6 @@ class Pool:
         self._outcome.interruptions += 1
         node.gone_at = now + self._settings.spot.notice
         self._agenda.put(node.gone_at, partial(self._gone, node))
-        if now - node.claimed < _FREE_WITHIN:
-            self._outcome.free_seconds += node.gone_at - node.claimed
         node.drains = True
         self.free.pop(node, None)
         self._interrupted(now, node)
@@ -220,6 +224,14 @@ class Pool:
         self.nodes.discard(node)
         self._outcome.claims.put(now, len(self.nodes))
         self.bill(now, node)
+        if node.gone_at and now >= node.gone_at and now - node.claimed < _FREE_WITHIN:
+            # EC2 took it itself; what Karpenter has ended before, since it was drained, is paid.
+            self._outcome.free_seconds += max(now - node.claimed, _BILLED_AT_LEAST)
+
+    def close(self, now: float) -> None:
+        """Nodes that are still there are paid until now."""
+        for node in self.nodes:
+            self.bill(now, node)
 
     def bill(self, now: float, node: Node) -> None:
         """Add what the node cost until now."""

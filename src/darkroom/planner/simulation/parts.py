@@ -40,12 +40,20 @@ class Phase(IntEnum):
 
 
 class Pod:
-    """One pod. `end` is when its task ends; `task` what it works on; `told`, that it was told to stop."""
+    """One pod of the run `run`.
 
-    __slots__ = ("born", "end", "idle_since", "model", "node", "phase", "ready_at", "started", "task", "told")
+    `end` is when its task ends; `task` what it works on, `is_low` whether that is of low priority; `told`, that it was
+    told to stop. `low_due` and `yields`: what its agent knows of the queue for low priority (`policy/queue_turns`).
+    """
 
-    def __init__(self, born: float) -> None:
+    __slots__ = (
+        "born", "end", "idle_since", "is_low", "low_due", "model", "node", "phase", "ready_at", "run", "started",
+        "task", "told", "yields",
+    )  # fmt: skip
+
+    def __init__(self, born: float, run: Any = None) -> None:
         self.born = born
+        self.run = run
         self.phase = Phase.PENDING
         self.node: Node | None = None
         self.ready_at = 0.0
@@ -55,10 +63,13 @@ class Pod:
         self.task: Any = None
         self.model = -1
         self.told = False
+        self.is_low = False
+        self.low_due = 0.0
+        self.yields = False
 
 
 class Node:
-    """One node, from its claim on. `last_event` is the clock by which it counts as empty."""
+    """One node, from its claim on. `last_event` is its clock for counting as empty; `pulled`: whose images it has."""
 
     __slots__ = ("claimed", "drains", "gone_at", "is_ready", "last_event", "pods", "pulled", "room", "spot")
 
@@ -69,7 +80,7 @@ class Node:
         self.pods: set[Pod] = set()
         self.is_ready = False
         self.drains = False
-        self.pulled = False
+        self.pulled: set[Any] = set()
         self.last_event = 0.0
         self.gone_at = 0.0
 

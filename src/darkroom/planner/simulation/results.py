@@ -94,12 +94,13 @@ class Steps:
 class Outcome:
     """What came of a run. Seconds, unless they say otherwise.
 
-    `node_seconds` are paid: from each claim to its end. `waits`: from a task's arrival to its start; `totals`: to its
-    end.
+    `node_seconds` are paid: from each claim to its end. `waits`: from a task's arrival to its start, `low_waits`
+    those of low priority; `totals`: to its end, of all.
     """
 
     tasks: int = 0
     waits: Histogram = field(default_factory=Histogram)
+    low_waits: Histogram = field(default_factory=Histogram)
     totals: Histogram = field(default_factory=Histogram)
     depth: Steps = field(default_factory=Steps)
     replicas: Steps = field(default_factory=Steps)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from darkroom.settings import LOW_PRIORITY_BOUND_SECONDS
+
 Select = Literal["Max", "Min", "Disabled"]
 
 
@@ -99,8 +101,11 @@ class Karpenter:
     leaving: float = 10.0
     # Events of pods nearer than this to the last one do not reset a node's clock.
     event_dedupe: float = 10.0
+    # The most GPUs that all nodes have together, and how many each has.
     limit: int | None = None
     gpus: int = 1
+    # How often a pod without a node is looked at again.
+    again: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,8 @@ class Agent:
 
     `latency`: from a message to the start of its task, where nothing hinders. With `prefetch`, the next message is
     there when a task ends; else `gap` passes. `window`: of so many messages it may choose one for the model it has
-    loaded; loading another takes `switch`.
+    loaded; loading another takes `switch`. A task of low priority that has waited for `low_bound` takes every second
+    turn.
     """
 
     poll: float = 1.0
@@ -156,6 +162,7 @@ class Agent:
     gap: float = 0.5
     window: int = 1
     switch: float = 15.0
+    low_bound: float = LOW_PRIORITY_BOUND_SECONDS
 
 
 @dataclass(frozen=True)

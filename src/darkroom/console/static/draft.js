@@ -1,0 +1,31 @@
+// What the form of Make holds, also while other pages are shown.
+
+import { namesOf } from "./workflow.js";
+
+const MAKING = ["prompt", "negative", "width", "height", "steps", "cfg", "seed", "sampler", "scheduler", "model"];
+const NAMES = {
+  "text-to-image": MAKING,
+  "image-to-image": [...MAKING, "strength", "picture"],
+  "extra-single-image": ["picture", "factor", "upscaler"],
+};
+let kept = {
+  kind: "text-to-image", prompt: "", negative: "", steps: 20, width: 512, height: 512, cfg: 7, seed: null,
+  sampler: "", scheduler: "", strength: 0.6, factor: 2, upscaler: "Lanczos", count: 1, model: "", runtime: "",
+  picture: null, workflow: null, grid: null,
+};
+
+/** Its values. `workflow` is `{name, graph, slots, others}`, `grid` `{x: {name, text}, y: {name, text}}`. */
+export function draft() {
+  return kept;
+}
+
+/** Changes some of them; what is undefined stays as it is. */
+export function keep(changes) {
+  kept = { ...kept, ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)) };
+}
+
+/** The names that a request of this kind has. */
+export function namesIn({ kind, workflow }) {
+  if (kind !== "pipeline") return new Set(NAMES[kind]);
+  return workflow ? namesOf(workflow.slots) : new Set();
+}

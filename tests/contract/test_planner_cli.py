@@ -44,7 +44,7 @@ def test_the_guides_tables(tmp_path: Path) -> None:
 def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
     (tmp_path / "tasks.csv").write_text(TASKS)
     text = run(tmp_path, "cost", "--usage", "tasks.csv")
-    rows = {line.split("│")[1].strip(): line for line in text.splitlines() if line.count("│") == 5}
+    rows = {line.split()[0]: line for line in text.splitlines() if len(line.split()) == 4}
     assert "300" in rows["shop"]
     assert "100" in rows["press"]
     assert text.index("shop") < text.index("press")

@@ -11,11 +11,19 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption
+from darkroom.cli.options import JsonOption
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    named_shares,
+    prices_of,
+)
 from darkroom.cli.recorded_runs import show_recordings
+from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.config.gpu_demand import gpu_demands
 from darkroom.config.instance_rules import gpus_of
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
@@ -83,12 +91,12 @@ def simulate(
         list[Path] | None, typer.Option(help="A run recorded on real controllers: simulate it, and compare.")
     ] = None,
     seed: SeedOption = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    as_json: JsonOption = False,
+    picture: SvgOption = None,
 ) -> None:
     """Say how long tasks would wait, and what the GPU nodes would cost."""
     if recording:
-        show_recordings(console_of(), recording, as_json, picture, seed)
+        show_recordings(recording, as_json, picture, seed)
         return
     prices, found = prices_of(region, price_files, price), configuration(config)
     shares = named_shares(mix)
@@ -128,7 +136,7 @@ def simulate(
     if as_json:
         typer.echo(json.dumps({name: answer.figures() for name, answer in answers.items()}, indent=2))
     else:
-        console_of().print(_table(answers))
+        print_table(_table(answers))
 
 
 def by_pool(config: DarkroomConfig, names: Sequence[str]) -> dict[str, list[str]]:
@@ -253,9 +261,7 @@ def _taken(one: Used) -> float | None:
 
 
 def _table(answers: dict[str, Run]) -> Table:
-    table = Table("", *answers, title="Simulated")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = new_table("", *numbers(*answers), title="Simulated")
     has_low = any(answer.outcome.low_waits.count for answer in answers.values())
     low_rows: list[tuple[str, Any]] = [
         (f"... of low priority, p{share}", lambda found, share=share: _low(found, share / 100)) for share in (50, 95)

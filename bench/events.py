@@ -61,12 +61,12 @@ async def _measure(pid: int, port: int, key: str, seconds: float) -> tuple[float
     await bench.load(port, key, body, bench.WARM_UP_SECONDS)
     alone = await _rate(pid, port, key, body, seconds)
     counts = [0]
-    pages = [asyncio.create_task(_follow(port, key, counts))]
+    pages = [asyncio.create_task(follow(port, key, counts))]
     await asyncio.sleep(15)  # until it is quiet
     before, began = bench.processor_seconds(pid), time.perf_counter()
     await asyncio.sleep(seconds)
     page = (bench.processor_seconds(pid) - before) / (time.perf_counter() - began)
-    pages += [asyncio.create_task(_follow(port, key, counts)) for _ in range(STREAMS - 1)]
+    pages += [asyncio.create_task(follow(port, key, counts)) for _ in range(STREAMS - 1)]
     await asyncio.sleep(2)
     followed = await _rate(pid, port, key, body, seconds)
     for task in pages:
@@ -80,7 +80,7 @@ async def _rate(pid: int, port: int, key: str, body: bytes, seconds: float) -> f
     return accepted / (bench.processor_seconds(pid) - before)
 
 
-async def _follow(port: int, key: str, counts: list[int]) -> None:
+async def follow(port: int, key: str, counts: list[int]) -> None:
     """Read a stream to its end, and count its events; only the bytes are looked at, so that it costs little."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /prod/v1alpha2/events HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: {key}\r\n\r\n".encode())

@@ -23,7 +23,7 @@ export function failuresOf(tasks) {
   const found = new Map();
   for (const task of tasks) {
     if (!task.error || !["failed", "expired"].includes(task.status)) continue;
-    const name = `${task.runtime} ${task.error.type} ${task.error.message.replace(/"[^"]*"|'[^']*'|[0-9]+([.,][0-9]+)*|https?:\S+/g, "…")}`;
+    const name = `${task.runtime} ${task.error.type} ${task.error.message.replace(/"[^"]*"|'[^']*'|[a-z0-9]+:\/\/\S+|[0-9]+([.,][0-9]+)*/g, "…")}`;
     const before = found.get(name);
     if (before) before.count += 1;
     else found.set(name, { runtime: task.runtime, type: task.error.type, message: task.error.message, count: 1, last: task });

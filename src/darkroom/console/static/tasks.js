@@ -90,6 +90,23 @@ export function pagesOf(filter) {
   };
 }
 
+let isBusy = false;
+
+/** The same of all tasks: their first page is read when the connection is made, and not once more for each look. */
+export const ALL_PAGES = {
+  get hasMore() { return older !== null; },
+  get isBusy() { return isBusy || older === undefined; },
+  async more() {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      await load();
+    } finally {
+      isBusy = false;
+    }
+  },
+};
+
 /** Why the list could not be read; "" where it could. */
 export function whyNone() {
   return trouble;

@@ -6,9 +6,9 @@ import { askToCancel } from "./cancel_many.js";
 import { longList } from "./long_list.js";
 import { pageOf, STATES } from "./rows.js";
 import { titleOf } from "./request.js";
-import { all, isOver, listen, lookUp, pagesOf, whyNone } from "./tasks.js";
+import { ALL_PAGES, all, isOver, listen, lookUp, pagesOf, whyNone } from "./tasks.js";
 
-const LOOK_MS = 2_000;
+const LOOK_MS = 4_000; // a look-up costs the front door three requests to AWS
 const TYPING_MS = 200;
 const MOST_CANCELLED = 2_000;
 const PAGES_TO_SEARCH = 10;
@@ -85,29 +85,36 @@ export function showWatch(main, query, signal) {
 
   function begin() {
     oldest = since.value ? Date.now() / 1000 - Number(since.value) : 0;
-    pages = pagesOf({
-      status: status.value, runtime: runtime.value, since: oldest ? String(Math.floor(oldest)) : "",
+    const filter = filterOf();
+    pages = Object.values(filter).some(Boolean) ? pagesOf(filter) : ALL_PAGES;
+    if (pages === ALL_PAGES) show();
+    else more();
+  }
+
+  function filterOf(asked = status.value) {
+    return {
+      status: asked, runtime: runtime.value, since: oldest ? String(Math.floor(oldest)) : "",
       ...(caller.value ? { caller: caller.value } : {}),
-    });
-    more();
-    show();
+    };
   }
 
   async function more() {
     isRefused = false;
+    const reading = pages.more();
+    show();
     try {
-      await pages.more();
-      if (!signal.aborted) trouble.hidden = true;
-    } catch (error) {
-      isRefused = true; // until somebody asks for it again
-      sayTrouble(`${error.message} What is shown here may not be all.`);
+      await reading;
+    } catch {
+      isRefused = true; // until somebody asks for it again; why, the list knows
     }
     if (!signal.aborted) show();
   }
 
-  function sayTrouble(words) {
-    trouble.replaceChildren(el("p", {}, words), el("button", { type: "button", onclick: more }, "Try again"));
-    trouble.hidden = false;
+  function sayTrouble(why) {
+    if (trouble.dataset.why === why) return;
+    trouble.dataset.why = why;
+    trouble.hidden = why === "";
+    if (why) trouble.replaceChildren(el("p", {}, `${why} What is shown here may not be all.`), el("button", { type: "button", onclick: more }, "Try again"));
   }
 
   function nearEnd() {
@@ -134,6 +141,7 @@ export function showWatch(main, query, signal) {
       callers.hidden = false;
       offer(caller, [...new Set(known.map((task) => task.caller))]);
     }
+    sayTrouble(whyNone());
     list.show(wanted);
     const open = wanted.some((task) => !isOver(task));
     cancelAll.hidden = !open;
@@ -194,10 +202,7 @@ export function showWatch(main, query, signal) {
 
   async function readAllOpen() {
     const asked = status.value.split(",").filter((name) => ["queued", "running"].includes(name));
-    const open = pagesOf({
-      status: asked.join(",") || "queued,running", runtime: runtime.value, since: oldest ? String(Math.floor(oldest)) : "",
-      ...(caller.value ? { caller: caller.value } : {}),
-    });
+    const open = pagesOf(filterOf(asked.join(",") || "queued,running"));
     for (let page = 0; page < MOST_CANCELLED / 100 && open.hasMore && !signal.aborted; page += 1) await open.more();
   }
 

@@ -6,11 +6,10 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.command_line import darkroom
 
 pytestmark = pytest.mark.slow
 
@@ -23,14 +22,7 @@ TASKS = "created_at,started_at,ended_at,device_seconds,caller\n" + "".join(
 
 
 def run(folder: Path, *arguments: str, code: int = 0) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", "darkroom", *arguments],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = darkroom(*arguments, folder=folder, environment={**os.environ, "COLUMNS": "200"})
     assert ran.returncode == code, ran.stdout + ran.stderr
     return ran.stdout if code != 2 else ran.stderr
 

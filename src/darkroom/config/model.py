@@ -293,4 +293,5 @@ class DarkroomConfig(ConfigModel):
             for runtime in self.models_runtime
         ]
         webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
-        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)
+        pages = self.api_gateway.cors_origins
+        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers, page_origins=pages)

@@ -49,7 +49,10 @@ async def test_the_waterfall_has_every_part_of_the_way(visit: Visits, word: str)
     parameters = page.get_by_role("region", name="Parameters")
     await expect(parameters).to_contain_text(f"is done {word}")
     await expect(parameters).to_contain_text("As it was done")
-    await expect(page.get_by_role("region", name="Provenance")).to_contain_text("Content Credentials")
+    provenance = page.get_by_role("region", name="Provenance")
+    await expect(provenance).to_contain_text("Content Credentials")
+    await provenance.get_by_role("button", name="Read the picture").click()
+    await expect(provenance.get_by_role("group", name="What the picture says")).to_contain_text(f"is done {word}")
 
 
 async def test_a_picture_is_looked_at_saved_and_used_again(visit: Visits, word: str, tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ demo: .venv/demo.installed  ## Show the whole system at work: sample requests, a
 up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 	$(BIN)/darkroom up
 
-# Most tests wait for other processes, so there are more of them than cores. A file's tests stay together, and the folders
-# whose files take longest come first, so that none is left over at the end.
-SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+# Most tests wait for other processes, so there are more of them than cores. tests/side_by_side.py says which files share a
+# process, and which begin first.
+SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile
 PROCESSES ?= 4
 
 test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=4 of their files side by side
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/chaos tests/acceptance tests/browser tests/infra tests/integration tests
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests
 
 quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/contract tests/unit

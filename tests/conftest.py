@@ -22,6 +22,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="the seed of the chaos run, to repeat one (default: a new one)")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal the files out to processes, where there are several."""
+    from tests.side_by_side import TogetherScheduling
+
+    return TogetherScheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.side_by_side import longest_first
+
+        longest_first(items)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """What a process of pytest-xdist reports goes over a pipe as UTF-8, without half characters: tests log some."""

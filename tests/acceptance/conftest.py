@@ -123,7 +123,9 @@ def start_stack(folder: Path, *, rate: float = 30, burst: int = 50) -> Stack:
     return Stack(folder, process, wait_for(facts, "the stack's start"))
 
 
-@pytest.fixture(scope="module")
+# Both last as long as the process, and tests/side_by_side.py has the files that use them in one. So a test must not count
+# on being the only one, or the first: it uses ids of its own, and leaves the stack as it was.
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack with the guide's throttle."""
     started = start_stack(tmp_path_factory.mktemp("stack"))
@@ -133,7 +135,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert started.logged(PLANTED) == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that lets everything through."""
     started = start_stack(tmp_path_factory.mktemp("open-stack"), rate=10_000, burst=5_000)

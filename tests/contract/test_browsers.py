@@ -97,7 +97,7 @@ async def test_a_page_that_may_ask_is_told_so_without_a_key_and_reads_every_answ
         assert preflight.status_code == 204
         assert preflight.headers["access-control-allow-origin"] == PAGE
         allowed = preflight.headers["access-control-allow-headers"]
-        assert {"x-api-key", "content-type", "idempotency-key", "last-event-id"} <= set(allowed.split(", "))
+        assert {"x-api-key", "authorization", "idempotency-key", "last-event-id", "*"} <= set(allowed.split(", "))
         assert "PUT" in preflight.headers["access-control-allow-methods"]
         assert "access-control-allow-credentials" not in preflight.headers
         for headers, status in (({}, 200), ({"x-api-key": "wrong"}, 401)):

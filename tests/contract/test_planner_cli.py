@@ -62,6 +62,8 @@ def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["cost", "--region", "eu-north-1"], "darkroom cost refresh --region eu-north-1"),
+        (["simulate", "--region", "eu-central-1"], "darkroom cost refresh --region eu-central-1 --to prices.toml"),
+        (["plan", "--region", "ap-northeast-1"], "give them with --prices prices.toml"),
         (["cost", "--instance-type", "x1.huge"], '"ec2.x1.huge.hour" = 0.0'),
         (["cost", "--price", "eks"], "write --price NAME=USD"),
         (["cost", "--format", "xml"], "use table, json, csv"),

@@ -102,6 +102,16 @@ async def test_a_queued_task_is_told_its_place_and_when_it_is_likely_to_be_begun
     assert (body["position"], body["estimated_start"]) == (10, "2027-01-15T08:00:32Z")
 
 
+async def test_tasks_that_agents_have_fetched_have_no_place_but_a_time(busy: Busy) -> None:
+    busy.runtimes.depths["sdruntime"] = QueueDepth(waiting=0, in_flight=3)
+    busy.runtimes.beats["sdruntime"] = [beat("a", service_seconds=3.0, head_sent_at=NOW - 20)]
+    for number in range(3):
+        busy.door.keep(f"t{number}", created_at=NOW - 10 + number)
+        body = (await busy.door.get(f"/v1alpha2/tasks/t{number}")).body
+        assert "position" not in body
+        assert body["estimated_start"] == "2027-01-15T08:00:02Z"
+
+
 @pytest.mark.parametrize("fields", [{"status": Status.RUNNING}, {"status": Status.COMPLETED}, {"attempts": 2}])
 async def test_who_does_not_wait_in_line_has_no_place(busy: Busy, fields: dict[str, object]) -> None:
     busy.runtimes.depths["sdruntime"] = QueueDepth(waiting=40, in_flight=2)

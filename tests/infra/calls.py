@@ -42,7 +42,7 @@ class Calls:
     @property
     def changes(self) -> list[str]:
         """The calls that do not only read."""
-        return [call for call in self.made if not call.partition(".")[2].startswith(READS)]
+        return [call for call in self.made if not is_read(call)]
 
     def _before(self, model: Any, **_: Any) -> None:
         self.made.append(f"{model.service_model.service_name}.{model.name}")
@@ -58,6 +58,10 @@ class Calls:
             raise failure
         if self._until is not None:
             self._until -= 1
+
+
+def is_read(call: str) -> bool:
+    return call.partition(".")[2].startswith(READS)
 
 
 def denied(operation: str) -> BaseException:

@@ -11,10 +11,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import boto3
 import pytest
 
 from darkroom.errors import StackFailure
+from darkroom.infra.template.assembly import Assembly, FileAsset, publish
 from darkroom.infra.template.bundle import FRONT_DOOR, SENDER, Bundled, build_bundle_for_here, build_bundle_for_lambda
+from darkroom.settings import AwsSettings
 
 
 def make_wheel(folder: Path, name: str, platform: str) -> None:
@@ -99,3 +102,21 @@ def test_a_missing_wheel_is_said(tmp_path: Path) -> None:
     make_wheel(wheels, FRONT_DOOR.dependencies[0], "manylinux2014_x86_64")
     with pytest.raises(StackFailure, match=r"the Lambda function.s code cannot be put together: .*msgspec"):
         build_bundle_for_lambda(tmp_path / "bundle", wheels=wheels)
+
+
+def test_a_folder_that_was_zipped_once_is_not_zipped_again(tmp_path: Path, aws_settings: AwsSettings) -> None:
+    """Whoever deploys one assembly to two accounts, or again after Ctrl-C, does not wait for it twice."""
+    folder = tmp_path / "asset.0123abcd"
+    folder.mkdir()
+    (folder / "code.py").write_text("pass\n")
+    s3 = boto3.client("s3", endpoint_url=aws_settings.endpoint_url, region_name=aws_settings.region)
+    made = set()
+    for bucket in ("zipped-once-a", "zipped-once-b"):
+        s3.create_bucket(Bucket=bucket)
+        file = FileAsset("code", folder, True, bucket, "asset.zip")
+        publish(Assembly("stack", file, (file,)), s3, lambda line: None)
+        made.add((tmp_path / "asset.0123abcd.zip").stat().st_ino)
+        s3.download_file(bucket, "asset.zip", str(tmp_path / "fetched.zip"))
+        with zipfile.ZipFile(tmp_path / "fetched.zip") as fetched:
+            assert fetched.namelist() == ["code.py"]
+    assert len(made) == 1

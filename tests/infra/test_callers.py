@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from darkroom.aws.connection import open_aws
 from darkroom.config.loader import parse_config
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.parts.front_door import HANDLER
 from darkroom.infra.template.synthesis import synthesise
 from darkroom.samples import read_sample
+from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
+from darkroom.tasks.webhook import DeliveryStatus, WebhookDelivery
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
 from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
 from tests.infra.deployed import Deployed
@@ -218,3 +223,70 @@ def darkroom(deployed: Deployed, *command: str) -> str:
     done = run(deployed, *command)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_aws_credentials_make_an_operator_who_needs_no_key(three: Deployed) -> None:
+    """Whoever may read and write the table sees, lists and cancels anybody's tasks, and nobody's."""
+    settings = three.settings
+
+    async def keep() -> None:
+        async with open_aws(settings, "dynamodb") as aws:
+            table, deliveries = aws.task_table(three.outputs["TaskTable"]), aws.deliveries(three.outputs["TaskTable"])
+            for number, caller in enumerate(("shop", "lab", "")):
+                record = TaskRecord(
+                    id="same",
+                    submission_id=f"s-{caller}",
+                    caller=caller,
+                    status=Status.QUEUED,
+                    runtime="sdruntime",
+                    created_at=1_800_000_000.0 + number,
+                    updated_at=1_800_000_000.0 + number,
+                )
+                await table.put(record)
+                await deliveries.put(
+                    WebhookDelivery(
+                        id=f"msg_{caller}",
+                        caller=caller,
+                        task_id="same",
+                        submission_id=record.submission_id,
+                        event="task.completed",
+                        url="https://example.com",
+                        body="{}",
+                        status=DeliveryStatus.FAILED,
+                        created_at=record.created_at,
+                        updated_at=record.created_at,
+                    )
+                )
+
+    asyncio.run(keep())
+    listed = [json.loads(line) for line in darkroom(three, "list", "--json", "--operator").splitlines()]
+    assert [one["caller"] for one in listed if one["id"] == "same"] == ["", "lab", "shop"]
+    table = darkroom(three, "list", "--operator", "--caller", "lab")
+    assert "lab" in table
+    assert "shop" not in table
+    assert json.loads(darkroom(three, "status", "same", "--json", "--operator"))["caller"] == ""
+    cancelled = json.loads(darkroom(three, "cancel", "same", "--json", "--operator", "--caller", "shop"))
+    assert (cancelled["caller"], cancelled["cancel_requested"]) == ("shop", True)
+    for caller, wish in (("shop", True), ("lab", False), ("", False)):
+        found = json.loads(darkroom(three, "status", "same", "--json", "--operator", "--caller", caller))
+        assert (found["caller"], found.get("cancel_requested", False)) == (caller, wish)
+    told = [
+        json.loads(line)["caller"] for line in darkroom(three, "webhooks", "list", "--json", "--operator").splitlines()
+    ]
+    assert told == ["", "lab", "shop"]
+    assert "msg_lab is being sent again" in darkroom(three, "webhooks", "resend", "msg_lab", "--operator")
+    refused = run(three, "status", "none", "--operator")
+    assert refused.returncode != 0
+    assert "There is no task 'none'" in " ".join(refused.stderr.split())
+
+
+def test_an_operator_by_credentials_needs_a_stack() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "darkroom", "list", "--operator", "--endpoint", "http://127.0.0.1:1", "--api-key", "k"],
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--operator goes with --stack-name" in " ".join(done.stderr.split())

@@ -60,6 +60,20 @@ def test_browsers_may_ask_without_a_key_and_read_api_gateways_own_answers(
     assert not any(method.get("ApiKeyRequired") for method in asked)
     assert all(method["Integration"]["Type"] == "MOCK" for method in asked)
     assert "idempotency-key" in json.dumps(asked[0])
-    told = [answer["ResponseParameters"] for answer in answers(template) if "ResponseParameters" in answer]
-    assert {"gatewayresponse.header.Access-Control-Allow-Origin": f"'{named}'"} in told
+    # Both APIs: the guide's, and the one for clients of OpenAI's, which stands for itself.
+    apis = {name for name, part in template["Resources"].items() if part["Type"] == "AWS::ApiGateway::RestApi"}
+    assert len(apis) == 2
+    assert {method["RestApiId"]["Ref"] for method in asked} == apis
+    assert not any(method.get("AuthorizerId") for method in asked)
+    for answer in answers(template):
+        told = answer["ResponseParameters"]
+        assert told["gatewayresponse.header.Access-Control-Allow-Origin"] == f"'{named}'", answer
+    (too_late,) = (answer for answer in answers(template) if answer["ResponseType"] == "INTEGRATION_TIMEOUT")
+    assert too_late["ResponseParameters"]["gatewayresponse.header.x-should-retry"] == "'true'"
+    paths = {
+        part["Properties"]["PathPart"]
+        for name, part in template["Resources"].items()
+        if part["Type"] == "AWS::ApiGateway::Resource" and name in {method["ResourceId"].get("Ref") for method in asked}
+    }
+    assert {"generations", "edits", "models", "{model+}", "tasks"} <= paths
     assert "DARKROOM_CORS_ORIGINS" in json.dumps(template)

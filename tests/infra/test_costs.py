@@ -16,6 +16,8 @@ from darkroom.planner.burst_costs import (
     DEFAULT_COOLDOWN_SECONDS,
     burst_estimates,
 )
+from darkroom.planner.estimate import estimate
+from darkroom.planner.gpu_costs import gpu_costs
 from darkroom.planner.idle_costs import fixed_costs, savings
 from darkroom.planner.lines import total, unpriced
 from darkroom.planner.picture_costs import service_costs
@@ -43,6 +45,7 @@ def test_every_line_of_an_idle_month() -> None:
         "Container Insights of 2 nodes": pytest.approx(20.0),
         "control-plane logs (audit, authenticator)": pytest.approx(7.5),
         "logs of the components": pytest.approx(1.0),
+        "Karpenter looking at its queue of interruptions": pytest.approx(0.05256),
         "KMS key of Kubernetes' secrets": pytest.approx(1.0),
         "KMS key of the alarms' topic": pytest.approx(1.0),
         "20 metrics with alarms": pytest.approx(2.0),
@@ -83,8 +86,13 @@ def test_signing_costs_a_secret_a_key_two_alarms_and_a_call_for_each_picture() -
 
 def test_a_runtime_that_always_has_a_pod_pays_for_its_node_by_the_cheapest_default_type() -> None:
     costs = fixed_costs(parse_config(RUNTIME % 2), PRICES)
-    assert costs[-1].what == "2 GPU node for a that never goes, on demand"
-    assert costs[-1].usd == pytest.approx(2 * 0.9776 * 730)
+    nodes, metrics = costs[-2:]
+    assert nodes.what == "2 GPU node for a that never goes, on demand"
+    assert nodes.usd == pytest.approx(2 * 0.9776 * 730)
+    # Its agents have figures at every hour: what docs/metrics.md says.
+    assert (metrics.what, metrics.usd) == ("agents' metrics of a, which is always there", pytest.approx(1.80))
+    silent = fixed_costs(parse_config(RUNTIME % 2 + "cluster: {agentMetrics: false}\n"), PRICES)
+    assert not any("agents' metrics" in cost.what for cost in silent)
 
 
 def test_what_has_no_price_here_is_said_to_be_unknown() -> None:
@@ -176,4 +184,107 @@ def test_each_saving_is_what_the_key_really_saves() -> None:
         ("cluster.controlPlaneLogs: []", "cluster: {controlPlaneLogs: []}"),
     ):
         assert found.pop(key) == pytest.approx(now - total(fixed_costs(parse_config(f"{text}{said}\n"), PRICES))), key
-    assert found == {"minReplicaCount: 0 for a": pytest.approx(0.9776 * 730)}
+    assert found == {"minReplicaCount: 0 for a": pytest.approx(0.9776 * 730 + 1.80)}
+
+
+def test_agents_metrics_are_paid_for_the_hours_in_which_they_have_values() -> None:
+    def metrics(seconds: float, config: str = RUNTIME % 0, **work: float) -> float:
+        asked = Workload(pictures=1_000_000, seconds=seconds, wake_ups=0, **work)  # type: ignore[arg-type]
+        lines = {cost.what: cost.usd for cost in gpu_costs(parse_config(config), asked, PRICES)}
+        return lines.get("agents' metrics") or 0.0
+
+    assert metrics(73 * 3600 / 1e6) == pytest.approx(1.80 / 10)
+    assert metrics(6.0) == pytest.approx(1.80), "around the clock and on two nodes: no more than a whole month"
+    assert metrics(6.0, switches=0.1) == pytest.approx(2.10)
+    assert metrics(6.0, RUNTIME % 1) == 0.0, "then they are a line of the idle month"
+    assert metrics(6.0, RUNTIME % 0 + "cluster: {agentMetrics: false}\n") == 0.0
+
+
+# Which line of the estimate has what a resource of this type costs ...
+PAID = {
+    "AWS::ApiGateway::RestApi": "API Gateway",
+    "AWS::CloudWatch::Alarm": "metrics with alarms",
+    "AWS::CloudWatch::Dashboard": "dashboard",
+    "AWS::DynamoDB::Table": "DynamoDB, writes of records",
+    "AWS::EC2::EIP": "public address of a NAT gateway",
+    "AWS::EC2::NatGateway": "NAT gateway",
+    "AWS::EC2::LaunchTemplate": "GiB disk for components",
+    "AWS::EKS::Cluster": "EKS cluster",
+    "AWS::EKS::Nodegroup": "m7g.large for components",
+    "AWS::KMS::Key": "KMS key of Kubernetes' secrets",
+    "AWS::Lambda::EventSourceMapping": "webhooks: AWS Lambda looking at their queue",
+    "AWS::Lambda::Function": "Lambda, time",
+    "AWS::Logs::LogGroup": "logs of tasks, stored",
+    "AWS::Logs::MetricFilter": "metrics counted in logs",
+    "AWS::S3::Bucket": "S3, stored for a month",
+    "AWS::SNS::Topic": "SNS",
+    "AWS::SQS::Queue": "SQS",
+    "AWS::SecretsManager::Secret": "webhooks: the secret that they are signed with",
+}
+# ... or why there is none.
+FREE = {
+    "AWS::ApiGateway::ApiKey": "keys and plans are part of the API, which is paid by requests",
+    "AWS::ApiGateway::Authorizer": "its calls are the API's requests; the function's time is below a cent",
+    "AWS::ApiGateway::Deployment": "a part of the API",
+    "AWS::ApiGateway::GatewayResponse": "a part of the API",
+    "AWS::ApiGateway::Method": "a part of the API",
+    "AWS::ApiGateway::Model": "a part of the API",
+    "AWS::ApiGateway::RequestValidator": "a part of the API",
+    "AWS::ApiGateway::Resource": "a part of the API",
+    "AWS::ApiGateway::Stage": "a part of the API: no cache, and no figures for each method",
+    "AWS::ApiGateway::UsagePlan": "a part of the API",
+    "AWS::ApiGateway::UsagePlanKey": "a part of the API",
+    "AWS::Budgets::Budget": "budgets without actions cost nothing",
+    "AWS::EC2::FlowLog": "rejected flows only, which are some MB of logs",
+    "AWS::EC2::InternetGateway": "AWS charges for what goes through it",
+    "AWS::EC2::Route": "networks' parts cost nothing",
+    "AWS::EC2::RouteTable": "networks' parts cost nothing",
+    "AWS::EC2::SecurityGroup": "networks' parts cost nothing",
+    "AWS::EC2::Subnet": "networks' parts cost nothing",
+    "AWS::EC2::SubnetRouteTableAssociation": "networks' parts cost nothing",
+    "AWS::EC2::VPC": "networks' parts cost nothing",
+    "AWS::EC2::VPCEndpoint": "both are gateways (S3, DynamoDB), which cost nothing",
+    "AWS::EC2::VPCGatewayAttachment": "networks' parts cost nothing",
+    "AWS::EKS::AccessEntry": "a part of the cluster",
+    "AWS::EKS::Addon": "a part of the cluster; what CloudWatch's add-on sends is Container Insights and logs",
+    "AWS::EKS::PodIdentityAssociation": "a part of the cluster",
+    "AWS::Events::Rule": "rules for AWS's own events cost nothing",
+    "AWS::IAM::ManagedPolicy": "IAM costs nothing",
+    "AWS::IAM::Policy": "IAM costs nothing",
+    "AWS::IAM::Role": "IAM costs nothing",
+    "AWS::Lambda::LayerVersion": "layers cost nothing",
+    "AWS::Lambda::Permission": "IAM costs nothing",
+    "AWS::S3::BucketPolicy": "policies cost nothing",
+    "AWS::SNS::Subscription": "deliveries to queues and functions are free; an e-mail for an alarm is 0.00002",
+    "AWS::SNS::TopicPolicy": "policies cost nothing",
+    "AWS::SQS::QueuePolicy": "policies cost nothing",
+    "AWS::SSM::Parameter": "standard parameters cost nothing",
+    "AWS::XRay::ResourcePolicy": "policies cost nothing; traces have a line",
+    "Custom::AWSCDK-EKS-HelmChart": "a call of a function at each deployment",
+    "Custom::AWSCDK-EKS-KubernetesResource": "a call of a function at each deployment",
+    "Custom::LogRetention": "a call of a function at each deployment",
+}
+
+
+def test_every_type_of_resource_has_a_line_or_a_reason_why_it_is_free(template: dict[str, Any]) -> None:
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
+    assert kinds - set(PAID) - set(FREE) == set(), "say which line of the estimate has it, or why it costs nothing"
+    assert not set(PAID) & set(FREE)
+    assert kinds >= set(PAID), "what is no resource any more is no line either"
+    found = estimate(parse_config(CONFIG), Workload(webhooks=1.0), PRICES)
+    lines = [line.what for line in found.lines]
+    for kind, words in PAID.items():
+        assert any(words in what for what in lines), f"{kind}: no line has {words!r}"
+    assert all(line.usd for line in found.lines if "metrics of" not in line.what), "each comes to something"
+
+
+def test_every_queue_and_every_function_is_asked_for_by_a_line(template: dict[str, Any]) -> None:
+    """By name: a queue that somebody polls has that poll; what nobody polls is paid by message."""
+    queues = {name for name, found in template["Resources"].items() if found["Type"] == "AWS::SQS::Queue"}
+    polled = ("Interruption", "Webhook", "sdruntime", "anymodel", "workflows", "Low")
+    unasked = {name for name in queues if not any(part.lower() in name.lower() for part in polled)}
+    # Nobody asks for dead letters but `darkroom dlq`.
+    assert all("deadletter" in name.lower() for name in unasked), unasked
+    lines = [line.what for line in fixed_costs(parse_config(CONFIG), PRICES)]
+    for words in ("KEDA looking at queues: 4", "Karpenter looking at its queue", "webhooks: AWS Lambda looking"):
+        assert any(words in what for what in lines)

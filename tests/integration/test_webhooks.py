@@ -281,6 +281,64 @@ async def test_410_ends_a_delivery_and_is_nobodys_dead_letter(
     assert await letters(plane).receive(wait_seconds=0) == []
 
 
+async def test_a_callers_webhook_whose_receiver_is_gone_is_switched_off_and_on_again_by_sending_once_more(
+    plane: Plane, runtime: FakeSdWebui, tmp_path: Path
+) -> None:
+    async with FakeReceiver(statuses=[410]) as receiver, AsyncExitStack() as stack:
+        settings = sender_settings(plane, tmp_path, CallerWebhook(caller="shop", url=receiver.url()))
+        aws = await stack.enter_async_context(open_aws(settings.aws, "sqs", "dynamodb"))
+
+        async def a_sender() -> Sender:
+            """Another process, which remembers nothing."""
+            return await stack.enter_async_context(open_sender(settings, aws))
+
+        sender = await a_sender()
+        async with working(settings_for(plane, runtime.url)):
+            for name in ("first", "second", "third"):
+                await submit_for(plane, task_for(plane, name))
+            await notified(plane, 3)
+        told, *others = [await received(hooks(plane)) for _ in range(3)]
+        assert await sender.handle(told) == Done()
+        assert await sender.handle(others[0]) == Done()
+        assert await (await a_sender()).handle(others[1]) == Done()
+        assert len(receiver.received) == 1
+        kept = {one.task_id: one for one in await listed(plane)}
+        assert {one.status for one in kept.values()} == {DeliveryStatus.GONE}
+        assert sorted(one.attempts for one in kept.values()) == [0, 0, 1]
+        (answered,) = (one for one in kept.values() if one.attempts)
+        why = {one.last_error for one in kept.values() if one is not answered}
+        assert why == {f"it is switched off: the receiver answered 410 to {answered.id}"}
+        # The receiver is there again, and one that was not sent is asked for.
+        late = next(one for one in kept.values() if one is not answered)
+        await hooks(plane).send("{}", {"webhook_delivery": late.id})
+        assert await (await a_sender()).handle(await received(hooks(plane))) == Done()
+        assert [request.headers["webhook-id"] for request in receiver.received] == [answered.id, late.id]
+        async with working(settings_for(plane, runtime.url)):
+            await submit_for(plane, task_for(plane, "fourth"))
+            await notified(plane)
+        assert await (await a_sender()).handle(await received(hooks(plane))) == Done()
+    assert len(receiver.received) == 3
+    statuses = [one.status for one in await listed(plane)]
+    assert sorted(statuses) == ["delivered", "delivered", "gone", "gone"]
+
+
+async def test_a_webhook_that_a_task_names_itself_and_a_new_one_of_the_callers_are_not_switched_off(
+    plane: Plane, runtime: FakeSdWebui, tmp_path: Path
+) -> None:
+    async with FakeReceiver(statuses=[410, 410]) as receiver, AsyncExitStack() as stack:
+        old = sender_settings(plane, tmp_path, CallerWebhook(caller="shop", url=receiver.url("/old")))
+        new = sender_settings(plane, tmp_path, CallerWebhook(caller="shop", url=receiver.url("/new")))
+        aws = await stack.enter_async_context(open_aws(old.aws, "sqs", "dynamodb"))
+        own = Webhook(receiver.url("/own"))
+        async with working(settings_for(plane, runtime.url)):
+            for name, webhook in (("first", None), ("second", own), ("third", own), ("fourth", None)):
+                await submit_for(plane, task_for(plane, name, webhook=webhook))
+                await notified(plane)
+                sender = await stack.enter_async_context(open_sender(new if name == "fourth" else old, aws))
+                assert await sender.handle(await received(hooks(plane))) == Done()
+    assert [request.path for request in receiver.received] == ["/old", "/own", "/own", "/new"]
+
+
 async def test_a_notification_that_comes_twice_is_told_once(plane: Plane, runtime: FakeSdWebui, tmp_path: Path) -> None:
     async with FakeReceiver() as receiver, by_hand(plane, runtime, tmp_path, receiver.url()) as sender:
         message = await received(hooks(plane))

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.policy.estimates import RuntimeState, position, runtime_state, seconds_until_served, seconds_until_start
+from darkroom.policy.estimates import (
+    RuntimeState,
+    Standing,
+    runtime_state,
+    seconds_until_served,
+    seconds_until_start,
+    standing,
+)
 from darkroom.tasks.heartbeat import AgentState, Heartbeat
 
 NOW = 1_800_000_000.0
@@ -62,11 +69,11 @@ def test_where_tasks_come_evenly_place_and_start_are_about_right(agents: int, lo
         for arrival, began in zip(arrivals, queue.began, strict=True):
             if arrival <= asked_at < began and state.waiting and state.waiting >= 5:
                 truly = sum(a <= asked_at < b and a < arrival for a, b in zip(arrivals, queue.began, strict=True))
-                place = position(state, arrival, asked_at)
+                place = standing(state, arrival, asked_at)
                 assert place is not None
-                start = seconds_until_start(state, place)
+                start = seconds_until_start(state, place.before)
                 assert start is not None
-                place_errors.append(abs(place - truly) / state.waiting)
+                place_errors.append(abs(place.before - truly) / state.waiting)
                 start_errors.append(abs(start - (began - asked_at)) / (state.waiting * service / agents))
     assert len(place_errors) > 100
     assert statistics.median(place_errors) < 0.1
@@ -80,8 +87,8 @@ def test_of_a_burst_everybody_is_placed_within_the_queue_and_the_estimates_come_
     queue = Simulated(arrivals, 2.0, 2, chance)
     for asked_at in (101.0, 150.0, 250.0):
         state = queue.state(asked_at, asked_at - 5)
-        places = [position(state, arrival, asked_at) for arrival in arrivals]
-        known = [place for place in places if place is not None]
+        places = [standing(state, arrival, asked_at) for arrival in arrivals]
+        known = [place.before for place in places if place is not None]
         assert known == sorted(known)
         assert all(0 <= place < max(1, state.waiting or 0) for place in known)
 
@@ -101,17 +108,18 @@ states = st.builds(
 def test_whatever_clocks_and_counts_say_no_place_is_beyond_the_queue(
     state: RuntimeState, sent_at: float, now: float
 ) -> None:
-    place = position(state, sent_at, now)
+    place = standing(state, sent_at, now)
     assert (place is None) == (state.waiting is None or state.head_sent_at is None)
     if place is not None:
-        assert 0 <= place <= max(0, (state.waiting or 0) - 1)
-        start = seconds_until_start(state, place)
+        assert 0 <= place.before <= max(0, (state.waiting or 0) + (state.in_flight or 0) - 1)
+        assert place.is_fetched or state.waiting
+        start = seconds_until_start(state, place.before)
         assert start is None or start >= 0
 
 
 def test_without_agents_or_a_pace_nothing_is_promised() -> None:
     nobody = runtime_state([], 7, 0, NOW)
-    assert (position(nobody, NOW - 5, NOW), seconds_until_served(nobody)) == (None, None)
+    assert (standing(nobody, NOW - 5, NOW), seconds_until_served(nobody)) == (None, None)
     new = runtime_state([beat()], 7, 0, NOW)
     assert seconds_until_served(new) is None
 
@@ -135,3 +143,20 @@ def test_agents_that_are_gone_or_unwell_do_not_count() -> None:
     assert (state.ready, state.head_sent_at, state.loaded) == (2, NOW - 50, ("a", "b"))
     # Two agents that do a task in 2 and one in 6 seconds do four in six: as two agents of three seconds.
     assert state.service_seconds == pytest.approx(3.0)
+
+
+def test_what_agents_have_fetched_stands_in_no_queue_and_is_begun_before_what_does() -> None:
+    # Two agents work, and hold two more tasks for when their devices are free; four wait in the queue.
+    state = RuntimeState(waiting=4, in_flight=4, ready=2, idle=0, service_seconds=2.0, head_sent_at=NOW - 60)
+    sent = [NOW - 60 + 10 * number for number in range(1, 7)]  # since the one that was begun last
+    places = [standing(state, at - 1, NOW) for at in sent]
+    assert places == [
+        Standing(0, is_fetched=True),
+        Standing(1, is_fetched=True),
+        Standing(3),
+        Standing(4),
+        Standing(5),
+        Standing(5),
+    ]
+    empty = msgspec.structs.replace(state, waiting=0)
+    assert [standing(empty, at, NOW) for at in sent] == [Standing(0, is_fetched=True)] * 6

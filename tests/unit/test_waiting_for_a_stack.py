@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.config.model import RuntimeConfig
 from darkroom.errors import StackFailure
+from darkroom.local.programs import LocalEngine, runtime_program, start_limit_seconds
 from darkroom.local.supervisor import Program, Supervisor
 from darkroom.local.waiting import Awaited, wait_for
 from darkroom.testing.free_port import free_port
@@ -48,7 +50,7 @@ async def test_it_says_what_takes_so_long_in_the_words_of_what_is_waited_for(tmp
     port, told = free_port(), asyncio.Queue[str]()
     awaited = Awaited("agent", f"http://127.0.0.1:{port}/readyz", behind="runtime", limit_seconds=None)
     async with running(tmp_path, _SAYS) as supervisor, asyncio.timeout(20):
-        waiting = asyncio.create_task(wait_for(awaited, supervisor, told.put_nowait, told_every_seconds=0.1))
+        waiting = asyncio.create_task(wait_for(awaited, supervisor, told.put_nowait, told_after_seconds=0.1))
         while "read dog.safetensors" not in (line := await told.get()):
             assert "runtime is not ready yet" in line
         assert str(tmp_path / "runtime.log") in line
@@ -78,3 +80,13 @@ async def test_who_waits_without_a_limit_can_be_interrupted(tmp_path: Path) -> N
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+
+@pytest.mark.parametrize("engine", LocalEngine)
+def test_a_start_without_a_limit_is_one_that_says_what_it_does(engine: LocalEngine, tmp_path: Path) -> None:
+    runtime = RuntimeConfig(name="sdruntime", type="sdwebui", modelFilename="dog.safetensors")
+    limit = start_limit_seconds(engine)
+    assert (limit is None) == (engine is LocalEngine.DIFFUSERS)
+    command = runtime_program(runtime, 7860, engine, tmp_path).command
+    if engine is not LocalEngine.FAKE:
+        assert command[command.index("--log-level") + 1] == ("info" if limit is None else "warning")

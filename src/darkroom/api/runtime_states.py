@@ -11,7 +11,7 @@ from collections.abc import Callable
 from darkroom.api.ports import Heartbeats, Ports, QueueDepths
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
-from darkroom.policy.estimates import RuntimeState, position, runtime_state, seconds_until_start
+from darkroom.policy.estimates import RuntimeState, runtime_state, seconds_until_start, standing
 from darkroom.tasks.heartbeat import Heartbeat
 from darkroom.tasks.queue_depth import QueueDepth
 from darkroom.tasks.record import TaskRecord
@@ -53,11 +53,13 @@ class RuntimeStates:
             return None  # one that was tried waits for its next try, not for those before it
         state = await self.read(record.runtime)
         now = self._clock()
-        before = position(state, record.created_at, now)
-        if before is None:
+        found = standing(state, record.created_at, now)
+        if found is None:
             return None
-        seconds = seconds_until_start(state, before)
-        return Place(position=before, starts_at=None if seconds is None else round(now + seconds))
+        seconds = seconds_until_start(state, found.before)
+        # What an agent has fetched stands in no queue: there may be several such, and none is the next one.
+        position = None if found.is_fetched else found.before
+        return Place(position=position, starts_at=None if seconds is None else round(now + seconds))
 
 
 async def _depth(depths: QueueDepths | None, runtime: str) -> QueueDepth | None:

@@ -8,6 +8,7 @@ they need. `run` drives such a coroutine without an event loop.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -68,7 +69,7 @@ class BlockingAws:
     def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
         """The dead letters of the queues with these URLs, whose client is made when somebody asks for them."""
         records = None if table is None else self.task_table(table)
-        return DeadLetterQueues(lambda: self._client("sqs"), urls, records)
+        return DeadLetterQueues(lambda: self._client("sqs"), urls, records, nullcontext)
 
     def usage(self, table: str) -> UsageTable:
         """The callers' usage that is kept in this table."""

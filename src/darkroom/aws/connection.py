@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.loaders import Loader, create_loader
 
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.changes import Changes
@@ -28,6 +30,7 @@ from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
 from darkroom.aws.user_agent import USER_AGENT
+from darkroom.aws.webhook_switches import WebhookSwitches
 from darkroom.policy.queue_urls import QueueUrls
 from darkroom.settings import AwsSettings
 
@@ -89,7 +92,8 @@ class Aws:
     def dead_letter_queues(self, urls: QueueUrls, table: str | None) -> DeadLetterQueues:
         """Return the dead letters of the queues with these URLs; the records of what is redriven are in `table`."""
         client: SQSClient = self._clients["sqs"]
-        return DeadLetterQueues(lambda: client, urls, None if table is None else self.task_table(table))
+        records = None if table is None else self.task_table(table)
+        return DeadLetterQueues(lambda: client, urls, records, asyncio.Lock)
 
     def changes(self, table: str) -> Changes:
         """Return what has changed of callers' tasks, as this table has it."""
@@ -120,6 +124,11 @@ class Aws:
         """Return the deliveries of webhooks that are kept in this table."""
         client: DynamoDBClient = self._clients["dynamodb"]
         return DeliveryTable(client, table, _all_at_once)
+
+    def webhook_switches(self, table: str) -> WebhookSwitches:
+        """Return which callers' webhooks are switched off, as this table has it."""
+        client: DynamoDBClient = self._clients["dynamodb"]
+        return WebhookSwitches(client, table)
 
     def secret(self, arn: str) -> Secret:
         """Return the secret of this ARN in AWS Secrets Manager."""
@@ -152,7 +161,9 @@ async def open_aws(
         user_agent=USER_AGENT,
     )
     s3_config = config.merge(AioConfig(**s3_options(settings)))
-    session = session or AioSession()
+    if session is None:
+        session = AioSession()
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     async with AsyncExitStack() as stack:
         clients = {}
         for service in services:
@@ -166,6 +177,12 @@ async def open_aws(
         if trace_header is not None and "sns" in clients:
             clients["sns"].meta.events.register("before-call.sns.Publish", _sends(trace_header))
         yield Aws(clients)
+
+
+@functools.cache
+def _loader(data_path: str | None) -> Loader:
+    """What reads the files that describe AWS's services, and remembers them: one for all sessions of a process."""
+    return create_loader(data_path)
 
 
 def _sends(trace_header: Callable[[], str | None]) -> Callable[..., None]:

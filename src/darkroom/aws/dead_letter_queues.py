@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,15 +23,24 @@ _HOLD_SECONDS = 60
 
 
 class DeadLetterQueues:
-    """The dead letters of these queues' runtimes. The client is made when it is first needed, which is seldom."""
+    """The dead letters of these queues' runtimes. The client is made when it is first needed, which is seldom.
 
-    def __init__(self, make_client: Callable[[], SQSClient], urls: QueueUrls, table: TaskTable | None) -> None:
+    `make_turn` makes a lock, where there is somebody to wait for: AWS Lambda has one request at a time.
+    """
+
+    def __init__(
+        self,
+        make_client: Callable[[], SQSClient],
+        urls: QueueUrls,
+        table: TaskTable | None,
+        make_turn: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
         self._make_client = make_client
         self._urls = urls
         self._table = table
         self._found: dict[str, Queue | None] = {}
         # Two who look at once see half of the letters each.
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[str, AbstractAsyncContextManager[None]] = defaultdict(make_turn)
 
     @cached_property
     def _client(self) -> SQSClient:

@@ -6,8 +6,7 @@ redrive sends first and deletes afterwards, so that no crash loses a letter.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from darkroom.aws.queue import BATCH, Queue, ReceivedMessage
@@ -164,20 +163,3 @@ async def held_letters(
         yield held
     finally:
         await held.release()
-
-
-async def redrive_each(
-    held: HeldLetters, letters: Sequence[DeadLetter], *, force: bool, done: Callable[[DeadLetter, str], None]
-) -> None:
-    """Redrive letters side by side; `done` hears of each with its new submission id. Raises the first failure."""
-
-    async def one(letter: DeadLetter) -> None:
-        done(letter, await held.redrive(letter, force=force))
-
-    for start in range(0, len(letters), BATCH):
-        results = await asyncio.gather(
-            *(one(letter) for letter in letters[start : start + BATCH]), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result

@@ -17,6 +17,7 @@ from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.secrets import Secret
 from darkroom.aws.task_table import TaskTable
+from darkroom.aws.webhook_switches import WebhookSwitches
 from darkroom.settings import AwsSettings
 
 
@@ -38,6 +39,10 @@ class ThreadedAws:
     def deliveries(self, table: str) -> DeliveryTable:
         """The deliveries of webhooks that are kept in this table."""
         return DeliveryTable(self._dynamodb, table)
+
+    def webhook_switches(self, table: str) -> WebhookSwitches:
+        """Which callers' webhooks are switched off, as this table has it."""
+        return WebhookSwitches(self._dynamodb, table)
 
     def secret(self, arn: str) -> Secret:
         """The secret of this ARN in AWS Secrets Manager."""

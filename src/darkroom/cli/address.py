@@ -16,6 +16,8 @@ from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import read_client_settings
 
 if TYPE_CHECKING:
+    import httpx
+
     from darkroom.infra.cloud import Cloud
     from darkroom.infra.deployed_stack import DeployedStack
 
@@ -61,13 +63,37 @@ RegionOption = Annotated[
 ]
 
 
+CallerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--caller",
+        metavar="NAME",
+        help="For operators: whose tasks are meant; '' is nobody.",
+        show_default=False,
+        rich_help_panel="Operators",
+    ),
+]
+OperatorOption = Annotated[
+    bool,
+    typer.Option(
+        "--operator",
+        help="With --stack-name: ask as an operator, by your AWS credentials; no key is needed.",
+        rich_help_panel="Operators",
+    ),
+]
+
+
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """A front door, and how to get in. `runtimes` are known for stacks; `local` is the one on this machine."""
+    """A front door, and how to get in. `runtimes` are known for stacks; `local` is the one on this machine.
+
+    `transport` is how it is reached, where that is not by HTTP.
+    """
 
     endpoint: str
     api_key: str
     runtimes: tuple[RuntimeFacts, ...] = ()
     local: bool = False
+    transport: httpx.BaseTransport | None = None
 
 
 def find_address(
@@ -76,18 +102,27 @@ def find_address(
     stack_name: str | None = None,
     region: str | None = None,
     *,
+    operator: bool = False,
     environment: Mapping[str, str] = os.environ,
     folder: Path = STACK_FOLDER,
 ) -> Address:
     """Find the front door: as the command line says, or the environment, or the stack that runs in `folder`.
+
+    `operator`: where it is a stack on AWS, one of this process's own, in which AWS credentials make an operator.
 
     Raises `SettingsError` that says what to do when there is none; for a stack on AWS, `StackFailure` and `AwsFailure`.
     """
     if stack_name is not None:
         if endpoint is not None or api_key is not None:
             raise SettingsError("--stack-name finds the front door and its key: leave out --endpoint and --api-key")
+        if operator:
+            return _operators_own(stack_name, region)
         deployed = find_stack_on_aws(stack_name, region)
         return Address(endpoint=deployed.endpoint, api_key=deployed.api_key, runtimes=deployed.runtimes)
+    if operator:
+        raise SettingsError(
+            "--operator goes with --stack-name: at any other front door, use the key of a caller with `role: operator`"
+        )
     settings = read_client_settings(environment)
     endpoint, api_key = endpoint or settings.endpoint, api_key or settings.api_key
     stack = read_stack_file(folder)
@@ -104,6 +139,15 @@ def find_address(
     if api_key is None:
         raise SettingsError(f"{endpoint} needs an API key: give it with --api-key or DARKROOM_API_KEY")
     return Address(endpoint=endpoint, api_key=api_key)
+
+
+def _operators_own(stack_name: str, region: str | None) -> Address:
+    cloud = open_deployed(region)
+    from darkroom.cli.own_door import OwnDoor
+    from darkroom.infra.operator_door import open_operator_door
+
+    door = open_operator_door(cloud, stack_name)
+    return Address(endpoint=door.endpoint, api_key="none", transport=OwnDoor(door))
 
 
 def find_stack_on_aws(name: str, region: str | None) -> DeployedStack:

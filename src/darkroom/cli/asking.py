@@ -23,7 +23,8 @@ def ask(address: Address, method: str, path: str, kind: type[T], query: Mapping[
     """
     url = f"{address.endpoint.rstrip('/')}/{path}"
     try:
-        reply = httpx.request(method, url, params=query, headers={"x-api-key": address.api_key}, timeout=30)
+        with httpx.Client(transport=address.transport, timeout=30) as http:
+            reply = http.request(method, url, params=query, headers={"x-api-key": address.api_key})
     except httpx.HTTPError as error:
         raise ApiUnreachable(shown(url), str(error) or type(error).__name__) from None
     try:

@@ -38,6 +38,9 @@ def cost_month(
     request_kib: Annotated[float, typer.Option(min=0, help="KiB of a request.")] = _DEFAULT.request_bytes / 1024,
     months_stored: Annotated[float, typer.Option(min=0, help="How long pictures are kept.")] = _DEFAULT.months_stored,
     downloads: Annotated[float, typer.Option(min=0, help="How often a picture leaves AWS.")] = _DEFAULT.downloads,
+    uploads: Annotated[float, typer.Option(min=0, help="Pictures that are uploaded for one.")] = _DEFAULT.uploads,
+    lookups: Annotated[float, typer.Option(min=0, help="How often a task is asked for.")] = _DEFAULT.lookups,
+    keyed: Annotated[float, typer.Option(min=0, max=1, help="Share with an idempotency key.")] = _DEFAULT.keyed,
     webhooks: Annotated[float, typer.Option(min=0, max=1, help="Share of tasks with a webhook.")] = _DEFAULT.webhooks,
     traced: Annotated[float, typer.Option(min=0, max=1, help="Share of tasks that are traced.")] = _DEFAULT.traced,
     spot: Annotated[
@@ -71,7 +74,8 @@ def cost_month(
         device = [one.device_seconds for one in used if one.device_seconds is not None]
         seconds = sum(device) / len(device) if device else seconds
     work = Workload(
-        pictures, seconds, picture_kb * 1000, request_kib * 1024, months_stored, downloads, webhooks, traced, spot,
+        pictures, seconds, picture_kb * 1000, request_kib * 1024, months_stored, downloads, uploads, lookups,
+        keyed, webhooks, traced, spot,
         wake_ups, switches, switch_seconds, instance_type, named_shares(mix),
     )  # fmt: skip
     found = estimate(configuration(config), work, prices)

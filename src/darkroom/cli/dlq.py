@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from darkroom.aws.connection import open_aws
-from darkroom.aws.dead_letters import held_letters, redrive_each
+from darkroom.aws.dead_letters import held_letters
+from darkroom.aws.redriving import redrive_each
 from darkroom.cli.dead_letter_queue import (
     DeadLetterQueue,
     DeadLetterQueueUrlOption,

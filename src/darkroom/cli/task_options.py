@@ -17,6 +17,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 TimeoutOption = Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)]
 
 
-def open_client(address: Address) -> Client:
-    """A client of the front door."""
-    return Client(address.endpoint, address.api_key, retries=_RETRIES)
+def open_client(address: Address, caller: str | None = None) -> Client:
+    """A client of the front door; for an operator, of this caller's tasks."""
+    return Client(address.endpoint, address.api_key, retries=_RETRIES, caller=caller, transport=address.transport)

@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
+from darkroom.cli.address import (
+    ApiKeyOption,
+    CallerOption,
+    EndpointOption,
+    OperatorOption,
+    RegionOption,
+    StackNameOption,
+    find_address,
+)
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.following import follow
 from darkroom.cli.output import age, duration, print_json, print_table
@@ -32,9 +40,11 @@ def status(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Show where a task stands: its times, its place in the queue, its pictures, or why it failed."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         view = client.status(task)
     if as_json:
         print_json(view)
@@ -59,9 +69,11 @@ def list_tasks(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
-    """List your tasks, newest first."""
-    address = find_address(endpoint, api_key, stack_name, region)
+    """List your tasks, newest first; to an operator, everybody's."""
+    address = find_address(endpoint, api_key, stack_name, region, operator=operator)
     moment = None if since is None else _moment(since, datetime.now(UTC))
     table = Table(
         Column("Task", overflow="fold", ratio=1),
@@ -71,12 +83,15 @@ def list_tasks(
         Column("Device", justify="right", no_wrap=True),
         Column("Pictures", justify="right", no_wrap=True),
     )
-    with open_client(address) as client:
+    with open_client(address, caller) as client:
         for view in client.tasks(status=wanted or (), runtime=runtime, since=moment, most=limit):
             if as_json:
                 print_json(view)
-            else:
-                table.add_row(*_row(view))
+                continue
+            if not table.row_count and isinstance(view.caller, str):  # as an operator is told
+                table.add_column("Caller", overflow="ellipsis", max_width=12)
+            whose = (escape(view.caller or "-"),) if isinstance(view.caller, str) else ()
+            table.add_row(*_row(view), *whose)
     if not as_json:
         if not table.row_count:
             Console(stderr=True).print("There are no such tasks.")
@@ -92,9 +107,11 @@ def watch(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Follow a task to its end: its place in the queue, its progress, what it waits for."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         if as_json:
             view = None
             for view in client.events(task, timeout_seconds=timeout):
@@ -114,9 +131,11 @@ def download(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Fetch the pictures of a task that has completed, and print their paths."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         view = client.status(task)
         if view.status is not Status.COMPLETED:
             raise failed(view)
@@ -135,9 +154,11 @@ def cancel(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Ask for a task to be stopped. One that has ended stays as it is."""
-    with open_client(find_address(endpoint, api_key, stack_name, region)) as client:
+    with open_client(find_address(endpoint, api_key, stack_name, region, operator=operator), caller) as client:
         view = client.cancel(task)
     if as_json:
         print_json(view)

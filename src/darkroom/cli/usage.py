@@ -8,7 +8,15 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
+from darkroom.cli.address import (
+    ApiKeyOption,
+    CallerOption,
+    EndpointOption,
+    OperatorOption,
+    RegionOption,
+    StackNameOption,
+    find_address,
+)
 from darkroom.cli.asking import ask
 from darkroom.cli.output import print_json
 from darkroom.tasks.replies import UsageReply, UsageView
@@ -20,19 +28,18 @@ def usage(
     ] = None,
     last_day: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last day; else today.")] = None,
     runtime: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this runtime.")] = None,
-    caller: Annotated[
-        str | None, typer.Option(metavar="NAME", help="For operators: only of this caller; '' is nobody.")
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Show what the API key's owner has used; to an operator, what everybody has."""
     asked = {"from": first_day, "to": last_day, "runtime": runtime, "caller": caller}
     query = {name: value for name, value in asked.items() if value is not None}
-    address = find_address(endpoint, api_key, stack_name, region)
+    address = find_address(endpoint, api_key, stack_name, region, operator=operator)
     reply = ask(address, "GET", "v1alpha2/usage", UsageReply, query, "tells of usage")
     if as_json:
         for day in reply.usage:

@@ -14,9 +14,16 @@ _PATH = "v1alpha2/webhooks/deliveries"
 _WHAT = "sends webhooks"
 
 
-def read_deliveries(address: Address, status: DeliveryStatus | None = None) -> Iterator[DeliveryView]:
-    """All deliveries of the key's own tasks, the newest first, page by page. Raises `ApiFailure`, `ApiUnreachable`."""
-    query = {"limit": "100"} if status is None else {"limit": "100", "status": status.value}
+def read_deliveries(
+    address: Address, status: DeliveryStatus | None = None, caller: str | None = None
+) -> Iterator[DeliveryView]:
+    """All deliveries of the key's own tasks, the newest first, page by page; for an operator, of everybody's.
+
+    `caller` is whose alone an operator means. Raises `ApiFailure`, `ApiUnreachable`.
+    """
+    query = {"limit": "100", **_whose(caller)}
+    if status is not None:
+        query["status"] = status.value
     while True:
         page = ask(address, "GET", _PATH, DeliveryPage, query, _WHAT)
         yield from page.deliveries
@@ -25,6 +32,10 @@ def read_deliveries(address: Address, status: DeliveryStatus | None = None) -> I
         query["next"] = page.next
 
 
-def request_retry(address: Address, delivery_id: str) -> DeliveryView:
+def request_retry(address: Address, delivery_id: str, caller: str | None = None) -> DeliveryView:
     """Have a delivery sent again. Raises as `read_deliveries` does."""
-    return ask(address, "POST", f"{_PATH}/{quote(delivery_id, safe='')}/retry", DeliveryView, {}, _WHAT)
+    return ask(address, "POST", f"{_PATH}/{quote(delivery_id, safe='')}/retry", DeliveryView, _whose(caller), _WHAT)
+
+
+def _whose(caller: str | None) -> dict[str, str]:
+    return {} if caller is None else {"caller": caller}

@@ -14,7 +14,9 @@ from rich.table import Column, Table
 
 from darkroom.cli.address import (
     ApiKeyOption,
+    CallerOption,
     EndpointOption,
+    OperatorOption,
     RegionOption,
     StackNameOption,
     find_address,
@@ -68,10 +70,12 @@ def list_deliveries(
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
-    """List what became of the webhooks of the API key's own tasks in the last 14 days."""
-    address = find_address(endpoint, api_key, stack_name, region)
-    found = _first(read_deliveries(address, status), limit)
+    """List what became of the webhooks of the API key's own tasks in the last 14 days; for operators, of all."""
+    address = find_address(endpoint, api_key, stack_name, region, operator=operator)
+    found = _first(read_deliveries(address, status, caller), limit)
     if as_json:
         for delivery in found:
             print_json(delivery)
@@ -95,20 +99,24 @@ def resend(
         list[str] | None, typer.Argument(metavar="[DELIVERY]...", help="As `darkroom webhooks list` shows them.")
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every one that failed.")] = False,
+    all_gone: Annotated[bool, typer.Option("--all-gone", help="Every one whose receiver wanted no more.")] = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
+    caller: CallerOption = None,
+    operator: OperatorOption = False,
 ) -> None:
     """Have webhooks that came to their end, whichever, sent again: at once, and as often as at first."""
-    if bool(ids) == all_failed:
-        raise typer.BadParameter("name deliveries, or say --all-failed")
-    address = find_address(endpoint, api_key, stack_name, region)
-    wanted = ids or [one.id for one in read_deliveries(address, DeliveryStatus.FAILED)]
+    if [bool(ids), all_failed, all_gone].count(True) != 1:
+        raise typer.BadParameter("name deliveries, or say --all-failed, or --all-gone")
+    address = find_address(endpoint, api_key, stack_name, region, operator=operator)
+    status = DeliveryStatus.GONE if all_gone else DeliveryStatus.FAILED
+    wanted = ids or [one.id for one in read_deliveries(address, status, caller)]
     failed: DarkroomError | None = None
     for delivery_id in wanted:
         try:
-            request_retry(address, delivery_id)
+            request_retry(address, delivery_id, caller)
             sys.stdout.write(f"{delivery_id} is being sent again\n")
         except DarkroomError as error:
             sys.stderr.write(f"{delivery_id}: {error}\n")

@@ -36,11 +36,12 @@ class AsyncClient:
         api_key: str | None = None,
         *,
         retries: int = DEFAULT_RETRIES,
+        caller: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         endpoint, self._api_key = find_address(endpoint, api_key, os.environ)
-        self._core = make_core(endpoint, retries)
+        self._core = make_core(endpoint, retries, caller)
         self._sleep = sleep
         self._http = httpx.AsyncClient(transport=transport)
 

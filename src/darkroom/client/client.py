@@ -34,8 +34,8 @@ class Client:
     key is not given, it is taken from `DARKROOM_ENDPOINT` and `DARKROOM_API_KEY`. A request that was throttled (429) or
     met a passing fault (503, no connection) is sent again, at most `retries` times, with growing pauses, or as long as
     `Retry-After` says. `timeout_seconds` is for a whole call, with its tries and pauses: `WaitTimeout` after it.
-    Methods raise `ApiFailure`, `ApiUnreachable`, and what they name; a key that no header can carry is an
-    `InvalidRequest` at once.
+    `caller` is for operators: whose tasks are looked at, fetched and cancelled. Methods raise `ApiFailure`,
+    `ApiUnreachable`, and what they name; a key that no header can carry is an `InvalidRequest` at once.
     """
 
     def __init__(
@@ -44,11 +44,12 @@ class Client:
         api_key: str | None = None,
         *,
         retries: int = DEFAULT_RETRIES,
+        caller: str | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         endpoint, self._api_key = find_address(endpoint, api_key, os.environ)
-        self._core = make_core(endpoint, retries)
+        self._core = make_core(endpoint, retries, caller)
         self._sleep = sleep
         self._http = httpx.Client(transport=transport)
 

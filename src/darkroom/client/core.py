@@ -49,7 +49,8 @@ class RequestWarning(UserWarning):
 class Core:
     """The calls. `endpoint` reaches up to and including the stage; `clock` is in seconds, `random` from 0 to 1.
 
-    `new_key` makes a text that nobody has made before.
+    `new_key` makes a text that nobody has made before. `caller` is whose tasks an operator means;
+    None: the key's own.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class Core:
         clock: Callable[[], float],
         random: Callable[[], float],
         new_key: Callable[[], str],
+        caller: str | None = None,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._exchanges = Exchanges(retries=retries, random=random)
         self._clock = clock
         self._new_key = new_key
+        self._whose = {} if caller is None else {"caller": caller}
 
     def patience(self, seconds: float | None) -> Patience:
         """Patience for a call that begins now."""
@@ -138,7 +141,7 @@ class Core:
 
         With `wait_seconds`, the front door answers when that changes, or after so long.
         """
-        query = {"links": "true"} if links else {}
+        query = {**self._whose, **({"links": "true"} if links else {})}
         if first > 1:
             query["from"] = str(first)
         if wait_seconds > 0:
@@ -158,7 +161,7 @@ class Core:
 
     def tasks(self, query: Mapping[str, str], patience: Patience) -> Flow[TaskList]:
         """Ask for a page of the caller's tasks."""
-        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/tasks", query=query)
+        send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/tasks", query={**query, **self._whose})
         return self._decode((yield from self._exchanges.success(send, patience)), TaskList)
 
     def runtimes(self, patience: Patience) -> Flow[list[RuntimeView]]:
@@ -168,7 +171,8 @@ class Core:
 
     def cancel(self, task_id: str, patience: Patience) -> Flow[TaskView]:
         """Ask for a task to be stopped."""
-        send = Send(method="PUT", url=f"{self._task_url(task_id)}/cancel", task_id=task_id)
+        url = f"{self._task_url(task_id)}/cancel"
+        send = Send(method="PUT", url=url, query=self._whose, task_id=task_id)
         return self._decode((yield from self._exchanges.success(send, patience)), TaskView)
 
     def change(self, task_id: str, before: TaskView | None, patience: Patience) -> Flow[TaskView]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # The front door's function.
 LAMBDA_MEMORY_MIB = 512
+# The function that sends webhooks.
+SENDER_MEMORY_MIB = 256
 COMPONENT_VOLUME_GIB = 20
 # The system's and the data volume of a GPU node, as the chart has them.
 GPU_NODE_GIB = 110

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Long enough for any task that the fake runtime does; a stop of the whole stack must not take longer than seconds.
 _AGENT_GRACE_SECONDS = 5
+# Ten times what a loaded machine needs.
+START_SECONDS = 60.0
 GATEWAY, SENDER = "gateway", "sender"
 
 
@@ -71,6 +73,14 @@ class LocalEngine(StrEnum):
     FAKE = "fake"
 
 
+def start_limit_seconds(engine: LocalEngine) -> float | None:
+    """How long a runtime's start may take; None: for as long as it lives.
+
+    A large model takes minutes to be read and compiled, and longer from a slow disk.
+    """
+    return None if engine is LocalEngine.DIFFUSERS else START_SECONDS
+
+
 def runtime_program(runtime: RuntimeConfig, port: int, engine: LocalEngine, models: Path | None) -> Program:
     """Describe a runtime. Raises `StackFailure` for a type that nothing on this machine can stand in for."""
     if runtime.adapter == "comfyui":
@@ -80,8 +90,8 @@ def runtime_program(runtime: RuntimeConfig, port: int, engine: LocalEngine, mode
         command += ["--model", runtime.model_filename] if runtime.model_filename else []
     elif runtime.adapter == "sdwebui":
         command = ["darkroom", "runtime", "--engine", engine, "--port", str(port), "--log-level"]
-        # A large model's start takes minutes, and says what it does.
-        command += ["info" if engine is LocalEngine.DIFFUSERS else "warning"]
+        # Whose start takes long is to say what it does.
+        command += ["warning" if start_limit_seconds(engine) else "info"]
         command += ["--models", str(models)] if models else []
         if runtime.model_filename:
             command += ["--serve-as" if engine is LocalEngine.POCKET else "--model", runtime.model_filename]

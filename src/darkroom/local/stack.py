@@ -29,6 +29,7 @@ from darkroom.local.facts import stack_facts
 from darkroom.local.programs import (
     GATEWAY,
     SENDER,
+    START_SECONDS,
     LocalEngine,
     agent_name,
     agent_program,
@@ -38,11 +39,12 @@ from darkroom.local.programs import (
     runtime_program,
     sender_program,
     standby_program,
+    start_limit_seconds,
 )
 from darkroom.local.provenance import local_provenance
 from darkroom.local.stack_file import STACK_FOLDER, StackFacts, remove_stack_file, write_stack_file
 from darkroom.local.supervisor import Supervisor
-from darkroom.local.waiting import START_SECONDS, Awaited, wait_for
+from darkroom.local.waiting import Awaited, wait_for
 from darkroom.local.webhook_keys import kept_keys
 from darkroom.openai.options import OPENAI_FILE, encode_options
 from darkroom.settings import AwsSettings
@@ -174,7 +176,7 @@ class _Starting:
         from darkroom.local.provisioning import SERVICES
 
         os.environ.update(CREDENTIALS)  # the emulator's: from here on this process speaks to nothing else
-        await self._wait(Awaited("emulator", f"{self._aws.endpoint_url}{HEALTH_PATH}"))
+        await self._wait(Awaited("emulator", f"{self._aws.endpoint_url}{HEALTH_PATH}", START_SECONDS))
         async with open_aws(self._aws, *SERVICES) as aws:
             yield aws
 
@@ -197,7 +199,7 @@ class _Starting:
         config, start = self._config, self._supervisor.start
         openai_file = _openai_file(config, self._folder)
         await start(gateway_program(config, plane, self._aws, keys, gateway_port, openai_file))
-        self._awaited.append(Awaited(GATEWAY, f"http://127.0.0.1:{gateway_port}/healthz"))
+        self._awaited.append(Awaited(GATEWAY, f"http://127.0.0.1:{gateway_port}/healthz", START_SECONDS))
         provenance = await asyncio.to_thread(local_provenance, config.provenance, self._folder, self._tell)
         queues = {queue.runtime: queue for queue in plane.queues}
         for runtime in config.models_runtime:
@@ -205,10 +207,9 @@ class _Starting:
             url, queue = runtime_urls[runtime.name], queues[runtime.name]
             await start(agent_program(runtime, plane, queue, self._aws, url, port, config.input_buckets, provenance))
             if runtime.name not in self._options.runtime_urls:
-                # A large model takes minutes to be read and compiled, and longer from a slow disk.
-                limit = None if self._options.engine is LocalEngine.DIFFUSERS else START_SECONDS
+                limit = start_limit_seconds(self._options.engine)
                 ready = f"http://127.0.0.1:{port}/readyz"
-                self._awaited.append(Awaited(agent_name(runtime), ready, runtime_name(runtime), limit))
+                self._awaited.append(Awaited(agent_name(runtime), ready, limit, behind=runtime_name(runtime)))
         await start(sender_program(config, plane, self._aws, kept_keys(self._folder)))
 
     async def wait(self) -> None:

@@ -11,9 +11,9 @@ from darkroom.errors import StackFailure
 from darkroom.local.supervisor import Supervisor
 from darkroom.testing.answering import answers
 
-START_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
-_TOLD_EVERY_SECONDS = 10.0
+# Between two times that somebody is told; it doubles.
+_TOLD_AFTER_SECONDS, _TOLD_EVERY_SECONDS = 10.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Awaited:
 
     name: str
     url: str
+    limit_seconds: float | None
     behind: str | None = None
-    limit_seconds: float | None = START_SECONDS
 
 
 async def wait_for(
     awaited: Awaited,
     supervisor: Supervisor,
     tell: Callable[[str], None],
-    told_every_seconds: float = _TOLD_EVERY_SECONDS,
+    told_after_seconds: float = _TOLD_AFTER_SECONDS,
 ) -> None:
     """Return when it answers. Raises `StackFailure` when it takes too long, or a program has died meanwhile."""
     loop = asyncio.get_running_loop()
@@ -48,8 +48,8 @@ async def wait_for(
             raise StackFailure(
                 f"{name} did not get ready within {awaited.limit_seconds:g} s; its log: {supervisor.log_path(name)}"
             )
-        if now - told_at >= told_every_seconds:
-            told_at = now
+        if now - told_at >= told_after_seconds:
+            told_at, told_after_seconds = now, min(2 * told_after_seconds, _TOLD_EVERY_SECONDS)
             tell(f"{name} is not ready yet, after {now - began_at:.0f} s: {_said(supervisor, name)}")
         await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from darkroom.agent.embedded_metrics import METRICS
 from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.gpu_demand import GpuDemand, gpu_demands
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
@@ -17,9 +18,13 @@ from darkroom.planner.price_names import HOURS_PER_MONTH
 from darkroom.planner.prices import Prices
 from darkroom.planner.workload import Workload
 from darkroom.policy.scaling import burst
+from darkroom.tasks.heartbeat import SECONDS_BETWEEN_HEARTBEATS
 
 # An idle agent asks its queue, and the second one where there is one, once a second.
 POLLS_PER_HOUR = 3600
+HEARTBEATS_PER_HOUR = 3600 / SECONDS_BETWEEN_HEARTBEATS
+# What an agent counts for CloudWatch in any month: all of its figures but those of what need not happen.
+USUAL_METRICS = len(METRICS) - 2
 
 
 def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Line]:
@@ -27,7 +32,7 @@ def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Li
     demands = gpu_demands(config, partition_facts(prices.region))
     shares = _shares(work, [demand.runtime for demand in demands])
     found: list[Line] = []
-    hours_of_all = polls = 0.0
+    hours_of_all = polls = metrics = 0.0
     for demand in demands:
         runtime = next(entry for entry in config.models_runtime if entry.name == demand.runtime)
         pictures = work.pictures * shares[demand.runtime]
@@ -38,6 +43,8 @@ def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Li
             found += _instances(demand, what, hours, work, prices)
         hours_of_all += busy + idle + switching
         polls += idle * POLLS_PER_HOUR * runtime.queues
+        if not runtime.scaling_value("minReplicaCount", 0):  # else they are paid all month, whatever comes
+            metrics += metrics_of(runtime, work.switches > 0) * min(1.0, (busy + idle + switching) / HOURS_PER_MONTH)
     if not demands:
         return found
     disks = hours_of_all * GPU_NODE_GIB / HOURS_PER_MONTH
@@ -46,7 +53,16 @@ def gpu_costs(config: DarkroomConfig, work: Workload, prices: Prices) -> list[Li
         nodes = hours_of_all / HOURS_PER_MONTH
         found.append(line(prices, "Container Insights of GPU nodes", nodes, "nodes", "insights.node.month", True))
     found.append(line(prices, "idle agents asking their queues", polls, "requests", "sqs.request", is_estimate=True))
+    beats = hours_of_all * HEARTBEATS_PER_HOUR
+    found.append(line(prices, "agents saying how they are", beats, "writes", "dynamodb.write", is_estimate=True))
+    if config.cluster.agent_metrics:
+        found.append(line(prices, "agents' metrics", metrics, "metrics", "cloudwatch.metric.month", is_estimate=True))
     return found
+
+
+def metrics_of(runtime: RuntimeConfig, switches: bool) -> int:
+    """How many metrics one runtime's agents have in CloudWatch, by the hours in which they have values."""
+    return USUAL_METRICS + int(switches or runtime.dynamic_model)
 
 
 def _instances(demand: GpuDemand, what: str, hours: float, work: Workload, prices: Prices) -> Iterator[Line]:

@@ -15,6 +15,7 @@ from darkroom.config.kubernetes_support import STANDARD_SUPPORT_ENDS
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.partition import partition_facts
 from darkroom.config.sizes import COMPONENT_VOLUME_GIB
+from darkroom.planner.gpu_costs import metrics_of
 from darkroom.planner.gpu_prices import cheapest_type, instance_line
 from darkroom.planner.lines import Line, line, total
 from darkroom.planner.price_names import HOURS_PER_MONTH, instance_hour
@@ -25,6 +26,8 @@ from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS
 CONTROL_PLANE_GB = {"audit": 14.0, "api": 6.0, "authenticator": 1.0, "controllerManager": 2.0, "scheduler": 1.0}
 COMPONENT_LOGS_GB = 2.0
 COMPONENT_TRAFFIC_GB = 10.0
+# Karpenter asks for interruptions, and waits for 20 seconds each time.
+KARPENTER_LOOKS_PER_MONTH = HOURS_PER_MONTH * 3600 / 20
 # AWS Lambda polls an event source's queue with five connections, each for 20 seconds at a time.
 SENDER_LOOKS_PER_MONTH = 5 * HOURS_PER_MONTH * 3600 / 20
 MODEL_GIB = 4.0
@@ -71,6 +74,10 @@ def fixed_costs(config: DarkroomConfig, prices: Prices) -> list[Line]:
             what = f"{least} GPU node for {runtime.name} that never goes, on demand"
             chosen = cheapest_type(demand, prices, spot=False)
             costs.append(instance_line(what, chosen, least * HOURS_PER_MONTH, prices, spot=False))
+        if least and config.cluster.agent_metrics:
+            metrics = metrics_of(runtime, switches=False)
+            what = f"agents' metrics of {runtime.name}, which is always there"
+            costs.append(line(prices, what, metrics, "metrics", "cloudwatch.metric.month"))
     return costs
 
 
@@ -109,6 +116,8 @@ def _cluster_costs(config: DarkroomConfig, prices: Prices) -> Iterator[Line]:
         named = ", ".join(config.cluster.control_plane_logs)
         yield line(prices, f"control-plane logs ({named})", gigabytes, "GB", "logs.gb", is_estimate=True)
     yield line(prices, "logs of the components", COMPONENT_LOGS_GB, "GB", "logs.gb", is_estimate=True)
+    what = "Karpenter looking at its queue of interruptions"
+    yield line(prices, what, KARPENTER_LOOKS_PER_MONTH, "requests", "sqs.request")
     yield line(prices, "KMS key of Kubernetes' secrets", 1, "keys", "kms.key.month")
     yield line(prices, "4 metrics counted in logs", 4, "metrics", "cloudwatch.metric.month")
 

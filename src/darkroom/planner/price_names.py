@@ -55,6 +55,7 @@ PRICE_NAMES: dict[str, PriceName] = {
     "dynamodb.write": PriceName("AmazonDynamoDB", "WriteRequestUnits"),
     "dynamodb.read": PriceName("AmazonDynamoDB", "ReadRequestUnits"),
     "dynamodb.gib-month": PriceName("AmazonDynamoDB", "TimedStorage-ByteHrs"),
+    "dynamodb.recovery.gib-month": PriceName("AmazonDynamoDB", "TimedPITRStorage-ByteHrs"),
     "logs.stored.gb-month": PriceName(_WATCH, "TimedStorage-ByteHrs"),
     "s3.put": PriceName("AmazonS3", "Requests-Tier1"),
     "s3.get": PriceName("AmazonS3", "Requests-Tier2"),

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 class Workload:
     """A month. Sizes in bytes, times in seconds.
 
-    `downloads` says how often a picture leaves AWS. `webhooks`, `traced` and `spot` are shares between 0 and 1; `spot`
-    None is what Karpenter does, Spot wherever the runtime may. `wake_ups`: how often a month begins anew with no GPU
-    up. `switches`: models that are loaded for a picture, on average. `mix`: the runtimes' shares; empty: equal.
+    `downloads` says how often a picture leaves AWS, `uploads` how many pictures are sent for one, `lookups` how often a
+    caller asks for its task. `keyed` (with an idempotency key), `webhooks`, `traced` and `spot` are shares between 0
+    and 1; `spot` None is what Karpenter does, Spot wherever the runtime may. `wake_ups`: how often a month begins anew
+    with no GPU up. `switches`: models that are loaded for a picture, on average. `mix`: the runtimes' shares; empty:
+    equal.
     """
 
     pictures: int = 1_000_000
@@ -22,6 +24,9 @@ class Workload:
     request_bytes: float = 16_384
     months_stored: float = 1.0
     downloads: float = 1.0
+    uploads: float = 0.0
+    lookups: float = 0.0
+    keyed: float = 0.0
     webhooks: float = 0.0
     traced: float = 0.05
     spot: float | None = None

@@ -1,7 +1,8 @@
 """How long a task will wait: estimates, from what the queue and the agents beside its runtime say. Pure.
 
 A queue tells how many messages it holds, and not which. Agents tell when the task that they began last had been sent:
-whatever was sent before it is gone, so what waits was sent since. It is taken to have been sent evenly.
+whatever was sent before it is gone, so what waits was sent since. It is taken to have been sent evenly, and what agents
+have fetched for when the device is free, before what is still in the queue.
 """
 
 from __future__ import annotations
@@ -56,16 +57,29 @@ def runtime_state(
     )
 
 
-def position(state: RuntimeState, sent_at: float, now: float) -> int | None:
-    """How many tasks are likely to be begun before one that waits since `sent_at`; None where nothing tells."""
+class Standing(msgspec.Struct, frozen=True):
+    """Where a task stands that was not begun: how many are likely to be begun `before` it.
+
+    `is_fetched`: an agent has it, most likely, and it waits in no queue any more.
+    """
+
+    before: int
+    is_fetched: bool = False
+
+
+def standing(state: RuntimeState, sent_at: float, now: float) -> Standing | None:
+    """Where a task stands that waits since `sent_at`; None where nothing tells."""
     if state.waiting is None or state.head_sent_at is None:
         return None
-    others = max(0, state.waiting - 1)
     passed = now - state.head_sent_at
-    if passed <= 0 or sent_at <= state.head_sent_at:
-        return 0
-    share = min(1.0, (sent_at - state.head_sent_at) / passed)
-    return min(others, round(state.waiting * share))
+    if not state.waiting or passed <= 0 or sent_at <= state.head_sent_at:
+        return Standing(0, is_fetched=True)
+    # In agents' hands, and not on a device.
+    fetched = max(0, (state.in_flight or 0) - max(0, state.ready - state.idle))
+    rank = min(1.0, (sent_at - state.head_sent_at) / passed) * (fetched + state.waiting)
+    if rank < fetched:
+        return Standing(int(rank), is_fetched=True)
+    return Standing(min(fetched + state.waiting - 1, round(rank)))
 
 
 def oldest_wait(state: RuntimeState, now: float) -> float | None:

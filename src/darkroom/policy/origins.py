@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 ANY = "*"
 ALLOWED_METHODS = "GET, POST, PUT"
-ALLOWED_HEADERS = "authorization, content-type, idempotency-key, last-event-id, x-api-key"
-EXPOSED_HEADERS = "location, ratelimit, ratelimit-policy, retry-after, x-request-id"
+# Clients of OpenAI's API say much of themselves (`x-stainless-…`); a star covers every header but `authorization`.
+ALLOWED_HEADERS = "authorization, content-type, idempotency-key, last-event-id, x-api-key, *"
+EXPOSED_HEADERS = "location, ratelimit, ratelimit-policy, retry-after, x-request-id, x-should-retry"
 PREFLIGHT_SECONDS = 600
 
 

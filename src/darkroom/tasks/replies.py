@@ -35,9 +35,12 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a task stands in its queue: how many are before it, and when it starts (seconds since 1970). Estimates."""
+    """Where a task stands in its queue: how many are before it, and when it starts (seconds since 1970). Estimates.
 
-    position: int
+    A task that an agent has fetched has no position.
+    """
+
+    position: int | None = None
     starts_at: float | None = None
 
 

@@ -46,6 +46,18 @@ class CallerWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     events: tuple[str, ...] = ()
 
 
+class SwitchedOff(msgspec.Struct, frozen=True):
+    """A caller's webhook to which nothing is sent, `since` a time in seconds since 1970: its receiver wants no more.
+
+    It said so to the delivery `delivery_id`.
+    """
+
+    caller: str
+    url: str
+    since: float
+    delivery_id: str
+
+
 class DeliveryStatus(StrEnum):
     """Where a delivery stands. All but the first are final, until somebody asks for it once more."""
 

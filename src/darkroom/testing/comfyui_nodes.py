@@ -115,6 +115,26 @@ def node_faults(workflow: Workflow, node_id: str, checkpoints: list[str], inputs
     return faults
 
 
+def reachable_outputs(workflow: Workflow, checkpoints: list[str], inputs: set[str]) -> tuple[list[str], dict[str, Any]]:
+    """The output nodes that can be reached without a fault, and the faults; `inputs` are the files that were sent."""
+    outputs: list[str] = []
+    node_errors: dict[str, Any] = {}
+    for node_id, node in workflow.items():
+        if node["class_type"] not in OUTPUT_NODES:
+            continue
+        is_valid = True
+        for needed in ancestors(workflow, node_id):
+            faults = node_faults(workflow, needed, checkpoints, inputs)
+            if faults:
+                is_valid = False
+                class_type = workflow[needed]["class_type"]
+                entry = {"errors": faults, "dependent_outputs": [], "class_type": class_type}
+                node_errors.setdefault(needed, entry)["dependent_outputs"].append(node_id)
+        if is_valid:
+            outputs.append(node_id)
+    return outputs, node_errors
+
+
 def scene_of(workflow: Workflow, node_id: str) -> Scene:
     """Follow the links back from an output node."""
     facts: dict[str, Any] = {}

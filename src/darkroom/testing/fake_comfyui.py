@@ -22,14 +22,7 @@ from typing import Any
 from aiohttp import web
 
 from darkroom.testing.comfyui_executor import ComfyUiFault, Executor, Job
-from darkroom.testing.comfyui_nodes import (
-    FILE_INPUTS,
-    OUTPUT_NODES,
-    Workflow,
-    ancestors,
-    invalid_structure,
-    node_faults,
-)
+from darkroom.testing.comfyui_nodes import FILE_INPUTS, Workflow, invalid_structure, reachable_outputs
 from darkroom.testing.comfyui_sockets import Sockets
 from darkroom.testing.loopback import LoopbackServer, argument_parser, json_response, run
 
@@ -140,7 +133,10 @@ class FakeComfyUi(LoopbackServer):
         refusal = invalid_structure(workflow)
         if refusal is not None:
             return json_response({"error": refusal, "node_errors": {}}, 400)
-        outputs, node_errors = self._validate(workflow)
+        inputs = {
+            f"{folder}/{name}" if folder else name for kind, folder, name in self.executor.files if kind == "input"
+        }
+        outputs, node_errors = reachable_outputs(workflow, self.checkpoints, inputs)
         if not outputs:
             error = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation"}
             return json_response({"error": {**error, "details": "", "extra_info": {}}, "node_errors": node_errors}, 400)
@@ -159,28 +155,6 @@ class FakeComfyUi(LoopbackServer):
         """The client's own choice, unless this is a server of before that was possible."""
         chosen = None if self.chooses_ids else body.get("prompt_id")
         return str(chosen or uuid.uuid4())
-
-    def _validate(self, workflow: Workflow) -> tuple[list[str], dict[str, Any]]:
-        """The output nodes that can be reached without a fault, and the faults."""
-        inputs = {
-            f"{folder}/{name}" if folder else name for kind, folder, name in self.executor.files if kind == "input"
-        }
-        outputs: list[str] = []
-        node_errors: dict[str, Any] = {}
-        for node_id, node in workflow.items():
-            if node["class_type"] not in OUTPUT_NODES:
-                continue
-            is_valid = True
-            for needed in ancestors(workflow, node_id):
-                faults = node_faults(workflow, needed, self.checkpoints, inputs)
-                if faults:
-                    is_valid = False
-                    class_type = workflow[needed]["class_type"]
-                    entry = {"errors": faults, "dependent_outputs": [], "class_type": class_type}
-                    node_errors.setdefault(needed, entry)["dependent_outputs"].append(node_id)
-            if is_valid:
-                outputs.append(node_id)
-        return outputs, node_errors
 
     async def _work(self) -> None:
         while True:

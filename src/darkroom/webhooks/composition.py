@@ -11,10 +11,12 @@ from darkroom.aws.deliveries import DeliveryTable
 from darkroom.aws.queue import Queue
 from darkroom.aws.secrets import Secret
 from darkroom.aws.task_table import TaskTable
+from darkroom.aws.webhook_switches import WebhookSwitches
 from darkroom.metrics.deliveries import Deliveries, NoDeliveries
 from darkroom.policy.webhook_callers import decode_caller_webhooks
 from darkroom.settings import WebhookSettings
 from darkroom.webhooks.clock import Clock
+from darkroom.webhooks.endpoints import Endpoints
 from darkroom.webhooks.keys import KeyFile, KeySecret
 from darkroom.webhooks.posting import Posting
 from darkroom.webhooks.receivers import Receivers
@@ -34,6 +36,10 @@ class SenderAws(Protocol):
 
     def deliveries(self, table: str) -> DeliveryTable:
         """The deliveries that are kept in that table."""
+        ...
+
+    def webhook_switches(self, table: str) -> WebhookSwitches:
+        """Which callers' webhooks are switched off."""
         ...
 
     def secret(self, arn: str) -> Secret:
@@ -57,7 +63,7 @@ async def open_sender(
             posting=posting,
             receivers=Receivers(clock.monotonic),
             keys=_keys(settings, aws, clock),
-            callers=callers,
+            endpoints=Endpoints(callers, aws.webhook_switches(settings.task_table), clock),
             clock=clock,
             figures=figures or NoDeliveries(),
         )

@@ -37,15 +37,14 @@ from darkroom.policy.webhook_tries import (
 from darkroom.policy.webhook_urls import receiver_of, web_address
 from darkroom.tasks.message import SUBMISSION_ATTRIBUTE, unwrap
 from darkroom.tasks.notification import NOTIFICATION_ATTRIBUTE, decode_notification
-from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.webhook import (
     DELIVERY_ATTRIBUTE,
     DeliveryStatus,
-    Webhook,
     WebhookDelivery,
     event_of,
 )
 from darkroom.webhooks.clock import Clock
+from darkroom.webhooks.endpoints import Endpoints
 from darkroom.webhooks.outcomes import Done, Later
 from darkroom.webhooks.payload import delivery_id, payload_of
 from darkroom.webhooks.posting import Posting
@@ -68,7 +67,7 @@ class KeySource(Protocol):
 
 
 class Sender:
-    """Tells webhooks. `callers` are the webhooks of callers, by name, for tasks that name none."""
+    """Tells webhooks. `endpoints` are the webhooks of callers, for tasks that name none."""
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class Sender:
         posting: Posting,
         receivers: Receivers,
         keys: KeySource,
-        callers: Mapping[str, Webhook],
+        endpoints: Endpoints,
         clock: Clock,
         figures: Deliveries,
     ) -> None:
@@ -89,7 +88,7 @@ class Sender:
         self._posting = posting
         self._receivers = receivers
         self._keys = keys
-        self._callers = callers
+        self._endpoints = endpoints
         self._clock = clock
         self._figures = figures
         # For whom messages have waited in vain, so that they can do so again without a look into the table.
@@ -153,7 +152,7 @@ class Sender:
             return known if known.status is DeliveryStatus.PENDING else None
         if record is None:
             raise _NoRecordYet(f"there is no record of the submission {submission_id}")
-        webhook, event = self._webhook_of(record), event_of(notification.status.value)
+        webhook, event = self._endpoints.of(record), event_of(notification.status.value)
         if webhook is None or not webhook.wants(event):
             return None
         return WebhookDelivery(
@@ -169,11 +168,11 @@ class Sender:
             updated_at=message.sent_at,
         )
 
-    def _webhook_of(self, record: TaskRecord) -> Webhook | None:
-        """The task's own webhook takes the place of its caller's."""
-        return record.webhook or self._callers.get(record.caller)
-
     async def _deliver(self, delivery: WebhookDelivery, message: ReceivedMessage, age: float) -> Done | Later:
+        if DELIVERY_ATTRIBUTE not in message.attributes:  # whoever asks for one means to try
+            reason = await self._endpoints.why_off(delivery.caller, delivery.url)
+            if reason is not None:
+                return await self._end(delivery, message, GiveUp(reason, is_gone=True))
         receiver = _receiver(delivery.url)
         with self._receivers.place(receiver, delivery.caller) as has_place:
             if has_place:
@@ -208,6 +207,8 @@ class Sender:
         tried = msgspec.structs.replace(
             delivery, attempts=tries, last_status=answer.status if isinstance(answer, Answered) else None
         )
+        # First: should writing fail, the message comes again.
+        await self._endpoints.ended(tried, verdict, now)
         return await self._end(tried, message, verdict)
 
     async def _end(self, delivery: WebhookDelivery, message: ReceivedMessage, verdict: Verdict) -> Done | Later:

@@ -45,6 +45,9 @@ def test_a_runtime_that_may_not_be_spot_is_paid_on_demand() -> None:
     ("work", "line"),
     [
         ({"webhooks": 1.0}, "webhooks, their queue"),
+        ({"webhooks": 1.0}, "webhooks, Lambda time"),
+        ({"webhooks": 1.0}, "webhooks, their metrics"),
+        ({"uploads": 2.0}, "S3, uploads stored for half a month"),
         ({"switches": 0.1}, "a: g6.2xlarge, Spot, loading other models"),
     ],
 )
@@ -53,6 +56,25 @@ def test_what_is_asked_for_is_paid_for(work: dict[str, object], line: str) -> No
     assert line not in without
     assert found[line] > 0
     assert sum(found.values()) > sum(without.values())
+
+
+@pytest.mark.parametrize(
+    ("work", "more"),
+    [
+        # A question is a request, a call of the function and its time, and two reads.
+        ({"lookups": 3.0}, 3 * (3.5 + 0.2 + 0.05 * 0.5 * 13.3334 + 2 * 0.125)),
+        # An upload is a request for its address, the function, a write, a read, and half a month in the bucket.
+        ({"uploads": 1.0}, 3.5 + 0.2 + 0.05 * 0.5 * 13.3334 + 5 + 0.4 + 1e6 * 150_000 / 2**30 * 0.5 * 0.023),
+        ({"keyed": 1.0}, 2 * 0.625),
+        # Progress is written every two seconds.
+        ({"seconds": 5.0}, 2 * 0.625),
+    ],
+)
+def test_what_a_million_pictures_ask_for_besides(work: dict[str, float], more: float) -> None:
+    def services(**asked: float) -> float:
+        return estimate(ONE, Workload(**asked), PRICES).sections[2].usd  # type: ignore[arg-type]
+
+    assert services(**work) - services() == pytest.approx(more, rel=1e-3)
 
 
 def test_idle_gpu_time_grows_with_wake_ups_and_is_none_without() -> None:

@@ -74,8 +74,13 @@ def _exists(s3: Any, file: FileAsset) -> bool:
 
 
 def _zipped(folder: Path) -> Path:
-    """The folder as an archive beside it, the same bytes whoever makes it, and whole as soon as it is there."""
+    """The folder as an archive beside it, the same bytes whoever makes it, and whole as soon as it is there.
+
+    The CDK names the folder by its content, so an archive that is there already is of the same files.
+    """
     archive = folder.with_name(f"{folder.name}.zip")
+    if archive.exists():
+        return archive
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
         for path in sorted(folder.rglob("*")):

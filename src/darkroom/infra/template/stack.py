@@ -180,6 +180,7 @@ class DarkroomStack(Stack):
         )
         self._output("OutputS3Bucket", tasks.bucket.bucket_arn, "the bucket for the pictures")
         self._output("TaskTable", tasks.table.table_name, "the table of task records")
+        self._output("WebhookQueue", tasks.webhook_queue.queue_url, "where the sender is asked to send one again")
         self._output("WebhookKeys", webhooks.keys.secret_arn, "the secret that webhooks are signed with")
         runtimes = [
             RuntimeFacts(

@@ -7,14 +7,12 @@ since a socket can be cut or fall silent, and a job can end, or be gone, while n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -23,17 +21,18 @@ from darkroom.errors import (
     GenerationRefused,
     GenerationTimeout,
     MemoryExceeded,
-    RuntimeFailure,
     RuntimeUnavailable,
 )
 from darkroom.policy.catalogue import KINDS_OF_TYPE
 from darkroom.policy.media_types import Kinds
 from darkroom.runtimes.base_url import parse_base_url
 from darkroom.runtimes.comfyui.canary import canary_workflows
+from darkroom.runtimes.comfyui.following import Following
 from darkroom.runtimes.comfyui.history import failure_of_record
+from darkroom.runtimes.comfyui.leftovers import Leftovers
 from darkroom.runtimes.comfyui.links import find_file_inputs, wanted_of
 from darkroom.runtimes.comfyui.results import FinishedJob, Results
-from darkroom.runtimes.comfyui.run import Payload, Run, wait
+from darkroom.runtimes.comfyui.run import Payload, Run
 from darkroom.runtimes.comfyui.run import Timings as Timings
 from darkroom.runtimes.comfyui.server import ComfyUiServer, Submitted
 from darkroom.runtimes.comfyui.socket import ComfyUiSocket
@@ -73,17 +72,15 @@ class ComfyUi(Runtime):
         self._server = ComfyUiServer(http)
         self._link_inputs = context.link_inputs
         self._results = Results(self._server, self._timings.record_patience, clock)
-        self._client_prefix = f"{context.client_id}-"
-        self._socket = ComfyUiSocket(context.http, http.server, lambda: self._client_prefix + new_id())
+        client_prefix = f"{context.client_id}-"
+        self._socket = ComfyUiSocket(context.http, http.server, lambda: client_prefix + new_id())
+        self._leftovers = Leftovers(self._server, self._timings, client_prefix)
+        self._following = Following(self._server, self._socket, self._timings, lambda: len(self._runs) > 1)
         self._clock = clock
         self._new_id = new_id
         self._runs: dict[Prepared, Run] = {}
         self._submitting = asyncio.Lock()
         self._last_submitted: asyncio.Event | None = None
-        self._abandoned: dict[Prepared, str] = {}  # prompt ids that `run` was cancelled under
-        # Jobs of this agent's predecessor may still run.
-        self._lost_touch = True
-        self._cut_off: WeakKeyDictionary[Prepared, str] = WeakKeyDictionary()  # prompt ids that `run` was cut off from
 
     @property
     def kinds(self) -> frozenset[TaskKind]:
@@ -100,7 +97,7 @@ class ComfyUi(Runtime):
         try:
             await self._server.check()
         except RuntimeUnavailable:
-            self._lost_touch = True
+            self._leftovers.lose_touch()
             raise
         await self._socket.connect()
 
@@ -129,7 +126,7 @@ class ComfyUi(Runtime):
 
     async def lived_on(self, prepared: Prepared) -> bool:
         """Whether the server remembers the job, or any other: queue and history are empty after a restart."""
-        return await super().lived_on(prepared) and await self._server.remembers(self._cut_off.get(prepared, ""))
+        return await super().lived_on(prepared) and await self._server.remembers(self._leftovers.was_cut_off(prepared))
 
     async def wanted_links(self, content: JsonObject) -> Mapping[str, Kinds]:
         """The links in inputs that take files; another URL in a workflow is meant as a URL."""
@@ -164,17 +161,16 @@ class ComfyUi(Runtime):
             async with asyncio.timeout(None) as limit:
                 result = await self._run(prepared.payload, run, report, limit, seconds)
         except TimeoutError:
-            await self._stop(run.prompt_id)
+            await self._leftovers.stop(run.prompt_id)
             raise GenerationTimeout(f"the runtime did not finish within {seconds:g} s and was interrupted") from None
         except asyncio.CancelledError:
-            if run.prompt_id:
-                self._abandoned[prepared] = run.prompt_id
+            self._leftovers.abandon(prepared, run.prompt_id)
             raise
         except RuntimeUnavailable:
-            self._lost_touch, self._cut_off[prepared] = True, run.prompt_id
+            self._leftovers.lose_touch(prepared, run.prompt_id)
             raise
         except MemoryExceeded:  # in the middle of it
-            await self._stop(run.prompt_id)
+            await self._leftovers.stop(run.prompt_id)
             raise
         finally:
             run.ended.set()
@@ -196,11 +192,11 @@ class ComfyUi(Runtime):
     async def interrupt(self, prepared: Prepared) -> None:
         """Take the job out of the queue, or interrupt it if it runs; no other is touched."""
         run = self._runs.get(prepared)
-        prompt_id = run.prompt_id if run is not None else self._abandoned.pop(prepared, "")
+        prompt_id = run.prompt_id if run is not None else self._leftovers.reclaim(prepared)
         if run is not None:
             run.is_interrupted = True
         if prompt_id:
-            await self._stop(prompt_id)
+            await self._leftovers.stop(prompt_id)
         if run is not None and run.watch is not None:
             run.watch.changed.set()
 
@@ -228,12 +224,12 @@ class ComfyUi(Runtime):
         async with self._submitting:  # the order in which jobs are submitted is the order of the server's queue
             submitted = await self._submit(payload, run, watch)
         if run.is_interrupted:  # while the server was taking it, so that there was nothing to stop yet
-            await self._stop(run.prompt_id)
+            await self._leftovers.stop(run.prompt_id)
         if seconds is not None:
             if run.previous is not None:
                 await run.previous.wait()
             limit.reschedule(asyncio.get_running_loop().time() + seconds)
-        record = await self._follow(run, watch)
+        record = await self._following.follow(run, watch)
         self._socket.leave(run.prompt_id)
         failure = watch.failure or (failure_of_record(record, payload.workflow) if record is not None else None)
         if failure is not None:
@@ -241,7 +237,7 @@ class ComfyUi(Runtime):
         return FinishedJob(payload.workflow, run.prompt_id, submitted.node_errors, watch.pictures, record), watch
 
     async def _submit(self, payload: Payload, run: Run, watch: PromptWatch) -> Submitted:
-        await self._stop_leftovers()
+        await self._leftovers.stop_all(is_any_awaited=any(run.prompt_id for run in self._runs.values()))
         watch.was_cut = not await self._socket.connect()
         if run.is_interrupted:
             raise GenerationInterrupted("the generation was interrupted before it began")
@@ -259,67 +255,8 @@ class ComfyUi(Runtime):
             run.previous, self._last_submitted = self._last_submitted, run.ended
         return submitted
 
-    async def _follow(self, run: Run, watch: PromptWatch) -> JsonObject | None:
-        """Return when the job is over: its record where polling found it, None where the socket told."""
-        unknown = unanswered = 0
-        while True:
-            hurry = watch.was_cut or unknown or unanswered or run.is_interrupted
-            await wait(watch.changed, self._timings.quick_poll_interval if hurry else self._timings.poll_interval)
-            watch.changed.clear()
-            if watch.is_over:
-                return None
-            try:
-                record = await self._server.read_record(run.prompt_id)
-                is_queued = any(job.prompt_id == run.prompt_id for job in await self._server.read_queue())
-                unanswered = 0
-            except RuntimeUnavailable:
-                unanswered += 1
-                if unanswered > 2:
-                    raise
-                continue
-            if record is not None:
-                await self._distrust_silence(watch)
-                return record
-            unknown = 0 if is_queued else unknown + 1
-            if unknown and run.is_interrupted:
-                raise GenerationInterrupted("the generation was interrupted before it began")
-            if unknown > 3:
-                raise RuntimeUnavailable("the runtime no longer knows the job: it was restarted, or its queue cleared")
-
-    async def _distrust_silence(self, watch: PromptWatch) -> None:
-        """A socket that does not tell within a moment what the history has told is deaf for good: give it up."""
-        if watch.was_cut or watch.is_over:
-            return
-        await wait(watch.changed, self._timings.socket_delay)
-        if not watch.is_over:
-            watch.was_cut = True
-            if len(self._runs) == 1:
-                await self._socket.disconnect()
-
     async def _nodes_to_repeat(self, job: FinishedJob, watch: PromptWatch) -> set[str]:
         """Those whose cached files are gone, and those whose pictures were missed."""
         missed = set(watch.pictures) if watch.missed_pictures else set()
         # Where the socket told of everything, it told of the cache too; only otherwise does this cost a question.
         return missed | await self._results.find_gone(job) if watch.answered_from_cache or job.record else missed
-
-    async def _stop(self, prompt_id: str) -> None:
-        """Remove or interrupt a job until the server no longer has it, or patience ends."""
-        with contextlib.suppress(TimeoutError, RuntimeFailure):
-            async with asyncio.timeout(self._timings.stop_patience):
-                while True:
-                    await self._server.remove(prompt_id)
-                    if all(job.prompt_id != prompt_id for job in await self._server.read_queue()):
-                        return
-                    # What is still there cannot be waiting, so this hits it, and with an old server nobody else.
-                    await self._server.interrupt(prompt_id)
-                    await asyncio.sleep(self._timings.stop_interval)
-
-    async def _stop_leftovers(self) -> None:
-        """See that nothing of ours runs that nobody waits for: what comes next would queue behind it."""
-        while self._abandoned:
-            await self._stop(self._abandoned.popitem()[1])
-        if self._lost_touch and not any(run.prompt_id for run in self._runs.values()):
-            for job in await self._server.read_queue():
-                if job.client_id.startswith(self._client_prefix):
-                    await self._stop(job.prompt_id)
-            self._lost_touch = False

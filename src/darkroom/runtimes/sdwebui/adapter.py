@@ -33,13 +33,14 @@ from darkroom.runtimes.protocol import (
 )
 from darkroom.runtimes.sdwebui.asked import Asked, read_asked
 from darkroom.runtimes.sdwebui.care import Care
-from darkroom.runtimes.sdwebui.differences import find_differences, other_sampler, other_schedule
+from darkroom.runtimes.sdwebui.differences import find_differences
 from darkroom.runtimes.sdwebui.door import QUICK_SECONDS, Door, Job, Timings
 from darkroom.runtimes.sdwebui.errors import failure_of
 from darkroom.runtimes.sdwebui.models import OPTIONS_PATH, Checkpoint, SdWebuiModels, stem
 from darkroom.runtimes.sdwebui.names import Names
 from darkroom.runtimes.sdwebui.request import PATHS, asked_model, encode_body
-from darkroom.runtimes.sdwebui.response import Information, decode_answer, read_generation, read_information
+from darkroom.runtimes.sdwebui.response import decode_answer, read_generation, read_information
+from darkroom.runtimes.sdwebui.substitutes import refuse_substitutes
 from darkroom.tasks.task import TaskKind
 
 _FLAGS_PATH = "sdapi/v1/cmd-flags"
@@ -219,7 +220,7 @@ class SdWebui(Runtime):
             for name in await self._names.without_weights(result.asked.upscalers)
         ]
         if information is not None:
-            await self._refuse_another_sampler(result.asked, information)
+            await refuse_substitutes(self._names, result.asked, information)
             warnings.extend(information.spoken_warnings)
             warnings.extend(find_differences(result.asked, information, generation))
         made_by = information.sd_model_name if information is not None else None
@@ -245,21 +246,6 @@ class SdWebui(Runtime):
     async def close(self) -> None:
         """Let go of requests that nobody waits for any more."""
         await self._door.close()
-
-    async def _refuse_another_sampler(self, asked: Asked, information: Information) -> None:
-        """Raise `GenerationRefused` where the server knows no such sampler or schedule, and took another one."""
-        used = other_sampler(asked, information)
-        if used is not None and not await self._names.is_alias(asked.sampler, used):
-            known = ", ".join(await self._names.samplers()) or "unknown"
-            raise GenerationRefused(
-                f"the runtime has no sampler {asked.sampler!r} and took {used!r} in its place; it has: {known}"
-            )
-        used = other_schedule(asked, information)
-        if used:
-            known = ", ".join(await self._names.schedulers()) or "unknown"
-            raise GenerationRefused(
-                f"the runtime has no scheduler {asked.scheduler!r} and took {used!r} in its place; it has: {known}"
-            )
 
     async def _make_way(self, payload: _Payload, timeout_seconds: float) -> None:
         """Stop what nobody waits for, and load the model."""

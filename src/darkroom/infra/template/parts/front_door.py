@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -18,8 +18,8 @@ from darkroom.config.callers import function_callers, queue_names_fit
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.sizes import LAMBDA_MEMORY_MIB
 from darkroom.config.task_plane import LISTING
-from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
 from darkroom.infra.template.parts.openai_api import OpenAiApi
+from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.infra.template.parts.web_pages import preflight, readable
 from darkroom.openai.options import OPENAI_FILE
@@ -33,7 +33,6 @@ HANDLER = "darkroom.api.lambda_entry.handler"
 FUNCTION_TIMEOUT_SECONDS = 29
 # What Amazon API Gateway lets an account have, in requests per second and requests at once.
 MOST_RATE, MOST_BURST = 10_000, 5_000
-_ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
 @dataclass(frozen=True)
@@ -88,48 +87,13 @@ class FrontDoor(Construct):
     def _function(
         self, config: DarkroomConfig, tasks: TaskPlaneResources, bundle: Path, log_retention: logs.RetentionDays
     ) -> lambda_.Function:
-        log_group = logs.LogGroup(self, "FunctionLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant_write(role)
-        role.add_to_policy(iam.PolicyStatement(actions=["sns:Publish"], resources=[tasks.input_topic.topic_arn]))
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["s3:PutObject"], resources=[tasks.bucket.arn_for_objects(f"{RESERVED_PREFIX}*")]
-            )
-        )
-        # For links to the pictures, which are signed with the function's own permissions.
-        role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[tasks.bucket.arn_for_objects("*")]))
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-                resources=[tasks.table.table_arn],
-            )
-        )
-        # Lists of tasks, and of what became of webhooks.
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{tasks.table.table_arn}/index/{LISTING.name}"])
-        )
         queues = self._queues(tasks) if queue_names_fit(config) else {}
-        if queues:
-            asked = [queue.queue_arn for queue in tasks.queues.values()]
-            role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=asked))
-            if any(caller.role == "operator" for caller in config.callers):
-                self._let_operators_redrive(role, tasks)
-        # A webhook that is to be sent again.
-        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[tasks.webhook_queue.queue_arn]))
-        return lambda_.Function(
-            self,
-            "Function",
+        origins = config.api_gateway.cors_origins
+        spec = FunctionSpec(
             description="Darkroom's front door: validates requests and publishes them as tasks",
-            code=lambda_.Code.from_asset(str(bundle)),
             handler=HANDLER,
-            runtime=lambda_.Runtime(f"python{LAMBDA_PYTHON}", lambda_.RuntimeFamily.PYTHON),
-            architecture=_ARCHITECTURES[LAMBDA_ARCHITECTURE],
-            role=role,
-            memory_size=LAMBDA_MEMORY_MIB,
-            timeout=Duration.seconds(FUNCTION_TIMEOUT_SECONDS),
-            tracing=lambda_.Tracing.ACTIVE,
-            log_group=log_group,
+            memory_mib=LAMBDA_MEMORY_MIB,
+            timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
             environment={
                 # Without named callers, groups are the key's id, as before there were names.
                 **({"DARKROOM_CALLERS": function_callers(self.callers)} if config.callers else {}),
@@ -139,13 +103,27 @@ class FrontDoor(Construct):
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
                 **queues,
                 "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
-                **(
-                    {"DARKROOM_CORS_ORIGINS": ",".join(origins)} if (origins := config.api_gateway.cors_origins) else {}
-                ),
+                **({"DARKROOM_CORS_ORIGINS": ",".join(origins)} if origins else {}),
                 "DARKROOM_STAGE": config.api_gateway.stage_name,
                 **({"DARKROOM_OPENAI_FILE": OPENAI_FILE} if config.openai_options() else {}),
             },
+            permissions=[
+                (["sns:Publish"], [tasks.input_topic.topic_arn]),
+                (["s3:PutObject"], [tasks.bucket.arn_for_objects(f"{RESERVED_PREFIX}*")]),
+                # For links to the pictures, which are signed with the function's own permissions.
+                (["s3:GetObject"], [tasks.bucket.arn_for_objects("*")]),
+                (
+                    ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                    [tasks.table.table_arn],
+                ),
+                # Lists of tasks, and of what became of webhooks.
+                (["dynamodb:Query"], [f"{tasks.table.table_arn}/index/{LISTING.name}"]),
+                *(_about_queues(config, tasks) if queues else ()),
+                # A webhook that is to be sent again.
+                (["sqs:SendMessage"], [tasks.webhook_queue.queue_arn]),
+            ],
         )
+        return python_function(self, spec, bundle, log_retention)
 
     def _queues(self, tasks: TaskPlaneResources) -> dict[str, str]:
         """Where the queues are, so that the function can say how many tasks wait."""
@@ -154,14 +132,6 @@ class FrontDoor(Construct):
         base = f"https://sqs.{stack.region}.{stack.url_suffix}/{stack.account}/"
         low = {runtime: queue.queue_name for runtime, queue in tasks.low_queues.items()}
         return {"DARKROOM_QUEUES": encode_queue_urls(names, base, low=low)}
-
-    def _let_operators_redrive(self, role: iam.Role, tasks: TaskPlaneResources) -> None:
-        """Where somebody may ask for it, the function holds dead letters, deletes them, and sends their tasks again."""
-        letters = [queue.queue_arn for queue in tasks.dead_letters.values()]
-        actions = ["GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"]
-        role.add_to_policy(iam.PolicyStatement(actions=[f"sqs:{action}" for action in actions], resources=letters))
-        queues = [queue.queue_arn for queue in tasks.task_queues]
-        role.add_to_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=queues))
 
     def _api(self, config: DarkroomConfig, log_retention: logs.RetentionDays) -> apigateway.RestApi:
         access_logs = logs.LogGroup(self, "AccessLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
@@ -285,6 +255,16 @@ class FrontDoor(Construct):
             ),
         )
         plan.add_api_key(key)
+
+
+def _about_queues(config: DarkroomConfig, tasks: TaskPlaneResources) -> Iterator[tuple[list[str], list[str]]]:
+    """What the function may do with the runtimes' queues: ask how deep they are, and where an operator may, redrive."""
+    yield ["sqs:GetQueueAttributes"], [queue.queue_arn for queue in tasks.queues.values()]
+    if any(caller.role == "operator" for caller in config.callers):
+        # It holds dead letters, deletes them, and sends their tasks again.
+        actions = ["GetQueueUrl", "GetQueueAttributes", "ReceiveMessage", "ChangeMessageVisibility", "DeleteMessage"]
+        yield [f"sqs:{action}" for action in actions], [queue.queue_arn for queue in tasks.dead_letters.values()]
+        yield ["sqs:SendMessage"], [queue.queue_arn for queue in tasks.task_queues]
 
 
 def _methods(api: apigateway.RestApi) -> list[apigateway.Method]:

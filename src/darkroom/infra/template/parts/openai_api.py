@@ -10,12 +10,13 @@ from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from darkroom.config.model import DarkroomConfig
+from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
+from darkroom.infra.template.parts.web_pages import preflight, readable
 
 AUTHORIZER = "darkroom.api.bearer_authorizer.handler"
 AUTHORIZER_MEMORY_MIB = 128
@@ -49,6 +50,7 @@ class OpenAiApi(Construct):
             # Without it API Gateway would take a form for text, and break the pictures in it.
             binary_media_types=["multipart/form-data"],
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
+            default_cors_preflight_options=preflight(config.api_gateway.cors_origins),
             deploy_options=apigateway.StageOptions(
                 stage_name=config.api_gateway.stage_name,
                 tracing_enabled=True,
@@ -74,28 +76,18 @@ class OpenAiApi(Construct):
         )
         self.api.node.try_remove_child("Endpoint")  # the stack says it under a name of its own
         self.url = f"{self.api.url}v1"
-        self._routes(function, self._authorizer(function, bundle, log_retention))
-        self._answers()
+        self._routes(function, self._authorizer(bundle, log_retention))
+        self._answers(readable(config.api_gateway.cors_origins) or {})
 
-    def _authorizer(
-        self, door: lambda_.Function, bundle: Path, log_retention: logs.RetentionDays
-    ) -> apigateway.IAuthorizer:
-        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant_write(role)
-        function = lambda_.Function(
-            self,
-            "Authorizer",
+    def _authorizer(self, bundle: Path, log_retention: logs.RetentionDays) -> apigateway.IAuthorizer:
+        spec = FunctionSpec(
             description="Darkroom's front door: tells API Gateway which part of a header is the key",
-            code=lambda_.Code.from_asset(str(bundle)),
             handler=AUTHORIZER,
-            runtime=door.runtime,
-            architecture=door.architecture,
-            role=role,
-            memory_size=AUTHORIZER_MEMORY_MIB,
-            timeout=Duration.seconds(5),
-            log_group=log_group,
+            memory_mib=AUTHORIZER_MEMORY_MIB,
+            timeout_seconds=5,
+            is_traced=False,
         )
+        function = python_function(self, spec, bundle, log_retention, id_="Authorizer", prefix="")
         return apigateway.TokenAuthorizer(
             self, "Bearer", handler=function, results_cache_ttl=_KEPT, validation_regex=r"^[Bb]earer +[!-~]+ *$"
         )
@@ -119,8 +111,8 @@ class OpenAiApi(Construct):
                 authorization_type=apigateway.AuthorizationType.CUSTOM,
             )
 
-    def _answers(self) -> None:
-        """What API Gateway itself answers, in the form that OpenAI's clients read."""
+    def _answers(self, headers: dict[str, str]) -> None:
+        """What API Gateway itself answers, in the form that OpenAI's clients read, with these `headers`."""
         kinds = apigateway.ResponseType
         for name, kind, status, code, message in (
             ("NoKey", kinds.UNAUTHORIZED, 401, "invalid_api_key", "send the API key as Authorization: Bearer KEY"),
@@ -151,5 +143,5 @@ class OpenAiApi(Construct):
                 type=kind,
                 status_code=str(status) if status else None,
                 templates={"application/json": json.dumps({"error": error})},
-                response_headers={"x-should-retry": "'true'"} if name == "TooLate" else None,
+                response_headers={**headers, **({"x-should-retry": "'true'"} if name == "TooLate" else {})} or None,
             )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -13,8 +12,9 @@ from constructs import Construct
 
 from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig
+from darkroom.config.sizes import SENDER_MEMORY_MIB
 from darkroom.infra.metrics_names import metrics_namespace
-from darkroom.infra.template.bundle import LAMBDA_ARCHITECTURE, LAMBDA_PYTHON
+from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.policy.webhook_callers import encode_caller_webhooks
 
@@ -26,9 +26,7 @@ SENDER_TIMEOUT_SECONDS = 30
 BATCH_SIZE = 10
 MOST_INSTANCES = 10
 # Fetching, signing and sending take little; more memory is more CPU, for a start in less time.
-SENDER_MEMORY_MIB = 256
 _KEY_CHARACTERS = 64
-_ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
 class WebhookSender(Construct):
@@ -70,48 +68,27 @@ class WebhookSender(Construct):
     def _function(
         self, config: DarkroomConfig, tasks: TaskPlaneResources, bundle: Path, log_retention: logs.RetentionDays
     ) -> lambda_.Function:
-        log_group = logs.LogGroup(self, "FunctionLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        role = iam.Role(self, "FunctionRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant_write(role)
-        for actions, resource in (
-            (
-                # AWS Lambda takes the messages with the function's own permissions.
-                [
-                    "sqs:ReceiveMessage",
-                    "sqs:DeleteMessage",
-                    "sqs:ChangeMessageVisibility",
-                    "sqs:GetQueueAttributes",
-                ],
-                tasks.webhook_queue.queue_arn,
-            ),
-            (["sqs:SendMessage"], tasks.webhook_dead_letters.queue_arn),
-            (["dynamodb:GetItem", "dynamodb:PutItem"], tasks.table.table_arn),
-            (["secretsmanager:GetSecretValue"], self.keys.secret_arn),
-        ):
-            role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[resource]))
-        return lambda_.Function(
-            self,
-            "Function",
+        namespace = metrics_namespace(Stack.of(self).stack_name)
+        # AWS Lambda takes the messages with the function's own permissions.
+        taking = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
+        spec = FunctionSpec(
             description="Darkroom's webhooks: tells whoever wants to be told of a task's end",
-            code=lambda_.Code.from_asset(str(bundle)),
             handler=SENDER_HANDLER,
-            runtime=lambda_.Runtime(f"python{LAMBDA_PYTHON}", lambda_.RuntimeFamily.PYTHON),
-            architecture=_ARCHITECTURES[LAMBDA_ARCHITECTURE],
-            role=role,
-            memory_size=SENDER_MEMORY_MIB,
-            timeout=Duration.seconds(SENDER_TIMEOUT_SECONDS),
-            tracing=lambda_.Tracing.ACTIVE,
-            log_group=log_group,
+            memory_mib=SENDER_MEMORY_MIB,
+            timeout_seconds=SENDER_TIMEOUT_SECONDS,
             environment={
                 "DARKROOM_WEBHOOK_QUEUE_URL": tasks.webhook_queue.queue_url,
                 "DARKROOM_WEBHOOK_DEAD_LETTER_QUEUE_URL": tasks.webhook_dead_letters.queue_url,
                 "DARKROOM_TASK_TABLE": tasks.table.table_name,
                 "DARKROOM_WEBHOOK_KEYS_SECRET": self.keys.secret_arn,
                 "DARKROOM_WEBHOOKS": encode_caller_webhooks(caller_webhooks(config.callers)),
-                **(
-                    {"DARKROOM_METRICS_NAMESPACE": metrics_namespace(Stack.of(self).stack_name)}
-                    if config.cluster.agent_metrics
-                    else {}
-                ),
+                **({"DARKROOM_METRICS_NAMESPACE": namespace} if config.cluster.agent_metrics else {}),
             },
+            permissions=[
+                ([f"sqs:{action}" for action in taking], [tasks.webhook_queue.queue_arn]),
+                (["sqs:SendMessage"], [tasks.webhook_dead_letters.queue_arn]),
+                (["dynamodb:GetItem", "dynamodb:PutItem"], [tasks.table.table_arn]),
+                (["secretsmanager:GetSecretValue"], [self.keys.secret_arn]),
+            ],
         )
+        return python_function(self, spec, bundle, log_retention)

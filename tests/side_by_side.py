@@ -1,0 +1,76 @@
+"""How the files of tests are dealt out to pytest-xdist's processes: what shares a process, and what begins first.
+
+A file's tests stay together, because they share what the file has started. Files that use one stack stay together too, so
+that it is started once for all of them. The longest begin first, so that none is left over at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_ACCEPTANCE = "tests/acceptance/test_"
+# The fixtures `stack` and `open_stack` last for the whole process.
+USE_ONE_STACK = {
+    f"{_ACCEPTANCE}{name}.py"
+    for name in (
+        "documented_commands", "guide_requests", "mcp", "nothing_is_lost", "provenance", "secrets", "up", "webhooks",
+    )
+}  # fmt: skip
+# Seconds, roughly: the order is what matters. What is not here takes less.
+LONGEST = {
+    "one stack": 150,
+    "one browser": 130,
+    "tests/chaos/test_chaos.py": 120,
+    "tests/infra/test_deploy_on_emulator.py": 90,
+    "tests/contract/test_cli.py": 60,
+    "tests/contract/test_extras_together.py": 60,
+    "tests/contract/test_client_deadlines.py": 45,
+    "tests/infra/test_chart_refusals.py": 40,
+    "tests/integration/test_provenance.py": 40,
+    "tests/contract/test_planner_cli.py": 36,
+    "tests/contract/test_fault_proxy.py": 35,
+    "tests/integration/test_outages.py": 30,
+    "tests/integration/test_agent.py": 30,
+    "tests/contract/test_installation.py": 29,
+    "tests/integration/test_canary.py": 25,
+    "tests/integration/test_dead_letter_queue.py": 25,
+    "tests/integration/test_front_door.py": 25,
+    "tests/integration/test_one_end.py": 25,
+    "tests/integration/test_provenance_faults.py": 20,
+    "tests/contract/test_inference_bounds.py": 20,
+    "tests/acceptance/test_demo.py": 20,
+    "tests/acceptance/test_openai.py": 20,
+    "tests/infra/test_deployment_cli.py": 20,
+    "tests/infra/test_findings.py": 20,
+    "tests/infra/test_image_cache.py": 20,
+    "tests/infra/test_model_upload.py": 20,
+    "tests/infra/test_regions.py": 20,
+    "tests/infra/test_china.py": 20,
+}
+
+
+def scope_of(nodeid: str) -> str:
+    """What the test with this id shares a process with: its file, or all that use one stack, or one browser."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/browser/"):
+        return "one browser"
+    return "one stack" if file in USE_ONE_STACK else file
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Put the tests into the order in which their files are dealt out."""
+    items.sort(key=lambda item: (-LONGEST.get(scope_of(item.nodeid), 0), scope_of(item.nodeid)))
+
+
+class TogetherScheduling(LoadScopeScheduling):
+    """As `--dist loadfile`, with the files of `USE_ONE_STACK` as one."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # by the number of tests, which says nothing of how long they take
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)

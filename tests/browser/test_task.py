@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from darkroom.testing.sdwebui_device import SdWebuiFault
 from tests.browser.accessibility import findings_everywhere
 from tests.browser.tasks import Door
 from tests.browser.visits import Visits
@@ -122,3 +123,15 @@ async def test_the_page_keeps_nobody_out(visit: Visits, word: str) -> None:
         page = await visit(f"/tasks/{task['id']}")
         await expect(page.get_by_role("region", name="Times")).to_be_visible()
         assert await findings_everywhere(page) == []
+
+
+async def test_a_task_that_was_tried_again_says_what_became_of_the_earlier_tries(visit: Visits, word: str) -> None:
+    visit.console.sdwebui.faults.append(SdWebuiFault.ERROR)
+    door = Door(visit.console)
+    (task,) = door.ended(door.submit(f"is tried twice {word}"))
+    assert task["status"] == "completed"
+    page = await visit(f"/tasks/{task['id']}")
+    earlier = page.get_by_role("region", name="Earlier tries").get_by_role("listitem")
+    await expect(earlier).to_have_count(1)
+    await expect(earlier).to_contain_text("tried once")
+    await expect(page.get_by_role("region", name="Times")).to_contain_text("Last try")

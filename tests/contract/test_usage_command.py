@@ -109,6 +109,6 @@ async def test_what_the_front_door_refuses_is_said(door: Door) -> None:
 
 async def test_a_front_door_that_is_busy_for_a_moment_is_asked_again(door: Door) -> None:
     door.busy = 1
-    shown = await darkroom(door, "--json")
+    shown = await usage(door, "--json")
     assert shown.returncode == 0, shown.stderr
     assert len(door.asked) == 2

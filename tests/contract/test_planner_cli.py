@@ -135,6 +135,6 @@ def test_plan_compares_with_what_there_was(tmp_path: Path) -> None:
     (tmp_path / "tasks.csv").write_text(TASKS)
     found = json.loads(run(tmp_path, "plan", "--from-usage", "tasks.csv", "--p95", "2m", "--json"))
     assert found["real"] == {"tasks": 400, "p50": 3.0, "p95": 6.0, "device_hours": pytest.approx(0.555, abs=0.005)}
-    assert found["now"]["queueLength"] == 1
+    assert found["now"]["queueLength"] == 3
     (tmp_path / "tasks.csv").write_text("created_at\n1\n2\n")
     assert "no task says when it began" in run(tmp_path, "plan", "--from-usage", "tasks.csv", code=2)

@@ -11,7 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    configuration,
+    must_be_finite,
+    named_shares,
+    prices_of,
+)
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.planner.cost_picture import cost_picture
 from darkroom.planner.estimate import Estimate, as_csv, as_json, estimate
@@ -64,6 +71,11 @@ def cost_month(
         return
     if output not in _FORMATS:
         raise SettingsError(f"--format {output} is not known: use {', '.join(_FORMATS)}")
+    must_be_finite(
+        seconds=seconds, picture_kb=picture_kb, request_kib=request_kib, months_stored=months_stored, uploads=uploads,
+        downloads=downloads, lookups=lookups, keyed=keyed, webhooks=webhooks, traced=traced, spot=spot,
+        switches=switches, switch_seconds=switch_seconds,
+    )  # fmt: skip
     if guide:
         _show_guide(seconds, request_kib, picture_kb)
         return

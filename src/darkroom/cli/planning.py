@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, prices_of
+from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, must_be_finite, prices_of
 from darkroom.cli.simulating import (
     _TIMES,
     BootOption,
@@ -86,6 +86,10 @@ def plan(
 ) -> None:
     """Find the cheapest settings that keep a promise about waiting."""
     target = seconds_said(p95)
+    must_be_finite(
+        budget=budget, hazard=hazard, no_capacity=no_capacity, boot=boot, image=image, model=model, days=days,
+        per_day=per_day,
+    )  # fmt: skip
     prices, found = prices_of(region, price_files, price), configuration(config)
     entry = chosen_runtime(found, runtime)
     settings = settings_of(found, entry, Nodes(boot=boot, image=image, model=model))

@@ -7,12 +7,12 @@ import contextlib
 import io
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 from aiohttp import web
+from tests.command_line import darkroom
 
 from darkroom.cli.tables import print_table
 from darkroom.cli.usage import usage_table
@@ -40,12 +40,15 @@ class Door(LoopbackServer):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[dict[str, str], str]] = []
+        self.busy = 0
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/prod/v1alpha2/usage", self._usage)]
 
     async def _usage(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((dict(request.query), request.headers["x-api-key"]))
+        if len(self.asked) <= self.busy:
+            return web.Response(status=503)
         if request.query.get("caller"):
             error = b'{"message": "Only a caller of the role operator may send the parameter \'caller\'."}'
             return web.Response(status=403, body=error, content_type="application/json")
@@ -60,15 +63,14 @@ async def door() -> AsyncIterator[Door]:
         yield opened
 
 
-async def darkroom(door: Door, *arguments: str) -> subprocess.CompletedProcess[str]:
+async def usage(door: Door, *arguments: str) -> subprocess.CompletedProcess[str]:
     options = ["--endpoint", f"{door.url}/prod", "--api-key", "k"]
-    command = [sys.executable, "-m", "darkroom", "usage", *arguments, *options]
     environment = {**os.environ, "COLUMNS": "80"}
-    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=environment)
+    return await asyncio.to_thread(darkroom, "usage", *arguments, *options, environment=environment)
 
 
 async def test_usage_is_a_table_with_a_sum_whose_rows_are_whole_in_a_pipe(door: Door) -> None:
-    done = await darkroom(door, "--from", "2026-11-01", "--runtime", "sdruntime")
+    done = await usage(door, "--from", "2026-11-01", "--runtime", "sdruntime")
     assert done.returncode == 0, done.stderr
     assert door.asked == [({"from": "2026-11-01", "runtime": "sdruntime"}, "k")]
     lines = done.stdout.splitlines()
@@ -92,7 +94,7 @@ def test_usage_fits_a_terminal_of_eighty_columns(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_usage_is_json_for_scripts(door: Door) -> None:
-    done = await darkroom(door, "--json")
+    done = await usage(door, "--json")
     views = [msgspec.json.decode(line, type=UsageView) for line in done.stdout.splitlines()]
     assert [(view.caller, view.runtime, view.day) for view in views] == [
         (day.caller, day.runtime, day.day) for day in DAYS
@@ -100,6 +102,13 @@ async def test_usage_is_json_for_scripts(door: Door) -> None:
 
 
 async def test_what_the_front_door_refuses_is_said(door: Door) -> None:
-    done = await darkroom(door, "--caller", "lab")
+    done = await usage(door, "--caller", "lab")
     assert done.returncode != 0
     assert "role operator" in " ".join(done.stderr.split())
+
+
+async def test_a_front_door_that_is_busy_for_a_moment_is_asked_again(door: Door) -> None:
+    door.busy = 1
+    shown = await usage(door, "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert len(door.asked) == 2

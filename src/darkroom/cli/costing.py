@@ -23,6 +23,7 @@ from darkroom.cli.planner_options import (
     PricesOption,
     SvgOption,
     configuration,
+    must_be_finite,
     named_shares,
     prices_of,
 )
@@ -81,6 +82,11 @@ def cost_month(
     output = "json" if for_scripts else output
     if output not in _FORMATS:
         raise SettingsError(f"--format {output} is not known: use {', '.join(_FORMATS)}")
+    must_be_finite(
+        seconds=seconds, picture_kb=picture_kb, request_kib=request_kib, months_stored=months_stored, uploads=uploads,
+        downloads=downloads, lookups=lookups, keyed=keyed, webhooks=webhooks, traced=traced, spot=spot,
+        switches=switches, switch_seconds=switch_seconds,
+    )  # fmt: skip
     if guide:
         _show_guide(seconds, request_kib, picture_kb)
         return

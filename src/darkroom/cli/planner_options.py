@@ -38,6 +38,14 @@ def prices_of(region: str | None, price_files: Sequence[Path] | None, price: Seq
     return prices.with_prices(own, "the command line", datetime.now(UTC).date()) if own else prices
 
 
+def must_be_finite(**values: float | None) -> None:
+    """Options that are numbers of at least 0. Raises `SettingsError` that names the one that is none."""
+    for name, value in values.items():
+        if value is not None and not 0 <= value < float("inf"):
+            option = f"--{name.replace('_', '-')}"
+            raise SettingsError(f"{option} {value:g} cannot be: write a number of at least 0")
+
+
 def named_shares(texts: Sequence[str] | None) -> dict[str, float]:
     """RUNTIME=SHARE, each. Raises `SettingsError`."""
     return dict(_named(text, "--mix RUNTIME=SHARE") for text in texts or ())

@@ -15,7 +15,14 @@ from rich.markup import escape
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
 from darkroom.cli.options import JsonOption
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, SvgOption, configuration, prices_of
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    must_be_finite,
+    prices_of,
+)
 from darkroom.cli.simulating import (
     _TIMES,
     BootOption,
@@ -87,6 +94,10 @@ def plan(
 ) -> None:
     """Find the cheapest settings that keep a promise about waiting."""
     target = seconds_said(p95)
+    must_be_finite(
+        budget=budget, hazard=hazard, no_capacity=no_capacity, boot=boot, image=image, model=model, days=days,
+        per_day=per_day,
+    )  # fmt: skip
     prices, found = prices_of(region, price_files, price), configuration(config)
     entry = chosen_runtime(found, runtime)
     settings = settings_of(found, entry, Nodes(boot=boot, image=image, model=model))

@@ -41,7 +41,7 @@ def usage(
     asked = {"from": first_day, "to": last_day, "runtime": runtime, "caller": caller}
     query = {name: value for name, value in asked.items() if value is not None}
     address = find_address(endpoint, api_key, stack_name, region, operator=operator)
-    reply = ask(address, "GET", "v1alpha2/usage", UsageReply, query, "tells of usage")
+    reply = ask(address, "GET", "v1alpha2/usage", UsageReply, query)
     if as_json:
         for day in reply.usage:
             print_json(day)

@@ -1,14 +1,15 @@
 """`darkroom` as somebody types it, many times: each in a process of its own, which need not load the libraries again.
 
-Of a command's time, nearly all is Python's start and the import of libraries. A process that has imported them forks for
-each command; what is Darkroom's own, and whatever looks at the environment or the terminal, is imported in the fork.
-Commands that are started as a person starts them are in tests/contract/test_cli.py and tests/acceptance.
+Of a command's time, nearly all is Python's start and the import of libraries. A process that has imported them forks
+for each command; what is Darkroom's own, and whatever looks at the environment or the terminal, is imported in the
+fork. Commands that are started as a person starts them are in tests/contract/test_cli.py and tests/acceptance.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import json
 import os
@@ -26,11 +27,10 @@ from pathlib import Path
 
 # No module of Darkroom's, and none that reads the environment when it is imported, as `typer.rich_utils` does.
 LIBRARIES = (
-    "aiobotocore.session", "aiohttp", "boto3", "click", "cryptography.x509", "email.message", "http.client", "httpx",
-    "msgspec", "numpy", "PIL.Image", "pydantic", "rich.console", "rich.live", "rich.progress", "rich.table", "typer",
-    "yaml",
+    "aiobotocore.session", "aiohttp", "boto3", "click", "cryptography.x509", "email.message", "h11", "h2.connection",
+    "http.client", "httpcore", "httpx", "markdown_it", "msgspec", "numpy", "PIL.Image", "pydantic.fields",
+    "pydantic.types", "rich.console", "rich.live", "rich.progress", "rich.table", "typer", "yaml", "zoneinfo",
 )  # fmt: skip
-ROOT = Path(__file__).parents[1]
 
 
 def darkroom(
@@ -47,7 +47,7 @@ def darkroom(
         asked = {
             "arguments": arguments,
             "folder": str(folder or Path.cwd()),
-            "environment": dict(environment or os.environ),
+            "environment": dict(os.environ if environment is None else environment),
         }
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
@@ -92,6 +92,7 @@ def _serve(path: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this
     for name in LIBRARIES:
         importlib.import_module(name)
+    gc.freeze()  # so that no collection in a fork writes into all of its pages
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{path}.part")
         listener.listen()
@@ -139,8 +140,20 @@ def _run(files: list[int], asked: dict[str, object]) -> None:
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["darkroom", *arguments]
-    sys.path[0] = os.getcwd()
-    runpy.run_module("darkroom", run_name="__main__", alter_sys=True)
+    sys.path[0] = str(Path.cwd())
+    code: object = 0
+    try:
+        runpy.run_module("darkroom", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # To free all that the libraries have made takes longer than most commands.
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+
+# Each session of botocore would read its descriptions of AWS's services anew, and those of EC2 alone take a while.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 # Examples are judged by what they show, not by how long a busy machine takes to make or to run one.
 settings.register_profile("darkroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,7 +1,7 @@
 """How the files of tests are dealt out to pytest-xdist's processes: what shares a process, and what begins first.
 
-A file's tests stay together, because they share what the file has started. Files that use one stack stay together too, so
-that it is started once for all of them. The longest begin first, so that none is left over at the end.
+A file's tests stay together, because they share what the file has started. Files that use one stack stay together too,
+so that it is started once for all of them. The longest begin first, so that none is left over at the end.
 """
 
 from __future__ import annotations

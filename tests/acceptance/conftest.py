@@ -123,8 +123,8 @@ def start_stack(folder: Path, *, rate: float = 30, burst: int = 50) -> Stack:
     return Stack(folder, process, wait_for(facts, "the stack's start"))
 
 
-# Both last as long as the process, and tests/side_by_side.py has the files that use them in one. So a test must not count
-# on being the only one, or the first: it uses ids of its own, and leaves the stack as it was.
+# Both last as long as the process, and tests/side_by_side.py has the files that use them in one. So a test must not
+# count on being the only one, or the first: it uses ids of its own, and leaves the stack as it was.
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack with the guide's throttle."""

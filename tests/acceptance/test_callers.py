@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from darkroom.local.stack_file import StackFacts, read_stack_file
 from darkroom.samples import read_sample
 from tests.acceptance.conftest import CONFIG, Stack, start_up, wait_for
+from tests.command_line import darkroom
 
 CALLERS = """\
 callers:
@@ -40,14 +39,8 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert [started.logged(key) for key in keys] == [[], [], []]
 
 
-def darkroom(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "darkroom", *command], cwd=stack.folder, capture_output=True, text=True, check=False
-    )
-
-
 def key_of(stack: Stack, name: str) -> str:
-    done = darkroom(stack, "callers", "key", name)
+    done = darkroom("callers", "key", name, folder=stack.folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -62,13 +55,13 @@ def test_each_key_lies_in_a_file_of_its_own_that_nobody_else_reads(called: Stack
 
 
 def test_the_list_has_names_and_limits_and_no_key(called: Stack) -> None:
-    listed = darkroom(called, "callers", "list", "--json").stdout
+    listed = darkroom("callers", "list", "--json", folder=called.folder).stdout
     assert [json.loads(line) for line in listed.splitlines()] == [
         {"name": "shop", "rateLimit": 0.1, "burstLimit": 3},
         {"name": "default", "rateLimit": 30, "burstLimit": 50},
         {"name": "lab", "rateLimit": 30, "burstLimit": 50, "monthlyTasks": 1},
     ]
-    table = darkroom(called, "callers", "list").stdout
+    table = darkroom("callers", "list", folder=called.folder).stdout
     assert all(name in table for name in NAMES)
     assert not [name for name in NAMES if key_of(called, name) in listed + table]
 
@@ -89,14 +82,12 @@ def test_limits_are_the_callers_own_and_its_name_stands_in_the_record(called: St
 
 
 def test_a_caller_that_is_not_there_is_told_who_is(called: Stack) -> None:
-    done = darkroom(called, "callers", "key", "nobody")
+    done = darkroom("callers", "key", "nobody", folder=called.folder)
     assert done.returncode == 2
     assert "there are: shop, default, lab" in done.stderr
 
 
 def test_where_no_stack_runs_that_is_said(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "darkroom", "callers", "list"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = darkroom("callers", "list", folder=tmp_path)
     assert done.returncode == 2
     assert "darkroom up" in done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import stat
-import subprocess
-import sys
 import uuid
 from typing import Any
 
@@ -15,6 +13,7 @@ from PIL import Image
 from darkroom.policy.media_types import recognise
 from darkroom.samples import read_sample
 from tests.acceptance.conftest import Stack, wait_for
+from tests.command_line import darkroom
 from tests.credentials import Credentials, read
 
 GENERATED, COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
@@ -86,17 +85,17 @@ def test_what_is_made_from_a_picture_of_the_stack_names_it_as_its_parent(open_st
 def test_a_changed_picture_is_told_from_a_whole_one_on_the_command_line(open_stack: Stack) -> None:
     data = picture(open_stack, done(open_stack, "text-to-image"))
     path = open_stack.folder / "picture.png"
-    command = [sys.executable, "-m", "darkroom", "provenance", "show", str(path)]
+    command = ["provenance", "show", str(path)]
     anchors = open_stack.folder / ".darkroom" / "provenance" / "certificate.pem"
     path.write_bytes(data)
-    shown = subprocess.run([*command, "--trust-anchors", str(anchors)], capture_output=True, text=True, check=False)
+    shown = darkroom(*command, "--trust-anchors", str(anchors))
     assert shown.returncode == 0, shown.stderr
     assert "one that you trust" in shown.stdout
     assert "for trials" in (open_stack.folder / "up.log").read_text()
     broken = bytearray(data)
     broken[-40] ^= 1
     path.write_bytes(broken)
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    shown = darkroom(*command)
     assert shown.returncode == 1
     assert "CHANGED" in shown.stdout
 

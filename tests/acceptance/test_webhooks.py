@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-import subprocess
-import sys
 
 from standardwebhooks.webhooks import Webhook as TheirWebhook
 
 from darkroom.samples import read_sample
 from darkroom.testing.free_port import free_port
 from tests.acceptance.conftest import PLANTED, Stack, wait_for
+from tests.command_line import darkroom
 from tests.receiving import receiving
 
 
-def darkroom(stack: Stack, *arguments: str) -> str:
-    outcome = subprocess.run(
-        [sys.executable, "-m", "darkroom", *arguments],
-        cwd=stack.folder,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def said_by(stack: Stack, *arguments: str) -> str:
+    outcome = darkroom(*arguments, folder=stack.folder)
     assert outcome.returncode == 0, outcome.stderr
     return outcome.stdout
 
@@ -42,21 +33,21 @@ def test_a_task_that_names_a_webhook_is_told_signed_listed_and_sent_again(stack:
         submit(stack, "hooked", receiver.url(f"/{PLANTED}?token={PLANTED}"))
         wait_for(lambda: receiver.received, "the webhook")
         (request,) = receiver.received
-        secret = darkroom(stack, "webhooks", "secret").strip()
+        secret = said_by(stack, "webhooks", "secret").strip()
         told = TheirWebhook(secret).verify(request.body, dict(request.headers))
         assert told["type"] == "task.completed"
         assert (told["data"]["id"], told["data"]["result"], told["data"]["context"]) == ("hooked", True, {"order": 7})
         assert told["data"]["image_url"][0].startswith("s3://")
 
         def listed() -> str | None:
-            lines = [json.loads(line) for line in darkroom(stack, "webhooks", "list", "--json").splitlines()]
+            lines = [json.loads(line) for line in said_by(stack, "webhooks", "list", "--json").splitlines()]
             return next(
                 (one["id"] for one in lines if (one["task_id"], one["status"]) == ("hooked", "delivered")), None
             )
 
         delivery_id = wait_for(listed, "the delivery in the list")
         assert delivery_id == request.headers["webhook-id"]
-        assert delivery_id in darkroom(stack, "webhooks", "resend", delivery_id)
+        assert delivery_id in said_by(stack, "webhooks", "resend", delivery_id)
         wait_for(lambda: len(receiver.received) == 2, "the webhook once more")
     again = receiver.received[1]
     assert (again.headers["webhook-id"], again.body) == (delivery_id, request.body)
@@ -76,8 +67,8 @@ def test_a_dead_receiver_is_nothing_to_a_task_and_a_rotated_secret_verifies(stac
         return str(reply.json()["status"])
 
     wait_for(lambda: view() == "completed", "the end of the task")
-    old = darkroom(stack, "webhooks", "secret").strip()
-    new = darkroom(stack, "webhooks", "secret", "--rotate").strip()
+    old = said_by(stack, "webhooks", "secret").strip()
+    new = said_by(stack, "webhooks", "secret", "--rotate").strip()
     assert new != old
     with receiving() as receiver:
         submit(stack, "rotated", receiver.url())

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tests import command_line
 
 from darkroom.samples import read_picture, read_sample
 
@@ -103,7 +104,7 @@ def server() -> Iterator[Any]:
     running = ThreadingHTTPServer(("127.0.0.1", 0), FrontDoor)
     running.view, running.bodies, running.queries = dict(VIEW), [], []  # type: ignore[attr-defined]
     running.runtimes = [dict(RUNTIME)]  # type: ignore[attr-defined]
-    thread = Thread(target=running.serve_forever)
+    thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield running
     running.shutdown()
@@ -116,15 +117,7 @@ def darkroom(*arguments: str, folder: Path, server: Any = None, key: str = "secr
     if server is not None:
         environment["DARKROOM_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}/prod"
         environment["DARKROOM_API_KEY"] = key
-    return subprocess.run(
-        [sys.executable, "-m", "darkroom", *arguments],
-        cwd=folder,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return command_line.darkroom(*arguments, folder=folder, environment=environment, stdin=stdin)
 
 
 def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:

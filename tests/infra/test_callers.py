@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from darkroom.tasks.webhook import DeliveryStatus, WebhookDelivery
 from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+from tests.command_line import darkroom
 from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
 from tests.infra.deployed import Deployed
 
@@ -182,23 +182,23 @@ def test_a_name_stands_in_group_message_and_record_and_a_month_is_counted(three:
 
 
 def test_the_command_line_shows_limits_and_prints_one_key(three: Deployed) -> None:
-    listed = darkroom(three, "callers", "list", "--json")
+    listed = said_by(three, "callers", "list", "--json")
     assert [json.loads(line) for line in listed.splitlines()] == json.loads(three.outputs["Callers"])
-    table = darkroom(three, "callers", "list")
+    table = said_by(three, "callers", "list")
     assert "shop" in table
     keys = {key_of(three, name) for name in ("default", "shop", "lab")}
     assert not [key for key in keys if key in listed + table]
-    assert darkroom(three, "callers", "key", "shop") == key_of(three, "shop") + "\n"
+    assert said_by(three, "callers", "key", "shop") == key_of(three, "shop") + "\n"
     told = run(three, "callers", "key", "nobody")
     assert told.returncode == 2
     assert "there are: default, shop, lab" in told.stderr
 
 
 def test_a_stack_without_callers_shows_the_one_it_has(deployed: Deployed) -> None:
-    (caller,) = (json.loads(line) for line in darkroom(deployed, "callers", "list", "--json").splitlines())
+    (caller,) = (json.loads(line) for line in said_by(deployed, "callers", "list", "--json").splitlines())
     assert (caller["name"], caller["id"]) == ("default", deployed.outputs["ApiKeyId"])
     assert (caller["rateLimit"], caller["burstLimit"]) == (1, 60)
-    assert darkroom(deployed, "callers", "key", "default") == deployed.api_key + "\n"
+    assert said_by(deployed, "callers", "key", "default") == deployed.api_key + "\n"
 
 
 def key_of(deployed: Deployed, name: str) -> str:
@@ -209,17 +209,10 @@ def key_of(deployed: Deployed, name: str) -> str:
 
 def run(deployed: Deployed, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": str(deployed.settings.endpoint_url)}
-    where = ["--stack-name", "sdoneks", "--region", "us-east-1"]
-    return subprocess.run(
-        [sys.executable, "-m", "darkroom", *command, *where],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return darkroom(*command, "--stack-name", "sdoneks", "--region", "us-east-1", environment=environment)
 
 
-def darkroom(deployed: Deployed, *command: str) -> str:
+def said_by(deployed: Deployed, *command: str) -> str:
     done = run(deployed, *command)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -259,34 +252,28 @@ def test_aws_credentials_make_an_operator_who_needs_no_key(three: Deployed) -> N
                 )
 
     asyncio.run(keep())
-    listed = [json.loads(line) for line in darkroom(three, "list", "--json", "--operator").splitlines()]
+    listed = [json.loads(line) for line in said_by(three, "list", "--json", "--operator").splitlines()]
     assert [one["caller"] for one in listed if one["id"] == "same"] == ["", "lab", "shop"]
-    table = darkroom(three, "list", "--operator", "--caller", "lab")
+    table = said_by(three, "list", "--operator", "--caller", "lab")
     assert "lab" in table
     assert "shop" not in table
-    assert json.loads(darkroom(three, "status", "same", "--json", "--operator"))["caller"] == ""
-    cancelled = json.loads(darkroom(three, "cancel", "same", "--json", "--operator", "--caller", "shop"))
+    assert json.loads(said_by(three, "status", "same", "--json", "--operator"))["caller"] == ""
+    cancelled = json.loads(said_by(three, "cancel", "same", "--json", "--operator", "--caller", "shop"))
     assert (cancelled["caller"], cancelled["cancel_requested"]) == ("shop", True)
     for caller, wish in (("shop", True), ("lab", False), ("", False)):
-        found = json.loads(darkroom(three, "status", "same", "--json", "--operator", "--caller", caller))
+        found = json.loads(said_by(three, "status", "same", "--json", "--operator", "--caller", caller))
         assert (found["caller"], found.get("cancel_requested", False)) == (caller, wish)
     told = [
-        json.loads(line)["caller"] for line in darkroom(three, "webhooks", "list", "--json", "--operator").splitlines()
+        json.loads(line)["caller"] for line in said_by(three, "webhooks", "list", "--json", "--operator").splitlines()
     ]
     assert told == ["", "lab", "shop"]
-    assert "msg_lab is being sent again" in darkroom(three, "webhooks", "resend", "msg_lab", "--operator")
+    assert "msg_lab is being sent again" in said_by(three, "webhooks", "resend", "msg_lab", "--operator")
     refused = run(three, "status", "none", "--operator")
     assert refused.returncode != 0
     assert "There is no task 'none'" in " ".join(refused.stderr.split())
 
 
 def test_an_operator_by_credentials_needs_a_stack() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "darkroom", "list", "--operator", "--endpoint", "http://127.0.0.1:1", "--api-key", "k"],
-        env={**os.environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = darkroom("list", "--operator", "--endpoint", "http://127.0.0.1:1", "--api-key", "k")
     assert done.returncode == 2
     assert "--operator goes with --stack-name" in " ".join(done.stderr.split())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import boto3
 import pytest
@@ -13,6 +11,7 @@ from darkroom.errors import StackFailure
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.deployed_stack import find_deployed_stack
 from darkroom.testing.loopback_aws import CREDENTIALS
+from tests.command_line import darkroom
 
 from .deployed import Deployed
 
@@ -50,8 +49,6 @@ def test_dead_letters_are_found_by_the_stacks_name(deployed: Deployed) -> None:
     deployed.client("sqs").send_message(QueueUrl=url, MessageBody="no task")
     environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": str(deployed.settings.endpoint_url)}
     command = ["dlq", "list", "--json", "--stack-name", "sdoneks", "--region", "us-east-1", "--runtime", "workflows"]
-    done = subprocess.run(
-        [sys.executable, "-m", "darkroom", *command], env=environment, capture_output=True, text=True, check=False
-    )
+    done = darkroom(*command, environment=environment)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from darkroom.planner.prices import load_prices
+from tests.command_line import darkroom
 from tests.infra.loopback_http import QuietHandler, serving
 
 REGION = "eu-north-1"
@@ -90,14 +90,7 @@ def price_list() -> Iterator[str]:
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", "darkroom", "cost", *arguments],
-        cwd=folder,
-        env={**os.environ, **credentials, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return darkroom("cost", *arguments, folder=folder, environment={**os.environ, **credentials, **environment})
 
 
 def test_what_the_price_list_has_becomes_a_file_that_can_be_used(price_list: str, tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointe
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
+from tests.command_line import darkroom
 from tests.integration.conftest import Plane
 from tests.integration.test_agent import is_empty, notified, settings_for, submit, task_for, until_empty, working
 
@@ -56,15 +55,8 @@ def write_facts(plane: Plane, folder: Path) -> None:
 
 async def dlq(folder: Path, *arguments: str, **environment: str) -> Any:
     """Run the command as a person does, in `folder`."""
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "darkroom", "dlq", *arguments],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", **environment}
+    return await asyncio.to_thread(darkroom, "dlq", *arguments, folder=folder, environment=environment)
 
 
 @pytest.fixture

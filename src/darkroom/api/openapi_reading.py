@@ -228,7 +228,12 @@ def reading_operations() -> tuple[Operation, ...]:
                 "Each runtime with its models, the tasks that wait for it, and how long a task would wait that came "
                 "now: an estimate.",
             ),
-            replies(200, "The runtimes of the deployment.", "RuntimeList", 400),
+            replies(
+                200,
+                "The runtimes of the deployment; an operator is also told of agents and dead letters.",
+                "RuntimeList",
+                400,
+            ),
             parameter(
                 "workflows",
                 "query",

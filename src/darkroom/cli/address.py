@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from darkroom.cli.options import region_option, stack_name_option
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
@@ -43,24 +44,11 @@ ApiKeyOption = Annotated[
 
 StackNameOption = Annotated[
     str | None,
-    typer.Option(
-        "--stack-name",
-        "-n",
-        help="A stack on AWS, whose front door and API key are found with your AWS credentials.",
-        show_default=False,
-        rich_help_panel="Front door",
+    stack_name_option(
+        "A stack on AWS, whose front door and API key are found with your AWS credentials.", "Front door"
     ),
 ]
-RegionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--region",
-        "-R",
-        help="The stack's AWS region. Default: the profile's.",
-        show_default=False,
-        rich_help_panel="Front door",
-    ),
-]
+RegionOption = Annotated[str | None, region_option("The stack's AWS region. Default: the profile's.", "Front door")]
 
 
 CallerOption = Annotated[

@@ -92,11 +92,23 @@ def main(arguments: Sequence[str] | None = None, begin: Callable[[], None] = lam
         _drop_output()  # whoever read has what it wanted
         return BROKEN_PIPE
     except OSError as error:
-        from darkroom.cli.app import print_error
-
-        _drop_output()
-        print_error(of_the_system(error))
+        _tell_of_the_system(error, arguments)
         return FAILED
+
+
+def _tell_of_the_system(error: OSError, arguments: Sequence[str]) -> None:
+    from darkroom.cli.app import asks_for_json, print_error
+
+    told = of_the_system(error)
+    if asks_for_json(arguments):
+        try:
+            print_error(told, as_json=True)
+            sys.stdout.flush()
+            return
+        except OSError:
+            pass  # it is the output itself that cannot be written
+    _drop_output()
+    print_error(told)
 
 
 def _drop_output() -> None:
@@ -120,9 +132,9 @@ def _run(arguments: Sequence[str], begin: Callable[[], None], *, completing: boo
             return run_app(COMMANDS, arguments)
         return run_app(COMMANDS, arguments, found.function, found.missing)
     except DarkroomError as error:
-        from darkroom.cli.app import print_error
+        from darkroom.cli.app import asks_for_json, print_error
 
-        print_error(error, as_json="--json" in arguments)
+        print_error(error, as_json=asks_for_json(arguments))
         return exit_code(error)
 
 

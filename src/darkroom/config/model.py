@@ -121,7 +121,7 @@ class RuntimeConfig(ConfigModel):
     )
     limits: RequestLimits = RequestLimits()
     work_off: WorkOff | None = Field(
-        default=None, description="how soon waiting tasks are to be done; not set: a pod for each task (queueLength)"
+        default=None, description="how soon waiting tasks are to be done; not set: by how many there are (queueLength)"
     )
     device_hour_usd: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="what an hour of the runtime's device costs, for `darkroom usage`; not set: unknown"

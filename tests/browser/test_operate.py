@@ -8,7 +8,7 @@ import uuid
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.accessibility import findings_everywhere
+from tests.browser.accessibility import findings, findings_everywhere
 from tests.browser.tasks import Door
 from tests.browser.visits import Visits
 
@@ -53,6 +53,7 @@ async def test_dead_letters_are_redriven_one_those_of_a_filter_and_all(visit: Vi
     await section.get_by_role("button", name="Redrive these 1").click()
     question = page.get_by_role("dialog")
     await expect(question).to_contain_text("Redrive 1 of sdruntime?")
+    assert await findings(page) == []
     await question.get_by_role("button", name="Leave them").click()
     await section.get_by_role("button", name="Redrive these 1").click()
     await question.get_by_role("button", name="Redrive 1").click()

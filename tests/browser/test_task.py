@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from darkroom.testing.sdwebui_device import SdWebuiFault
-from tests.browser.accessibility import findings_everywhere
+from tests.browser.accessibility import findings, findings_everywhere
 from tests.browser.tasks import Door
 from tests.browser.visits import Visits
 
@@ -67,6 +67,7 @@ async def test_a_picture_is_looked_at_saved_and_used_again(visit: Visits, word: 
     await expect(box.get_by_role("img")).to_have_attribute("alt", f"is done {word}, 2 of 2")
     await box.get_by_role("button", name="Full size").click()
     await expect(box.get_by_role("button", name="Full size")).to_have_attribute("aria-pressed", "true")
+    assert await findings(page) == []
     await page.keyboard.press("Escape")
     await expect(box).to_have_count(0)
     async with page.expect_download() as saved:
@@ -96,6 +97,7 @@ async def test_two_pictures_of_two_tasks_are_compared(visit: Visits, word: str) 
     await box.get_by_role("slider").fill("25")
     cut = await box.get_by_role("img", name=f"other {word}").evaluate("(image) => image.style.clipPath")
     assert "25%" in cut
+    assert await findings(page) == []
     await box.get_by_role("button", name="Close").click()
     await expect(box).to_have_count(0)
 

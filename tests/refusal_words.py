@@ -12,9 +12,9 @@ import msgspec
 from darkroom import errors
 from darkroom.agent import aftermath
 
-SOURCE = Path(errors.__file__).parent
+SOURCE = Path(errors.__file__).parents[1]
 # Where refusals of tasks are made. The command line, the deployment and config.yaml speak to their own users.
-ROOMS = ("agent", "api", "errors.py", "inference", "openai", "policy", "runtimes", "tasks")
+ROOMS = ("agent", "api", "errors", "inference", "openai", "policy", "runtimes", "tasks")
 # Dead letters are put back by an operator: no task meets what is said there. The contract is a test for adapters.
 _OTHERS = frozenset(
     {"policy/dead_letters.py", "runtimes/contract.py", "runtimes/registry.py", "openai/options.py"}
@@ -120,7 +120,7 @@ class _File:
                 if (
                     isinstance(child.func, ast.Attribute)
                     and child.func.attr == "__init__"
-                    and self._name == "errors.py"
+                    and self._name.startswith("errors/")
                 ):
                     for text in self._texts(child.args[0], scope, 0) if child.args else ():
                         yield Words(text, "", f"{self._name}:{child.lineno}")

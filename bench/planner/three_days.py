@@ -72,7 +72,7 @@ def measured() -> dict[str, Day]:
     price = Price(KIND, prices.hour(KIND), prices.hour(KIND, spot=True), prices.of("sqs.request"))
     base = settings_of(config, config.models_runtime[0])
     base = replace(base, spot=Spot(share=1.0, hazard=prices.hazard(KIND)))
-    now = Choice(1, 0, base.keda.maximum, int(base.keda.cooldown), True, price)
+    now = Choice(base.keda.queue_length, 0, base.keda.maximum, int(base.keda.cooldown), True, price)
     found = {}
     for name, traffic in DAYS.items():
         moments = list(traffic.arrivals(SEED))

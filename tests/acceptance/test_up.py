@@ -69,6 +69,14 @@ def test_the_address_that_it_prints_opens_the_console(stack: Stack) -> None:
         assert httpx.get(httpx.URL(page).join(path)).status_code == 200, path
 
 
+def test_who_runs_it_without_naming_callers_is_its_operator(stack: Stack) -> None:
+    asked = {"url": f"{stack.facts.endpoint}/v1alpha2/runtimes", "headers": {"x-api-key": stack.facts.api_key}}
+    (runtime,) = stack.http.get(**asked).json()["runtimes"]
+    assert [agent["state"] for agent in runtime["agents"]] == ["ready"]
+    assert runtime["dead_letters"] == 0
+    assert [(caller.name, caller.role) for caller in stack.facts.callers] == [("default", "operator")]
+
+
 def test_a_second_one_in_the_same_folder_is_refused(stack: Stack) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "darkroom", "up"], cwd=stack.folder, capture_output=True, text=True, timeout=30

@@ -64,11 +64,13 @@ class ConsoleStack:
         return f"{self.origin}/#{page}" if not caller else f"{self.origin}/#key={quote(self.key(caller), safe='')}"
 
     def turn_dials_back(self) -> None:
-        """Let both servers do at once, and without fault, what they are asked for."""
+        """Let both servers do at once, and without fault, what they are asked for, and end what they still do."""
         self.sdwebui.latency_seconds = self.comfyui.executor.latency_seconds = 0.0
         self.sdwebui.fault_for = self.comfyui.fault_for = None
         self.sdwebui.faults.clear()
         self.comfyui.faults.clear()
+        for stop in (f"{self.sdwebui.url}/sdapi/v1/interrupt", f"{self.comfyui.url}/interrupt"):
+            self.stack.http.post(stop)
 
 
 @contextmanager

@@ -34,6 +34,9 @@ READ = """async ([folder, bytes]) => {
   return parametersOf(new Blob([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))]));
 }"""
 READ_TEXT = "async ([folder, text]) => (await import(`${folder}infotext.js`)).readInfotext(text)"
+BY_SD_WEBUI = "what SD Web UI has written into the file"
+BY_COMFYUI = "the workflow that ComfyUI has written into the file"
+BY_CREDENTIALS = "its Content Credentials, whose signature is not checked here"
 INFOTEXT = """a boat, a "lake" of gläss 湖
 second line
 Negative prompt: people, text: none
@@ -123,7 +126,7 @@ async def test_what_sd_webui_writes_is_read_from_each_of_its_formats(visit: Visi
     page = await visit("", "")
     for form in ("png", "jpg", "webp"):
         found = await read(page, encode_picture(square(), form, INFOTEXT))
-        assert found == {"source": "SD Web UI's text", "values": SAID, "workflow": None}, form
+        assert found == {"source": BY_SD_WEBUI, "values": SAID, "workflow": None}, form
     for comment in (b"ASCII\0\0\0" + b"a dog\nSteps: 2, Seed: 3, CFG scale: 4",):
         assert (await read(page, jpeg_with_comment(comment)))["values"]["prompt"] == "a dog"
     little = b"UNICODE\0" + INFOTEXT.encode("utf-16-le")
@@ -134,7 +137,7 @@ async def test_what_comfyui_writes_is_read_and_its_workflow_with_it(visit: Visit
     page = await visit("", "")
     for data in (png(prompt=json.dumps(GRAPH), workflow="{}"), webp_by_comfyui()):
         found = await read(page, data)
-        assert found == {"source": "ComfyUI's workflow", "values": SAID_BY_GRAPH, "workflow": GRAPH}
+        assert found == {"source": BY_COMFYUI, "values": SAID_BY_GRAPH, "workflow": GRAPH}
 
 
 async def test_content_credentials_are_read_where_nothing_else_tells(visit: Visits) -> None:
@@ -142,10 +145,10 @@ async def test_content_credentials_are_read_where_nothing_else_tells(visit: Visi
     values = {"prompt": "a dog in 雪", "negative": "cats", "model": "a-model"}
     for form in ("PNG", "JPEG", "WEBP"):
         found = await read(page, signed(picture(form)))
-        assert found == {"source": "Content Credentials", "values": values, "workflow": None}, form
+        assert found == {"source": BY_CREDENTIALS, "values": values, "workflow": None}, form
     # A manifest of more than 64 KB stands in several pieces of a JPEG.
     both = await read(page, signed(encode_picture(square(), "png", INFOTEXT)))
-    assert both["source"] == "SD Web UI's text"
+    assert both["source"] == BY_SD_WEBUI
 
 
 @pytest.mark.parametrize(

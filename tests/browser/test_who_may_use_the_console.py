@@ -135,8 +135,8 @@ async def test_who_has_made_nothing_yet_is_told_how_to_begin(visit: Visits) -> N
     page = await visit("/make", "newcomer")
     await expect(page.get_by_text("What you make appears here.")).to_be_visible()
     assert await findings_everywhere(page) == []
-    await page.get_by_role("button", name="a lighthouse in a storm").click()
-    await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lighthouse in a storm")
+    await page.get_by_role("button", name="an owl on a green background").click()
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value("an owl on a green background")
     await expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
 
 

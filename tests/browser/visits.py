@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 from tests.browser.console_stack import ConsoleStack
 
 NARROW, WIDE = 360, 1280
 Theme = Literal["light", "dark"]
-# An agent learns within ten seconds that a task was cancelled.
-_DEADLINE_MILLISECONDS = 30_000
-expect.set_options(timeout=_DEADLINE_MILLISECONDS)
+_DEADLINE_MILLISECONDS = 20_000
 # Told to the binding `noted` by every document, before any of its own scripts runs.
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -65,11 +63,15 @@ class Visits:
 
     async def go(self, page: Page, where: str) -> None:
         """Follow a link to another page of the console, as in `/tasks`."""
-        await page.evaluate("(where) => { location.hash = where; }", where)
-        await page.wait_for_function(
-            "(where) => location.hash.split('?')[0] === `#${where}`", arg=where.partition("?")[0]
+        await page.evaluate(
+            """(where) => {
+              if (location.hash === `#${where}`) return;
+              document.querySelector("main h1").dataset.before = "";
+              location.hash = where;
+            }""",
+            where,
         )
-        await page.wait_for_selector("h1")
+        await page.wait_for_selector("main h1:not([data-before])")
 
     async def blank(self, *, theme: Theme = "light", width: int = WIDE, height: int = 900, **options: Any) -> Page:
         """Open an empty page, in a browser of its own."""

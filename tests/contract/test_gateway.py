@@ -122,6 +122,8 @@ async def test_the_openapi_document_describes_every_route_with_the_guides_sample
         "/healthz",
         "/prod/v1alpha1",
         "/prod/v1alpha2",
+        "/prod/v1alpha2/dead-letters",
+        "/prod/v1alpha2/dead-letters/redrive",
         "/prod/v1alpha2/runtimes",
         "/prod/v1alpha2/events",
         "/prod/v1alpha2/tasks/{task_id}/events",

@@ -149,7 +149,7 @@ def test_the_first_pod_is_asked_for_soon_and_its_agent_started_at_once(chart: Ch
 def test_each_task_has_a_pod_where_nothing_else_is_told(chart: Chart) -> None:
     found = kinds(chart.render(values_for(SDWEBUI)))
     metadata = found["ScaledObject"]["spec"]["triggers"][0]["metadata"]
-    assert metadata["queueLength"] == "1"
+    assert metadata["queueLength"] == "3"
     assert metadata["scaleOnInFlight"] == "true"
     assert found["NodePool"]["spec"]["disruption"]["consolidationPolicy"] == "WhenEmpty"
 

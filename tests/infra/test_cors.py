@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
+from darkroom.api.exchange import HttpRequest
+from darkroom.api.ports import Ports
+from darkroom.api.uploading import Upload, Uploading, plan_upload
 from darkroom.config.loader import parse_config
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.synthesis import synthesise
+from darkroom.tasks.replies import UploadReply
+from darkroom.testing.front_door_ports import MemoryBucket, MemoryTopic
 from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
+
+OF_THIS_MACHINE = ["http://127.0.0.1:*", "http://localhost:*"]
 
 
 def options(template: dict[str, Any]) -> list[dict[str, Any]]:
@@ -27,6 +35,26 @@ def answers(template: dict[str, Any]) -> list[dict[str, Any]]:
         for part in template["Resources"].values()
         if part["Type"] == "AWS::ApiGateway::GatewayResponse"
     ]
+
+
+def pages_of_the_bucket(template: dict[str, Any]) -> dict[str, Any]:
+    (bucket,) = (part["Properties"] for part in template["Resources"].values() if part["Type"] == "AWS::S3::Bucket")
+    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
+    return dict(rule)
+
+
+def test_pages_that_this_machine_serves_may_send_what_an_upload_is_signed_with(task_plane_assembly: Assembly) -> None:
+    rule = pages_of_the_bucket(read_template(task_plane_assembly))
+    assert rule["AllowedOrigins"] == OF_THIS_MACHINE
+    assert rule["AllowedMethods"] == ["GET", "PUT"]
+    asked = HttpRequest(
+        method="POST", path="/", body=b'{"size_bytes": 7}', caller="shop", content_type="application/json"
+    )
+    upload = plan_upload(asked, "id")
+    assert isinstance(upload, Upload)
+    told = asyncio.run(Uploading(Ports(MemoryTopic(), MemoryBucket()), lambda: 0.0).sign(upload)).body
+    assert isinstance(told, UploadReply)
+    assert {name.lower() for name in told.headers} - {"content-length"} == set(rule["AllowedHeaders"])
 
 
 def test_without_origins_no_page_is_told_anything(task_plane_assembly: Assembly) -> None:
@@ -55,6 +83,7 @@ def test_browsers_may_ask_without_a_key_and_read_api_gateways_own_answers(
     )
     assert [line.partition(":")[0] for line in said] == ["the functions' code", "the template"]
     template = read_template(assembly)
+    assert pages_of_the_bucket(template)["AllowedOrigins"] == [*OF_THIS_MACHINE, *origins]
     asked = options(template)
     assert len(asked) > 5
     assert not any(method.get("ApiKeyRequired") for method in asked)

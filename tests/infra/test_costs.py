@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from darkroom.config.fit_rules import DEFAULT_MOST_PODS
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS, DEFAULT_QUEUE_LENGTH
 from darkroom.config.loader import parse_config
 from darkroom.planner.burst_costs import (
     DEFAULT_CONSOLIDATE_SECONDS,
@@ -126,6 +126,7 @@ def test_what_the_estimate_assumes_is_what_the_chart_has() -> None:
     chart = yaml.safe_load((CHART / "values.yaml").read_text())
     assert chart["runtime"]["scaling"]["cooldownPeriod"] == DEFAULT_COOLDOWN_SECONDS
     assert chart["runtime"]["scaling"]["maxReplicaCount"] == DEFAULT_MOST_PODS
+    assert chart["runtime"]["scaling"]["queueLength"] == DEFAULT_QUEUE_LENGTH
     assert chart["runtime"]["scaling"]["pollingInterval"] == DEFAULT_POLLING_SECONDS
     stays = chart["karpenter"]["provisioner"]["disruption"]["consolidateAfter"]
     assert stays == f"{DEFAULT_CONSOLIDATE_SECONDS:g}s"

@@ -236,9 +236,9 @@ def test_the_time_of_a_task_is_measured_where_it_is_not_told(account: Account) -
     assert account.calls.changes == []
     account.deployment().run()
     first, second = (config.models_runtime[0] for config in account.synthesised)
-    assert (first.scaling_value("queueLength", 1), second.scaling_value("queueLength", 1)) == (1, 10)
+    assert (first.scaling_value("queueLength", 3), second.scaling_value("queueLength", 3)) == (3, 10)
     said = [line for line in account.lines if line.startswith("time of a task of sdruntime: ")]
-    assert said[0].endswith("none told or measured yet; queueLength is 1 until some are done and you deploy again")
+    assert said[0].endswith("none told or measured yet; queueLength is 3 until some are done and you deploy again")
     assert said[1].endswith("6 s measured (median of 5 recent ones), which workOff goes by")
 
 

@@ -148,7 +148,7 @@ def test_printed_values_say_what_time_of_a_task_they_go_by(
     )
     where = ["-R", deployed.settings.region, "--endpoint-url", str(deployed.settings.endpoint_url)]
     before = CliRunner().invoke(app, ["config", "values", "anymodel", *where]).output
-    assert before.startswith("# time of a task of anymodel: none told or measured yet; queueLength is 1 until")
+    assert before.startswith("# time of a task of anymodel: none told or measured yet; queueLength is 3 until")
     for number in range(5):
         record = TaskRecord(
             id="a", submission_id=f"measured-{number}", runtime="anymodel", status=Status.COMPLETED, device_seconds=6.0

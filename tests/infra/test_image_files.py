@@ -85,7 +85,7 @@ def test_nothing_else_is_sent(path: str) -> None:
 
 
 def test_compiled_files_are_not_sent() -> None:
-    assert is_sent("src/darkroom/errors.py")
+    assert is_sent("src/darkroom/errors/root.py")
     assert not is_sent("src/darkroom/__pycache__/errors.cpython-313.pyc")
 
 

@@ -80,6 +80,10 @@ def test_what_the_emulators_cloudformation_leaves_out_is_as_in_the_template(
     }
     block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     assert block == bucket["PublicAccessBlockConfiguration"]
+    (here,), (there,) = s3.get_bucket_cors(Bucket=name)["CORSRules"], bucket["CorsConfiguration"]["CorsRules"]
+    names = ("AllowedOrigins", "AllowedMethods", "AllowedHeaders")
+    assert {name: here[name] for name in names} == {name: there[name] for name in names}
+    assert (here["ID"], here["MaxAgeSeconds"]) == (there["Id"], there["MaxAge"])
 
 
 def without_tls(policy: str) -> str:

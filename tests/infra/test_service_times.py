@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from darkroom.aws.records import pointer_key, record_to_item
+from darkroom.config.fit_rules import DEFAULT_QUEUE_LENGTH
 from darkroom.config.loader import parse_config
 from darkroom.errors import AwsRefused
 from darkroom.infra.cloud import Cloud
@@ -107,9 +108,11 @@ def test_a_table_that_is_not_there_is_told(cloud: Cloud) -> None:
 
 def test_what_was_measured_counts_where_nothing_is_told() -> None:
     config = with_measured(parse_config(CONFIG), TIMES)
-    lengths = {runtime.name: runtime.scaling_value("queueLength", 1) for runtime in config.models_runtime}
+    lengths = {
+        runtime.name: runtime.scaling_value("queueLength", DEFAULT_QUEUE_LENGTH) for runtime in config.models_runtime
+    }
     # Told: 60 / 6. Measured: 60 / 4. Neither: the number that stands there, or the chart's own.
-    assert lengths == {"told": 10, "measured": 15, "unknown": 10, "plain": 1, "seen": 1}
+    assert lengths == {"told": 10, "measured": 15, "unknown": 10, "plain": 3, "seen": 3}
 
 
 def test_the_plan_says_what_is_told_what_is_measured_and_which_counts() -> None:

@@ -114,6 +114,11 @@ async def test_a_task_that_waits_for_another_try_says_why_and_until_when(plane: 
     assert end.status is Status.COMPLETED
     assert (ended.waits_because, ended.next_try_at, ended.attempts) == (None, None, 2)
     assert ended.started_at == waiting.started_at
+    (setback,) = ended.setbacks  # it stays when the task has ended
+    assert (setback.number, setback.reason) == (1, waiting.waits_because)
+    (view,) = TaskView.of(ended).setbacks
+    assert view.agent is None
+    assert TaskView.of(ended, for_operator=True).setbacks[0].agent == setback.agent
 
 
 async def test_a_task_whose_link_is_tried_again_says_so_though_it_never_began(
@@ -170,6 +175,7 @@ async def test_a_task_whose_agent_was_lost_says_so_while_it_waits_for_the_next_o
     assert waiting.waits_because == "tried once: the agent painter-1 went away while it had the task"
     assert (ended.status, ended.agent, ended.attempts) == (Status.COMPLETED, "painter-2", 2)
     assert ended.waits_because is None
+    assert [(one.number, one.agent) for one in ended.setbacks] == [(1, "painter-1")]
 
 
 async def test_why_a_task_waits_is_written_by_whoever_had_it_last(plane: Plane) -> None:

@@ -28,6 +28,7 @@ from darkroom.client import (
 )
 from darkroom.samples import read_sample
 from darkroom.tasks import v1alpha2
+from darkroom.tasks.replies import UsageReply
 
 ACCEPTED = {"id_task": "cat", "id": "cat", "runtime": "sdruntime", "output_location": "s3://b/output/cat"}
 
@@ -327,6 +328,29 @@ def test_cancelling_names_the_task_as_a_url_must(call: Any) -> None:
     assert call(server, "cancel", "a cat?").cancel_requested
     assert server.requests[0].method == "PUT"
     assert server.requests[0].url.raw_path == b"/prod/v1alpha2/tasks/a%20cat%3F/cancel"
+
+
+def test_what_has_no_method_of_its_own_can_be_asked_and_is_asked_again(call: Any) -> None:
+    usage = {"from": "2026-11-01", "to": "2026-11-25", "usage": []}
+    server = Server(httpx.Response(503, headers={"retry-after": "2"}), httpx.Response(200, json=usage))
+    reply = call(server, "ask", "v1alpha2/usage", UsageReply, query={"runtime": "sdruntime"})
+    assert reply == UsageReply(first_day="2026-11-01", last_day="2026-11-25", usage=[])
+    asked = "http://door/prod/v1alpha2/usage?runtime=sdruntime"
+    assert [str(request.url) for request in server.requests] == [asked, asked]
+    assert server.requests[0].headers["x-api-key"] == "secret"
+    (pause,) = server.pauses
+    assert pause >= 2.0
+
+
+def test_what_may_have_been_done_is_not_asked_again(call: Any) -> None:
+    server = Server(httpx.ReadTimeout("too late"), httpx.Response(200, json={}))
+
+    def retry(client: Any) -> Any:
+        return client.ask("v1alpha2/webhooks/deliveries/d/retry", UsageReply, method="POST")
+
+    with pytest.raises(ApiUnreachable):
+        use(call, server, retry, retry)
+    assert len(server.requests) == 1
 
 
 def test_every_kind_of_request_is_one_that_the_front_door_can_read(tmp_path: Path) -> None:

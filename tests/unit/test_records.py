@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from typing import Any
 
+import msgspec
 import pytest
 from botocore.session import Session
 from hypothesis import given
@@ -26,7 +28,7 @@ from darkroom.aws.records import (
     to_attribute,
 )
 from darkroom.tasks.notification import NotifiedError
-from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.record import Setback, TaskRecord
 from darkroom.tasks.task import Status, TaskKind
 
 json_values = st.recursive(
@@ -59,7 +61,18 @@ records = st.builds(
     started_at=st.none() | times,
     device_seconds=st.none() | times,
     waits_because=st.none() | st.text(),
+    setbacks=st.integers(0, 8).map(lambda most: [Setback(n, 1000.5 + n, "why", "a" * n or None) for n in range(most)]),
 )
+
+
+def test_of_tries_that_come_to_nothing_again_and_again_the_latest_are_kept() -> None:
+    item: dict[str, Any] = {}
+    for number in range(1, 30):
+        record = TaskRecord(id="t", submission_id="s", status=Status.QUEUED, runtime="r")
+        item |= record_to_item(
+            msgspec.structs.replace(record, setbacks=[Setback(number, 1000.0 + number, f"reason {number}")])
+        )
+    assert [one.number for one in item_to_record(item).setbacks] == list(range(22, 30))
 
 
 @given(records)

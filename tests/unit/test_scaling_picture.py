@@ -25,7 +25,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 def test_the_simulation_is_close_to_what_was_recorded(bench: ModuleType) -> None:
     data = bench.recorded()
     recorded = bench.node_seconds(data["runs"]["changed"])
-    computed = bench.expected(data["arrivals"], nodes_stay=30.0, polling=5, phases=bench.PHASES_OF_SIXTY)
+    computed = bench.expected(data["arrivals"], **bench.AS_RECORDED)
     assert computed.node_seconds == pytest.approx(recorded, rel=0.05)
     assert abs(computed.claims.most - max(count for _, count in data["runs"]["changed"])) <= 1
     assert computed.tasks == len(data["arrivals"])
@@ -33,7 +33,7 @@ def test_the_simulation_is_close_to_what_was_recorded(bench: ModuleType) -> None
 
 @pytest.mark.parametrize(("cooldown", "most"), [(60, 1300), (10, 900)])
 def test_eight_tasks_cost_what_they_may(bench: ModuleType, cooldown: int, most: int) -> None:
-    found = bench.expected([0.0] * 8, 6.0, cooldown=cooldown)
+    found = bench.expected([0.0] * 8, 6.0, cooldown=cooldown, queue_length=1)
     assert found.node_seconds <= most
     assert found.claims.changes[-1][1] == 0
 
@@ -42,11 +42,11 @@ def test_the_last_of_eight_tasks_begins_as_soon_as_the_page_says(bench: ModuleTy
     begins = bench.whenever_they_come()
     assert bench.said_of_all(begins) in " ".join((ROOT / "docs" / "scaling.md").read_text().split())
     # With the moments that were recorded, as it is to be seen again on real controllers.
-    assert bench.expected([0.0] * 8, 6.0).waits.percentile(1.0) <= 45
+    assert bench.expected([0.0] * 8, 6.0, queue_length=1).waits.percentile(1.0) <= 45
 
 
 def test_four_tasks_after_eight_get_four_pods(bench: ModuleType) -> None:
-    changes = bench.expected([0.0] * 8 + [300.0] * 4, 6.0).claims.changes
+    changes = bench.expected([0.0] * 8 + [300.0] * 4, 6.0, queue_length=1, cooldown=60).claims.changes
     assert max(count for at, count in changes if at < 290) == 8
     assert max(count for at, count in changes if at >= 290) == 4
 

@@ -41,11 +41,18 @@ class NotToBeRun:
 
 @dataclass(frozen=True)
 class TimeLimits:
-    """In seconds: a generation's time where the task does not say, at most; and in the queue (None: without end)."""
+    """In seconds: a generation's time where its task does not say, and the most that a task may ask for.
+
+    `expiry_seconds` is for its time in the queue; None: without end.
+    """
 
     default_seconds: float
     maximum_seconds: float
     expiry_seconds: float | None = None
+
+    def generation_seconds(self, asked: float | None) -> float:
+        """How long a generation may take whose task asks for so long."""
+        return min(asked, self.maximum_seconds) if asked else self.default_seconds
 
 
 class Preparation:
@@ -102,7 +109,7 @@ class Preparation:
             kind=job.task.kind,
             content=job.task.content,
             files=files,
-            timeout_seconds=min(job.task.timeout_seconds or self._limits.default_seconds, self._limits.maximum_seconds),
+            timeout_seconds=self._limits.generation_seconds(job.task.timeout_seconds),
             memory=job.memory.answer,
         )
         if self._origins is not None:

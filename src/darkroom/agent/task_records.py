@@ -24,11 +24,13 @@ from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.policy.telling import LONGEST_MODEL_NAME, LONGEST_REASON, after_tries, record_of, shortened
 from darkroom.tasks.notification import Notification
-from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.record import Setback, TaskRecord
 from darkroom.tasks.task import Status
 
 # How long a message may be held up for its record.
 _PATIENCE_SECONDS = 2.0
+# A record may have eight of these.
+_LONGEST_SETBACK = 200
 
 
 class TaskRecords:
@@ -63,13 +65,14 @@ class TaskRecords:
 
     async def waits(self, job: Job, reason: str, delay_seconds: float = 0.0) -> None:
         """Write that a job waits for another try for `reason`, and that it may begin after so many seconds."""
-        await self._waits(job, reason, self._clock.now() + delay_seconds, had_by=self._agent_name)
+        await self._waits(job, job.tries.received, reason, self._clock.now() + delay_seconds, had_by=self._agent_name)
 
     async def agent_was_lost(self, job: Job) -> None:
         """Write that the agent that had a job before has gone, and that the job waits for this one's device now."""
         if job.lost_agent is not None:
             reason = f"the agent {job.lost_agent} went away while it had the task"
-            await self._waits(job, after_tries(job.tries.received - 1, reason), None, had_by=job.lost_agent)
+            number = job.tries.received - 1
+            await self._waits(job, number, after_tries(number, reason), None, had_by=job.lost_agent)
 
     async def ended(self, job: Job, told: Notification, then: Callable[[], Awaitable[None]]) -> None:
         """Write how a job ended, as it was told, and count it; `then` do what ends its message.
@@ -128,12 +131,15 @@ class TaskRecords:
             device_seconds=None if job.device_seconds is None else round(job.device_seconds, 3),
         )
 
-    async def _waits(self, job: Job, reason: str, next_try_at: float | None, *, had_by: str) -> None:
+    async def _waits(self, job: Job, number: int, reason: str, next_try_at: float | None, *, had_by: str) -> None:
         if self._table is None:
             return
         told = Notification(id=job.task.id, status=Status.QUEUED, runtime=job.task.runtime, context=job.task.context)
         record = msgspec.structs.replace(
-            self._record_of(job, told), waits_because=shortened(reason, LONGEST_REASON), next_try_at=next_try_at
+            self._record_of(job, told),
+            waits_because=shortened(reason, LONGEST_REASON),
+            next_try_at=next_try_at,
+            setbacks=[Setback(number, self._clock.now(), shortened(reason, _LONGEST_SETBACK), had_by)],
         )
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):

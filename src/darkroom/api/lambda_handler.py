@@ -107,7 +107,7 @@ class ProxyEvent(
         return key_id or (None if authorizer is None else authorizer.principal_id)
 
 
-def compose(environment: Mapping[str, str]) -> Handler:
+def compose(environment: Mapping[str, str], openai_limits: DoorLimits = OPENAI_LIMITS) -> Handler:
     """Make the handler, with its AWS clients, from environment variables. Raises `SettingsError`."""
     settings = read_front_door_settings(environment)
     aws = BlockingAws(read_aws_settings(environment), boto3.Session())
@@ -125,7 +125,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
         waiter=None if ports.records is None else AloneWaiter(ports.records, _sleep, time.monotonic),
         options=read_options(settings.openai_file),
     )
-    openai = open_openai_door(catalogue, ports, callers, OPENAI_LIMITS, settings.openai_file)
+    openai = open_openai_door(catalogue, ports, callers, openai_limits, settings.openai_file)
     return create_handler(front_door, callers, openai, Origins(settings.cors_origins))
 
 

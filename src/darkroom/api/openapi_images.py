@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from darkroom.api.openapi_parts import Operation
+from darkroom.api.openapi_parts import Operation, events_content
 from darkroom.openai.models import Model, ModelList
 from darkroom.openai.replies import ErrorBody, ImagesReply
 from darkroom.openai.request import FORMATS, LARGEST_SEED, LONGEST_PROMPT, MOST_PICTURES, QUALITIES, RESPONSES
@@ -76,8 +76,8 @@ def images_operations() -> tuple[Operation, ...]:
 
 def _images(route: str, summary: str, content_type: str, schema: str) -> Operation:
     replies = _replies("ImagesReply", 400, 401, 404, 409, 413, 415, 422, 429, 500, 503, 504)
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
-    replies[200]["content"] |= stream
+    # Events are named after what is made, and the error that may come in the middle has no name.
+    replies[200]["content"] |= events_content(({"type": "string"}, {"type": "object"}))
     return Operation(
         f"/v1/images/{route}",
         {

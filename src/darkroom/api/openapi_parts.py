@@ -39,6 +39,26 @@ CALLER = parameter(
 )
 
 
+def events_content(*kinds: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    """A stream of server-sent events of these kinds: what their names may be, and what their data is, as JSON.
+
+    A schema stands for each event, and not for the stream, which has no end.
+    """
+    events = [
+        {
+            "type": "object",
+            "required": ["data"],
+            "properties": {
+                "id": {"type": "string"},
+                "event": name,
+                "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+            },
+        }
+        for name, data in kinds
+    ]
+    return {"text/event-stream": {"schema": {"oneOf": events} if len(events) > 1 else events[0]}}
+
+
 def json_content(schema: str, examples: dict[str, Any] | None = None) -> dict[str, Any]:
     """A body of this schema, with examples by their names."""
     media: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{schema}"}}

@@ -6,7 +6,16 @@ from typing import Any
 
 from darkroom.api.listing import DEFAULT_LIMIT, MAXIMUM_LIMIT
 from darkroom.api.looking_up import MAXIMUM_WAIT_SECONDS, MOST_LINKS
-from darkroom.api.openapi_parts import CALLER, KEY_SECURITY, Operation, Replies, json_content, parameter, replies
+from darkroom.api.openapi_parts import (
+    CALLER,
+    KEY_SECURITY,
+    Operation,
+    Replies,
+    events_content,
+    json_content,
+    parameter,
+    replies,
+)
 from darkroom.api.using import MOST_DAYS
 from darkroom.policy.admission import MAXIMUM_ID_LENGTH
 from darkroom.tasks.task import Status
@@ -77,7 +86,25 @@ _LAST_EVENT = parameter(
 )
 _EVENTS: Replies = {
     **replies(200, "Events as they happen, as text/event-stream.", "TaskView", 400, 403, 404),
-    200: {"description": "Events as they happen.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    200: {
+        "description": "Events as they happen.",
+        "content": events_content(
+            ({"const": "task"}, {"$ref": "#/components/schemas/TaskView"}),
+            (
+                {"const": "progress"},
+                {
+                    "type": "object",
+                    "required": ["id", "status", "progress"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "caller": {"type": "string"},
+                        "status": {"$ref": "#/components/schemas/Status"},
+                        "progress": {"$ref": "#/components/schemas/Progress"},
+                    },
+                },
+            ),
+        ),
+    },
 }
 
 
@@ -201,7 +228,12 @@ def reading_operations() -> tuple[Operation, ...]:
                 "Each runtime with its models, the tasks that wait for it, and how long a task would wait that came "
                 "now: an estimate.",
             ),
-            replies(200, "The runtimes of the deployment.", "RuntimeList"),
+            replies(
+                200,
+                "The runtimes of the deployment; an operator is also told of agents and dead letters.",
+                "RuntimeList",
+                400,
+            ),
             parameter(
                 "workflows",
                 "query",

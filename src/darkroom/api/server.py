@@ -47,7 +47,7 @@ async def serve(settings: GatewaySettings, make_pages: MakePages | None = None) 
     service = Service(catalogue, front.bucket, callers)
     more = {"dynamodb": front.task_table, "sqs": front.webhook_queue_url or front.queues}
     services = ["sns", "s3", *(service for service, needs in more.items() if needs is not None)]
-    async with open_aws(settings.aws, *services) as aws:
+    async with open_aws(settings.aws, *services, trusts_calls=True) as aws:
         ports = ports_of(aws, front)
         waiter = None if ports.records is None else SharedWaiter(ports.records, time.monotonic)
         door = FrontDoor(

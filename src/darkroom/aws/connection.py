@@ -145,12 +145,14 @@ async def open_aws(
     *services: str,
     session: AioSession | None = None,
     trace_header: Callable[[], str | None] | None = None,
+    trusts_calls: bool = False,
 ) -> AsyncIterator[Aws]:
     """Open clients for `services`, and close them at the end.
 
     Retries of single calls are the library's (standard mode: jittered, on throttling and passing faults); what a
     failure means for a task is decided by `darkroom.policy.outcomes`. What `trace_header` returns goes with every
-    message that is published, so that its subscribers continue the trace.
+    message that is published, so that its subscribers continue the trace. Who `trusts_calls` makes the same few very
+    often: that they are well-formed is left to AWS to check, which refuses them as the library would.
     """
     config = AioConfig(
         retries={"mode": "standard", "max_attempts": 4},
@@ -159,8 +161,10 @@ async def open_aws(
         max_pool_connections=_MAXIMUM_CONNECTIONS,
         tcp_keepalive=True,
         user_agent=USER_AGENT,
+        parameter_validation=not trusts_calls,
     )
-    s3_config = config.merge(AioConfig(**s3_options(settings)))
+    # An object without a name would be the bucket, which S3 has another answer for: that is checked here always.
+    s3_config = config.merge(AioConfig(**s3_options(settings), parameter_validation=True))
     if session is None:
         session = AioSession()
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))

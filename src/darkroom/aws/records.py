@@ -57,10 +57,17 @@ _LONGEST_IN_SORT_KEY = 200
 Item = dict[str, dict[str, Any]]
 
 
+_SETBACK = "setback_"
+_MOST_SETBACKS = 8
+
+
 def record_to_item(record: TaskRecord) -> Item:
     """The item for `record`; it expires 14 days after the record's last change."""
     fields = msgspec.to_builtins(record)
     fields[TASK_ATTRIBUTE] = fields.pop("id")
+    # Each has a place of its own, so that one is written without reading the others; there are so many at most.
+    for setback in fields.pop("setbacks", ()):
+        fields[f"{_SETBACK}{setback['number'] % _MOST_SETBACKS}"] = setback
     if _CONTEXT_ATTRIBUTE in fields:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.encode(record.context).decode()
     item = {name: to_attribute(value) for name, value in fields.items()}
@@ -76,6 +83,9 @@ def item_to_record(item: Mapping[str, Mapping[str, Any]]) -> TaskRecord:
     """
     fields = {name: from_attribute(value) for name, value in item.items()}
     fields["id"] = fields.pop(TASK_ATTRIBUTE, None)
+    setbacks = [fields.pop(name) for name in list(fields) if name.startswith(_SETBACK)]
+    if setbacks:
+        fields["setbacks"] = sorted(setbacks, key=lambda setback: (setback["at"], setback["number"]))
     if _CONTEXT_ATTRIBUTE in fields:
         fields[_CONTEXT_ATTRIBUTE] = msgspec.json.decode(fields[_CONTEXT_ATTRIBUTE])
     return msgspec.convert(fields, type=TaskRecord)

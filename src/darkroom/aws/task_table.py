@@ -19,15 +19,14 @@ from darkroom.aws.records import (
     CHANGED_UNDER,
     LISTED_AS,
     LISTED_UNDER,
-    POINTER_RETENTION_SECONDS,
     WITHDRAWN,
     change_keys,
     item_to_record,
-    pointer_key,
     record_to_item,
     submission_key,
     to_attribute,
 )
+from darkroom.aws.task_pointers import TaskPointers, text_of
 from darkroom.aws.usage import addition
 from darkroom.tasks.record import TaskRecord
 
@@ -51,6 +50,7 @@ class TaskTable:
     def __init__(self, client: DynamoDBClient, name: str) -> None:
         self.client = client
         self.name = name
+        self._pointers = TaskPointers(client, name)
 
     async def put(self, record: TaskRecord, *, in_place_of: str | None = None) -> None:
         """Write the record of a new submission, and have its task's id point to it.
@@ -60,9 +60,9 @@ class TaskTable:
         await self._write(record)
         if in_place_of is None:
             # Not if it is so already: the one before it would be forgotten.
-            replaced = await self._point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
+            replaced = await self._pointers.point(record, "attribute_not_exists(latest) OR latest <> :latest", {})
         else:
-            replaced = await self._point(record, "latest = :old", {":old": {"S": in_place_of}})
+            replaced = await self._pointers.point(record, "latest = :old", {":old": {"S": in_place_of}})
         if replaced:  # ids are seldom used twice, so this seldom costs a call
             with translated(f"writing the record of task {record.id}", self._writing):
                 await self.client.update_item(
@@ -78,16 +78,16 @@ class TaskTable:
         Of several at once, one is written.
         """
         for _ in range(_MOST_WITHDRAWN):
-            latest = _text(await self._pointer(record.id, record.caller), "latest")
+            latest = await self._pointers.latest(record.id, record.caller)
             found = await self._accepted(latest)
             if found is not None and (standing := item_to_record(found)).submission_id != record.submission_id:
                 return standing
             await self._write(record)
             if latest is None:
-                await self._point(record, "attribute_not_exists(latest)", {})
+                await self._pointers.point(record, "attribute_not_exists(latest)", {})
             else:
-                await self._point(record, "latest = :seen", {":seen": {"S": latest}})
-            if _text(await self._pointer(record.id, record.caller), "latest") == record.submission_id:
+                await self._pointers.point(record, "latest = :seen", {":seen": {"S": latest}})
+            if await self._pointers.latest(record.id, record.caller) == record.submission_id:
                 return None
             await self.withdraw(record.id, record.submission_id, record.caller)  # somebody was faster
         return None
@@ -116,33 +116,6 @@ class TaskTable:
                 ExpressionAttributeValues={f":{name}": value for name, value in indexed.items()},
             )
 
-    async def _point(self, record: TaskRecord, condition: str, values: dict[str, Any]) -> str | None:
-        """Have a task's id point to `record`, if `condition` is met; return what it pointed to before, if known."""
-        created_at = record.created_at
-        try:
-            with translated(f"pointing to the record of task {record.id}", self._writing):
-                reply: Any = await self.client.update_item(
-                    TableName=self.name,
-                    Key=pointer_key(record.id, record.caller),
-                    UpdateExpression=(
-                        "SET previous = if_not_exists(latest, :none), latest = :latest, "
-                        "created_at = :created_at, expires_at = :expires_at"
-                    ),
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues={
-                        ":none": {"S": ""},
-                        ":latest": {"S": record.submission_id},
-                        ":created_at": to_attribute(created_at),
-                        ":expires_at": to_attribute(int(created_at) + POINTER_RETENTION_SECONDS),
-                        **values,
-                    },
-                    ReturnValues="UPDATED_OLD",
-                )
-        except AlreadyExists:  # it may be that it was done before, and the answer was lost
-            pointer = await self._pointer(record.id, record.caller)
-            return _text(pointer, "previous") if _text(pointer, "latest") == record.submission_id else None
-        return _text(reply.get("Attributes", {}), "latest")
-
     async def withdraw(self, task_id: str, submission_id: str, caller: str = "") -> None:
         """Have a caller's id stand again for what it did before this submission, which was not accepted."""
         with suppress(AlreadyExists), translated(f"withdrawing the record of task {task_id}", self._writing):
@@ -153,19 +126,11 @@ class TaskTable:
                 ConditionExpression="attribute_exists(id)",
                 ExpressionAttributeValues={":yes": {"BOOL": True}},
             )
-        with suppress(AlreadyExists), translated(f"withdrawing the record of task {task_id}", self._writing):
-            await self.client.update_item(
-                TableName=self.name,
-                Key=pointer_key(task_id, caller),
-                UpdateExpression="SET latest = previous",
-                ConditionExpression="latest = :mine",
-                ExpressionAttributeValues={":mine": {"S": submission_id}},
-            )
+        await self._pointers.point_back(task_id, caller, submission_id)
 
     async def get(self, task_id: str, caller: str = "") -> TaskRecord | None:
         """Read the record of the latest submission of `caller` under this id."""
-        pointer = await self._pointer(task_id, caller)
-        item = await self._accepted(_text(pointer, "latest"))
+        item = await self._accepted(await self._pointers.latest(task_id, caller))
         return None if item is None else item_to_record(item)
 
     async def _accepted(self, submission_id: str | None) -> dict[str, Any] | None:
@@ -176,7 +141,7 @@ class TaskTable:
             item = await self._read(submission_key(submission_id), f"reading the record of submission {submission_id}")
             if item is None or WITHDRAWN not in item:
                 return item
-            submission_id = _text(item, _REPLACED)
+            submission_id = text_of(item, _REPLACED)
         return None
 
     async def get_submission(self, submission_id: str) -> TaskRecord | None:
@@ -189,9 +154,6 @@ class TaskTable:
         items = await read_items(self.client, self.name, [submission_key(id_) for id_ in submission_ids])
         records = [item_to_record(item) for item in items.values()]
         return {record.submission_id: record for record in records}
-
-    async def _pointer(self, task_id: str, caller: str) -> dict[str, Any]:
-        return await self._read(pointer_key(task_id, caller), f"reading the record of task {task_id}") or {}
 
     async def _read(self, key: dict[str, Any], doing: str) -> dict[str, Any] | None:
         with translated(doing, f"reading from the table {self.name}"):
@@ -206,7 +168,7 @@ class TaskTable:
         submitted under the same id later. `now`, in seconds since 1970, is when the record was changed; without it, who
         follows changes is not told.
         """
-        latest = _text(await self._pointer(task_id, caller), "latest")
+        latest = await self._pointers.latest(task_id, caller)
         if latest is None:
             return None
         reply = await through_conflicts(lambda: self._ask_to_stop(task_id, latest, caller, now))
@@ -287,14 +249,10 @@ class TaskTable:
         """Have a task's id point to a record that was written over `before`, where nobody else has done that."""
         created = {":created_at": to_attribute(record.created_at)}
         if _POINTED_TO not in before:
-            await self._point(record, "attribute_not_exists(id) OR created_at < :created_at", created)
+            await self._pointers.point(record, "attribute_not_exists(id) OR created_at < :created_at", created)
         elif WITHDRAWN in before:
-            await self._point(record, "created_at <= :created_at AND latest <> :latest", created)
+            await self._pointers.point(record, "created_at <= :created_at AND latest <> :latest", created)
 
     @property
     def _writing(self) -> str:
         return f"writing to the table {self.name}"
-
-
-def _text(item: Mapping[str, Any], name: str) -> str | None:
-    return item.get(name, {}).get("S") or None

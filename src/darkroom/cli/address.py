@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from darkroom.cli.options import region_option, stack_name_option
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import read_client_settings
+from darkroom.testing.loopback_aws import without_proxy
 
 if TYPE_CHECKING:
     import httpx
@@ -43,24 +45,11 @@ ApiKeyOption = Annotated[
 
 StackNameOption = Annotated[
     str | None,
-    typer.Option(
-        "--stack-name",
-        "-n",
-        help="A stack on AWS, whose front door and API key are found with your AWS credentials.",
-        show_default=False,
-        rich_help_panel="Front door",
+    stack_name_option(
+        "A stack on AWS, whose front door and API key are found with your AWS credentials.", "Front door"
     ),
 ]
-RegionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--region",
-        "-R",
-        help="The stack's AWS region. Default: the profile's.",
-        show_default=False,
-        rich_help_panel="Front door",
-    ),
-]
+RegionOption = Annotated[str | None, region_option("The stack's AWS region. Default: the profile's.", "Front door")]
 
 
 CallerOption = Annotated[
@@ -127,6 +116,7 @@ def find_address(
     endpoint, api_key = endpoint or settings.endpoint, api_key or settings.api_key
     stack = read_stack_file(folder)
     if stack is not None and (endpoint is None or endpoint.rstrip("/") == stack.endpoint):
+        os.environ.update(without_proxy(os.environ))
         return Address(
             endpoint=stack.endpoint, api_key=api_key or stack.api_key, runtimes=tuple(stack.runtimes), local=True
         )

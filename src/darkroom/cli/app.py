@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -12,10 +11,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from darkroom.cli.exit_codes import EXIT_CODES_HELP
+from darkroom.cli.exit_codes import EXIT_CODES_HELP, WrongCommandLine
+from darkroom.cli.output import error_facts, print_json
 from darkroom.errors import DarkroomError, MissingExtra
 
 _HELP = "Darkroom turns prompts into pictures, asynchronously: on one machine, and on AWS.\n\n" + EXIT_CODES_HELP
+# What Typer refuses a command line with. It names the class of one case only, which has this base.
+_REFUSAL: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 class Described(Protocol):
@@ -70,12 +72,37 @@ def run_app(
         for each in program.commands.values():
             _let_none_run(each, missing, asks_for_help=asks_for_help)
     try:
+        if asks_for_json(arguments):
+            return _run_for_a_script(program, arguments)
         program(args=list(arguments), prog_name="darkroom")
     except SystemExit as stop:
         if missing is not None and asks_for_help:
             Console(soft_wrap=True).print(f"It does not run here yet: {missing}", markup=False, highlight=False)
         return stop.code if isinstance(stop.code, int) else 1
     return 0
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether a script reads what comes, errors too."""
+    return "--json" in arguments
+
+
+def _run_for_a_script(program: Any, arguments: Sequence[str]) -> int:
+    """Run a command, and raise `WrongCommandLine` where it is called in another way than it can be."""
+    try:
+        code = program(args=list(arguments), prog_name="darkroom", standalone_mode=False)
+    except _REFUSAL as error:
+        raise WrongCommandLine(error.format_message(), option=_option(error)) from None  # type: ignore[attr-defined]
+    return code if isinstance(code, int) else 0
+
+
+def _option(error: Exception) -> str:
+    """Which option or argument an error of Typer's is about; empty where it is none's, or not said."""
+    hint = getattr(error, "param_hint", None) or getattr(error, "option_name", None)
+    if hint is None and (parameter := getattr(error, "param", None)) is not None:
+        name = str(parameter.opts[0])
+        return name if name.startswith("-") else str(parameter.metavar or name).upper()
+    return hint if isinstance(hint, str) else ", ".join(hint or ())
 
 
 def _let_none_run(command: Any, missing: MissingExtra, *, asks_for_help: bool) -> None:
@@ -99,11 +126,7 @@ def _print_version(wanted: bool) -> None:
 def print_error(error: DarkroomError, *, as_json: bool = False) -> None:
     """Tell a person what went wrong, or with `as_json` a script, where it looks for the result."""
     if as_json:
-        told = {"type": error.type, "message": str(error), "retryable": error.retryable}
-        told |= {name: getattr(error, name) for name in ("task_id", "status_code") if getattr(error, name, None)}
-        if faults := getattr(error, "faults", ()):
-            told["errors"] = [{"path": fault.path, "reason": fault.reason} for fault in faults]
-        sys.stdout.write(json.dumps({"error": told}) + "\n")
+        print_json({"error": error_facts(error)})
         return
     Console(stderr=True, soft_wrap=True).print(f"[bold red]{error.type}[/]: {escape(str(error))}", highlight=False)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
+from rich.markup import escape
 
 from darkroom.cli.address import RegionOption, StackNameOption, open_deployed
+from darkroom.cli.options import JsonLinesOption, JsonOption
 from darkroom.cli.output import print_json
+from darkroom.cli.tables import new_table, numbers, print_table
 from darkroom.errors import Fault, InvalidRequest, SettingsError
 from darkroom.local.caller_keys import read_key
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
@@ -26,7 +27,7 @@ callers = typer.Typer(
 
 @callers.command("list")
 def list_callers(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
 ) -> None:
@@ -36,22 +37,20 @@ def list_callers(
         for caller in found:
             print_json(caller)
         return
-    table = Table(
-        Column("Caller"),
-        Column("Requests/s", justify="right"),
-        Column("At once", justify="right"),
-        Column("Tasks a month", justify="right"),
-    )
+    table = new_table("Caller", *numbers("Requests/s", "At once", "Tasks a month"))
     for caller in found:
         rate = "-" if caller.rate_limit is None else f"{caller.rate_limit:g}"
         burst = "-" if caller.burst_limit is None else str(caller.burst_limit)
-        table.add_row(caller.name, rate, burst, "any" if caller.monthly_tasks is None else str(caller.monthly_tasks))
-    Console().print(table)
+        table.add_row(
+            escape(caller.name), rate, burst, "any" if caller.monthly_tasks is None else str(caller.monthly_tasks)
+        )
+    print_table(table)
 
 
 @callers.command("key")
 def print_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The caller.")],
+    as_json: JsonOption = False,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
 ) -> None:
@@ -66,7 +65,10 @@ def print_key(
         from darkroom.infra.deployed_callers import read_deployed_key
 
         key = read_deployed_key(cloud, found[name])
-    sys.stdout.write(key + "\n")
+    if as_json:
+        print_json({"caller": name, "key": key})
+    else:
+        sys.stdout.write(key + "\n")
 
 
 def _find(stack_name: str | None, region: str | None, folder: Path = STACK_FOLDER) -> list[CallerSpec]:

@@ -20,6 +20,8 @@ from darkroom.cli.deployment_options import (
     RegistryOption,
     console_of,
 )
+from darkroom.cli.options import JsonOption
+from darkroom.cli.output import print_json
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.schemas import config_schema
 from darkroom.errors import SettingsError
@@ -52,12 +54,17 @@ def config_init(
 
 @config.command("validate")
 def config_validate(
-    file: Annotated[Path, typer.Argument(help="The file to check.")] = DEFAULT_CONFIG, region: RegionOption = None
+    file: Annotated[Path, typer.Argument(help="The file to check.")] = DEFAULT_CONFIG,
+    region: RegionOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check config.yaml, and say everything that is wrong with it."""
     found = load_config(file, region)
-    names = ", ".join(runtime.name for runtime in found.models_runtime)
-    console_of().print(f"{escape(str(file))} is valid; runtimes: {escape(names)}", highlight=False)
+    names = [runtime.name for runtime in found.models_runtime]
+    if as_json:
+        print_json({"file": str(file), "runtimes": names})
+        return
+    console_of().print(f"{escape(str(file))} is valid; runtimes: {escape(', '.join(names))}", highlight=False)
 
 
 @config.command("show")

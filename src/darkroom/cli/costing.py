@@ -8,10 +8,26 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.deployment_options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EndpointOption,
+    ProfileOption,
+    RegionOption,
+    console_of,
+)
+from darkroom.cli.options import JsonOption
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    must_be_finite,
+    named_shares,
+    prices_of,
+)
+from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.planner.cost_picture import cost_picture
 from darkroom.planner.estimate import Estimate, as_csv, as_json, estimate
@@ -57,13 +73,20 @@ def cost_month(
     usage: Annotated[Path | None, typer.Option(help="Task records or a usage export: cost per caller.")] = None,
     guide: Annotated[bool, typer.Option("--guide", help="The guide's own two tables, from its own inputs.")] = False,
     output: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    for_scripts: JsonOption = False,
+    picture: SvgOption = None,
 ) -> None:
     """Say what a month would cost, line by line."""
     if context.invoked_subcommand is not None:
         return
+    output = "json" if for_scripts else output
     if output not in _FORMATS:
         raise SettingsError(f"--format {output} is not known: use {', '.join(_FORMATS)}")
+    must_be_finite(
+        seconds=seconds, picture_kb=picture_kb, request_kib=request_kib, months_stored=months_stored, uploads=uploads,
+        downloads=downloads, lookups=lookups, keyed=keyed, webhooks=webhooks, traced=traced, spot=spot,
+        switches=switches, switch_seconds=switch_seconds,
+    )  # fmt: skip
     if guide:
         _show_guide(seconds, request_kib, picture_kb)
         return
@@ -92,8 +115,8 @@ def cost_month(
 @cost.command("refresh")
 def cost_refresh(
     region: RegionOption = None,
-    profile: Annotated[str | None, typer.Option(help="AWS profile.", show_default=False)] = None,
-    endpoint_url: Annotated[str | None, typer.Option(help="Another AWS.", show_default=False)] = None,
+    profile: ProfileOption = None,
+    endpoint_url: EndpointOption = None,
     to: Annotated[Path, typer.Option(help="The file to write.")] = Path("prices.toml"),
 ) -> None:
     """Fetch a region's prices from AWS's price list, and what Spot cost in the last week, into a file."""
@@ -128,9 +151,7 @@ def cost_refresh(
 def _show(found: Estimate) -> None:
     console = console_of()
     for section in found.sections:
-        table = Table("", "quantity", "each", "USD", title=section.title)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = new_table("", *numbers("quantity", "each", "USD"), title=section.title)
         for line in section.lines:
             about = "~" if line.is_estimate else ""
             quantity = f"{line.quantity:,.4g}" if line.quantity < 1000 else f"{line.quantity:,.0f}"
@@ -138,7 +159,7 @@ def _show(found: Estimate) -> None:
                 escape(line.what), f"{quantity} {line.unit}", f"{line.unit_usd:.7g}", f"{about}{line.usd:,.2f}"
             )
         table.add_row("[bold]together[/]", "", "", f"[bold]{section.usd:,.2f}[/]")
-        console.print(table)
+        print_table(table)
     per = found.usd_per_picture
     each = "" if per is None else f", {per * 1000:,.4f} for a thousand pictures"
     console.print(f"[bold]{found.usd:,.2f} USD a month[/] in {found.region}{each}", highlight=False)
@@ -156,19 +177,21 @@ def _show_callers(found: Estimate, source: Path | None) -> None:
     weights = {name: sum(one.device_seconds or 0.0 for one in used) for name, used in callers.items()}
     device = sum(weights.values())
     _, gpus, services = (section.usd for section in found.sections)
-    table = Table("caller", "tasks", "device seconds", "USD", title="By caller, without what is paid anyway")
+    table = new_table(
+        "caller", *numbers("tasks", "device seconds", "USD"), title="By caller, without what is paid anyway"
+    )
     for name, used in callers.items():
         part = weights[name] / device if device else len(used) / tasks
         usd = gpus * part + services * len(used) / tasks
         table.add_row(escape(name), f"{len(used):,}", f"{weights[name]:,.0f}", f"{usd:,.2f}")
-    console_of().print(table)
+    print_table(table)
 
 
 def _show_guide(seconds: float, request_kib: float, picture_kb: float) -> None:
     console = console_of()
     pictures, fixed = picture_lines(seconds, request_kib, picture_kb), fixed_lines()
     for title, lines in (("The guide: a million images", pictures), ("The guide: each month", fixed)):
-        console.print(_guide_table(title, lines))
+        print_table(_guide_table(title, lines))
     together = total_of(pictures) + total_of(fixed)
     console.print(
         f"[bold]{together} USD[/]; the guide states {STATED_TOTAL}, which its lines do not come to", highlight=False
@@ -176,7 +199,7 @@ def _show_guide(seconds: float, request_kib: float, picture_kb: float) -> None:
 
 
 def _guide_table(title: str, lines: list[GuideLine]) -> Table:
-    table = Table("service", "billing dimension", "quantity", "unit price", "USD", "", title=title)
+    table = new_table("service", "billing dimension", *numbers("quantity", "unit price", "USD"), "", title=title)
     for line in lines:
         remark = f"{line.remark}; else {line.by_its_inputs}" if line.remark else ""
         quantity = f"{line.quantity.normalize():,f}"

@@ -13,11 +13,12 @@ import typer
 from darkroom.aws.connection import Aws
 from darkroom.aws.queue import Queue
 from darkroom.cli.address import find_stack_on_aws
+from darkroom.cli.options import region_option, stack_name_option
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import AwsSettings, read_aws_settings
-from darkroom.testing.loopback_aws import CREDENTIALS
+from darkroom.testing.loopback_aws import CREDENTIALS, without_proxy
 
 _PANEL = "On AWS"
 
@@ -54,24 +55,9 @@ TaskTableOption = Annotated[
 
 StackNameOption = Annotated[
     str | None,
-    typer.Option(
-        "--stack-name",
-        "-n",
-        help="A stack on AWS, whose queues and table are found with your AWS credentials.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
+    stack_name_option("A stack on AWS, whose queues and table are found with your AWS credentials.", _PANEL),
 ]
-RegionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--region",
-        "-R",
-        help="That stack's region. Default: the profile's.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
-]
+RegionOption = Annotated[str | None, region_option("That stack's region. Default: the profile's.", _PANEL)]
 
 
 class DeadLetterQueue(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +121,7 @@ def find_dead_letter_queue(
             "--stack-name, or a queue with --queue-url"
         )
     facts = _choose({facts.name: facts for facts in stack.runtimes}, runtime)
-    environment.update(CREDENTIALS)
+    environment.update({**CREDENTIALS, **without_proxy(environment)})
     return DeadLetterQueue(
         aws=AwsSettings(region=stack.region, endpoint_url=stack.aws_endpoint_url),
         queue_url=facts.queue_url,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from darkroom.cli.options import FolderOption, JsonLinesOption
+from darkroom.cli.output import print_json
 from darkroom.local.stack import StackOptions, running_stack
 from darkroom.local.stack_file import STACK_FOLDER
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
+    folder: FolderOption = Path("pictures"),
+    as_json: JsonLinesOption = False,
 ) -> None:
     """Show the whole of Darkroom at work on this machine, and stop it again.
 
@@ -26,9 +29,16 @@ def demo(
     output topic, saves the pictures and shows a table of them. The first picture goes on, by its link in the output
     bucket: it is redrawn, and enlarged.
     """
-    console = Console()
+    console = Console(quiet=as_json)
     folder.mkdir(parents=True, exist_ok=True)
     rows = asyncio.run(_run(folder, console))
+    from darkroom.cli.demo_requests import show
+
+    if as_json:
+        for row in rows:
+            print_json(row.facts())
+    else:
+        show(rows)
     failed = [row for row in rows if not row.is_well]
     for row in failed:
         console.print(f"[bold red]{row.case.id}[/]: {escape(row.problem or 'no notification came')}", highlight=False)

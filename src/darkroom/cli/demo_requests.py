@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 
 from darkroom.aws.bucket import Bucket
+from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, cases_for, follow_ups
 from darkroom.client import AsyncClient
 from darkroom.errors import StackFailure
@@ -43,9 +44,20 @@ class Row:
         """Whether it has ended with a picture."""
         return self.status is Status.COMPLETED and bool(self.paths)
 
+    def facts(self) -> dict[str, Any]:
+        """What became of it, for scripts."""
+        return {
+            "request": self.title,
+            "id": self.case.id,
+            "status": None if self.status is None else self.status.value,
+            "seconds": round(self.seconds, 3),
+            "files": [str(path) for path in self.paths],
+            **({"error": self.problem} if self.problem else {}),
+        }
+
 
 async def develop(stack: RunningStack, folder: Path, console: Console) -> list[Row]:
-    """Send the requests, show and save what comes of them, and return it. Raises `StackFailure` if too little comes."""
+    """Send the requests, and save what comes of them. Raises `StackFailure` if too little does."""
     console.print(f"Darkroom runs at {stack.facts.endpoint}", highlight=False)
     rows: dict[str, Row] = {}
     async with (
@@ -56,7 +68,7 @@ async def develop(stack: RunningStack, folder: Path, console: Console) -> list[R
             for case in cases_for(runtime.name, runtime.type, read_picture(), WEIGHTLESS_UPSCALER):
                 await _send(case, f"the guide's {case.kind}", client, rows)
         bucket = stack.aws.bucket(stack.facts.output_bucket)
-        with Live(_table(rows), console=console, auto_refresh=False) as live:
+        with Live(_table(rows), console=console, auto_refresh=False, transient=True) as live:
             await _listen(rows, listener, bucket, folder, live)
             for first in list(rows.values()):
                 if first.case.kind is TaskKind.TEXT_TO_IMAGE and first.urls:
@@ -64,6 +76,13 @@ async def develop(stack: RunningStack, folder: Path, console: Console) -> list[R
                         await _send(case, title, client, rows)
             await _listen(rows, listener, bucket, folder, live)
     return list(rows.values())
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print what became of the requests, and where their pictures lie."""
+    print_table(_table({row.case.id: row for row in rows}))
+    for path in (path for row in rows for path in row.paths):
+        sys.stdout.write(f"{path}\n")
 
 
 async def _send(case: Case, title: str, client: AsyncClient, rows: dict[str, Row]) -> None:
@@ -98,11 +117,8 @@ async def _note(row: Row, notification: Notification, bucket: Bucket, folder: Pa
 
 
 def _table(rows: Mapping[str, Row]) -> Table:
-    table = Table(title="Requests and their pictures", title_justify="left")
-    for heading in ("Request", "Status"):
-        table.add_column(heading)
-    table.add_column("Seconds", justify="right")
-    table.add_column("Picture", overflow="fold")
+    # Their paths follow, each on a line of its own, where they can be copied.
+    table = new_table("Request", "Status", *numbers("Seconds", "Pictures"), title="Requests and their pictures")
     for row in rows.values():
         ended_badly = row.status is not None and row.status.is_terminal and row.status is not Status.COMPLETED
         colour = "red" if ended_badly else "green" if row.status is Status.COMPLETED else "yellow"
@@ -110,6 +126,6 @@ def _table(rows: Mapping[str, Row]) -> Table:
             row.title,
             f"[{colour}]{row.status or 'sent'}[/]",
             f"{row.seconds:.1f}",
-            escape("\n".join(str(path) for path in row.paths)),
+            str(len(row.paths) or ""),
         )
     return table

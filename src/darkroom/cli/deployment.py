@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from darkroom.cli.config_file import config
 from darkroom.cli.deployment_options import (
@@ -26,7 +25,10 @@ from darkroom.cli.deployment_options import (
     teller,
 )
 from darkroom.cli.deployment_plan import show_plan
+from darkroom.cli.options import JsonLinesOption
+from darkroom.cli.output import print_json
 from darkroom.cli.publishing import chart, images
+from darkroom.cli.tables import new_table, numbers, print_facts, print_table
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import SettingsError
@@ -103,10 +105,8 @@ def deploy(
             raise typer.Exit(1)
         return
     outputs = deployment.run()
-    table = Table("output", "value", title="Deployed")
-    for name, value in sorted(outputs.items()):
-        table.add_row(name, value)
-    console.print(table)
+    console.print("[bold]Deployed[/]")
+    print_facts((name, escape(value)) for name, value in sorted(outputs.items()))
 
 
 @app.command()
@@ -161,16 +161,22 @@ def synth(
 def models_list(
     config: ConfigOption = DEFAULT_CONFIG,
     bucket: BucketOption = None,
+    as_json: JsonLinesOption = False,
     region: RegionOption = None,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
 ) -> None:
     """List the models in the bucket."""
     cloud = open_cloud(region, profile, endpoint_url)
-    table = Table("model", "size")
-    for model in list_models(cloud, _model_bucket(bucket, config, cloud)):
-        table.add_row(model.key, f"{model.size_bytes / 1e9:.2f} GB")
-    console_of().print(table)
+    table = new_table("model", *numbers("size"))
+    found = list_models(cloud, _model_bucket(bucket, config, cloud))
+    if as_json:
+        for model in found:
+            print_json({"key": model.key, "size_bytes": model.size_bytes})
+        return
+    for model in found:
+        table.add_row(escape(model.key), f"{model.size_bytes / 1e9:.2f} GB")
+    print_table(table)
 
 
 @models.command("upload")

@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from darkroom.cli.options import region_option
+
 if TYPE_CHECKING:  # the planner's commands have these options too, and need no AWS library
     from darkroom.infra.cloud import Told
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
-RegionOption = Annotated[
-    str | None, typer.Option("--region", "-R", help="AWS region. Default: the profile's.", show_default=False)
-]
+RegionOption = Annotated[str | None, region_option("AWS region. Default: the profile's.")]
 ProfileOption = Annotated[str | None, typer.Option(help="AWS profile.", show_default=False)]
 EndpointOption = Annotated[str | None, typer.Option(help="Another AWS, such as an emulator.", show_default=False)]
 BucketOption = Annotated[

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.service_times import ServiceTime, said_of, with_measured
@@ -37,24 +37,24 @@ def show_plan(
 
     `measured` is what tasks of the deployed stack took, by runtime.
     """
-    plan = Table("step", "what would be done", title="Plan: nothing is done")
+    plan = new_table("step", "what would be done", title="Plan: nothing is done")
     for step in steps:
         plan.add_row(step.name, escape(step.what) if step.is_needed else f"[dim]nothing: {step.why_not}[/]")
-    console.print(plan)
+    print_table(plan)
     prices = load_prices(region if region in priced_regions() else PRICED_REGION)
-    console.print(_fixed(config, prices, region))
-    console.print(_by_use(config, prices))
-    console.print(_savings(config, prices))
+    print_table(_fixed(config, prices, region))
+    print_table(_by_use(config, prices))
+    print_table(_savings(config, prices))
     for line in said_of(config, measured):
         console.print(escape(line), highlight=False)
     seconds = {runtime: time.median_seconds for runtime, time in measured.items()}
     for estimate in burst_estimates(with_measured(config, measured), prices, seconds):
-        console.print(_burst(estimate, _basis(estimate, config, measured)))
-    checks = Table("check", "", "what to do", title="Checks")
+        print_table(_burst(estimate, _basis(estimate, config, measured)))
+    checks = new_table("check", "", "what to do", title="Checks")
     for finding in findings:
         verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
         checks.add_row(escape(finding.subject), verdict, escape(finding.remedy))
-    console.print(checks)
+    print_table(checks)
     missing = [finding.subject for finding in findings if finding.verdict is Verdict.MISSING]
     console.print(f"[bold red]Missing:[/] {escape(', '.join(missing))}" if missing else "Nothing is missing.")
     return not missing
@@ -77,7 +77,7 @@ def _whose_prices(region: str | None, prices: Prices) -> str:
 
 def _lines(heading: str, title: str | None, lines: Sequence[Line]) -> Table:
     """A table of lines and their sum, which says what it lacks."""
-    costs = Table(heading, "USD", title=title)
+    costs = new_table(heading, *numbers("USD"), title=title)
     for line in lines:
         about = "about " if line.is_estimate else ""
         costs.add_row(escape(line.what), "unknown" if line.usd is None else f"{about}{line.usd:.2f}")
@@ -88,7 +88,7 @@ def _lines(heading: str, title: str | None, lines: Sequence[Line]) -> Table:
 
 
 def _savings(config: DarkroomConfig, prices: Prices) -> Table:
-    table = Table("it saves each month", "USD", "and costs", title="What could be cheaper")
+    table = new_table("it saves each month", *numbers("USD"), "and costs", title="What could be cheaper")
     for saving in savings(config, prices):
         table.add_row(escape(saving.key), f"{saving.monthly_usd:.2f}", saving.price)
     return table
@@ -111,7 +111,9 @@ def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[st
 def _burst(estimate: BurstEstimate, basis: str) -> Table:
     seconds = f"{estimate.task_seconds:g} s ({basis})"
     title = f"{estimate.runtime}: {BURST} tasks of {seconds} at once, nothing warm (expected)"
-    costs = Table("tasks for each pod (queueLength)", "nodes", "the last one ends after", "USD", title=escape(title))
+    costs = new_table(
+        "tasks for each pod (queueLength)", *numbers("nodes", "the last one ends after", "USD"), title=title
+    )
     for choice in estimate.choices:
         length = (
             f"[bold]{choice.queue_length}, as config.yaml has it[/]" if choice.is_chosen else f"{choice.queue_length}"

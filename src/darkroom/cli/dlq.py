@@ -11,7 +11,6 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from darkroom.aws.connection import open_aws
 from darkroom.aws.dead_letters import held_letters
@@ -26,7 +25,10 @@ from darkroom.cli.dead_letter_queue import (
     TaskTableOption,
     find_dead_letter_queue,
 )
-from darkroom.cli.output import duration, print_json
+from darkroom.cli.exit_codes import exit_code
+from darkroom.cli.options import JsonLinesOption
+from darkroom.cli.output import duration, error_facts, print_json
+from darkroom.cli.tables import Column, Table, new_table, print_facts, print_table
 from darkroom.errors import Fault, InvalidRequest, UnreadableMessage
 from darkroom.policy.dead_letters import DeadLetter, is_named, select
 from darkroom.policy.display import displayed
@@ -48,7 +50,7 @@ LimitOption = Annotated[int, typer.Option(help="How many letters to list at most
 def list_letters(
     runtime: RuntimeOption = None,
     limit: LimitOption = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     queue_url: QueueUrlOption = None,
     dead_letter_queue_url: DeadLetterQueueUrlOption = None,
     stack_name: StackNameOption = None,
@@ -69,7 +71,7 @@ def list_letters(
     if not letters:
         console.print("There are no dead letters.")
         return
-    console.print(_table(letters, time.time()))
+    print_table(_table(letters, time.time()))
     if in_all > len(letters):
         console.print(f"About {in_all} in all; --limit shows more.")
 
@@ -81,6 +83,7 @@ def show(
     characters: Annotated[
         int, typer.Option("--max", help="How many characters of the body to show at most.", min=1)
     ] = 4000,
+    as_json: JsonLinesOption = False,
     queue_url: QueueUrlOption = None,
     dead_letter_queue_url: DeadLetterQueueUrlOption = None,
     stack_name: StackNameOption = None,
@@ -94,10 +97,10 @@ def show(
     letters, _ = asyncio.run(_look(found, _MOST_SEARCHED, [letter_id]))
     console = Console(soft_wrap=True)
     for letter in select(letters, [letter_id]):
-        facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, value in _facts(letter):
-            facts.add_row(name, escape(value))
-        console.print(facts, highlight=False)
+        if as_json:
+            print_json(msgspec.to_builtins(letter) | {"text": displayed(letter.text, characters)})
+            continue
+        print_facts((name, escape(value)) for name, value in _facts(letter))
         console.print()
         console.print(displayed(letter.text, characters), markup=False, highlight=False)
 
@@ -110,6 +113,7 @@ def redrive(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Redrive every letter that is a task.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Send letters too that no agent could read.")] = False,
+    as_json: JsonLinesOption = False,
     runtime: RuntimeOption = None,
     queue_url: QueueUrlOption = None,
     dead_letter_queue_url: DeadLetterQueueUrlOption = None,
@@ -127,9 +131,9 @@ def redrive(
     if dead_letter_queue_url is not None and queue_url is None:
         raise InvalidRequest([Fault("--queue-url", "is needed beside --dead-letter-queue-url: the tasks go there")])
     found = find_dead_letter_queue(runtime, queue_url, dead_letter_queue_url, task_table, stack_name, region)
-    refused = asyncio.run(_redrive(found, letter_ids or [], force=force, console=Console(soft_wrap=True)))
+    refused = asyncio.run(_redrive(found, letter_ids or [], force=force, as_json=as_json))
     if refused:
-        raise refused[0]
+        raise typer.Exit(exit_code(refused[0])) if as_json else refused[0]
 
 
 async def _look(found: DeadLetterQueue, maximum: int, names: Sequence[str] = ()) -> tuple[list[DeadLetter], int]:
@@ -145,15 +149,18 @@ async def _look(found: DeadLetterQueue, maximum: int, names: Sequence[str] = ())
 
 
 async def _redrive(
-    found: DeadLetterQueue, names: Sequence[str], *, force: bool, console: Console
+    found: DeadLetterQueue, names: Sequence[str], *, force: bool, as_json: bool
 ) -> list[UnreadableMessage]:
     """Redrive the letters that `names` mean, or all; return what was refused, having said so."""
     count = 0
     refused: list[UnreadableMessage] = []
+    console = Console(soft_wrap=True, quiet=as_json)
 
     def done(letter: DeadLetter, submission_id: str) -> None:
         nonlocal count
         count += 1
+        if as_json:
+            print_json({"id": letter.id, "task_id": letter.task_id, "submission_id": submission_id})
         console.print(
             f"[green]redriven[/] {letter.id} task {escape(letter.task_id or '?')} as submission {submission_id}",
             highlight=False,
@@ -168,6 +175,8 @@ async def _redrive(
                         "--force sends it nevertheless"
                     )
                 )
+                if as_json:
+                    print_json({"id": letter.id, "error": error_facts(refused[-1])})
                 console.print(f"[yellow]left[/]     {letter.id} [dim]{escape(_short(letter.unreadable))}[/]")
         return [letter for letter in letters if letter.unreadable is None or force]
 
@@ -187,13 +196,13 @@ async def _redrive(
 
 
 def _table(letters: Sequence[DeadLetter], now: float) -> Table:
-    table = Table(
-        Column("Letter", no_wrap=True),
-        Column("Task", overflow="fold"),
-        Column("Type", overflow="fold"),
-        Column("Reason", overflow="fold", ratio=1),
-        Column("Tries", justify="right"),
-        Column("Age", justify="right", no_wrap=True),
+    table = new_table(
+        Column("Letter", whole=True),
+        "Task",
+        "Type",
+        "Reason",
+        Column("Tries", right=True),
+        Column("Age", right=True, whole=True),
     )
     for letter in letters:
         table.add_row(

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from darkroom.cli.interrupts import INTERRUPTED as INTERRUPTED
-from darkroom.errors import ApiFailure, ApiUnreachable, DarkroomError, InvalidRequest, MissingExtra, SettingsError
+from darkroom.errors import (
+    ApiFailure,
+    ApiUnreachable,
+    DarkroomError,
+    Fault,
+    InvalidRequest,
+    MissingExtra,
+    SettingsError,
+)
 
 OK = 0
 FAILED = 1
@@ -22,6 +30,14 @@ class SystemFault(DarkroomError):
     """The machine did not do what it was asked: a full disk, a folder that cannot be written to."""
 
 
+class WrongCommandLine(DarkroomError):
+    """A command is called in another way than it can be. `faults` names the option, where it is one's."""
+
+    def __init__(self, message: str, option: str = "") -> None:
+        super().__init__(message)
+        self.faults = (Fault(option, message),) if option else ()
+
+
 def of_the_system(error: OSError) -> SystemFault:
     """What to tell of such an error, in one line."""
     where = f"{error.filename}: " if error.filename else ""
@@ -37,6 +53,6 @@ def exit_code(error: DarkroomError) -> int:
             return NO_ACCESS
         case ApiFailure():
             return NO_ACCESS if error.status_code >= 500 else USAGE
-        case InvalidRequest() | SettingsError() | MissingExtra():
+        case InvalidRequest() | SettingsError() | MissingExtra() | WrongCommandLine():
             return USAGE
     return FAILED

@@ -13,16 +13,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from darkroom.cli.address import Address, ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
 from darkroom.cli.exit_codes import FAILED, INTERRUPTED
 from darkroom.cli.load_picture import load_picture
 from darkroom.cli.load_report import report, tables
 from darkroom.cli.load_run import Load, LoadTest, Progress, percentile
-from darkroom.cli.output import print_json, print_table
+from darkroom.cli.options import JsonOption
+from darkroom.cli.output import print_json
 from darkroom.cli.sending import runtime_for
-from darkroom.cli.task_options import JsonOption
+from darkroom.cli.tables import Table, new_grid, print_table
 from darkroom.client import AsyncClient, TaskKind, TaskRequest, text_to_image
 from darkroom.errors import Fault, InvalidRequest
 
@@ -111,7 +111,7 @@ async def _run(
 def _view(progress: Progress, wanted: Load) -> Table:
     elapsed = time.monotonic() - progress.began_at
     done = [sample.total for sample in progress.samples if sample.error is None and sample.total is not None]
-    table = Table.grid(padding=(0, 2))
+    table = new_grid()
     how = f"{wanted.rate:g} tasks/s" if wanted.rate is not None else f"{wanted.concurrency} at a time"
     table.add_row("[bold]load[/]", f"{how}, {min(elapsed, wanted.seconds):.0f} of {wanted.seconds:.0f} s")
     table.add_row("sent", f"{progress.sent}, of which {len(progress.under_way)} are under way")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.table import Column, Table
-
 from darkroom.cli.load_run import Progress, Sample, percentile
+from darkroom.cli.tables import Table, new_table, numbers
 
 _SHARES = (0.5, 0.9, 0.95, 0.99)
 # The names of times, as a sample has them, and for people.
@@ -45,28 +44,26 @@ def _percentiles(samples: Sequence[Sample]) -> Iterator[tuple[str, dict[str, flo
             yield name, {**figures, "max": round(max(values), 3)}
 
 
-def tables(figures: dict[str, Any]) -> Iterator[Table]:
+def tables(found: dict[str, Any]) -> Iterator[Table]:
     """The same for people."""
-    counts = Table(Column("Sent", justify="right"), "Accepted", "Completed", "Failed", "Completed/s")
-    for column in counts.columns[1:]:
-        column.justify = "right"
-    failed = sum(figures["failed"].values())
+    counts = new_table(*numbers("Sent", "Accepted", "Completed", "Failed", "Completed/s"))
+    failed = sum(found["failed"].values())
     counts.add_row(
-        str(figures["sent"]),
-        str(figures["accepted"]),
-        str(figures["completed"]),
+        str(found["sent"]),
+        str(found["accepted"]),
+        str(found["completed"]),
         f"[red]{failed}[/]" if failed else "0",
-        f"{figures['completed_per_second']:.2f}",
+        f"{found['completed_per_second']:.2f}",
     )
     yield counts
-    if figures["times_seconds"]:
+    if found["times_seconds"]:
         names = [f"p{share * 100:g}" for share in _SHARES] + ["max"]
-        times = Table("Seconds", *(Column(name, justify="right") for name in names))
-        for name, values in figures["times_seconds"].items():
+        times = new_table("Seconds", *numbers(*names))
+        for name, values in found["times_seconds"].items():
             times.add_row(_TIMES[name], *(f"{values[column]:.2f}" for column in names))
         yield times
-    if figures["failed"]:
-        failures = Table("Failed by", Column("Tasks", justify="right"))
-        for name, count in sorted(figures["failed"].items()):
+    if found["failed"]:
+        failures = new_table("Failed by", *numbers("Tasks"))
+        for name, count in sorted(found["failed"].items()):
             failures.add_row(name, str(count))
         yield failures

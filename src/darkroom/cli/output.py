@@ -1,4 +1,4 @@
-"""How results are shown: tables for people, lines for other programs, JSON for scripts."""
+"""How results are told: JSON for scripts, times for people."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
-# Wider than any table of ours: what goes into a pipe is not wrapped, so that names can be copied out of it.
-_UNWRAPPED_COLUMNS = 1000
+from darkroom.errors import DarkroomError
+
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
-
-
-def print_table(table: Table) -> None:
-    """Show a table: as wide as the terminal at most, or in a pipe without a frame and with each row on one line."""
-    if sys.stdout.isatty():
-        Console().print(table)
-        return
-    table.box = None
-    table.title = None
-    for column in table.columns:
-        column.no_wrap, column.max_width = True, None
-        column.overflow = "ignore"
-    Console(width=_UNWRAPPED_COLUMNS, color_system=None).print(table)
 
 
 def print_json(value: Any) -> None:
     """Write a value as one line of JSON."""
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def error_facts(error: DarkroomError) -> dict[str, Any]:
+    """An error, as JSON tells it."""
+    told: dict[str, Any] = {"type": error.type, "message": str(error), "retryable": error.retryable}
+    told |= {name: getattr(error, name) for name in ("task_id", "status_code") if getattr(error, name, None)}
+    if faults := getattr(error, "faults", ()):
+        told["errors"] = [{"path": fault.path, "reason": fault.reason} for fault in faults]
+    return told
 
 
 def age(moment: datetime, now: datetime | None = None) -> str:

@@ -8,6 +8,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from darkroom.cli.deployment_options import EndpointOption, ProfileOption, RegionOption
+from darkroom.cli.options import JsonOption, stack_name_option
+from darkroom.cli.output import print_json
 from darkroom.errors import SettingsError, StackFailure
 from darkroom.infra.cloud import open_cloud
 from darkroom.infra.cluster_api import open_cluster
@@ -15,12 +18,7 @@ from darkroom.infra.cluster_objects import PAUSED, scaled_object
 from darkroom.infra.deployed_stack import find_cluster_facts
 
 RuntimeArgument = Annotated[str, typer.Argument(help="The runtime's name.")]
-StackNameOption = Annotated[str, typer.Option("--stack-name", "-n", help="The stack on AWS.")]
-RegionOption = Annotated[
-    str | None, typer.Option("--region", "-R", help="Its region. Default: the profile's.", show_default=False)
-]
-ProfileOption = Annotated[str | None, typer.Option(help="AWS profile.", show_default=False)]
-EndpointOption = Annotated[str | None, typer.Option(help="Another AWS, such as an emulator.", show_default=False)]
+StackNameOption = Annotated[str, stack_name_option("The stack on AWS.")]
 DEFAULT_STACK = "sdoneks"
 
 
@@ -30,11 +28,12 @@ def pause(
     region: RegionOption = None,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take all pods of a runtime away, and their GPU nodes. Tasks wait in the queue; those in work are finished."""
     _annotate(runtime, "0", stack_name, region, profile, endpoint_url)
     text = f"{runtime} is paused: its pods finish what they have and go, and new tasks wait. Go on: darkroom resume"
-    Console(soft_wrap=True).print(escape(f"{text} {runtime}"), highlight=False)
+    _tell(runtime, f"{text} {runtime}", is_paused=True, as_json=as_json)
 
 
 def resume(
@@ -43,10 +42,18 @@ def resume(
     region: RegionOption = None,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a paused runtime's queue count its pods again."""
     _annotate(runtime, None, stack_name, region, profile, endpoint_url)
-    Console(soft_wrap=True).print(escape(f"{runtime} goes on: its queue says how many pods there are"), highlight=False)
+    _tell(runtime, f"{runtime} goes on: its queue says how many pods there are", is_paused=False, as_json=as_json)
+
+
+def _tell(runtime: str, text: str, *, is_paused: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"runtime": runtime, "paused": is_paused})
+    else:
+        Console(soft_wrap=True).print(escape(text), highlight=False)
 
 
 def _annotate(

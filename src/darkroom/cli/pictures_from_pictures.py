@@ -8,8 +8,16 @@ from typing import Annotated
 import typer
 
 from darkroom.cli.address import ApiKeyOption, EndpointOption, RegionOption, StackNameOption, find_address
+from darkroom.cli.options import JsonOption
+from darkroom.cli.prompt_options import (
+    PROMPT,
+    CountOption,
+    NegativeOption,
+    SeedOption,
+    SideOption,
+    StepsOption,
+)
 from darkroom.cli.sending import FolderOption, PatienceOption, WaitOption, runtime_for, send
-from darkroom.cli.task_options import JsonOption
 from darkroom.client import TaskKind, image_to_image
 from darkroom.client import upscale as upscaled
 from darkroom.errors import Fault, InvalidRequest
@@ -31,14 +39,15 @@ def edit(
     prompt: Annotated[str, typer.Argument(help="What to make of it.", show_default=False)],
     runtime: RuntimeOption = None,
     strength: Annotated[
-        float, typer.Option(help="How far the result may go from the picture: 0 to 1.", min=0, max=1)
+        float,
+        typer.Option(help="How far the result may go from the picture: 0 to 1.", min=0, max=1, rich_help_panel=PROMPT),
     ] = 0.75,
-    negative_prompt: Annotated[str, typer.Option(help="What should not be in the picture.")] = "",
-    width: Annotated[int, typer.Option(help="In pixels.", min=8)] = 512,
-    height: Annotated[int, typer.Option(help="In pixels.", min=8)] = 512,
-    steps: Annotated[int, typer.Option(help="More are slower, and up to a point better.", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same picture; -1 is any.")] = -1,
-    count: Annotated[int, typer.Option(help="How many pictures to make.", min=1, max=64)] = 1,
+    negative_prompt: NegativeOption = "",
+    width: SideOption = 512,
+    height: SideOption = 512,
+    steps: StepsOption = 20,
+    seed: SeedOption = -1,
+    count: CountOption = 1,
     wait: WaitOption = False,
     folder: FolderOption = Path("pictures"),
     timeout: PatienceOption = 900.0,

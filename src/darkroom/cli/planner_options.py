@@ -19,6 +19,7 @@ PriceFilesOption = Annotated[
     list[Path] | None, typer.Option("--prices", help="A file with prices, over Darkroom's own.", show_default=False)
 ]
 PricesOption = Annotated[list[str] | None, typer.Option("--price", help="One price, as NAME=USD.", show_default=False)]
+SvgOption = Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)]
 # What a deployment has that says nothing.
 _NOTHING_SAID = "modelsRuntime: [{name: sdruntime, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}]\n"
 
@@ -35,6 +36,14 @@ def prices_of(region: str | None, price_files: Sequence[Path] | None, price: Seq
     prices = load_prices(region or PRICED_REGION, price_files or ())
     own = dict(_named(text, "--price NAME=USD") for text in price or ())
     return prices.with_prices(own, "the command line", datetime.now(UTC).date()) if own else prices
+
+
+def must_be_finite(**values: float | None) -> None:
+    """Options that are numbers of at least 0. Raises `SettingsError` that names the one that is none."""
+    for name, value in values.items():
+        if value is not None and not 0 <= value < float("inf"):
+            option = f"--{name.replace('_', '-')}"
+            raise SettingsError(f"{option} {value:g} cannot be: write a number of at least 0")
 
 
 def named_shares(texts: Sequence[str] | None) -> dict[str, float]:

@@ -12,10 +12,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, prices_of
+from darkroom.cli.options import JsonOption
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    must_be_finite,
+    prices_of,
+)
 from darkroom.cli.simulating import (
     _TIMES,
     BootOption,
@@ -36,6 +43,7 @@ from darkroom.cli.simulating import (
     service_of,
     starts_at,
 )
+from darkroom.cli.tables import new_table, numbers, print_table
 from darkroom.config.instance_rules import gpus_of
 from darkroom.errors import SettingsError
 from darkroom.planner.advice import Advice, advise
@@ -81,11 +89,15 @@ def plan(
     image: ImageOption = _TIMES.image,
     model: ModelOption = _TIMES.model,
     seed: SeedOption = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    as_json: JsonOption = False,
+    picture: SvgOption = None,
 ) -> None:
     """Find the cheapest settings that keep a promise about waiting."""
     target = seconds_said(p95)
+    must_be_finite(
+        budget=budget, hazard=hazard, no_capacity=no_capacity, boot=boot, image=image, model=model, days=days,
+        per_day=per_day,
+    )  # fmt: skip
     prices, found = prices_of(region, price_files, price), configuration(config)
     entry = chosen_runtime(found, runtime)
     settings = settings_of(found, entry, Nodes(boot=boot, image=image, model=model))
@@ -187,11 +199,13 @@ def _types(
 
 
 def _show(console: Console, advice: Advice, best: Point | None, lines: str, reason: str, real: Real | None) -> None:
-    table = Table("USD a month", "19 of 20 within", "half within", "at work", "settings", title="The frontier")
+    table = new_table(
+        *numbers("USD a month", "19 of 20 within", "half within", "at work"), "settings", title="The frontier"
+    )
     for point in shown(advice.frontier, best):
         mark = "[bold green]" if point == best else ""
         table.add_row(*(f"{mark}{cell}" for cell in _cells(point)))
-    console.print(table)
+    print_table(table)
     if real is not None:
         console.print(
             f"As it was: {real.tasks:,} tasks, half waited no longer than {in_words(real.p50)}, 19 of 20 no longer "

@@ -9,6 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from darkroom.cli.options import JsonOption
 from darkroom.errors import Fault, InvalidRequest
 from darkroom.policy.media_types import HEAD_BYTES, named, recognise
 from darkroom.provenance.certificate import certificates_in
@@ -53,7 +54,7 @@ def show(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say who made a picture, by which model, from what, and whether that can be trusted.
 

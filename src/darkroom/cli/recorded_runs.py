@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from darkroom.cli.tables import new_table, numbers, print_table
 from darkroom.planner.recording import Comparison, compare, read_recording
 from darkroom.planner.recording_picture import recording_picture
 
 SYNC_SECONDS = 15.0
 
 
-def show_recordings(console: Console, files: Sequence[Path], as_json: bool, picture: Path | None, seed: int) -> None:
+def show_recordings(files: Sequence[Path], as_json: bool, picture: Path | None, seed: int) -> None:
     """Simulate each of them, and say how far the simulation is off."""
     found = [compare(read_recording(file), seed) for file in files]
     if picture is not None:
@@ -25,14 +23,14 @@ def show_recordings(console: Console, files: Sequence[Path], as_json: bool, pict
     if as_json:
         typer.echo(json.dumps({one.recording.name: figures(one) for one in found}, indent=2))
         return
-    table = Table("recorded, simulated", *(escape(one.recording.name) for one in found))
+    table = new_table("recorded, simulated", *numbers(*(one.recording.name for one in found)))
     for name, title in (("node_seconds", "node-seconds"), ("p50", "waiting, p50"), ("p95", "waiting, p95")):
         cells = [figures(one)[name] for one in found]
         table.add_row(title, *(f"{recorded:,.1f}, {simulated:,.1f}" for recorded, simulated in cells))
     for curve in ("replicas", "claims"):
         off = [len(one.off(curve, SYNC_SECONDS)) for one in found]
         table.add_row(f"seconds with other {curve} within a sync", *map(str, off))
-    console.print(table)
+    print_table(table)
 
 
 def figures(found: Comparison) -> dict[str, list[float]]:

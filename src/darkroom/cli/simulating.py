@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.planner_options import PriceFilesOption, PricesOption, configuration, named_shares, prices_of
+from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption
+from darkroom.cli.options import JsonOption
+from darkroom.cli.planner_options import (
+    PriceFilesOption,
+    PricesOption,
+    SvgOption,
+    configuration,
+    must_be_finite,
+    named_shares,
+    prices_of,
+)
 from darkroom.cli.recorded_runs import show_recordings
+from darkroom.cli.simulation_table import simulation_table
+from darkroom.cli.tables import print_table
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS
 from darkroom.config.gpu_demand import gpu_demands
 from darkroom.config.instance_rules import gpus_of
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
@@ -24,7 +35,7 @@ from darkroom.errors import SettingsError
 from darkroom.planner.gpu_prices import cheapest_type, priced_types
 from darkroom.planner.prices import Prices
 from darkroom.planner.run import Price, Run, run_together, run_work, work_of
-from darkroom.planner.run_picture import in_words, run_picture
+from darkroom.planner.run_picture import run_picture
 from darkroom.planner.simulation.agents import Work
 from darkroom.planner.simulation.deployment import settings_of
 from darkroom.planner.simulation.settings import Nodes, Settings, Spot
@@ -83,15 +94,23 @@ def simulate(
         list[Path] | None, typer.Option(help="A run recorded on real controllers: simulate it, and compare.")
     ] = None,
     seed: SeedOption = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)] = None,
+    as_json: JsonOption = False,
+    picture: SvgOption = None,
 ) -> None:
     """Say how long tasks would wait, and what the GPU nodes would cost."""
     if recording:
-        show_recordings(console_of(), recording, as_json, picture, seed)
+        show_recordings(recording, as_json, picture, seed)
         return
+    must_be_finite(
+        boot=boot, image=image, model=model, hazard=hazard, no_capacity=no_capacity, low=low,
+        switch_seconds=switch_seconds, days=days, per_day=per_day,
+    )  # fmt: skip
+    if models and (not all(0 <= share < math.inf for share in models) or sum(models) <= 0):
+        raise SettingsError("--models are shares of the tasks: write numbers of at least 0, one of them above")
     prices, found = prices_of(region, price_files, price), configuration(config)
     shares = named_shares(mix)
+    if shares and sum(shares.values()) <= 0:
+        raise SettingsError("--mix comes to nothing: give at least one runtime a share above 0")
     names = list(shares) or [chosen_runtime(found, runtime).name]
     together = sum(shares.values()) or 1.0
     trace = None if traffic in SHAPES else read_trace(Path(traffic), seed)
@@ -128,7 +147,7 @@ def simulate(
     if as_json:
         typer.echo(json.dumps({name: answer.figures() for name, answer in answers.items()}, indent=2))
     else:
-        console_of().print(_table(answers))
+        print_table(simulation_table(answers))
 
 
 def by_pool(config: DarkroomConfig, names: Sequence[str]) -> dict[str, list[str]]:
@@ -169,12 +188,18 @@ def with_values(runtime: RuntimeConfig, texts: list[str] | None) -> RuntimeConfi
         if name not in _SCALING:
             raise SettingsError(f"{name} is no scaling value that is simulated: use {', '.join(_SCALING)}")
         values[name] = int(number)
+        if values[name] < _LEAST.get(name, 0):
+            raise SettingsError(f"--set {text}: {name} must be at least {_LEAST[name]}")
     if not texts:
         return runtime
+    least, most = values.get("minReplicaCount", 0), values.get("maxReplicaCount", DEFAULT_MOST_PODS)
+    if least > most:
+        raise SettingsError(f"minReplicaCount, {least}, is more than maxReplicaCount, {most}: --set one of them")
     section = {**(runtime.extra_value("runtime") or {}), "scaling": values}
     return runtime.model_copy(update={"extra_values": {**runtime.extra_values, "runtime": section}, "work_off": None})
 
 
+_LEAST = {"queueLength": 1, "pollingInterval": 1, "cooldownPeriod": 1, "maxReplicaCount": 1}
 _SCALING = (
     "queueLength",
     "activationQueueLength",
@@ -250,46 +275,3 @@ def _taken(one: Used) -> float | None:
     if one.started_at is None or one.ended_at is None:
         return None
     return one.ended_at - one.started_at
-
-
-def _table(answers: dict[str, Run]) -> Table:
-    table = Table("", *answers, title="Simulated")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    has_low = any(answer.outcome.low_waits.count for answer in answers.values())
-    low_rows: list[tuple[str, Any]] = [
-        (f"... of low priority, p{share}", lambda found, share=share: _low(found, share / 100)) for share in (50, 95)
-    ]
-    of_tasks: list[tuple[str, Any]] = [
-        ("tasks", lambda found: f"{found.outcome.tasks:,}"),
-        *(
-            (f"waiting, p{share:.0%}"[:-1], lambda found, share=share: in_words(found.outcome.waits.percentile(share)))
-            for share in (0.5, 0.95, 0.99)
-        ),
-        *(low_rows if has_low else []),
-        ("from request to end, p95", lambda found: in_words(found.outcome.totals.percentile(0.95))),
-        ("deepest queue", lambda found: f"{found.outcome.deepest:,}"),
-        ("most pods", lambda found: f"{found.outcome.replicas.most}"),
-        ("tasks given back", lambda found: f"{found.outcome.given_back}"),
-        ("GPU hours at work", lambda found: f"{found.outcome.busy_seconds / 3600:,.1f}"),
-    ]
-    if any(answer.outcome.unfinished for answer in answers.values()):
-        of_tasks.append(("not done at the end", lambda found: f"{found.outcome.unfinished:,}"))
-    of_nodes: list[tuple[str, Any]] = [
-        ("most nodes, launched", lambda found: f"{found.outcome.claims.most}, {found.outcome.nodes_launched:,}"),
-        ("Spot interruptions", lambda found: f"{found.outcome.interruptions}"),
-        ("GPU hours paid", lambda found: f"{found.outcome.billed_seconds / 3600:,.1f}"),
-        ("... of these at work", lambda found: f"{found.outcome.duty:.0%}"),
-        ("GPU nodes, USD", lambda found: f"{found.gpu_usd:,.2f}"),
-        ("... in a month like this", lambda found: f"{found.usd_per_month:,.2f}"),
-    ]
-    for words, of in of_tasks:
-        table.add_row(escape(words), *(of(answer) if answer.has_tasks else "" for answer in answers.values()))
-    for words, of in of_nodes:
-        table.add_row(escape(words), *(of(answer) if answer.has_nodes else "" for answer in answers.values()))
-    return table
-
-
-def _low(found: Run, share: float) -> str:
-    waits = found.outcome.low_waits
-    return in_words(waits.percentile(share)) if waits.count else ""

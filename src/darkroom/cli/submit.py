@@ -17,15 +17,21 @@ from darkroom.cli.address import (
     StackNameOption,
     find_address,
 )
+from darkroom.cli.options import JsonOption
+from darkroom.cli.prompt_options import (
+    PROMPT,
+    CountOption,
+    NegativeOption,
+    SeedOption,
+    SideOption,
+    StepsOption,
+)
 from darkroom.cli.sending import FolderOption, PatienceOption, Request, WaitOption, runtime_for, send
-from darkroom.cli.task_options import JsonOption
 from darkroom.client import TaskKind, image_to_image, text_to_image
 from darkroom.errors import Fault, InvalidRequest
 from darkroom.tasks.json_bounds import REQUEST_BOUNDS
 from darkroom.tasks.json_text import BadJson, read_json
 from darkroom.tasks.task import Priority
-
-_PROMPT = "For a prompt"
 
 
 def submit(
@@ -50,21 +56,15 @@ def submit(
         typer.Option(
             help="A file or a link (http, https, s3): the prompt says what to make of it.",
             show_default=False,
-            rich_help_panel=_PROMPT,
+            rich_help_panel=PROMPT,
         ),
     ] = None,
-    count: Annotated[int, typer.Option(help="How many pictures to make.", min=1, max=64, rich_help_panel=_PROMPT)] = 1,
-    width: Annotated[int, typer.Option(help="In pixels.", min=8, rich_help_panel=_PROMPT)] = 512,
-    height: Annotated[int, typer.Option(help="In pixels.", min=8, rich_help_panel=_PROMPT)] = 512,
-    steps: Annotated[
-        int, typer.Option(help="More are slower, and up to a point better.", min=1, rich_help_panel=_PROMPT)
-    ] = 20,
-    seed: Annotated[
-        int, typer.Option(help="The same seed and prompt make the same picture; -1 is any.", rich_help_panel=_PROMPT)
-    ] = -1,
-    negative_prompt: Annotated[
-        str, typer.Option(help="What should not be in the picture.", rich_help_panel=_PROMPT)
-    ] = "",
+    count: CountOption = 1,
+    width: SideOption = 512,
+    height: SideOption = 512,
+    steps: StepsOption = 20,
+    seed: SeedOption = -1,
+    negative_prompt: NegativeOption = "",
     priority: Annotated[
         Priority,
         typer.Option(

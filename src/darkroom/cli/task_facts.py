@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rich.markup import escape
-from rich.table import Table
 
 from darkroom.cli.output import age, duration
 from darkroom.client import TaskView
@@ -21,17 +20,8 @@ def coloured(view: TaskView) -> str:
     return f"[{colour}]{text}[/]" if colour else text
 
 
-def facts(view: TaskView) -> Table:
-    """All of it, one fact a line."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _facts(view):
-        table.add_row(name, value)
-    return table
-
-
-def _facts(view: TaskView) -> Iterator[tuple[str, str]]:
+def facts(view: TaskView) -> Iterator[tuple[str, str]]:
+    """All of it: the facts' names, and what is to be said of them."""
     yield "task", escape(view.id)
     yield "status", coloured(view)
     yield "runtime", escape(view.runtime)

@@ -13,8 +13,6 @@ from darkroom.client import Client
 _RETRIES = 3
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
-TimeoutOption = Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)]
 
 
 def open_client(address: Address, caller: str | None = None) -> Client:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from darkroom.cli.address import (
     ApiKeyOption,
@@ -23,9 +22,11 @@ from darkroom.cli.address import (
 )
 from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.following import follow
-from darkroom.cli.output import age, duration, print_json, print_table
+from darkroom.cli.options import FolderOption, JsonLinesOption, JsonOption, TimeoutOption
+from darkroom.cli.output import age, duration, print_json
+from darkroom.cli.tables import Column, new_table, numbers, print_facts, print_table
 from darkroom.cli.task_facts import coloured, facts
-from darkroom.cli.task_options import JsonOption, TaskArgument, TimeoutOption, open_client
+from darkroom.cli.task_options import TaskArgument, open_client
 from darkroom.client import Status, TaskView
 from darkroom.client.failures import failed
 from darkroom.errors import Fault, InvalidRequest
@@ -49,7 +50,7 @@ def status(
     if as_json:
         print_json(view)
     else:
-        Console(soft_wrap=not sys.stdout.isatty()).print(facts(view))
+        print_facts(facts(view))
 
 
 def list_tasks(
@@ -64,7 +65,7 @@ def list_tasks(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -75,14 +76,7 @@ def list_tasks(
     """List your tasks, newest first; to an operator, everybody's."""
     address = find_address(endpoint, api_key, stack_name, region, operator=operator)
     moment = None if since is None else _moment(since, datetime.now(UTC))
-    table = Table(
-        Column("Task", overflow="fold", ratio=1),
-        Column("Status", no_wrap=True),
-        Column("Runtime", overflow="ellipsis", max_width=18),
-        Column("Age", justify="right", no_wrap=True),
-        Column("Device", justify="right", no_wrap=True),
-        Column("Pictures", justify="right", no_wrap=True),
-    )
+    table = new_table("Task", Column("Status", whole=True), "Runtime", *numbers("Age", "Device", "Pictures"))
     with open_client(address, caller) as client:
         for view in client.tasks(status=wanted or (), runtime=runtime, since=moment, most=limit):
             if as_json:
@@ -118,14 +112,14 @@ def watch(
                 print_json(view)
         else:
             view = follow(client, task, timeout, Console(stderr=True, soft_wrap=True))
-            Console(soft_wrap=not sys.stdout.isatty()).print(facts(view))
+            print_facts(facts(view))
     if view is None or view.status is not Status.COMPLETED:
         raise typer.Exit(FAILED)
 
 
 def download(
     task: TaskArgument,
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
+    folder: FolderOption = Path("pictures"),
     as_json: JsonOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
@@ -168,7 +162,7 @@ def cancel(
 
 
 def runtimes(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -181,15 +175,7 @@ def runtimes(
         for runtime in found:
             print_json(runtime)
         return
-    table = Table(
-        Column("Runtime", overflow="fold"),
-        Column("Type", no_wrap=True),
-        Column("Waiting", justify="right"),
-        Column("In work", justify="right"),
-        Column("Agents", justify="right"),
-        Column("Wait", justify="right", no_wrap=True),
-        Column("Models", overflow="fold", ratio=1),
-    )
+    table = new_table("Runtime", "Type", *numbers("Waiting", "In work", "Agents", "Wait"), "Models")
     for runtime in found:
         wait = runtime.estimated_wait_seconds
         table.add_row(

@@ -13,9 +13,9 @@ from urllib.parse import quote, urljoin
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from darkroom.cli.how_called import how_called
+from darkroom.cli.tables import print_facts
 from darkroom.errors import Fault, InvalidRequest, MissingExtra
 from darkroom.inference.command import CHECKPOINT_FOLDER
 from darkroom.local.programs import LocalEngine
@@ -109,20 +109,22 @@ async def _hold(options: StackOptions, tell: Callable[[str], None], console: Con
 
 
 def _print_facts(console: Console, facts: StackFacts) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("endpoint", facts.endpoint)
-    table.add_row("for OpenAI's clients", f"{facts.endpoint}/v1")
-    table.add_row("API key", facts.api_key)
+    shown = [
+        ("endpoint", facts.endpoint),
+        ("for OpenAI's clients", f"{facts.endpoint}/v1"),
+        ("API key", facts.api_key),
+    ]
     if len(facts.callers) > 1:
-        table.add_row(
-            "callers", f"{', '.join(caller.name for caller in facts.callers)} ({how_called()} callers key NAME)"
-        )
-    table.add_row("runtimes", ", ".join(f"{runtime.name} ({runtime.type})" for runtime in facts.runtimes))
-    table.add_row("input topic", facts.input_topic_arn)
-    table.add_row("output topic", facts.output_topic_arn)
-    table.add_row("output bucket", facts.output_bucket)
+        names = ", ".join(caller.name for caller in facts.callers)
+        shown.append(("callers", f"{names} ({how_called()} callers key NAME)"))
+    shown += [
+        ("runtimes", ", ".join(f"{runtime.name} ({runtime.type})" for runtime in facts.runtimes)),
+        ("input topic", facts.input_topic_arn),
+        ("output topic", facts.output_topic_arn),
+        ("output bucket", facts.output_bucket),
+    ]
     console.print("\n[bold green]Darkroom is up.[/]", highlight=False)
-    console.print(table, highlight=False)
+    print_facts((name, escape(value)) for name, value in shown)
     console.print(
         "\nboto3 and the AWS CLI (version 1: with --endpoint-url $AWS_ENDPOINT_URL) work against it after:",
         highlight=False,

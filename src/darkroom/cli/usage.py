@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
+from rich.markup import escape
 
 from darkroom.cli.address import (
     ApiKeyOption,
@@ -18,7 +17,9 @@ from darkroom.cli.address import (
     find_address,
 )
 from darkroom.cli.asking import ask
+from darkroom.cli.options import JsonLinesOption
 from darkroom.cli.output import print_json
+from darkroom.cli.tables import Column, Table, new_table, numbers, print_table
 from darkroom.tasks.replies import UsageReply, UsageView
 
 
@@ -28,7 +29,7 @@ def usage(
     ] = None,
     last_day: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last day; else today.")] = None,
     runtime: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this runtime.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -40,25 +41,26 @@ def usage(
     asked = {"from": first_day, "to": last_day, "runtime": runtime, "caller": caller}
     query = {name: value for name, value in asked.items() if value is not None}
     address = find_address(endpoint, api_key, stack_name, region, operator=operator)
-    reply = ask(address, "GET", "v1alpha2/usage", UsageReply, query, "tells of usage")
+    reply = ask(address, "GET", "v1alpha2/usage", UsageReply, query)
     if as_json:
         for day in reply.usage:
             print_json(day)
         return
-    Console().print(_table(reply))
+    print_table(usage_table(reply))
 
 
-def _table(reply: UsageReply) -> Table:
-    table = Table(
-        Column("Day", no_wrap=True),
-        Column("Caller", overflow="fold"),
-        Column("Runtime", overflow="fold"),
-        *(Column(name, justify="right") for name in ("Tasks", "Failed", "Pictures", "Device", "USD")),
+def usage_table(reply: UsageReply) -> Table:
+    """A row for each day, caller and runtime, and their sums."""
+    table = new_table(
+        Column("Day", whole=True),
+        "Caller",
+        "Runtime",
+        *numbers("Tasks", "Failed", "Pictures", "Device", "USD"),
         title=f"Used from {reply.first_day} to {reply.last_day}",
-        show_footer=len(reply.usage) > 1,
+        has_sums=len(reply.usage) > 1,
     )
     for day in reply.usage:
-        table.add_row(day.day, day.caller or "-", day.runtime, *_figures([day]))
+        table.add_row(day.day, escape(day.caller or "-"), escape(day.runtime), *_figures([day]))
     table.columns[0].footer = "Together"
     for column, figure in zip(table.columns[3:], _figures(reply.usage), strict=True):
         column.footer = figure

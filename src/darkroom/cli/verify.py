@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Column, Table
 
 from darkroom.cli.address import (
     Address,
@@ -23,7 +23,10 @@ from darkroom.cli.address import (
     find_address,
 )
 from darkroom.cli.exit_codes import OK, exit_code
+from darkroom.cli.options import FolderOption, JsonLinesOption, TimeoutOption
+from darkroom.cli.output import error_facts, print_json
 from darkroom.cli.signed import told_of_signatures
+from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.cli.verification import WEIGHTLESS_UPSCALER, Case, Result, cases_for, run_cases
 from darkroom.client import AsyncClient
 from darkroom.errors import Fault, InvalidRequest
@@ -50,8 +53,9 @@ def verify(
             show_default=False,
         ),
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where the pictures are saved.")] = Path("pictures"),
-    timeout: Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)] = 900.0,
+    folder: FolderOption = Path("pictures"),
+    timeout: TimeoutOption = 900.0,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -71,7 +75,35 @@ def verify(
     runtimes = _runtimes(address, runtime, runtime_type)
     data = _picture(picture, address)
     cases = [case for name, kind in runtimes for case in cases_for(name, kind, data, _upscaler(address, kind))]
-    results = asyncio.run(_run(address, cases, folder, timeout))
+    results = asyncio.run(_run(address, cases, folder, timeout, quiet=as_json))
+    if as_json:
+        for result in results:
+            print_json(_facts(result))
+    else:
+        _show(results)
+    raise typer.Exit(max((exit_code(result.error) for result in results if result.error is not None), default=OK))
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "id": result.case.id,
+        "runtime": result.case.runtime,
+        "tasktype": result.case.kind.value,
+        "status": str(result.status),
+        "seconds": round(result.seconds, 3),
+        "files": [str(path) for path in result.paths],
+    }
+    if result.warnings:
+        facts["warnings"] = list(result.warnings)
+    if result.error is not None:
+        facts["error"] = error_facts(result.error)
+    return facts
+
+
+def _show(results: Sequence[Result]) -> None:
+    print_table(_table(results))
+    for path in (path for result in results for path in result.paths):
+        sys.stdout.write(f"{path}\n")
     console = Console(stderr=True, soft_wrap=True)
     for line, is_warning in told_of_signatures(
         (path for result in results for path in result.paths), datetime.now(UTC)
@@ -85,7 +117,6 @@ def verify(
             console.print(f"[yellow]{what}[/]: Warning: {escape(warning)}", highlight=False)
         if result.error is not None:
             console.print(f"[bold red]{what}[/]: {escape(str(result.error))}", highlight=False)
-    raise typer.Exit(max((exit_code(result.error) for result in results if result.error is not None), default=OK))
 
 
 def _upscaler(address: Address, runtime_type: str) -> str | None:
@@ -113,8 +144,8 @@ def _runtimes(address: Address, name: str | None, runtime_type: str | None) -> l
     return found
 
 
-async def _run(address: Address, cases: list[Case], folder: Path, timeout: float) -> list[Result]:
-    console = Console()
+async def _run(address: Address, cases: list[Case], folder: Path, timeout: float, *, quiet: bool) -> list[Result]:
+    console = Console(quiet=quiet)
     async with AsyncClient(address.endpoint, address.api_key) as client:
         with Live(_table([]), console=console, auto_refresh=False, transient=True) as live:
             results = await run_cases(
@@ -124,13 +155,12 @@ async def _run(address: Address, cases: list[Case], folder: Path, timeout: float
                 timeout_seconds=timeout,
                 report=lambda results: live.update(_table(results), refresh=console.is_terminal),
             )
-    console.print(_table(results))
     return results
 
 
 def _table(results: Sequence[Result]) -> Table:
-    pictures = Column("Pictures", overflow="fold")  # a path that is cut short is no use
-    table = Table("Runtime", "Request", "Status", "Seconds", pictures, title="Deployment test")
+    # Their paths follow, each on a line of its own, where they can be copied.
+    table = new_table("Runtime", "Request", "Status", *numbers("Seconds", "Pictures"), title="Deployment test")
     for result in results:
         colour = "green" if result.passed else "red" if result.error is not None else "yellow"
         table.add_row(
@@ -138,6 +168,6 @@ def _table(results: Sequence[Result]) -> Table:
             result.case.kind,
             f"[{colour}]{result.status}[/]",
             f"{result.seconds:.1f}",
-            escape("\n".join(str(path) for path in result.paths)),
+            str(len(result.paths)),
         )
     return table

@@ -11,7 +11,6 @@ from darkroom.tasks.delivery_replies import DeliveryPage, DeliveryView
 from darkroom.tasks.webhook import DeliveryStatus
 
 _PATH = "v1alpha2/webhooks/deliveries"
-_WHAT = "sends webhooks"
 
 
 def read_deliveries(
@@ -25,7 +24,7 @@ def read_deliveries(
     if status is not None:
         query["status"] = status.value
     while True:
-        page = ask(address, "GET", _PATH, DeliveryPage, query, _WHAT)
+        page = ask(address, "GET", _PATH, DeliveryPage, query)
         yield from page.deliveries
         if page.next is None:
             return
@@ -34,7 +33,7 @@ def read_deliveries(
 
 def request_retry(address: Address, delivery_id: str, caller: str | None = None) -> DeliveryView:
     """Have a delivery sent again. Raises as `read_deliveries` does."""
-    return ask(address, "POST", f"{_PATH}/{quote(delivery_id, safe='')}/retry", DeliveryView, _whose(caller), _WHAT)
+    return ask(address, "POST", f"{_PATH}/{quote(delivery_id, safe='')}/retry", DeliveryView, _whose(caller))
 
 
 def _whose(caller: str | None) -> dict[str, str]:

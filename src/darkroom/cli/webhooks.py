@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.markup import escape
 
 from darkroom.cli.address import (
     ApiKeyOption,
@@ -22,7 +22,10 @@ from darkroom.cli.address import (
     find_address,
     open_deployed,
 )
-from darkroom.cli.output import print_json
+from darkroom.cli.exit_codes import exit_code
+from darkroom.cli.options import JsonLinesOption, JsonOption
+from darkroom.cli.output import error_facts, print_json
+from darkroom.cli.tables import Column, new_table, print_table
 from darkroom.cli.webhook_callers import owner_on_aws, owner_on_this_machine
 from darkroom.cli.webhook_requests import read_deliveries, request_retry
 from darkroom.errors import DarkroomError
@@ -50,13 +53,18 @@ def secret(
     rotate: Annotated[
         bool, typer.Option("--rotate", help="Make a new one first; the old one holds for another day.")
     ] = False,
+    as_json: JsonOption = False,
     stack_name: StackNameOption = None,
     region: RegionOption = None,
 ) -> None:
     """Print the secret by which a receiver knows a caller's webhooks. Hand it on like a password."""
     now = time.time()
     keys, owner = _keys(caller, nobody, rotate, stack_name, region, now)
-    sys.stdout.write(secrets_of(keys, owner, now)[0] + "\n")
+    secret_now = secrets_of(keys, owner, now)[0]
+    if as_json:
+        print_json({"caller": owner or None, "secret": secret_now})
+    else:
+        sys.stdout.write(secret_now + "\n")
     if rotate:
         Console(stderr=True, soft_wrap=True).print("For a day webhooks are signed with the old secret too.")
 
@@ -65,7 +73,7 @@ def secret(
 def list_deliveries(
     status: Annotated[DeliveryStatus | None, typer.Option(help="Only those that stand so.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to show at most, the newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -80,17 +88,11 @@ def list_deliveries(
         for delivery in found:
             print_json(delivery)
         return
-    table = Table(
-        Column("Delivery", no_wrap=True),
-        Column("Task"),
-        Column("Event"),
-        Column("Status"),
-        Column("Tries", justify="right"),
-        Column("Why"),
-    )
+    table = new_table("Delivery", "Task", "Event", "Status", Column("Tries", right=True), "Why")
     for one in found:
-        table.add_row(one.id, one.task_id, one.event, one.status.value, str(one.attempts), one.last_error or "")
-    Console().print(table)
+        why = escape(one.last_error or "")
+        table.add_row(one.id, escape(one.task_id), one.event, one.status.value, str(one.attempts), why)
+    print_table(table)
 
 
 @webhooks.command("resend")
@@ -100,6 +102,7 @@ def resend(
     ] = None,
     all_failed: Annotated[bool, typer.Option("--all-failed", help="Every one that failed.")] = False,
     all_gone: Annotated[bool, typer.Option("--all-gone", help="Every one whose receiver wanted no more.")] = False,
+    as_json: JsonLinesOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     stack_name: StackNameOption = None,
@@ -117,12 +120,21 @@ def resend(
     for delivery_id in wanted:
         try:
             request_retry(address, delivery_id, caller)
-            sys.stdout.write(f"{delivery_id} is being sent again\n")
+            _tell(delivery_id, None, as_json=as_json)
         except DarkroomError as error:
-            sys.stderr.write(f"{delivery_id}: {error}\n")
+            _tell(delivery_id, error, as_json=as_json)
             failed = error
     if failed is not None:
-        raise failed
+        raise typer.Exit(exit_code(failed)) if as_json else failed
+
+
+def _tell(delivery_id: str, error: DarkroomError | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": delivery_id, **({} if error is None else {"error": error_facts(error)})})
+    elif error is None:
+        sys.stdout.write(f"{delivery_id} is being sent again\n")
+    else:
+        sys.stderr.write(f"{delivery_id}: {error}\n")
 
 
 def _keys(

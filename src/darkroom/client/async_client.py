@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -104,6 +104,18 @@ class AsyncClient:
     async def cancel(self, task_id: str, *, timeout_seconds: float | None = None) -> TaskView:
         """See `Client.cancel`."""
         return await self._run(self._core.cancel(task_id, self._core.patience(timeout_seconds)))
+
+    async def ask(
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        method: str = "GET",
+        query: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> T:
+        """See `Client.ask`."""
+        return await self._run(self._core.ask(method, path, kind, query or {}, self._core.patience(timeout_seconds)))
 
     async def generate(
         self, request: Request, *, timeout_seconds: float | None = None, progress: ProgressListener | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -117,6 +117,22 @@ class Client:
     def cancel(self, task_id: str, *, timeout_seconds: float | None = None) -> TaskView:
         """Ask for a task to be stopped. Wait for it to learn whether it was."""
         return self._run(self._core.cancel(task_id, self._core.patience(timeout_seconds)))
+
+    def ask(
+        self,
+        path: str,
+        kind: type[T],
+        *,
+        method: str = "GET",
+        query: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> T:
+        """Ask for what has no method here, at `path` of the front door, and return the answer as a `kind`.
+
+        `kind` is what msgspec can decode; `query` what stands behind the path. Only a GET is sent again where it may
+        have arrived.
+        """
+        return self._run(self._core.ask(method, path, kind, query or {}, self._core.patience(timeout_seconds)))
 
     def generate(
         self, request: Request, *, timeout_seconds: float | None = None, progress: ProgressListener | None = None

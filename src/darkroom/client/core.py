@@ -169,6 +169,11 @@ class Core:
         send = Send(method="GET", url=f"{self._endpoint}/v1alpha2/runtimes")
         return self._decode((yield from self._exchanges.success(send, patience)), RuntimeList).runtimes
 
+    def ask(self, method: str, path: str, kind: type[T], query: Mapping[str, str], patience: Patience) -> Flow[T]:
+        """Ask for what is at `path` of the front door. Only a GET is sent again where it may have arrived."""
+        send = Send(method=method, url=f"{self._endpoint}/{path}", query=query, is_repeatable=method == "GET")
+        return self._decode((yield from self._exchanges.success(send, patience)), kind)
+
     def cancel(self, task_id: str, patience: Patience) -> Flow[TaskView]:
         """Ask for a task to be stopped."""
         url = f"{self._task_url(task_id)}/cancel"

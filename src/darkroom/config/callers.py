@@ -64,7 +64,8 @@ class CallerConfig(ConfigModel):
         default=None, description="tasks that may be submitted in a calendar month (UTC); not set: any number"
     )
     role: Role | None = Field(
-        default=None, description="`operator`: sees and cancels the tasks of all; not set: its own alone"
+        default=None,
+        description="`operator`: sees and cancels the tasks of all, and puts dead letters back; not set: its own alone",
     )
     webhook: WebhookConfig | None = Field(
         default=None, description="who is told of this caller's tasks that name no webhook; not set: nobody"

@@ -14,6 +14,8 @@ from darkroom.config.kubernetes_text import amount_of
 
 # The chart's own; a test holds the two together.
 DEFAULT_MOST_PODS = 20
+# Why so many tasks for each pod: docs/architecture.md.
+DEFAULT_QUEUE_LENGTH = 3
 DEFAULT_TASK_TIMEOUT_SECONDS = 300
 DEFAULT_SECURITY: dict[str, dict[str, Any]] = {
     "inferenceApi": {"allowPrivilegeEscalation": False},

@@ -121,7 +121,7 @@ class RuntimeConfig(ConfigModel):
     )
     limits: RequestLimits = RequestLimits()
     work_off: WorkOff | None = Field(
-        default=None, description="how soon waiting tasks are to be done; not set: a pod for each task (queueLength)"
+        default=None, description="how soon waiting tasks are to be done; not set: by how many there are (queueLength)"
     )
     device_hour_usd: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="what an hour of the runtime's device costs, for `darkroom usage`; not set: unknown"
@@ -293,4 +293,5 @@ class DarkroomConfig(ConfigModel):
             for runtime in self.models_runtime
         ]
         webhook_callers = [caller.name for caller in self.callers if caller.webhook is not None]
-        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers)
+        pages = self.api_gateway.cors_origins
+        return plan_task_plane(routes, with_events=with_events, webhook_callers=webhook_callers, page_origins=pages)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.config.bucket_plan import PAGES_OF_THIS_MACHINE, BucketPlan
 from darkroom.tasks.message import CALLER_ATTRIBUTE, CHECKPOINT_ATTRIBUTE, PRIORITY_ATTRIBUTE, RUNTIME_ATTRIBUTE
 from darkroom.tasks.task import Priority
 from darkroom.tasks.webhook import WEBHOOK_ATTRIBUTE, WEBHOOK_WANTED
@@ -21,7 +21,6 @@ DAY_SECONDS = 24 * 3600
 # The guide's own names, which its outputs and documents carry.
 INPUT_TOPIC = "sdNotificationLambda"
 OUTPUT_TOPIC = "sdNotificationOutput"
-OUTPUT_BUCKET = "outputS3Bucket"
 TASK_TABLE = "tasks"
 
 
@@ -184,19 +183,6 @@ class WebhookQueuePlan(SubscribedQueuePlan):
 
 
 @dataclass(frozen=True)
-class BucketPlan:
-    """The output bucket. Pictures stay; message texts that were too large for SNS are only needed until they are done.
-
-    Encrypted by S3's own keys, never public. It outlives the deployment.
-    """
-
-    name: str = OUTPUT_BUCKET
-    payload_prefix: str = RESERVED_PREFIX
-    payload_expiry_days: int = 15
-    incomplete_upload_expiry_days: int = 7
-
-
-@dataclass(frozen=True)
 class IndexPlan:
     """An index of the table that holds keys alone, of items that have both attributes."""
 
@@ -243,15 +229,22 @@ class TaskPlane:
 
 
 def plan_task_plane(
-    routes: Iterable[RuntimeRoute], *, with_events: bool = False, webhook_callers: Iterable[str] = ()
+    routes: Iterable[RuntimeRoute],
+    *,
+    with_events: bool = False,
+    webhook_callers: Iterable[str] = (),
+    page_origins: Iterable[str] = (),
 ) -> TaskPlane:
     """The task plane for these runtimes; `webhook_callers` are told of each of their tasks.
+
+    `page_origins` are web pages that may use the bucket, beside those that this machine serves to itself.
 
     `with_events`: a gateway tells of what changes, for which the table needs an index more. It costs some five writes a
     task, so there is none where the front door is AWS Lambda, which cannot tell of events.
     """
     return TaskPlane(
         queues=tuple(_plan_queue(route) for route in routes),
+        bucket=BucketPlan(page_origins=(*PAGES_OF_THIS_MACHINE, *page_origins)),
         table=TablePlan(indices=(LISTING, CHANGES)) if with_events else TablePlan(),
         webhooks=plan_webhook_queue(webhook_callers),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from darkroom.config.fit_rules import DEFAULT_QUEUE_LENGTH
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import AwsFailure
 from darkroom.infra.cloud import Cloud, Told, translated
@@ -104,7 +105,7 @@ def said_of(config: DarkroomConfig, times: Mapping[str, ServiceTime]) -> list[st
         elif time is not None:
             said = f"{measured}, which workOff goes by"
         else:
-            length = runtime.scaling_value("queueLength", 1)
+            length = runtime.scaling_value("queueLength", DEFAULT_QUEUE_LENGTH)
             said = f"none told or measured yet; queueLength is {length} until some are done and you deploy again"
         if said:
             lines.append(f"time of a task of {runtime.name}: {said}")

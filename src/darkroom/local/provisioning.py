@@ -101,6 +101,20 @@ async def _make_bucket(plane: TaskPlane, aws: Aws, name: str) -> None:
                 ]
             },
         )
+        await s3.put_bucket_cors(
+            Bucket=name,
+            CORSConfiguration={
+                "CORSRules": [
+                    {
+                        "ID": "pages",
+                        "AllowedOrigins": list(plane.bucket.page_origins),
+                        "AllowedMethods": list(plane.bucket.page_methods),
+                        "AllowedHeaders": list(plane.bucket.page_headers),
+                        "MaxAgeSeconds": plane.bucket.page_seconds,
+                    }
+                ]
+            },
+        )
 
 
 async def _make_table(plane: TaskPlane, aws: Aws) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from darkroom.planner.advice import Advice
 from darkroom.planner.choice import WORKING_HOURS, Choice, Point
 from darkroom.planner.run_picture import in_words
-from darkroom.planner.simulation.deployment import DEFAULT_POLLING_SECONDS, start_seconds
+from darkroom.planner.simulation.deployment import DEFAULT_COOLDOWN_SECONDS, DEFAULT_POLLING_SECONDS, start_seconds
 from darkroom.planner.simulation.settings import Settings
 
 
@@ -44,9 +44,9 @@ def _values(choice: Choice, task_seconds: float, start: float) -> Iterator[tuple
     else:
         yield "minReplicaCount", 0, "nothing runs while nothing waits"
     yield "maxReplicaCount", choice.maximum, "the most that pays: more would start for bursts that are over by then"
-    if cooling < 60:
+    if cooling < DEFAULT_COOLDOWN_SECONDS:
         yield "cooldownPeriod", cooling, "warm pods would wait longer for the next task than they save"
-    elif cooling > 60:
+    elif cooling > DEFAULT_COOLDOWN_SECONDS:
         yield (
             "cooldownPeriod",
             cooling,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from darkroom.config.fit_rules import DEFAULT_MOST_PODS
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS, DEFAULT_QUEUE_LENGTH
 from darkroom.config.gpu_demand import gpu_demands
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.partition import partition_facts
@@ -72,7 +72,7 @@ def warmth_of(runtime: RuntimeConfig) -> Warmth:
 def _estimate(runtime: RuntimeConfig, per_hour: float | None, seconds: float) -> BurstEstimate:
     if runtime.work_off is not None and runtime.work_off.task_seconds is not None:
         seconds = runtime.work_off.task_seconds
-    chosen = runtime.scaling_value("queueLength", 1)
+    chosen = runtime.scaling_value("queueLength", DEFAULT_QUEUE_LENGTH)
     most = runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
     lengths = {1, chosen, _GUIDES_LENGTH, *(queue_length(within, seconds) for within in _WITHIN)}
     choices = []

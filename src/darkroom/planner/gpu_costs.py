@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from darkroom.agent.embedded_metrics import METRICS
-from darkroom.config.fit_rules import DEFAULT_MOST_PODS
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS, DEFAULT_QUEUE_LENGTH
 from darkroom.config.gpu_demand import GpuDemand, gpu_demands
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.config.partition import partition_facts
@@ -82,7 +82,7 @@ def _idle_hours(runtime: RuntimeConfig, work: Workload, pictures: float) -> floa
     if not work.wake_ups:
         return 0.0
     each = pictures / work.wake_ups
-    length = runtime.scaling_value("queueLength", 1)
+    length = runtime.scaling_value("queueLength", DEFAULT_QUEUE_LENGTH)
     most = runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
     at_once = max(1, round(each))
     found = burst(at_once, work.seconds, length, most, warmth_of(runtime))

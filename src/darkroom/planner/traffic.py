@@ -9,7 +9,7 @@ import random
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ SHAPES = ("steady", "constant", "daily", "office", "bursty")
 # Office hours are nine to six, Monday to Friday; outside them, one task in forty comes.
 _OPENS, _CLOSES, _OUTSIDE = 9, 18, 0.025
 _BURST_SECONDS = 20.0
+# Twenty minutes of simulation; what more would tell, fewer days tell as well.
+MOST_TASKS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Traffic:
             raise SettingsError(f"{self.shape} is no shape of traffic: use {', '.join(SHAPES)}, or a file with times")
         if not (0 < self.per_day < math.inf and 0 < self.days < math.inf and self.burst >= 1):
             raise SettingsError("tasks a day, days and tasks of a burst must be above 0")
+        if self.per_day * self.days > MOST_TASKS:
+            raise SettingsError(
+                f"{self.per_day:,.0f} tasks a day for {self.days:g} days are more than the {MOST_TASKS:,} that are "
+                "simulated at most: give fewer --days"
+            )
         chance = random.Random(seed)  # noqa: S311
         rate, until = self.per_day / DAY, self.days * DAY
         if self.shape == "constant":
@@ -100,6 +107,11 @@ def read_trace(path: Path, seed: int = 1) -> list[Used]:
     return found
 
 
+def _moment(when: object) -> float:
+    moment = datetime.fromisoformat(str(when))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _from_cloudwatch(path: Path, seed: int) -> list[Used] | None:
     """The answer of `get-metric-statistics` or `get-metric-data`, whose counts are spread over their periods."""
     try:
@@ -108,19 +120,24 @@ def _from_cloudwatch(path: Path, seed: int) -> list[Used] | None:
         return None
     if not isinstance(document, dict):
         return None
-    points: list[tuple[Any, Any]] = []
-    if "Datapoints" in document:
-        points = [(entry.get("Timestamp"), entry.get("Sum")) for entry in document["Datapoints"]]
-    elif "MetricDataResults" in document:
-        for result in document["MetricDataResults"]:
-            points += zip(result.get("Timestamps", []), result.get("Values", []), strict=False)
-    else:
+    if not {"Datapoints", "MetricDataResults"} & set(document):
         return None
+    points: list[tuple[Any, Any]] = []
     try:
-        counts = sorted((datetime.fromisoformat(str(when)).timestamp(), round(float(count))) for when, count in points)
-    except (TypeError, ValueError):
+        for entry in document.get("Datapoints") or ():
+            points.append((entry.get("Timestamp"), entry.get("Sum")))
+        for result in document.get("MetricDataResults") or ():
+            points += zip(result.get("Timestamps", []), result.get("Values", []), strict=False)
+        counts = sorted((_moment(when), round(float(count))) for when, count in points)
+    except (AttributeError, TypeError, ValueError, OverflowError):
         raise SettingsError(f"{path}: CloudWatch's answer needs Timestamp and Sum: ask with --statistics Sum") from None
-    if sum(count for _, count in counts) <= 0:
+    if any(count < 0 for _, count in counts):
+        raise SettingsError(f"{path}: CloudWatch counts no less than nothing: a Sum is below 0")
+    if (messages := sum(count for _, count in counts)) > MOST_TASKS:
+        raise SettingsError(
+            f"{path} counts {messages:,} messages, and at most {MOST_TASKS:,} are simulated: ask for a shorter time"
+        )
+    if messages == 0:
         raise SettingsError(
             f"{path}: CloudWatch counted no message: ask for NumberOfMessagesSent of the runtime's queue"
         )

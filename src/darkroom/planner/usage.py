@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import Any
 
 from darkroom.errors import SettingsError
 
+_MOST_PICTURES = 1_000_000
 _TIMES = ("created_at", "time", "timestamp", "arrival")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Used:
     """One task. Times in seconds since 1970, or None where the file does not say."""
 
@@ -56,18 +57,25 @@ def by_caller(used: Iterable[Used]) -> dict[str, list[Used]]:
     return dict(sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0])))
 
 
-def _csv_rows(path: Path, text: str) -> list[tuple[str, Mapping[str, Any]]]:
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text))
     names = reader.fieldnames or []
     if len(names) == 1 and _number(names[0]) is not None:
         # A plain list of times, without a header.
-        lines = text.splitlines()
-        return [(f"{path}, line {number}", {"time": line}) for number, line in enumerate(lines, 1) if line.strip()]
+        lines = enumerate(io.StringIO(text), 1)
+        return ((f"{path}, line {number}", {"time": line.strip()}) for number, line in lines if line.strip())
     if not set(_TIMES) & set(names):
         raise SettingsError(
             f"{path} has no column for when tasks arrived: name one {' or '.join(_TIMES)}; it has {', '.join(names)}"
         )
-    return [(f"{path}, line {reader.line_num}", row) for row in reader]
+    return ((f"{path}, line {reader.line_num}", row) for row in _rows(path, reader))
+
+
+def _rows(path: Path, reader: csv.DictReader[str]) -> Iterator[Mapping[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise SettingsError(f"{path}, line {reader.line_num} is no CSV: {error}") from None
 
 
 def _json_rows(path: Path, text: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -98,9 +106,11 @@ def _used(where: str, row: Mapping[str, Any]) -> Used:
         raise SettingsError(f"{where}: device_seconds is {device!r}, which is no number of seconds")
     urls = row.get("image_url")
     pictures = float(len(urls)) if isinstance(urls, list) and urls else _number(row.get("pictures") or 1)
+    if pictures is None or not 0 <= pictures <= _MOST_PICTURES:
+        raise SettingsError(f"{where}: pictures is {row.get('pictures')!r}: write how many there are, as 1")
     return Used(
         created, started, ended, seconds, str(row.get("runtime") or ""), str(row.get("caller") or ""),
-        int(pictures) if pictures is not None else 1,
+        int(pictures),
     )  # fmt: skip
 
 

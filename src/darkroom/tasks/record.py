@@ -11,6 +11,15 @@ from darkroom.tasks.task import Priority, Status, TaskKind
 from darkroom.tasks.webhook import Webhook
 
 
+class Setback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A try that came to nothing, and why: the how manieth receipt of the message it was, and who had it then."""
+
+    number: int
+    at: float
+    reason: str
+    agent: str | None = None
+
+
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands. Times are seconds since 1970 (UTC); URLs are s3:// URLs.
 
@@ -27,8 +36,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     who has or had it; `device_seconds`, how long the last attempt had the device; and when that attempt had the message
     (`received_at`), its links and whatever else it needs (`prepared_at`), and its pictures in the bucket (`stored_at`).
     `provenance` is what each picture carries that says how it came to be. `waits_because` says why a task that was
-    tried waits again, and `next_try_at` until when. `webhook` is who is told of the task, where it names
-    somebody itself.
+    tried waits again, and `next_try_at` until when; `setbacks` are the latest tries that came to nothing. `webhook` is
+    who is told of the task, where it names somebody itself.
     """
 
     id: str
@@ -62,4 +71,5 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stored_at: float | None = None
     waits_because: str | None = None
     next_try_at: float | None = None
+    setbacks: list[Setback] = msgspec.field(default_factory=list)
     webhook: Webhook | None = None

@@ -56,6 +56,15 @@ class UploadReply(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class SetbackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A try that came to nothing: its number, when it was given up and why; an operator is told which agent had it."""
+
+    number: int
+    at: datetime
+    reason: str
+    agent: str | None = None
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a task stands, in the field names of the guide's notification. Times are UTC.
 
@@ -67,9 +76,10 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     checkpoint that it was done with, `device_seconds` how long the last attempt had the device; `received_at` is when
     an agent had that attempt's message, `prepared_at` when it had all that it needs, `stored_at` when its pictures were
     in the bucket. `progress` is there while it runs, where the runtime reports any. `waits_because` and `next_try_at`
-    are there while a task that was tried waits again. `position` is how many tasks are likely to be begun before one
-    that is queued, and `estimated_start` when it is likely to be begun: estimates, where anything tells. An operator
-    alone is told `caller`, whose the task is ("": nobody's), and `agent`, who has it.
+    are there while a task that was tried waits again; `setbacks` are its latest tries that came to nothing. `position`
+    is how many tasks are likely to be begun before one that is queued, and `estimated_start` when it is likely to be
+    begun: estimates, where anything tells. An operator alone is told `caller`, whose the task is ("": nobody's), and
+    `agent`, who has it.
     """
 
     id: str
@@ -101,6 +111,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: Progress | None = None
     waits_because: str | None = None
     next_try_at: datetime | None = None
+    setbacks: list[SetbackView] = msgspec.field(default_factory=list)
     position: int | None = None
     estimated_start: datetime | None = None
     agent: str | None = None
@@ -148,6 +159,12 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             progress=None if record.status.is_terminal else progress,
             waits_because=None if record.status.is_terminal else record.waits_because,
             next_try_at=None if record.status.is_terminal else _time_or_none(record.next_try_at),
+            setbacks=[
+                SetbackView(
+                    number=one.number, at=_time(one.at), reason=one.reason, agent=one.agent if for_operator else None
+                )
+                for one in record.setbacks
+            ],
             position=None if place is None else place.position,
             estimated_start=None if place is None else _time_or_none(place.starts_at),
             agent=record.agent if for_operator else None,

@@ -14,8 +14,6 @@ from darkroom.config.chart_values import ChartValues
 from darkroom.config.loader import parse_config
 from darkroom.config.process_environment import unfit_settings
 from darkroom.errors import SettingsError
-from darkroom.policy.catalogue import encode_catalogue
-from darkroom.settings import read_gateway_settings
 
 
 @pytest.mark.parametrize("wrong", REFUSED, ids=lambda wrong: f"{wrong.kind} {wrong.key} {wrong.value}")
@@ -181,22 +179,3 @@ modelsRuntime:
         parse_config(text.format(type="diffusers", variable=variable))
     assert "  line 7: " in str(refusal.value)
     parse_config(text.format(type="sdwebui", variable=variable))  # somebody else's program, with words of its own
-
-
-def test_what_config_yaml_says_of_the_front_door_its_process_takes() -> None:
-    """Whatever the schema lets through, to the last value of a range."""
-    for rate, burst, stage in ((0.001, 1, "prod"), (10_000, 5_000, "a-Z_9")):
-        config = parse_config(
-            f"APIGW: {{stageName: {stage}, throttle: {{rateLimit: {rate}, burstLimit: {burst}}}}}\n"
-            "modelsRuntime: [{name: a, type: sdwebui}]"
-        )
-        settings = read_gateway_settings({
-            "AWS_REGION": "us-east-1", "SNS_TOPIC_ARN": "arn", "S3_BUCKET": "b", "DARKROOM_API_KEYS": "k",
-            "DARKROOM_RUNTIMES": encode_catalogue(config.catalogue_specs()),
-            "DARKROOM_STAGE": config.api_gateway.stage_name,
-            "DARKROOM_RATE_LIMIT": str(config.api_gateway.throttle.rate_limit),
-            "DARKROOM_BURST_LIMIT": str(config.api_gateway.throttle.burst_limit),
-        })  # fmt: skip
-        assert (settings.rate_limit, settings.burst_limit) == (rate, burst)
-    with pytest.raises(SettingsError, match=r"greater than or equal to 0\.001"):
-        parse_config("APIGW: {throttle: {rateLimit: 0.0001}}\nmodelsRuntime: [{name: a, type: sdwebui}]")

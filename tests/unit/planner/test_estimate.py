@@ -80,10 +80,10 @@ def test_what_a_million_pictures_ask_for_besides(work: dict[str, float], more: f
 def test_idle_gpu_time_grows_with_wake_ups_and_is_none_without() -> None:
     line = "a: g6.2xlarge, Spot, starting and waiting"
     assert line not in usd(wake_ups=0)
-    # The same month in more and smaller bursts: each of ten pictures has ten pods, started and cooled down for it.
+    # The same month in more and smaller bursts: each of ten pictures has four pods, started and cooled down for it.
     few, many = usd(wake_ups=100, pictures=10_000), usd(wake_ups=1000, pictures=10_000)
     assert 0 < few[line] < many[line]
-    assert many[line] == pytest.approx(1000 * 10 * (150 + 60 + 10 + 30) / 3600 * PRICES.hour("g6.2xlarge", spot=True))
+    assert many[line] == pytest.approx(1000 * 4 * (150 + 120 + 10 + 30) / 3600 * PRICES.hour("g6.2xlarge", spot=True))
 
 
 def test_a_mix_shares_the_pictures_out() -> None:

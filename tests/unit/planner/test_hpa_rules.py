@@ -61,6 +61,17 @@ def test_the_ratio_is_to_pods_that_are_there_and_the_limit_to_those_asked_for() 
     assert autoscaler(hpa).decide(0.0, 7, 10, 0) == 7
 
 
+def test_a_schedule_is_a_metric_of_its_own_and_the_larger_count_counts() -> None:
+    up = Hpa(Behavior(Rules(0.0, (Policy("Pods", 100, 15.0),)), Rules(60.0, (Policy("Percent", 100, 15.0),))))
+    assert autoscaler(up, target=3).decide(0.0, 0, 1, 1, scheduled=4) == 4
+    assert autoscaler(up, target=3).decide(0.0, 21, 1, 1, scheduled=4) == 7
+    # Its own tolerance, and the window on the way down, hold for it too.
+    assert autoscaler(up).decide(0.0, 0, 10, 10, scheduled=11) == 10
+    found = autoscaler(up)
+    assert found.decide(0.0, 0, 4, 4, scheduled=4) == 4
+    assert [found.decide(at, 0, 4, 4) for at in (15.0, 45.0, 60.0)] == [4, 4, 1]
+
+
 def test_messages_for_each_pod_round_up() -> None:
     assert autoscaler(Hpa(), target=4).decide(0.0, 9, 1, 1) == 3
 

@@ -63,9 +63,11 @@ def test_a_queue_that_is_silent_changes_nothing() -> None:
     assert found.decide(500.0, None, 4) == 4
 
 
-def test_a_time_with_a_minimum_of_its_own_keeps_pods_and_they_cool_down_after_it() -> None:
+def test_a_schedule_is_a_trigger_that_makes_the_first_pod_and_keeps_them_until_they_cool_down() -> None:
+    """KEDA's cron trigger: active is active, and how many there are is the autoscaler's."""
     found = Activation(USUAL)
-    assert found.decide(0.0, 0, 0, minimum=2) == 2
-    assert found.decide(3600.0, 0, 2, minimum=2) == 2
+    assert found.decide(0.0, 0, 0, scheduled=2) == 1
+    assert found.decide(3600.0, 0, 2, scheduled=2) == 2
     assert found.decide(3605.0, 0, 2) == 2
     assert found.decide(3661.0, 0, 2) == 0
+    assert Activation(USUAL).decide(0.0, None, 0, scheduled=2) == 1, "the queue's fault is not the schedule's"

@@ -42,7 +42,13 @@ def test_bursts_come_within_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"), [({"shape": "weekly"}, "use steady, constant"), ({"per_day": 0.0}, "above 0")]
+    ("wrong", "told"),
+    [
+        ({"shape": "weekly"}, "use steady, constant"),
+        ({"per_day": 0.0}, "above 0"),
+        ({"per_day": float("nan")}, "above 0"),
+        ({"per_day": 1e12}, "more than the 200,000,000 that are simulated at most: give fewer --days"),
+    ],
 )
 def test_traffic_that_cannot_be(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
@@ -75,6 +81,11 @@ def test_cloudwatchs_counts_are_spread_over_their_periods(tmp_path: Path, docume
     [
         ('{"Datapoints": [{"Timestamp": "2026-11-25T08:05:00Z", "Average": 2}]}', "ask with --statistics Sum"),
         ('{"Datapoints": [{"Timestamp": "2026-11-25T08:05:00Z", "Sum": 0}]}', "counted no message"),
+        ('{"Datapoints": [{"Timestamp": "2026-11-25T08:05:00Z", "Sum": Infinity}]}', "ask with --statistics Sum"),
+        ('{"Datapoints": [{"Timestamp": "2026-11-25T08:05:00Z", "Sum": 1e15}]}', "ask for a shorter time"),
+        ('{"Datapoints": [{"Timestamp": "2026-11-25T08:05:00Z", "Sum": -3}]}', "a Sum is below 0"),
+        ('{"Datapoints": [7]}', "ask with --statistics Sum"),
+        ('{"MetricDataResults": 7}', "ask with --statistics Sum"),
         ("1700000000000\n1800000000000\n", "are its times in milliseconds"),
         ("a,b\n1,2\n", "no column for when"),
     ],

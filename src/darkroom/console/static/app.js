@@ -3,15 +3,11 @@
 import { announce, decoded, el, field } from "./dom.js";
 import { tell } from "./api.js";
 import { follow } from "./events.js";
-import { showGrid } from "./grid_view.js";
 import { showMake } from "./make.js";
-import { showOperate } from "./operate.js";
 import { forgetKey, key, setKey, takeKeyFromAddress } from "./session.js";
 import { titleOf } from "./request.js";
 import { stateOf } from "./rows.js";
 import { all, find, forget, isOver, load, take, takeProgress } from "./tasks.js";
-import { showTask } from "./task.js";
-import { showWatch } from "./watch.js";
 
 const main = document.getElementById("main");
 const pages = document.getElementById("pages");
@@ -35,15 +31,42 @@ function route() {
     if (link.getAttribute("href") === `#/${page || "make"}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const asked = new URLSearchParams(query);
-  if (page === "tasks" && id) showTask(main, decoded(id), asked.get("caller") ?? undefined, view.signal);
-  else if (page === "grids" && id) showGrid(main, decoded(id), view.signal);
-  else if (page === "tasks") showWatch(main, asked, view.signal);
-  else if (page === "operate") showOperate(main, view.signal);
-  else showMake(main, asked, view.signal);
+  show(page, id, new URLSearchParams(query), view.signal);
+}
+
+async function show(page, id, asked, signal) {
+  const draw = await pageFor(page, id, asked).catch(() => showMissing);
+  if (signal.aborted) return;
+  draw(signal);
   document.title = `${main.querySelector("h1")?.textContent ?? "Make"} · Darkroom`;
   if (!first && !main.contains(document.activeElement)) main.querySelector("h1")?.focus({ preventScroll: true });
   first = false;
+}
+
+/** What shows a page. Those that nobody begins with come when they are wanted. */
+async function pageFor(page, id, asked) {
+  if (page === "tasks" && id) {
+    const { showTask } = await import("./task.js");
+    return (signal) => showTask(main, decoded(id), asked.get("caller") ?? undefined, signal);
+  }
+  if (page === "grids" && id) {
+    const { showGrid } = await import("./grid_view.js");
+    return (signal) => showGrid(main, decoded(id), signal);
+  }
+  if (page === "tasks") {
+    const { showWatch } = await import("./watch.js");
+    return (signal) => showWatch(main, asked, signal);
+  }
+  if (page === "operate") {
+    const { showOperate } = await import("./operate.js");
+    return (signal) => showOperate(main, signal);
+  }
+  return (signal) => showMake(main, asked, signal);
+}
+
+function showMissing() {
+  main.replaceChildren(el("h1", { tabindex: "-1" }, "This page did not come"), el("p", { class: "notice bad", role: "alert" },
+    "The front door cannot be reached, or is another one since: load the whole page again."));
 }
 
 function start() {

@@ -15,7 +15,7 @@ export function dropZone({ picture, words, onFile }) {
   const zone = el("div", { class: "drop", ondragover: over, ondragleave: leave, ondrop: drop, onpaste: paste },
     image, el("span", {}, told, el("span", { class: "drop-choose" }, input, el("label", { for: "field-file", class: "link" }, "Choose a file"))), trouble);
   if (picture?.file) show(picture.file);
-  else if (picture) told.textContent = `Begins with ${picture.link ?? "the picture"}.`;
+  else if (picture) told.textContent = `Begins with ${picture.link ?? "the picture"}`;
   return { element: zone, say: (text) => { trouble.textContent = text; } };
 
   function over(event) {
@@ -52,10 +52,10 @@ export function dropZone({ picture, words, onFile }) {
   }
 
   function show(file) {
-    URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(file);
+    image.onload = image.onerror = () => URL.revokeObjectURL(image.src); // it is shown, or never will be
     image.hidden = false;
-    told.textContent = `${file.name}.`;
+    told.textContent = file.name;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { el, field } from "./dom.js";
 
-const SHAPES = [["Square", 512, 512], ["Portrait", 512, 768], ["Landscape", 768, 512], ["Wide", 896, 512]];
+const SHAPES = [["Square", 512, 512], ["Portrait", 512, 768], ["Landscape", 768, 512]];
 const SAMPLERS = ["Euler a", "Euler", "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DDIM", "UniPC", "LMS", "Heun"];
 const SCHEDULES = ["Automatic", "Karras", "Exponential", "SGM Uniform", "Simple", "Normal", "DDIM", "Beta"];
 

@@ -11,10 +11,10 @@ import { workflowForm } from "./workflow_form.js";
 
 const MOST = 16;
 const DROP_WORDS = {
-  "text-to-image": "Drop a picture to see how it was made. ",
-  "image-to-image": "Drop the picture to begin with. ",
-  "extra-single-image": "Drop the picture to make larger. ",
-  pipeline: "Drop a workflow, or a picture. ",
+  "text-to-image": "Drop a picture to see how it was made.",
+  "image-to-image": "Drop the picture to begin with.",
+  "extra-single-image": "Drop the picture to make larger.",
+  pipeline: "Drop a workflow, or a picture.",
 };
 // Where the front door's names are not the form's.
 const NAMES = {

@@ -15,7 +15,7 @@ export function showGrid(main, id, signal) {
   const told = el("p", { role: "status" });
   const stop = el("button", { type: "button", onclick: cancelAll }, "Cancel all");
   const body = el("div", {}, el("p", { class: "empty" }, "Loading…"));
-  main.replaceChildren(el("p", {}, el("a", { href: "#/make" }, "Make")), title,
+  main.replaceChildren(el("p", { class: "way-back" }, el("a", { href: "#/make" }, "Make")), title,
     el("div", { class: "panel-head" }, told, stop), body);
   let grid = null;
   let cells = [];
@@ -71,9 +71,9 @@ export function showGrid(main, id, signal) {
     const rows = grid.y?.values ?? [""];
     cells = rows.map(() => grid.x.values.map(() => ({ element: el("td", {}, "…"), form: "", task: null })));
     body.replaceChildren(el("div", { class: "grid-box", tabindex: "0", role: "region", "aria-label": title.textContent }, el("table", { class: "grid" },
-      el("thead", {}, el("tr", {}, grid.y ? el("td", {}) : null, grid.x.values.map((value) => el("th", { scope: "col" }, `${labelOf(grid.x.name)} ${value}`)))),
+      el("thead", {}, el("tr", {}, grid.y ? el("td", {}) : null, grid.x.values.map((value) => el("th", { scope: "col" }, headOf(grid.x, value))))),
       el("tbody", {}, rows.map((value, row) => el("tr", {},
-        grid.y ? el("th", { scope: "row" }, `${labelOf(grid.y.name)} ${value}`) : null, cells[row].map((cell) => cell.element)))))));
+        grid.y ? el("th", { scope: "row" }, headOf(grid.y, value)) : null, cells[row].map((cell) => cell.element)))))));
   }
 
   function fill(cell, task) {
@@ -104,4 +104,9 @@ export function showGrid(main, id, signal) {
     if (refused) told.textContent = `Not all could be cancelled: ${refused}`;
     stop.disabled = false;
   }
+}
+
+/** A number needs to be told of what it is one; a text speaks for itself. */
+function headOf({ name }, value) {
+  return typeof value === "number" ? `${labelOf(name)} ${value}` : String(value);
 }

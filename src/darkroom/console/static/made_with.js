@@ -14,7 +14,8 @@ export function madeWith(found, actions) {
     .map(([name, label]) => [label, String(values[name])]);
   if (width && height) facts.push(["Size", `${width} × ${height}`]);
   return el("section", { class: "made-with", "aria-label": "How this picture was made" },
-    el("h2", {}, `Made with, says ${found.source}`),
+    el("h2", {}, "How it was made"),
+    el("p", { class: "hint" }, `By ${found.source}.`),
     el("dl", {}, facts.flatMap(([label, value]) => [el("dt", {}, label), el("dd", {}, value)])),
     el("div", { class: "actions" }, actions.map(([words, act], index) => el("button", {
       type: "button", onclick: act, class: index === 0 ? "main" : "",

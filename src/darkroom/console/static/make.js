@@ -16,7 +16,7 @@ import { findSlots, readWorkflow, valuesOfWorkflow } from "./workflow.js";
 const LOOK_MS = 10_000;
 const RECENT = 9;
 const INLINE_BYTES = 1_500_000; // larger ones go to the bucket first: a request holds 6 MB
-const IDEAS = ["a red boat on a lake at dusk", "a lighthouse in a storm", "mountains at dawn, fog in the valley"];
+const IDEAS = ["a castle on a pink background", "an owl on a green background", "a sailboat on a blue background"];
 
 /** Shows the page in `main` until `signal` aborts; `query` may name a task to do again, or a picture to begin with. */
 export async function showMake(main, query, signal) {
@@ -95,7 +95,8 @@ export async function showMake(main, query, signal) {
   function preview() {
     const values = form.read();
     const [first] = gridOf(values, "my-grid") ?? [{ values }];
-    panel.show(requestOf("my-picture", first.values, values.picture?.link ?? values.picture?.data ?? "(your picture)"));
+    const { link, data } = values.picture ?? {};
+    panel.show(requestOf("my-picture", first.values, link ?? data?.slice(0, 100) ?? "(your picture)")); // at every key that is pressed
   }
 
   function gridOf(values, id) {

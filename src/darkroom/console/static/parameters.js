@@ -23,14 +23,14 @@ export async function parametersOf(file) {
 
 function fromInfotext(text) {
   const values = text === undefined ? null : readInfotext(text);
-  return values && { source: "SD Web UI's text", values, workflow: null };
+  return values && { source: "what SD Web UI has written into the file", values, workflow: null };
 }
 
 function fromWorkflow(text) {
   if (text === undefined) return null;
   try {
     const workflow = readWorkflow(text);
-    return { source: "ComfyUI's workflow", values: defined(valuesOfWorkflow(workflow, findSlots(workflow))), workflow };
+    return { source: "the workflow that ComfyUI has written into the file", values: defined(valuesOfWorkflow(workflow, findSlots(workflow))), workflow };
   } catch {
     return null;
   }
@@ -44,5 +44,5 @@ function workflowIn(texts) {
 function fromManifest(bytes) {
   const { prompt, negative, model } = readManifest(bytes) ?? {};
   const values = defined({ prompt, negative, model });
-  return Object.keys(values).length ? { source: "Content Credentials", values, workflow: null } : null;
+  return Object.keys(values).length ? { source: "its Content Credentials, whose signature is not checked here", values, workflow: null } : null;
 }

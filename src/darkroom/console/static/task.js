@@ -15,7 +15,7 @@ const LOOK_MS = 2_000;
 const WAIT_SECONDS = "20";
 const RENEW_MS = 50 * 60_000; // links are good for an hour
 const ABOVE = ["state", "notices"];
-const LEFT = ["pictures", "actions", "provenance", "deliveries"];
+const LEFT = ["pictures", "actions", "setbacks", "provenance", "deliveries"];
 const RIGHT = ["times", "parameters"];
 const PASSING = { updated_at: "", progress: null, position: 0, estimated_start: "" }; // what no parameter tells
 
@@ -85,6 +85,7 @@ export function showTask(main, id, caller, signal) {
     put("notices", () => el("div", {}, notices(task)));
     put("actions", () => actions(task));
     put("times", () => times(task));
+    put("setbacks", () => setbacks(task));
     put("provenance", () => provenance(task));
     if (task.links || !isOver(task)) put("pictures", () => pictures(task), [task.status, task.links?.image_url.map(unsigned)]);
     put("parameters", () => parameters(task, signal), { ...task, links: Boolean(task.links), ...PASSING });
@@ -130,6 +131,13 @@ function notices(task) {
   }
   for (const warning of task.warnings ?? []) told.push(el("p", { class: "notice wait" }, warning));
   return told;
+}
+
+function setbacks(task) {
+  if (!task.setbacks?.length) return null;
+  return el("section", { class: "card", "aria-label": "Earlier tries" }, el("h2", {}, "Earlier tries"),
+    el("ol", { class: "plain" }, task.setbacks.map((one) => el("li", {},
+      el("p", {}, one.reason), el("p", { class: "facts" }, clock(one.at), one.agent ? ` · ${one.agent}` : "")))));
 }
 
 function actions(task) {

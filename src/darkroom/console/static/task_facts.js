@@ -5,6 +5,7 @@ import { readObject } from "./api.js";
 import { contentOfTask, KINDS } from "./request.js";
 
 const MOST_BYTES = 2_000_000; // of what a runtime has returned
+const MOST_READ = 8;
 const CREDENTIALS = {
   embedded: "Content Credentials in the picture", sidecar: "Content Credentials in a file beside it", none: "No Content Credentials",
 };
@@ -68,7 +69,31 @@ export function provenance(task) {
         ["Beside it", one.sidecar_url],
       ];
     })),
-    el("p", { class: "hint" }, "“darkroom provenance show FILE” reads and checks what a picture carries."));
+    el("div", { class: "actions" }, (task.links?.image_url ?? []).slice(0, MOST_READ).map((link, index, all) => reader(link, all.length > 1 ? `picture ${index + 1}` : "the picture"))),
+    el("p", { class: "hint" }, "Whether that is to be believed is not looked at here: “darkroom provenance show FILE” checks the signature."));
+}
+
+/** A button that reads what a picture itself says of its making. */
+function reader(link, name) {
+  const button = el("button", { type: "button", onclick: read }, `Read ${name}`);
+  return button;
+
+  async function read() {
+    button.disabled = true;
+    let found = null;
+    let why = "It says nothing of its making that is known here.";
+    try {
+      const { parametersOf } = await import("./parameters.js");
+      found = await parametersOf(await (await readObject(link)).blob());
+    } catch (error) {
+      why = error.message;
+    }
+    const values = Object.entries(found?.values ?? {}).map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+    const said = el("div", { class: "said", tabindex: "-1", role: "group", "aria-label": `What ${name} says` },
+      found === null ? el("p", {}, why) : [el("h3", {}, `${name[0].toUpperCase()}${name.slice(1)}, says ${found.source}`), list(values)]);
+    button.replaceWith(said);
+    said.focus();
+  }
 }
 
 function spelt(name) {

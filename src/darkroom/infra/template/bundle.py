@@ -33,7 +33,7 @@ class Bundled:
     dependencies: tuple[str, ...]
 
 
-_LANGUAGE = ("__init__.py", "redaction.py", "errors.py", "logs.py", "settings", "aws", "policy", "tasks")
+_LANGUAGE = ("__init__.py", "redaction.py", "errors", "logs.py", "settings", "aws", "policy", "tasks")
 FRONT_DOOR = Bundled(
     handler="darkroom.api.lambda_entry.handler", rooms=(*_LANGUAGE, "openai", "api"), dependencies=("msgspec",)
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from darkroom.config.fit_rules import DEFAULT_MOST_PODS
+from darkroom.config.fit_rules import DEFAULT_MOST_PODS, DEFAULT_QUEUE_LENGTH
 from darkroom.config.model import DarkroomConfig, RuntimeConfig
 from darkroom.errors import SettingsError
 from darkroom.planner.simulation.settings import (
@@ -26,7 +26,7 @@ from darkroom.planner.simulation.settings import (
 )
 
 # The chart's own; a test holds them together.
-DEFAULT_COOLDOWN_SECONDS = 60
+DEFAULT_COOLDOWN_SECONDS = 120
 DEFAULT_POLLING_SECONDS = 2
 DEFAULT_CONSOLIDATE_SECONDS = 10.0
 DEFAULT_MOST_GPUS = 100
@@ -51,7 +51,7 @@ def settings_of(config: DarkroomConfig, runtime: RuntimeConfig, nodes: Nodes | N
     most = runtime.scaling_value("maxReplicaCount", DEFAULT_MOST_PODS)
     in_flight = runtime.extra_value("runtime", "scaling", "scaleOnInFlight")
     keda = Keda(
-        queue_length=runtime.scaling_value("queueLength", 1),
+        queue_length=runtime.scaling_value("queueLength", DEFAULT_QUEUE_LENGTH),
         activation=runtime.scaling_value("activationQueueLength", 0),
         polling=runtime.scaling_value("pollingInterval", DEFAULT_POLLING_SECONDS),
         cooldown=cooldown,

@@ -158,11 +158,12 @@ class RuntimeRun(Agents):
         normal = self._in_flight - low if counts else 0
         return max(len(self._queue) + normal, len(self._low_queue) + low)
 
-    def _minimum(self, now: float) -> int:
+    def _scheduled(self, now: float) -> int:
         schedule = self._schedule
-        if not schedule:
-            return self._least
-        return max(self._least, schedule[int((now + self._settings.starts_at) // HOUR) % len(schedule)])
+        return schedule[int((now + self._settings.starts_at) // HOUR) % len(schedule)] if schedule else 0
+
+    def _minimum(self, now: float) -> int:
+        return max(self._least, self._scheduled(now))
 
     def _next_hour(self, now: float) -> float:
         start = self._settings.starts_at
@@ -181,9 +182,9 @@ class RuntimeRun(Agents):
         """KEDA's first look in an hour, in which the fewest pods may be others."""
         polling = self._settings.keda.polling
         least, value = self._minimum(now), self._value()
-        if self._minimum(now - HOUR) > self._least and now > HOUR:
+        if self._scheduled(now - HOUR) and now > HOUR:
             self._activation.was_active(now - polling)
-        wanted = self._activation.decide(now, value, self._replicas, least)
+        wanted = self._activation.decide(now, value, self._replicas, self._scheduled(now))
         if wanted != self._replicas:
             self._scale(now, wanted)
         if not value and not least and self._replicas:
@@ -220,7 +221,7 @@ class RuntimeRun(Agents):
         value, least = self._value(), self._minimum(now)
         outcome = self._outcome
         outcome.depth.put(now, self._waiting)
-        wanted = self._activation.decide(now, value, self._replicas, least)
+        wanted = self._activation.decide(now, value, self._replicas, self._scheduled(now))
         if wanted != self._replicas:
             self._scale(now, wanted)
         self._keda_next = now + self._settings.keda.polling
@@ -245,6 +246,10 @@ class RuntimeRun(Agents):
         sync = self._settings.hpa.sync + self._settings.hpa.processing
         if self._hpa_next < now:
             self._hpa_next += math.ceil((now - self._hpa_next) / sync) * sync
+            # While it rested it would have wanted what the schedule wants.
+            before = self._hpa_next - sync
+            if scheduled := self._scheduled(before):
+                self._autoscaler.remember(before, scheduled)
         self._agenda.put(self._hpa_next, self._hpa_looks)
 
     def _hpa_looks(self, now: float) -> None:
@@ -253,14 +258,13 @@ class RuntimeRun(Agents):
         if not self._replicas:
             self._hpa_sleeps = True
             return
-        if self._settings.schedule:
-            self._autoscaler.minimum = max(1, self._minimum(now))
         value = self._value()
         self._outcome.depth.put(now, self._waiting)
-        wanted = self._autoscaler.decide(now, value, self._replicas, len(self._pods))
+        scheduled = self._scheduled(now)
+        wanted = self._autoscaler.decide(now, value, self._replicas, len(self._pods), scheduled)
         if wanted != self._replicas:
             self._scale(now, wanted)
-        if self._hpa_may_rest and not value and self._replicas == self._autoscaler.minimum:
+        if self._hpa_may_rest and not value and self._replicas == max(self._autoscaler.minimum, scheduled):
             self._hpa_sleeps = True
             if self._settings.schedule:
                 self._agenda.put(self._next_hour(now), self._wake_hpa)

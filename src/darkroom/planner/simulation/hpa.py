@@ -25,10 +25,11 @@ class Autoscaler:
         self._added: deque[tuple[float, int]] = deque()
         self._removed: deque[tuple[float, int]] = deque()
 
-    def decide(self, now: float, value: int | None, current: int, status: int) -> int:
+    def decide(self, now: float, value: int | None, current: int, status: int, scheduled: int = 0) -> int:
         """How many pods there are to be. `value` is the queue's, None where it cannot be read.
 
-        `current` is what the deployment asks for, `status` how many pods it has that are not told to stop.
+        `current` is what the deployment asks for, `status` how many pods it has that are not told to stop. `scheduled`
+        is what KEDA's cron trigger says, a metric of its own: the larger of the two counts.
         """
         if current == 0:
             return 0
@@ -38,24 +39,34 @@ class Autoscaler:
             return self._changed(now, current, self.minimum)
         if value is None:
             return current
-        wanted = self._by_metric(value, status)
+        wanted = self._by_metric(value, self._target, status)
+        if scheduled:
+            wanted = max(wanted, self._by_metric(scheduled, 1, status))
         behavior = self._settings.behavior
         if behavior is None:
             return self._without_behavior(now, wanted, current)
         found = self._limited(now, self._stabilised(now, wanted, current, behavior), current, behavior)
         return self._changed(now, current, found)
 
-    def _by_metric(self, value: int, status: int) -> int:
+    def remember(self, at: float, wanted: int) -> None:
+        """It would have wanted so many then, if it had looked."""
+        if self._recommended and self._recommended[-1][0] >= at:
+            return
+        while self._recommended and self._recommended[-1][1] <= wanted:
+            self._recommended.pop()
+        self._recommended.append((at, wanted))
+
+    def _by_metric(self, value: int, target: int, status: int) -> int:
         if status == 0:
-            return math.ceil(value / self._target)
-        ratio = value / (self._target * status)
+            return math.ceil(value / target)
+        ratio = value / (target * status)
         behavior = self._settings.behavior
         down = behavior.down.tolerance if behavior else self._settings.tolerance
         up = behavior.up.tolerance if behavior else self._settings.tolerance
         # The comparison has the float's own noise in it: 22 tasks for 20 pods are inside.
         if 1.0 - down - 1e-9 <= ratio <= 1.0 + up + 1e-9:
             return status
-        return math.ceil(value / self._target)
+        return math.ceil(value / target)
 
     def _without_behavior(self, now: float, wanted: int, current: int) -> int:
         recent = self._recommended

@@ -27,17 +27,17 @@ class Activation:
         """The moment after which pods without tasks go."""
         return -math.inf if self._last_active is None else self._last_active + self._settings.cooldown
 
-    def decide(self, now: float, value: int | None, replicas: int, minimum: int | None = None) -> int:
+    def decide(self, now: float, value: int | None, replicas: int, scheduled: int = 0) -> int:
         """How many pods the deployment is to ask for; `value` is None where the queue cannot be read.
 
-        `minimum` stands in for the settings' own at a time that has another one.
+        `scheduled`: how many pods a time of the day has. It is a trigger of its own, active for so long, and makes the
+        first pod; the others are the autoscaler's.
         """
         settings = self._settings
-        least = settings.minimum if minimum is None else minimum
-        if value is None:
+        least = settings.minimum
+        if value is None and not scheduled:
             return max(replicas, least)
-        # A time with a minimum of its own is a trigger of its own, which is active for so long.
-        if value > settings.activation or least > settings.minimum:
+        if scheduled or (value is not None and value > settings.activation):
             self.was_active(now)
             if replicas == 0 or replicas < least:
                 return max(1, least)

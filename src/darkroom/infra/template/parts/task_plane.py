@@ -10,7 +10,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from darkroom.config.task_plane import BucketPlan, SubscribedQueuePlan, TablePlan, TaskPlane, TopicPlan
+from darkroom.config.bucket_plan import BucketPlan
+from darkroom.config.task_plane import SubscribedQueuePlan, TablePlan, TaskPlane, TopicPlan
 
 
 class TaskPlaneResources(Construct):
@@ -118,6 +119,15 @@ class TaskPlaneResources(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             removal_policy=RemovalPolicy.RETAIN,
+            cors=[
+                s3.CorsRule(
+                    id="pages",
+                    allowed_origins=list(plan.page_origins),
+                    allowed_methods=[s3.HttpMethods[method] for method in plan.page_methods],
+                    allowed_headers=list(plan.page_headers),
+                    max_age=plan.page_seconds,
+                )
+            ],
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="payloads", prefix=plan.payload_prefix, expiration=Duration.days(plan.payload_expiry_days)

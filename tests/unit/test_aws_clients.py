@@ -1,4 +1,4 @@
-"""What AWS is told of who calls: one word of ours. The libraries' own text takes them a fifth of the time of a call."""
+"""What AWS is told of who calls, one word of ours, and who checks calls: what the libraries do for each takes time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ParamValidationError
 
 from darkroom.aws.boto3_client import make_client
 from darkroom.aws.connection import open_aws
@@ -51,3 +52,20 @@ def test_the_lambda_function_says_who_calls(service: str) -> None:
     with pytest.raises(AboutToSend) as sending:
         client.list_tables() if service == "dynamodb" else client.list_buckets()
     assert is_short(str(sending.value))
+
+
+async def test_whoever_trusts_its_calls_has_them_checked_by_aws_alone_but_for_s3() -> None:
+    """S3 would take an object without a name for the bucket."""
+    async with open_aws(NOWHERE, "dynamodb", "s3", trusts_calls=True) as aws:
+        table = aws.client("dynamodb")
+        table.meta.events.register("before-send.dynamodb", refuse)
+        with pytest.raises(AboutToSend):
+            await table.get_item(TableName="t", Key={"id": {"S": 1}})
+        with pytest.raises(ParamValidationError):
+            await aws.client("s3").get_object(Bucket="b", Key="")
+
+
+async def test_else_they_are_checked_here() -> None:
+    async with open_aws(NOWHERE, "dynamodb") as aws:
+        with pytest.raises(ParamValidationError):
+            await aws.client("dynamodb").get_item(TableName="t", Key={"id": {"S": 1}})

@@ -65,6 +65,34 @@ async def test_dead_letters_are_redriven_one_those_of_a_filter_and_all(visit: Vi
     await expect(section.get_by_role("status")).to_contain_text("There are none.")
 
 
+_FIGURES = """
+async () => {
+  const script = document.querySelector("script[type=module]").src;
+  const { failuresOf, rangesOf } = await import(script.replace("app.js", "figures.js"));
+  const at = (seconds) => new Date(1e12 + seconds * 1000).toISOString();
+  const done = Array.from({ length: 100 }, (_, number) => ({
+    status: "completed", created_at: at(0), started_at: at(number + 1), ended_at: at(2 * number + 2) }));
+  const failed = (type, message) => ({ status: "failed", runtime: "r", error: { type, message } });
+  const failures = failuresOf([
+    failed("A", "took 300 s at https://x.example/1"), failed("A", "took 20 s at https://y.example/2"),
+    failed("A", "another"), failed("B", "took 1 s at https://x.example/1"), ...done,
+  ]);
+  const { wait, total } = rangesOf([...done, { status: "queued", created_at: at(0) }, failed("A", "no times")]);
+  return { wait, total, none: rangesOf([]).wait, failures: failures.map(({ type, count }) => [type, count]) };
+}
+"""
+
+
+async def test_figures_are_those_of_the_tasks(visit: Visits) -> None:
+    page = await visit("/operate", "chief")
+    assert await page.evaluate(_FIGURES) == {
+        "wait": {"p50": 50, "p95": 95},
+        "total": {"p50": 100, "p95": 190},
+        "none": None,
+        "failures": [["A", 2], ["A", 1], ["B", 1]],
+    }
+
+
 async def test_who_is_no_operator_sees_the_own_and_is_told_so(visit: Visits) -> None:
     page = await visit("/operate", "lab")
     await expect(page.get_by_text("You see only your own tasks and your own usage.")).to_be_visible()

@@ -19,7 +19,7 @@ def choices(
 ) -> list[Choice]:
     """The wide grid: what changes cost and waiting most, the present settings' neighbours among it."""
     lengths = sorted({1, 3, 10, 30, base.keda.queue_length})
-    coolings = sorted({10, 60, 180, 300, 900, int(base.keda.cooldown)})
+    coolings = sorted({10, 60, 120, 300, 900, int(base.keda.cooldown)})
     most = sorted({5, base.keda.maximum})
     fewest = [(0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (2, 0), (4, 0), (8, 0)]
     if base.keda.minimum:

@@ -62,7 +62,9 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, por
             writer.write(data)
             await writer.drain()
             last = (last + data)[-len(_LAST_CHUNK) :]
-            if ends_at is None and _STREAM in data.lower():
+            if last.endswith(_LAST_CHUNK):  # it ended by itself, and the connection goes on
+                ends_at = None
+            elif ends_at is None and _STREAM in data.lower():
                 ends_at = asyncio.get_running_loop().time() + _A_MOMENT_SECONDS
     except (ConnectionError, asyncio.CancelledError):
         pass

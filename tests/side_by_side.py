@@ -1,7 +1,8 @@
 """How the files of tests are dealt out to pytest-xdist's processes: what shares a process, and what begins first.
 
-A file's tests stay together, because they share what the file has started. Files that use one stack stay together too,
-so that it is started once for all of them. The longest begin first, so that none is left over at the end.
+A file's tests stay together, because they share what the file has started. So do files that use one stack, one
+browser, or the CDK, so that it is started once for all of them. The longest begin first, so that none is left over at
+the end.
 """
 
 from __future__ import annotations
@@ -11,18 +12,30 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_ACCEPTANCE = "tests/acceptance/test_"
-# The fixtures `stack` and `open_stack` last for the whole process.
-USE_ONE_STACK = {
-    f"{_ACCEPTANCE}{name}.py"
-    for name in (
-        "documented_commands", "guide_requests", "mcp", "nothing_is_lost", "provenance", "secrets", "up", "webhooks",
-    )
+TOGETHER = {
+    # The fixtures `stack` and `open_stack` last for the whole process.
+    "one stack": {
+        f"tests/acceptance/test_{name}.py"
+        for name in (
+            "documented_commands", "guide_requests", "mcp", "nothing_is_lost", "provenance", "secrets", "up",
+            "webhooks",
+        )
+    },
+    # The CDK's own process takes as long to start as four stacks to synthesise.
+    "one CDK": {
+        f"tests/infra/test_{name}.py"
+        for name in (
+            "agent_metrics_on_aws", "callers", "china", "existing_cluster", "findings", "provenance_deployment",
+            "regions", "same_task_plane_everywhere", "webhooks",
+        )
+    },
 }  # fmt: skip
+_SCOPES = {file: scope for scope, files in TOGETHER.items() for file in files}
 # Seconds, roughly: the order is what matters. What is not here takes less.
 LONGEST = {
     "one stack": 150,
     "one browser": 130,
+    "one CDK": 125,
     "tests/chaos/test_chaos.py": 120,
     "tests/infra/test_deploy_on_emulator.py": 90,
     "tests/contract/test_cli.py": 60,
@@ -44,20 +57,15 @@ LONGEST = {
     "tests/acceptance/test_demo.py": 20,
     "tests/acceptance/test_openai.py": 20,
     "tests/infra/test_deployment_cli.py": 20,
-    "tests/infra/test_findings.py": 20,
     "tests/infra/test_image_cache.py": 20,
     "tests/infra/test_model_upload.py": 20,
-    "tests/infra/test_regions.py": 20,
-    "tests/infra/test_china.py": 20,
 }
 
 
 def scope_of(nodeid: str) -> str:
-    """What the test with this id shares a process with: its file, or all that use one stack, or one browser."""
+    """What the test with this id shares a process with: its file, or all files that use one of something."""
     file = nodeid.partition("::")[0]
-    if file.startswith("tests/browser/"):
-        return "one browser"
-    return "one stack" if file in USE_ONE_STACK else file
+    return "one browser" if file.startswith("tests/browser/") else _SCOPES.get(file, file)
 
 
 def longest_first(items: list[pytest.Item]) -> None:
@@ -66,7 +74,7 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 class TogetherScheduling(LoadScopeScheduling):
-    """As `--dist loadfile`, with the files of `USE_ONE_STACK` as one."""
+    """As `--dist loadfile`, with the files that are `TOGETHER` as one."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         super().__init__(config, log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,17 @@ from pathlib import Path
 from PIL import Image
 
 DEADLINE_SECONDS = 120
+NO_PROXY_LISTENS = "http://127.0.0.1:9"
 
 
-def test_every_request_of_the_demo_gives_a_picture(tmp_path: Path) -> None:
+def test_every_request_of_the_demo_gives_a_picture_behind_a_proxy_too(tmp_path: Path) -> None:
+    # Nobody listens there, and nothing of the demo may ask it: all of it is on this machine.
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"), NO_PROXY_LISTENS)
+    direct = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
     done = subprocess.run(
         [sys.executable, "-m", "darkroom", "demo"],
         cwd=tmp_path,
+        env={**direct, **proxies},
         capture_output=True,
         text=True,
         timeout=DEADLINE_SECONDS,

@@ -23,19 +23,23 @@ class Door:
         url = f"{self._stack.facts.endpoint}/v1alpha2{path}"
         return self._stack.http.request(method, url, headers=self._headers, json=body)
 
-    def submit(self, prompt: str = "a boat", *, runtime: str = "sdruntime", kind: str = "", **content: Any) -> str:
+    def submit(
+        self, prompt: str = "a boat", *, runtime: str = "sdruntime", kind: str = "", webhook: str = "", **content: Any
+    ) -> str:
         """Submit a task as the console does, and return its id."""
         task_id = f"t-{uuid.uuid4().hex[:10]}"
         asked = {"prompt": prompt, "steps": 8, "width": 64, "height": 64, "seed": 7, **content}
         if kind == "extra-single-image":
             asked = content
-        metadata = {
+        metadata: dict[str, Any] = {
             "id": task_id,
             "runtime": runtime,
             "tasktype": kind or "text-to-image",
             "prefix": "output",
             "context": {"console": {"prompt": prompt, **asked}},
         }
+        if webhook:
+            metadata["webhook"] = {"url": webhook}
         reply = self._ask("POST", "", {"task": {"metadata": metadata, "content": asked}})
         assert reply.status_code == 200, reply.text
         return task_id

@@ -11,6 +11,8 @@ from tests.browser.accessibility import findings_everywhere
 from tests.browser.making import make, shows_a_picture, tile
 from tests.browser.visits import Visits
 
+MOST_BYTES = 150_000
+
 
 async def test_from_the_first_visit_to_a_picture(visit: Visits) -> None:
     page = await visit("", "")
@@ -20,6 +22,18 @@ async def test_from_the_first_visit_to_a_picture(visit: Visits) -> None:
     await expect(tile(page, "a red boat on a lake")).to_contain_text("Done")
     await shows_a_picture(page, tile(page, "a red boat on a lake").get_by_role("img"))
     assert visit.console.sdwebui.requests[-1]["prompt"] == "a red boat on a lake"
+
+
+async def test_a_first_visit_brings_little(visit: Visits) -> None:
+    page = await visit.blank()
+    session = await page.context.new_cdp_session(page)
+    sizes: list[int] = []
+    session.on("Network.loadingFinished", lambda told: sizes.append(int(told["encodedDataLength"])))
+    await session.send("Network.enable")
+    await page.goto(visit.console.address(caller="newcomer"))
+    await expect(page.get_by_role("button", name="Make", exact=True)).to_be_enabled()
+    assert len(sizes) > 10
+    assert sum(sizes) < MOST_BYTES
 
 
 async def test_with_the_keyboard_alone(visit: Visits) -> None:

@@ -8,7 +8,7 @@ import uuid
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.accessibility import findings_everywhere
+from tests.browser.accessibility import findings, findings_everywhere
 from tests.browser.tasks import Door
 from tests.browser.visits import Visits
 
@@ -53,6 +53,7 @@ async def test_dead_letters_are_redriven_one_those_of_a_filter_and_all(visit: Vi
     await section.get_by_role("button", name="Redrive these 1").click()
     question = page.get_by_role("dialog")
     await expect(question).to_contain_text("Redrive 1 of sdruntime?")
+    assert await findings(page) == []
     await question.get_by_role("button", name="Leave them").click()
     await section.get_by_role("button", name="Redrive these 1").click()
     await question.get_by_role("button", name="Redrive 1").click()
@@ -62,6 +63,34 @@ async def test_dead_letters_are_redriven_one_those_of_a_filter_and_all(visit: Vi
     await section.get_by_role("button", name="Redrive all").click()
     await question.get_by_role("button", name="Redrive all").click()
     await expect(section.get_by_role("status")).to_contain_text("There are none.")
+
+
+_FIGURES = """
+async () => {
+  const script = document.querySelector("script[type=module]").src;
+  const { failuresOf, rangesOf } = await import(script.replace("app.js", "figures.js"));
+  const at = (seconds) => new Date(1e12 + seconds * 1000).toISOString();
+  const done = Array.from({ length: 100 }, (_, number) => ({
+    status: "completed", created_at: at(0), started_at: at(number + 1), ended_at: at(2 * number + 2) }));
+  const failed = (type, message) => ({ status: "failed", runtime: "r", error: { type, message } });
+  const failures = failuresOf([
+    failed("A", "took 300 s at https://x.example/1"), failed("A", "took 20 s at https://y.example/2"),
+    failed("A", "another"), failed("B", "took 1 s at https://x.example/1"), ...done,
+  ]);
+  const { wait, total } = rangesOf([...done, { status: "queued", created_at: at(0) }, failed("A", "no times")]);
+  return { wait, total, none: rangesOf([]).wait, failures: failures.map(({ type, count }) => [type, count]) };
+}
+"""
+
+
+async def test_figures_are_those_of_the_tasks(visit: Visits) -> None:
+    page = await visit("/operate", "chief")
+    assert await page.evaluate(_FIGURES) == {
+        "wait": {"p50": 50, "p95": 95},
+        "total": {"p50": 100, "p95": 190},
+        "none": None,
+        "failures": [["A", 2], ["A", 1], ["B", 1]],
+    }
 
 
 async def test_who_is_no_operator_sees_the_own_and_is_told_so(visit: Visits) -> None:

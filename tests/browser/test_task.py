@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from darkroom.testing.fake_receiver import FakeReceiver
 from darkroom.testing.sdwebui_device import SdWebuiFault
-from tests.browser.accessibility import findings_everywhere
+from tests.browser.accessibility import findings, findings_everywhere
 from tests.browser.tasks import Door
 from tests.browser.visits import Visits
 
@@ -67,6 +68,7 @@ async def test_a_picture_is_looked_at_saved_and_used_again(visit: Visits, word: 
     await expect(box.get_by_role("img")).to_have_attribute("alt", f"is done {word}, 2 of 2")
     await box.get_by_role("button", name="Full size").click()
     await expect(box.get_by_role("button", name="Full size")).to_have_attribute("aria-pressed", "true")
+    assert await findings(page) == []
     await page.keyboard.press("Escape")
     await expect(box).to_have_count(0)
     async with page.expect_download() as saved:
@@ -96,6 +98,7 @@ async def test_two_pictures_of_two_tasks_are_compared(visit: Visits, word: str) 
     await box.get_by_role("slider").fill("25")
     cut = await box.get_by_role("img", name=f"other {word}").evaluate("(image) => image.style.clipPath")
     assert "25%" in cut
+    assert await findings(page) == []
     await box.get_by_role("button", name="Close").click()
     await expect(box).to_have_count(0)
 
@@ -135,3 +138,15 @@ async def test_a_task_that_was_tried_again_says_what_became_of_the_earlier_tries
     await expect(earlier).to_have_count(1)
     await expect(earlier).to_contain_text("tried once")
     await expect(page.get_by_role("region", name="Times")).to_contain_text("Last try")
+
+
+async def test_webhooks_are_listed_and_sent_again(visit: Visits, word: str) -> None:
+    door = Door(visit.console)
+    async with FakeReceiver(statuses=[410]) as receiver:
+        door.ended(task_id := door.submit(f"tells {word}", webhook=receiver.url()))
+        page = await visit(f"/tasks/{task_id}")
+        webhooks = page.get_by_role("region", name="Webhooks")
+        await expect(webhooks).to_contain_text("The receiver wants no more")
+        await webhooks.get_by_role("button", name="Send again").click()
+        await expect(webhooks).to_contain_text("Delivered")
+    assert [request.path for request in receiver.received] == ["/hook", "/hook"]

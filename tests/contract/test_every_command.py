@@ -250,6 +250,17 @@ SHOWING = [
 ]
 
 
+@pytest.mark.usefixtures("stack_file")
+def test_no_proxy_is_asked_for_the_stack_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")  # so that it is afterwards as it was
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    code, said, errors = run("list")
+    assert (code, errors) == (0, "")
+    assert LONG in said
+
+
 @pytest.mark.parametrize(("words", "whole"), SHOWING)
 @pytest.mark.usefixtures("at_the_door", "stack_file")
 def test_what_goes_into_a_pipe_is_not_wrapped(words: tuple[str, ...], whole: str) -> None:

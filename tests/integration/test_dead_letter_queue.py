@@ -21,6 +21,7 @@ from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
+from darkroom.tasks.webhook import Webhook
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from tests.command_line import darkroom
 from tests.integration.conftest import Plane
@@ -218,6 +219,28 @@ async def test_a_letter_whose_deletion_failed_is_redriven_as_the_same_submission
     assert len(messages) == 2
     assert len({message.attributes["submission_id"] for message in messages}) == 1
     assert await visible(plane.dead_letters) == 0
+
+
+async def test_what_is_redriven_tells_the_webhook_that_its_task_named(plane: Plane) -> None:
+    table, hook = plane.aws.task_table(plane.provisioned.table), Webhook("https://example.com/hook")
+    record = TaskRecord(
+        id="t1",
+        submission_id="s1",
+        status=Status.FAILED,
+        runtime=plane.runtime,
+        created_at=5.0,
+        caller="shop",
+        webhook=hook,
+    )
+    await table.put(record)
+    attributes = {"runtime": plane.runtime, "submission_id": "s1", "caller": "shop", **DIED}
+    await plane.dead_letters.send(encode_message(task_for(plane, webhook=hook)), attributes)
+    async with held_letters(plane.dead_letters, queue=plane.queue, table=table, now=time.time) as held:
+        (letter,) = await held.all(10)
+        submission_id = await held.redrive(letter)
+    begun = await table.get_submission(submission_id)
+    assert begun is not None
+    assert (begun.status, begun.caller, begun.webhook) == (Status.QUEUED, "shop", hook)
 
 
 async def test_a_letter_that_comes_back_at_once_is_not_redriven_again_by_the_same_command(plane: Plane) -> None:

@@ -130,6 +130,7 @@ class HeldLetters:
             context=previous.context,
             caller=previous.caller,
             request_digest=previous.request_digest,
+            webhook=previous.webhook,
             deadline=previous.deadline,
             priority=previous.priority,
         )

@@ -15,6 +15,7 @@ from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import read_client_settings
+from darkroom.testing.loopback_aws import without_proxy
 
 if TYPE_CHECKING:
     import httpx
@@ -115,6 +116,7 @@ def find_address(
     endpoint, api_key = endpoint or settings.endpoint, api_key or settings.api_key
     stack = read_stack_file(folder)
     if stack is not None and (endpoint is None or endpoint.rstrip("/") == stack.endpoint):
+        os.environ.update(without_proxy(os.environ))
         return Address(
             endpoint=stack.endpoint, api_key=api_key or stack.api_key, runtimes=tuple(stack.runtimes), local=True
         )

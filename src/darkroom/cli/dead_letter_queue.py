@@ -18,7 +18,7 @@ from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
 from darkroom.settings import AwsSettings, read_aws_settings
-from darkroom.testing.loopback_aws import CREDENTIALS
+from darkroom.testing.loopback_aws import CREDENTIALS, without_proxy
 
 _PANEL = "On AWS"
 
@@ -121,7 +121,7 @@ def find_dead_letter_queue(
             "--stack-name, or a queue with --queue-url"
         )
     facts = _choose({facts.name: facts for facts in stack.runtimes}, runtime)
-    environment.update(CREDENTIALS)
+    environment.update({**CREDENTIALS, **without_proxy(environment)})
     return DeadLetterQueue(
         aws=AwsSettings(region=stack.region, endpoint_url=stack.aws_endpoint_url),
         queue_url=facts.queue_url,

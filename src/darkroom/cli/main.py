@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from darkroom.cli.exit_codes import BROKEN_PIPE, FAILED, exit_code, of_the_system
@@ -168,10 +170,22 @@ def _found(name: str, command: Command) -> _Found:
         return _Found(load_with_stand_ins(lambda: load(name, command)), missing)
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Look for no garbage while modules are imported: there is none, and it takes an eighth of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.freeze()  # nor is there any later in what has been imported
+
+
 def load(name: str, command: Command) -> Callable[..., Any]:
     """Import a command. Raises `MissingExtra` when it is not installed."""
     try:
-        module = importlib.import_module(command.module)
+        with _without_collection():
+            module = importlib.import_module(command.module)
     except ModuleNotFoundError as error:
         if command.extra is None or (error.name or "").partition(".")[0] == "darkroom":
             raise

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from darkroom.config.model import DarkroomConfig
 from darkroom.errors import StackFailure
 from darkroom.policy.callers import DEFAULT_CALLER, CallerSpec
+
+if TYPE_CHECKING:  # whoever only reads a key needs nothing that reads config.yaml
+    from darkroom.config.model import DarkroomConfig
 
 
 def local_callers(config: DarkroomConfig) -> list[CallerSpec]:

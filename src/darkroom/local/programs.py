@@ -23,7 +23,7 @@ from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.queue_urls import encode_queue_urls
 from darkroom.policy.webhook_callers import encode_caller_webhooks
 from darkroom.settings import AwsSettings, ProvenanceSettings
-from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment
+from darkroom.testing.loopback_aws import CREDENTIALS, emulator_command, emulator_environment, without_proxy
 
 if TYPE_CHECKING:
     from darkroom.local.provisioning import ProvisionedPlane, ProvisionedQueue
@@ -235,7 +235,7 @@ def _digest(key: str) -> str:
 def _base_environment(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return this process's environment without whatever would lead a part of the stack to real AWS."""
     kept = {name: value for name, value in base.items() if not name.startswith(("AWS_", "DARKROOM_"))}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+    return {**kept, **without_proxy(kept), "PYTHONUNBUFFERED": "1"}
 
 
 def _aws_environment(aws: AwsSettings) -> dict[str, str]:

@@ -49,7 +49,7 @@ from darkroom.local.webhook_keys import kept_keys
 from darkroom.openai.options import OPENAI_FILE, encode_options
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
-from darkroom.testing.loopback_aws import CREDENTIALS, HEALTH_PATH, REGION
+from darkroom.testing.loopback_aws import CREDENTIALS, HEALTH_PATH, REGION, without_proxy
 
 if TYPE_CHECKING:
     from darkroom.aws.connection import Aws
@@ -175,7 +175,8 @@ class _Starting:
         from darkroom.aws.connection import open_aws
         from darkroom.local.provisioning import SERVICES
 
-        os.environ.update(CREDENTIALS)  # the emulator's: from here on this process speaks to nothing else
+        # From here on this process speaks to the emulator, and to what else there is on this machine.
+        os.environ.update({**CREDENTIALS, **without_proxy(os.environ)})
         await self._wait(Awaited("emulator", f"{self._aws.endpoint_url}{HEALTH_PATH}", START_SECONDS))
         async with open_aws(self._aws, *SERVICES) as aws:
             yield aws

@@ -29,11 +29,19 @@ def emulator_command() -> list[str]:
     return [sys.executable, "-m", "ministack"]
 
 
+def without_proxy(base: Mapping[str, str]) -> dict[str, str]:
+    """Return what is to be added to `base`, so that no proxy in it is asked for what is on this machine."""
+    said = base.get("no_proxy") or base.get("NO_PROXY") or ""
+    exceptions = ",".join(filter(None, (said, "127.0.0.1", "localhost")))
+    return {"no_proxy": exceptions, "NO_PROXY": exceptions}
+
+
 def emulator_environment(port: int, folder: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the emulator's environment: loopback only, its files below `folder`, nothing kept after it ends."""
     return {
         **{name: value for name, value in base.items() if not name.startswith("AWS_")},
         **CREDENTIALS,
+        **without_proxy(base),
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "EDGE_PORT": str(port),

@@ -52,8 +52,8 @@ export function dropZone({ picture, words, onFile }) {
   }
 
   function show(file) {
-    URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(file);
+    image.onload = image.onerror = () => URL.revokeObjectURL(image.src); // it is shown, or never will be
     image.hidden = false;
     told.textContent = file.name;
   }

@@ -25,9 +25,15 @@ export function longList(label, onNearEnd, signal) {
   return { element: list, show, reach: (key) => { if (places.has(key)) reach(places.get(key)); }, reached: () => current };
 
   function show(wanted) {
+    const top = list.getBoundingClientRect().top;
+    const first = top < 0 && height > 0 ? Math.floor(-top / height) : -1;
+    const seen = first in tasks ? keyOf(tasks[first]) : "";
     tasks = wanted;
     places = new Map(tasks.map((task, index) => [keyOf(task), index]));
     measure();
+    // Who reads further down is not moved by what comes above.
+    const moved = places.has(seen) ? places.get(seen) - first : 0;
+    if (moved !== 0) scrollBy({ top: moved * height, behavior: "instant" });
     draw();
     settle();
   }

@@ -95,7 +95,8 @@ export async function showMake(main, query, signal) {
   function preview() {
     const values = form.read();
     const [first] = gridOf(values, "my-grid") ?? [{ values }];
-    panel.show(requestOf("my-picture", first.values, values.picture?.link ?? values.picture?.data ?? "(your picture)"));
+    const { link, data } = values.picture ?? {};
+    panel.show(requestOf("my-picture", first.values, link ?? data?.slice(0, 100) ?? "(your picture)")); // at every key that is pressed
   }
 
   function gridOf(values, id) {

@@ -78,16 +78,16 @@ export function showOperate(main, signal) {
     if (runtimes === null || signal.aborted) return;
     const since = Date.now() - Number(span) * 1000;
     const tasks = all().filter((task) => new Date(task.created_at) >= since);
-    const focused = cards.contains(document.activeElement) ? document.activeElement.id : "";
-    cards.replaceChildren(...runtimes.map((runtime) => card(runtime, tasks.filter((task) => task.runtime === runtime.name))));
-    if (focused) document.getElementById(focused)?.focus();
-    figures.replaceChildren(el("h2", { id: "failures" }, "What failed, and why"), ...failures(tasks));
+    if (cards.querySelector(".runtime") === null) cards.replaceChildren();
+    runtimes.forEach((runtime, index) => put(cards, index, card(runtime, tasks.filter((task) => task.runtime === runtime.name))));
+    [el("h2", { id: "failures" }, "What failed, and why"), ...failures(tasks)].forEach((part, index) => put(figures, index, part));
+    while (figures.children.length > 3) figures.lastChild.remove();
   }
 
   function failures(tasks) {
     const found = failuresOf(tasks);
     const of = el("p", { class: "hint" }, isAll ? `Of ${tasks.length} tasks of ${SPANS[span]}.` : `Of the newest ${tasks.length} tasks of ${SPANS[span]} that are read here.`);
-    if (found.length === 0) return [el("p", {}, tasks.length ? "Nothing." : "There are no tasks."), of];
+    if (found.length === 0) return [of, el("p", {}, tasks.length ? "Nothing." : "There are no tasks.")];
     return [of, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Failures by reason" }, el("table", {},
       el("thead", {}, el("tr", {}, ["Reason", "Runtime", "Tasks", "Last"].map((name) => el("th", { scope: "col", class: name === "Tasks" ? "number" : "" }, name)))),
       el("tbody", {}, found.map((one) => el("tr", {},
@@ -114,6 +114,17 @@ export function showOperate(main, signal) {
         el("tbody", {}, [["Wait for the device", wait], ["Until done", total]].map(([name, range]) => el("tr", {},
           el("th", { scope: "row" }, name), el("td", { class: "number" }, range ? duration(range.p50) : "–"), el("td", { class: "number" }, range ? duration(range.p95) : "–"))))),
       runtime.agents === undefined ? null : agentsOf(runtime.agents, runtime.name));
+  }
+}
+
+/** Puts a part in its place, unless what is there is the same: so focus, and what somebody reads, stay. */
+function put(parent, index, part) {
+  const before = parent.children[index];
+  if (before === undefined) parent.append(part);
+  else if (before.outerHTML !== part.outerHTML) {
+    const within = [...before.querySelectorAll("a, [tabindex]")].indexOf(document.activeElement);
+    before.replaceWith(part);
+    if (within >= 0) part.querySelectorAll("a, [tabindex]")[within]?.focus();
   }
 }
 

@@ -205,6 +205,7 @@ def test_hours_with_a_minimum_of_their_own() -> None:
     assert found.replicas.at(7400.0) == 0
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_however_many_tasks() -> None:
     def highest(tasks: int) -> int:
         tracemalloc.start()

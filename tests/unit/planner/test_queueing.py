@@ -21,6 +21,8 @@ from darkroom.planner.simulation.results import Outcome
 from darkroom.planner.simulation.settings import Agent, Hpa, Karpenter, Keda, Nodes, Phases, Settings
 from darkroom.planner.simulation.streams import Duration, constant, poisson
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = Karpenter(batch_idle=0.0, batch_most=0.0, launch=0.0, consolidate_after=None)
 READY = Nodes(boot=0.0, image=0.0, container=0.0, model=0.0)
 EAGER = Agent(latency=0.0)

@@ -15,7 +15,7 @@ from tests.browser.tasks import Door
 from tests.browser.visits import Visits
 
 # Takes tasks into the page as if they had been told: made here, since the stack would need minutes for so many.
-_TAKE = """
+TAKE = """
 async (count) => {
   const script = document.querySelector("script[type=module]").src;
   const { take } = await import(script.replace("app.js", "tasks.js"));
@@ -148,7 +148,7 @@ async def test_the_keyboard_alone_moves_opens_comes_back_and_cancels(visit: Visi
 
 async def test_ten_thousand_tasks_are_a_few_rows_and_every_one_is_reached(visit: Visits) -> None:
     page = await visit("/tasks")
-    await page.evaluate(_TAKE, 10_000)
+    await page.evaluate(TAKE, 10_000)
     # The newest made one is older than what the stack has.
     await page.get_by_label("Id or prompt").fill("made, number")
     items = page.get_by_role("listitem")
@@ -167,7 +167,7 @@ async def test_ten_thousand_tasks_are_a_few_rows_and_every_one_is_reached(visit:
     # Who reads in the middle is not moved by what comes above.
     await seen.scroll_into_view_if_needed()
     before = await seen.bounding_box()
-    await page.evaluate(_TAKE.replace("number = 0", "number = 10000"), 10_020)
+    await page.evaluate(TAKE.replace("number = 0", "number = 10000"), 10_020)
     await expect(page.get_by_role("status").filter(has_text="10020")).to_be_attached()
     assert await seen.bounding_box() == before
 

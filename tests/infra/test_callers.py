@@ -14,7 +14,7 @@ import pytest
 from darkroom.aws.connection import open_aws
 from darkroom.config.loader import parse_config
 from darkroom.infra.template.assembly import Assembly
-from darkroom.infra.template.parts.front_door import HANDLER
+from darkroom.infra.template.bundle import FRONT_DOOR
 from darkroom.infra.template.synthesis import synthesise
 from darkroom.samples import read_sample
 from darkroom.tasks.record import TaskRecord
@@ -64,7 +64,7 @@ def variables(template: dict[str, Any]) -> dict[str, Any]:
     (found,) = (
         part["Properties"]["Environment"]["Variables"]
         for part in template["Resources"].values()
-        if part["Type"] == "AWS::Lambda::Function" and part["Properties"].get("Handler") == HANDLER
+        if part["Type"] == "AWS::Lambda::Function" and part["Properties"].get("Handler") == FRONT_DOOR.handler
     )
     return dict(found)
 
@@ -153,7 +153,7 @@ def test_the_outputs_lead_to_every_callers_key(three: Deployed) -> None:
 def test_a_name_stands_in_group_message_and_record_and_a_month_is_counted(three: Deployed) -> None:
     """The function is called as API Gateway calls it: the emulator's leaves the key's id out."""
     functions = three.client("lambda").list_functions()["Functions"]
-    (function,) = (found["FunctionName"] for found in functions if found["Handler"] == HANDLER)
+    (function,) = (found["FunctionName"] for found in functions if found["Handler"] == FRONT_DOOR.handler)
     key_ids = {caller["name"]: caller["id"] for caller in json.loads(three.outputs["Callers"])}
 
     def submit(name: str) -> int:

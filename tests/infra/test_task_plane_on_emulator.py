@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from darkroom.infra.template.parts.front_door import HANDLER
+from darkroom.infra.template.bundle import FRONT_DOOR
 from darkroom.samples import SAMPLES, read_picture, read_sample
 from tests.infra.deployed import Deployed, agent_beside_fake, until
 
@@ -200,7 +200,7 @@ def test_a_real_agent_develops_the_guides_sample_and_tells(deployed: Deployed, n
 def test_the_function_publishes_in_the_message_group_of_the_keys_id(deployed: Deployed, version: str) -> None:
     """The function is called as API Gateway calls it: the emulator's leaves the key's id out."""
     functions = deployed.client("lambda").list_functions()["Functions"]
-    (function,) = (found["FunctionName"] for found in functions if found["Handler"] == HANDLER)
+    (function,) = (found["FunctionName"] for found in functions if found["Handler"] == FRONT_DOOR.handler)
     event = {
         "httpMethod": "POST",
         "path": f"/{version}",

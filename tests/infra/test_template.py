@@ -12,7 +12,7 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.config.task_plane import TaskPlane
 from darkroom.infra.template.assembly import Assembly
-from darkroom.infra.template.parts.front_door import HANDLER
+from darkroom.infra.template.bundle import FRONT_DOOR
 from tests.infra.conftest import CONFIG, read_template
 
 Template = dict[str, Any]
@@ -129,7 +129,7 @@ def test_the_front_door_asks_the_runtimes_queues_alone_how_deep_they_are(templat
     (variables,) = (
         part["Properties"]["Environment"]["Variables"]
         for part in template["Resources"].values()
-        if part["Type"] == "AWS::Lambda::Function" and part["Properties"].get("Handler") == HANDLER
+        if part["Type"] == "AWS::Lambda::Function" and part["Properties"].get("Handler") == FRONT_DOOR.handler
     )
     assert "InputQueue" in json.dumps(variables["DARKROOM_QUEUES"])
 

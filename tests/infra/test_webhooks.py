@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook as TheirWebhook
 
 from darkroom.config.loader import parse_config
 from darkroom.errors import SettingsError
-from darkroom.infra.template.parts.webhooks import SENDER_HANDLER
+from darkroom.infra.template.bundle import SENDER
 from darkroom.samples import read_sample
 from darkroom.webhooks.posting import TIMEOUT_SECONDS
 from darkroom.webhooks.signatures import decode_keys, secrets_of
@@ -25,7 +25,7 @@ from tests.receiving import receiving
 
 def sender(template: dict[str, Any]) -> dict[str, Any]:
     (found,) = (
-        function for function in of_type(template, "AWS::Lambda::Function") if function.get("Handler") == SENDER_HANDLER
+        function for function in of_type(template, "AWS::Lambda::Function") if function.get("Handler") == SENDER.handler
     )
     return found
 
@@ -121,7 +121,7 @@ def test_more_webhooks_than_a_functions_environment_holds_are_refused() -> None:
 def allow_loopback(deployed: Deployed, allowed: str) -> None:
     """The emulator's tasks have nobody to tell but this machine, which the function as deployed does not reach."""
     functions = deployed.client("lambda")
-    (function,) = (one for one in functions.list_functions()["Functions"] if one["Handler"] == SENDER_HANDLER)
+    (function,) = (one for one in functions.list_functions()["Functions"] if one["Handler"] == SENDER.handler)
     variables = {**function["Environment"]["Variables"], "DARKROOM_WEBHOOK_ALLOW_PRIVATE": allowed}
     functions.update_function_configuration(FunctionName=function["FunctionName"], Environment={"Variables": variables})
 

@@ -8,8 +8,9 @@ slower than another one, and no better, over a first stretch of the traffic is l
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -22,6 +23,7 @@ _FIRST_STRETCH, _FEWEST_TASKS = 0.25, 1_500
 _ROUNDS = 2
 # What is around so many points of the frontier is looked at in each round; more would take too long.
 _AROUND = 8
+Each = Callable[[Callable[[Choice], Point], Sequence[Choice]], list[Point]]
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ def advise(
 
     `ways` to buy nodes are tried beside the frontier's; empty: as the choices have it, and nothing beside them.
     """
-    with _workers(processes, base, demand) as workers:
-        search = _Search(workers, now, budget, is_short=_first_stretch(demand) >= 1)
+    with _workers(processes, base, demand) as each:
+        search = _Search(each, now, budget, is_short=_first_stretch(demand) >= 1)
         search.add([now, *all_choices], room=0.1)
         for _ in range(_ROUNDS if ways else 0):
             search.add(beside((point.choice for point in _spread(frontier_of(search.points))), ways), room=0.03)
@@ -74,8 +76,8 @@ def _spread(frontier: Sequence[Point]) -> list[Point]:
 class _Search:
     """What was looked at until now: `seen` choices, `stretches` simulated to the first stretch, `points` to the end."""
 
-    def __init__(self, workers: ProcessPoolExecutor, now: Choice, budget: float | None, is_short: bool) -> None:
-        self._workers = workers
+    def __init__(self, each: Each, now: Choice, budget: float | None, is_short: bool) -> None:
+        self._each = each
         self._is_short = is_short
         self._now = now
         self._budget = budget
@@ -91,14 +93,14 @@ class _Search:
         new = [choice for choice in dict.fromkeys(wanted) if choice not in self.seen]
         self.seen.update(dict.fromkeys(new))
         affordable = [c for c in new if c == self._now or self._budget is None or c.least_usd_per_month <= self._most]
-        stretches = list(self._workers.map(_try_short, affordable, chunksize=8))
+        stretches = self._each(_try_short, affordable)
         self.stretches += stretches
         if self._is_short:  # the first stretch is all of it
             self.points += stretches
             return
         edge = frontier_of(self.stretches)
         kept = [one.choice for one in stretches if one.choice == self._now or not _is_hopeless(one, edge, room)]
-        self.points += self._workers.map(_try_all, kept, chunksize=4)
+        self.points += self._each(_try_all, kept)
 
     @property
     def _most(self) -> float:
@@ -146,10 +148,17 @@ def _prepare(base: Settings, demand: Demand) -> None:
     _Shared.base, _Shared.demand, _Shared.short = base, demand, demand.part(share) if share < 1 else demand
 
 
-def _workers(processes: int, base: Settings, demand: Demand) -> ProcessPoolExecutor:
+@contextmanager
+def _workers(processes: int, base: Settings, demand: Demand) -> Iterator[Each]:
+    """What tries many choices: side by side in so many processes, or one after another in this one."""
+    count = min(processes, os.cpu_count() or 1)
+    if count <= 1:
+        _prepare(base, demand)
+        yield lambda evaluated, some: [evaluated(choice) for choice in some]
+        return
     # Fresh processes: a fork of one with threads may hang.
-    count = max(1, min(processes, os.cpu_count() or 1))
-    return ProcessPoolExecutor(count, get_context("spawn"), _prepare, (base, demand))
+    with ProcessPoolExecutor(count, get_context("spawn"), _prepare, (base, demand)) as workers:
+        yield lambda evaluated, some: list(workers.map(evaluated, some, chunksize=4))
 
 
 def _try_short(choice: Choice) -> Point:

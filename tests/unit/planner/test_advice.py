@@ -40,7 +40,7 @@ SOME = [
 
 @pytest.fixture(scope="module")
 def advice() -> Advice:
-    return advise(BASE, NOW, SOME, DEMAND, budget=None)
+    return advise(BASE, NOW, SOME, DEMAND, budget=None, processes=1)
 
 
 def test_the_frontier_holds_what_nothing_beats_and_nothing_else(advice: Advice) -> None:
@@ -105,19 +105,19 @@ FEW = Demand(list(Traffic("office", 200.0, 1.0).arrivals(2)), Duration("constant
 def test_the_search_goes_on_beside_the_frontier() -> None:
     ways = [(True, True), (False, True), (True, False)]
     rough = replace(BASE, spot=Spot(share=1.0, hazard=1.0, no_capacity=0.5))
-    found = advise(rough, NOW, SOME, FEW, None, ways=ways)
+    found = advise(rough, NOW, SOME, FEW, None, processes=1, ways=ways)
     seen = [point.choice for point in found.points]
     assert {choice.polling for choice in seen} >= {2, 5, 10, 15, 30}
     assert {(choice.spot, choice.fallback) for choice in seen} == {(True, True), (False, True), (True, False)}
     assert len({choice.hours for choice in seen}) > 2
     assert len({choice.queue_length for choice in seen}) > len({choice.queue_length for choice in SOME})
     # Nothing is lost by it, and something is found that the grid had not.
-    grid = advise(rough, NOW, SOME, FEW, None)
+    grid = advise(rough, NOW, SOME, FEW, None, processes=1)
     assert found.considered > 3 * grid.considered
     for point in grid.frontier:
         assert point in found.frontier or any(point.is_beaten_by(other) for other in found.frontier)
     assert any(point not in grid.points for point in found.frontier)
-    assert advise(rough, NOW, SOME, FEW, None, ways=ways) == found
+    assert advise(rough, NOW, SOME, FEW, None, processes=2, ways=ways) == found, "the same in other processes"
 
 
 def test_a_step_beside_a_choice_changes_one_thing_and_can_be_written_down() -> None:
@@ -192,7 +192,7 @@ def test_a_budget_that_is_too_small_says_what_it_would_cost_and_what_it_buys() -
 
 
 def test_what_cannot_be_paid_is_not_simulated() -> None:
-    found = advise(BASE, NOW, [replace(NOW, minimum=20)], DEMAND.part(0.1), budget=100.0)
+    found = advise(BASE, NOW, [replace(NOW, minimum=20)], DEMAND.part(0.1), budget=100.0, processes=1)
     assert (found.considered, found.simulated) == (2, 1)
 
 

@@ -23,19 +23,23 @@ LAMBDA_ARCHITECTURE = "arm64"
 
 @dataclass(frozen=True)
 class Bundled:
-    """What a function imports; everything else would only make cold starts slower.
+    """What a function imports; everything else would only make cold starts slower. `handler` is what Lambda calls.
 
     botocore and boto3 are part of Lambda's own Python image.
     """
 
+    handler: str
     rooms: tuple[str, ...]
     dependencies: tuple[str, ...]
 
 
 _LANGUAGE = ("__init__.py", "redaction.py", "errors", "logs.py", "settings", "aws", "policy", "tasks")
-FRONT_DOOR = Bundled(rooms=(*_LANGUAGE, "openai", "api"), dependencies=("msgspec",))
+FRONT_DOOR = Bundled(
+    handler="darkroom.api.lambda_entry.handler", rooms=(*_LANGUAGE, "openai", "api"), dependencies=("msgspec",)
+)
 # aiohttp, and what it depends on.
 SENDER = Bundled(
+    handler="darkroom.webhooks.lambda_entry.handler",
     rooms=(*_LANGUAGE, "metrics", "runtimes", "webhooks"),
     dependencies=(
         "msgspec",

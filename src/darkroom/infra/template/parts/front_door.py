@@ -18,6 +18,7 @@ from darkroom.config.callers import function_callers, queue_names_fit
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.sizes import LAMBDA_MEMORY_MIB
 from darkroom.config.task_plane import LISTING
+from darkroom.infra.template.bundle import FRONT_DOOR
 from darkroom.infra.template.parts.openai_api import OpenAiApi
 from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
@@ -28,7 +29,6 @@ from darkroom.policy.catalogue import encode_catalogue
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.policy.queue_urls import encode_queue_urls
 
-HANDLER = "darkroom.api.lambda_entry.handler"
 # API Gateway ends a request after 29 seconds. Requests of OpenAI's API wait 25 for their pictures.
 FUNCTION_TIMEOUT_SECONDS = 29
 # What Amazon API Gateway lets an account have, in requests per second and requests at once.
@@ -91,7 +91,7 @@ class FrontDoor(Construct):
         origins = config.api_gateway.cors_origins
         spec = FunctionSpec(
             description="Darkroom's front door: validates requests and publishes them as tasks",
-            handler=HANDLER,
+            handler=FRONT_DOOR.handler,
             memory_mib=LAMBDA_MEMORY_MIB,
             timeout_seconds=FUNCTION_TIMEOUT_SECONDS,
             environment={

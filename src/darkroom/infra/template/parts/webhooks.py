@@ -14,11 +14,11 @@ from darkroom.config.callers import caller_webhooks
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.sizes import SENDER_MEMORY_MIB
 from darkroom.infra.metrics_names import metrics_namespace
+from darkroom.infra.template.bundle import SENDER
 from darkroom.infra.template.parts.python_function import FunctionSpec, python_function
 from darkroom.infra.template.parts.task_plane import TaskPlaneResources
 from darkroom.policy.webhook_callers import encode_caller_webhooks
 
-SENDER_HANDLER = "darkroom.webhooks.lambda_entry.handler"
 # A try takes 15 seconds at most, and what is read and written around it a few; a batch's tries go on side by side.
 SENDER_TIMEOUT_SECONDS = 30
 # So many messages to an instance, and so many instances: what all receivers together are told at once, and what a crowd
@@ -73,7 +73,7 @@ class WebhookSender(Construct):
         taking = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"]
         spec = FunctionSpec(
             description="Darkroom's webhooks: tells whoever wants to be told of a task's end",
-            handler=SENDER_HANDLER,
+            handler=SENDER.handler,
             memory_mib=SENDER_MEMORY_MIB,
             timeout_seconds=SENDER_TIMEOUT_SECONDS,
             environment={

@@ -10,11 +10,11 @@ const NAMES = {
 };
 let kept = {
   kind: "text-to-image", prompt: "", negative: "", steps: 20, width: 512, height: 512, cfg: 7, seed: null,
-  sampler: "", scheduler: "", strength: 0.6, factor: 2, upscaler: "Lanczos", count: 1, model: "", runtime: "",
+  sampler: "", scheduler: "", strength: 0.6, factor: 2, upscaler: "Lanczos", count: 1, model: "", wanted: "", runtime: "",
   picture: null, workflow: null, grid: null,
 };
 
-/** Its values. `workflow` is `{name, graph, slots, others}`, `grid` `{x: {name, text}, y: {name, text}}`. */
+/** Its values. `wanted` is a model that a picture names, for a runtime that has it. `workflow` is `{name, graph, slots, others}`, `grid` `{x: {name, text}, y: {name, text}}`. */
 export function draft() {
   return kept;
 }

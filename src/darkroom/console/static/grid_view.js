@@ -87,7 +87,9 @@ export function showGrid(main, id, signal) {
 
   async function cancelAll() {
     stop.disabled = true;
-    const waiting = tasks().filter((task) => !isOver(task)).map((task) => task.id);
+    // Also those of which nothing has been told yet: their ids are known.
+    const waiting = cells.flatMap((row, below) => row.map((cell, beside) => [cell.task, cellId(id, beside, below)]))
+      .filter(([task]) => task === null || !isOver(task)).map(([, name]) => name);
     const total = waiting.length;
     let refused = "";
     const canceller = async () => {
@@ -95,7 +97,7 @@ export function showGrid(main, id, signal) {
         try {
           take(await tell("cancel", { task: waiting.shift() }));
         } catch (error) {
-          refused = error.message;
+          if (error.status !== 404) refused = error.message; // what was never sent needs no stop
         }
       }
     };

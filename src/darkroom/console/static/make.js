@@ -132,13 +132,10 @@ export async function showMake(main, query, signal) {
     return el("div", { class: "actions" }, actions.map(([words, act]) => el("button", { type: "button", onclick: act }, words)));
   }
 
-  /** What was read, for a request of a kind that takes it, with the model by the name that a runtime here has for it. */
-  function fitting(values) {
-    const { model: said, ...rest } = values;
-    const isSame = (name) => name === said || name.replace(/\.\w+$/, "") === said;
-    const model = runtimes.flatMap((one) => (one.loads_models ? one.models : [])).find(isSame);
+  /** What was read, for a request of a kind that takes it. Which runtime has its model may not be known yet. */
+  function fitting({ model, ...rest }) {
     const kind = ["text-to-image", "image-to-image"].includes(draft().kind) ? draft().kind : "text-to-image";
-    return { sampler: "", scheduler: "", negative: "", ...rest, model, kind };
+    return { sampler: "", scheduler: "", negative: "", ...rest, model: "", wanted: model ?? "", kind };
   }
 
   function apply(values) {
@@ -203,5 +200,5 @@ async function recall(id, isNewSeed) {
     return;
   }
   const values = valuesOf(task);
-  keep({ ...values, picture: values.picture ? { link: values.picture } : null, count: 1, grid: null, seed: isNewSeed ? null : values.seed });
+  keep({ ...values, wanted: values.model ?? "", picture: values.picture ? { link: values.picture } : null, count: 1, grid: null, seed: isNewSeed ? null : values.seed });
 }

@@ -7,18 +7,21 @@ import { inline } from "./fields.js";
 export function runtimeChoice(values) {
   const runtime = el("select", { name: "runtime", required: true });
   const model = el("select", { name: "model" });
+  let isChosen = false;
+  model.addEventListener("change", () => { isChosen = true; });
   const state = el("p", { class: "wait-line" });
   const modelField = inline(field("Model", model));
   return { element: el("div", { class: "choice" }, inline(field("Runtime", runtime)), state, modelField), runtime, model, offer };
 
-  function offer(runtimes, { kind, runtime: wanted, model: wantedModel }) {
+  function offer(runtimes, { kind, runtime: wanted, model: before, wanted: said }) {
     const able = runtimes.filter((one) => one.tasktypes.includes(kind));
     choose(runtime, able.map((one) => [one.name, `${one.name} — ${waitOf(one)}`]), wanted);
     showFault(runtime, runtimes.length && !able.length ? "No runtime of this deployment does such tasks." : "");
     const chosen = able.find((one) => one.name === runtime.value);
     const models = chosen?.loads_models && kind.endsWith("to-image") ? chosen.models : [];
     modelField.hidden = models.length === 0;
-    choose(model, models.length ? [["", "What is loaded"], ...models.map((one) => [one, one])] : [], wantedModel);
+    const isSaid = (name) => said && !isChosen && (name === said || name.replace(/\.\w+$/, "") === said);
+    choose(model, models.length ? [["", "What is loaded"], ...models.map((one) => [one, one])] : [], before || models.find(isSaid));
     state.hidden = !chosen;
     state.className = `wait-line ${chosen?.agents_ready ? "ready" : "away"}`;
     state.textContent = chosen ? stateOf(chosen) : "";

@@ -89,7 +89,7 @@ def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(fol
     output("config", "init")
     text = output("deploy", "--dry-run", *region, code=1)
     assert "create or update the stack sdoneksStack" in text or "create the stack sdoneksStack" in text
-    assert "343.27" in text
+    assert "343.32" in text
     assert text.rstrip().splitlines()[-1] == (
         f"Missing: AWS {'credentials' if region else 'region'}, images of sdruntime"
     )
@@ -128,7 +128,7 @@ def test_a_dry_run_creates_nothing_and_shows_plan_cost_and_checks(
     assert "make sdoneks-model-bucket-" in text
     assert "create the stack sdoneksStack" in text
     assert "EKS cluster" in text
-    assert "343.27" in text
+    assert "343.32" in text
     assert "instance types of sdruntime: offered in us-east-1a" in text
     assert text.rstrip().splitlines()[-1] == "Nothing is missing."
     reads = ("Get", "List", "Describe", "HEAD", "GET")
@@ -167,7 +167,7 @@ def test_what_has_no_price_does_not_vanish_from_the_sum(folder: Path) -> None:
         file.write("clusterComponents: {instanceType: x9z.large}\n")
     text = output("deploy", "--dry-run", "--region", "us-east-1", code=1)
     assert "together, without 2 x x9z.large for components, whose price is not known here" in text
-    assert "more than 224.13" in text
+    assert "more than 224.18" in text
 
 
 @pytest.mark.parametrize("command", [["deploy", "--dry-run"], ["destroy"], ["synth"]])

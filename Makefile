@@ -19,9 +19,9 @@ up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 # Most tests wait for other processes, so there are more of them than cores. tests/side_by_side.py says which files share a
 # process, and which begin first.
 SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile
-PROCESSES ?= 4
+PROCESSES ?= 6
 
-test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=4 of their files side by side
+test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=6 of their files side by side
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests
 
 quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones

@@ -77,6 +77,7 @@ def test_the_console_stands_before_it_and_keeps_the_key(deployed: Deployed, tmp_
                 assert "by-console" in [task["id"] for task in listed]
                 assert http.get("/v1alpha2/events").status_code == 404  # so the page looks at the list
             assert httpx.get(f"{page}console-api/v1alpha2/tasks").status_code == 401
+            deployed.receive(deployed.queue_url("InputQueuesdruntime"))
         finally:
             process.terminate()
             assert process.wait(timeout=10) is not None

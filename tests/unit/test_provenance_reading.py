@@ -163,7 +163,7 @@ def test_verify_says_who_signs_and_until_when(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         return tmp_path / name
 
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) + timedelta(minutes=1)  # certificates end at whole seconds: none ends in a day just now
     signed = kept("signed.png", sign(picture("PNG"), origin())[0])
     soon = kept("soon.png", sign(picture("PNG"), origin(), Signer(read_material(AUTHORITY.issue(ends=9))))[0])
     only = labelled(picture("PNG"), kind_of(picture("PNG")), "trainedAlgorithmicMedia")

@@ -71,8 +71,12 @@ def test_the_address_that_it_prints_opens_the_console(stack: Stack) -> None:
 
 def test_who_runs_it_without_naming_callers_is_its_operator(stack: Stack) -> None:
     asked = {"url": f"{stack.facts.endpoint}/v1alpha2/runtimes", "headers": {"x-api-key": stack.facts.api_key}}
-    (runtime,) = stack.http.get(**asked).json()["runtimes"]
-    assert [agent["state"] for agent in runtime["agents"]] == ["ready"]
+
+    def with_its_agent() -> Any:
+        (found,) = stack.http.get(**asked).json()["runtimes"]
+        return found if [agent["state"] for agent in found["agents"]] == ["ready"] else None
+
+    runtime = wait_for(with_its_agent, "an agent that says that it is ready")
     assert runtime["dead_letters"] >= 0  # earlier tests' too
     assert [(caller.name, caller.role) for caller in stack.facts.callers] == [("default", "operator")]
 

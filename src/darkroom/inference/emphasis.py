@@ -10,9 +10,9 @@ BRACKET = 1.1
 #: No sum of a prompt's vectors means anything beyond; and without a bound many brackets would end at infinity.
 MOST = 1e4
 
-# The number is looked ahead for, and then taken as it was found: what a look ahead has found is not given back bit by bit,
-# so a number without its bracket costs its length, not the square of it. (A possessive group would say the same, but
-# Python 3.11 up to 3.11.4 matches those wrongly at times: https://github.com/python/cpython/issues/106052)
+# The number is looked ahead for, and then taken as it was found: what a look ahead has found is not given back bit by
+# bit, so a number without its bracket costs its length, not the square of it. (A possessive group would say the same,
+# but Python before 3.11.5 matches those wrongly at times: https://github.com/python/cpython/issues/106052)
 _NUMBER = r"(?=([+-]?(?:\d+(?:\.\d+)?|\.\d+)))\1"
 _PIECE = re.compile(rf"\\[()\[\]\\]|\(|\[|:\s*{_NUMBER}\s*\)|\)|\]|[^\\()\[\]:]+|:|\\")
 

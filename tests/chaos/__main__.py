@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=5000)
     parser.add_argument("--agents", type=int, default=4)
     parser.add_argument("--seed", type=int, help="repeats a run (default: a new one)")
-    parser.add_argument("--deadline", type=float, default=1500.0, metavar="SECONDS")
+    parser.add_argument("--deadline", type=float, default=300.0, metavar="SECONDS", help="without an end that is told")
     parser.add_argument("--kill-every", type=float, default=6.0, metavar="SECONDS", help="on average, of all agents")
     parser.add_argument("--outage-every", type=float, default=25.0, metavar="SECONDS", help="on average")
     parser.add_argument("--longest-outage", type=float, default=6.0, metavar="SECONDS")

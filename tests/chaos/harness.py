@@ -185,11 +185,17 @@ class _Run:
             self._told.update(one.notification_id for one in heard)
 
     async def _until_all_is_told(self) -> None:
-        """Wait until every task was told and nothing is left in the queue, or the deadline has come."""
-        deadline = time.monotonic() + self._plan.deadline_seconds
-        while time.monotonic() < deadline:
-            if not self._waiting and not await self._left():
+        """Wait until every task was told and nothing is left in the queue, or nothing has moved for too long.
+
+        What is lost never comes, however long one waits; how long the rest takes depends on the machine.
+        """
+        waited_for, moved_at = -1, time.monotonic()
+        while time.monotonic() - moved_at < self._plan.deadline_seconds:
+            waiting = len(self._waiting)
+            if not waiting and not await self._left():
                 return
+            if waiting != waited_for:
+                waited_for, moved_at = waiting, time.monotonic()
             await asyncio.sleep(0.2)
 
     @property

@@ -62,7 +62,7 @@ class ChaosPlan:
     offloaded_rate: float = 0.03
     door_rate: float = 0.2
     link_rate: float = 0.03
-    deadline_seconds: float = 120.0
+    deadline_seconds: float = 120.0  # without an end that is told
     calm_share: float = field(default=0.97)
 
     def stream(self, name: str) -> random.Random:

@@ -5,7 +5,7 @@ Pods are agents that this program starts and stops: it counts them by the simula
 autoscaler, on the real queue's length, each in its own rhythm, and picks those that go as a ReplicaSet does. What an
 agent needs to start on this machine is measured first, alone, and told to the simulation; nothing else is.
 
-    python bench/planner/local_run.py            some three minutes; writes docs/planning-local.svg and the table
+    python bench/planner/local_run.py            some three minutes; --write: into docs/planning.md and its picture
 
 Expected: the waiting's median and 95th percentile within 10 %.
 """

@@ -147,10 +147,21 @@ def test_a_dead_emulator_ends_the_stack_with_a_clear_message(tmp_path: Path) -> 
 def test_ctrl_c_while_it_starts_is_exit_code_130_and_no_traceback(
     tmp_path: Path, command: str, milliseconds: int
 ) -> None:
+    for _ in range(10):  # a slow machine may be at the first line of ours then, where nobody can catch it yet
+        said, code, started = _interrupted(tmp_path, command, milliseconds)
+        if not ("Traceback" in said and "cli/main.py" not in said):
+            break
+    assert "Traceback" not in said
+    assert code == 130, said
+    assert have_ended(started)
+
+
+def _interrupted(folder: Path, command: str, milliseconds: int) -> tuple[str, int, list[psutil.Process]]:
+    """What the command says when it is interrupted so soon, its exit code, and the processes that it had started."""
     ports = ["--port", "0", "--aws-port", "0"] if command == "up" else []
     process = subprocess.Popen(
         [sys.executable, "-m", "darkroom", command, *ports],
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -163,9 +174,7 @@ def test_ctrl_c_while_it_starts_is_exit_code_130_and_no_traceback(
     started = descendants(process.pid)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
-    assert "Traceback" not in said
-    assert process.returncode == 130, said
-    assert have_ended(started)
+    return said, process.returncode, started
 
 
 def test_what_dies_while_it_starts_is_named_with_its_last_lines(tmp_path: Path) -> None:

@@ -521,6 +521,17 @@ async def test_faults_of_s3_name_the_link(error: Exception, kind: type[LinkFailu
     assert caught.value.url == "s3://mine/cat.png"
 
 
+async def test_what_is_denied_in_the_agents_own_bucket_is_tried_again() -> None:
+    def fail(bucket: str, key: str) -> bytes:
+        raise AwsDenied("AccessDenied")
+
+    async with fetcher(settings={"buckets": ("mine", "ours")}, own_bucket="mine", read_s3=fail) as links:
+        with pytest.raises(LinkUnreachable, match="AccessDenied"):
+            await links.fetch("s3://mine/cat.png")
+        with pytest.raises(LinkRefused, match="AccessDenied"):
+            await links.fetch("s3://ours/cat.png")
+
+
 async def test_an_outage_of_s3_is_no_links_fault() -> None:
     def fail(bucket: str, key: str) -> bytes:
         raise AwsUnavailable("ExpiredToken")

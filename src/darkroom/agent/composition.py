@@ -88,6 +88,7 @@ async def open_agent(
             settings.links,
             lambda name, key: (bucket if name == settings.bucket else aws.bucket(name)).open(key),
             is_emulated=settings.aws.endpoint_url is not None,
+            own_bucket=settings.bucket,
         )
         stack.push_async_callback(links.close)
         dead_letters = await open_dead_letters(aws, settings, attributes, clock)

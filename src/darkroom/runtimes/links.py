@@ -50,6 +50,7 @@ class LinkFetcher:
     that caller's tasks alone, and for nobody's: these come from people with access to AWS.
 
     A server that delivers fewer than `stalled` bytes in so many seconds is given up, long before a link's time is over.
+    `own_bucket` is the agent's, which it may read: what is denied there is denied for a while.
     `is_emulated`: S3 is an emulator's, which shows everything to everybody, so its web addresses are judged alike.
     `judge` says why an address may not be connected to, or None; `resolver` is for tests.
     """
@@ -60,6 +61,7 @@ class LinkFetcher:
         open_s3: OpenS3,
         *,
         is_emulated: bool = False,
+        own_bucket: str | None = None,
         judge: Callable[[Address], str | None] = forbidden_reason,
         resolver: AbstractResolver | None = None,
         stalled: tuple[int, float] = (_STALLED_BYTES, _STALLED_SECONDS),
@@ -67,6 +69,7 @@ class LinkFetcher:
         self._settings = settings
         self._open_s3 = open_s3
         self._is_emulated = is_emulated
+        self._own_bucket = own_bucket
         self._judge = judge
         self._resolver = resolver or OwnThreadsResolver()
         self._stalled_bytes, self._stalled_seconds = stalled
@@ -129,7 +132,11 @@ class LinkFetcher:
             raise LinkRefused(link.url, f"links into the bucket {link.bucket!r} are not allowed; allowed: {allowed}")
         try:
             return await self._read_first(link, terms)
-        except (AwsDenied, AwsRefused) as error:
+        except AwsDenied as error:
+            # The agent may read its own bucket: what is denied there passes, and is not the request's fault.
+            is_own = link.bucket == self._own_bucket
+            raise (LinkUnreachable if is_own else LinkRefused)(link.url, str(error)) from None
+        except AwsRefused as error:
             raise LinkRefused(link.url, str(error)) from None
         except AwsUnexplained as error:
             raise LinkUnreachable(link.url, str(error)) from None

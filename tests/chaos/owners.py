@@ -52,9 +52,8 @@ def begun_when_cancelled(submissions: Sequence[Submission], aftermath: Aftermath
 
 def begun_with_others(submissions: Sequence[Submission], aftermath: Aftermath) -> Iterable[str]:
     """Tasks that were to begin with another caller's picture, and were generated."""
-    of_seed = Counter(one.task.seed for one in submissions)  # of two tasks with one seed, the other was generated
     for one in submissions:
-        if one.task.fate is Fate.FOREIGN and one.task.seed in aftermath.begun and of_seed[one.task.seed] == 1:
+        if one.task.fate is Fate.FOREIGN and one.task.seed in aftermath.begun:
             yield f"{one.task.task_id} of {one.task.caller}"
 
 

@@ -47,6 +47,8 @@ class Bad(StrEnum):
 
 _MOVED_EVERY = 50
 _IN_THE_BUCKET = (Link.OWN, Link.FOREIGN)
+# So that the seeds of a batch, or of two tasks that belong together, are no other task's.
+_SEEDS_OF_A_NUMBER = 10
 _SEEDS_OF_A_CALLER = 100_000_000
 # Each has tasks of the same ids.
 CALLERS = ("shop", "lab")
@@ -152,13 +154,15 @@ def _as_an_application_does(task: PlannedTask, chance: random.Random, plan: Chao
     first = _with(task, by_door=True, doubled=False, offloaded=False, cancelled=story in ("cancelled", "replaced"))
     if story not in ("replaced", "rivals"):
         return [first]
-    other = _task(task.seed + 1, Fate.GOOD, chance, plan)
-    return [first, _with(other, task_id=first.task_id, by_door=True, doubled=False, offloaded=False)]
+    other = _task(task.seed // _SEEDS_OF_A_NUMBER, Fate.GOOD, chance, plan)
+    seed = task.seed + _SEEDS_OF_A_NUMBER // 2
+    seeded = _with(other, seed=seed, content={**other.content, "seed": seed})
+    return [first, _with(seeded, task_id=first.task_id, by_door=True, doubled=False, offloaded=False)]
 
 
 def _task(number: int, fate: Fate, chance: random.Random, plan: ChaosPlan) -> PlannedTask:
     pictures = chance.choice([1, 1, 1, 2])
-    seed = number * 10  # so that a batch's seeds are no other task's
+    seed = number * _SEEDS_OF_A_NUMBER
     content: dict[str, Any] = {"prompt": f"picture {number}", "seed": seed, "steps": 4, "batch_size": pictures}
     if chance.random() < 0.5:
         content["override_settings"] = {"sd_model_checkpoint": chance.choice(MODELS)}

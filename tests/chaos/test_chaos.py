@@ -27,3 +27,10 @@ def test_a_seed_decides_the_tasks() -> None:
     plan = ChaosPlan(seed=7, tasks=50)
     assert planned_tasks(plan) == planned_tasks(plan)
     assert planned_tasks(plan) != planned_tasks(ChaosPlan(seed=8, tasks=50))
+
+
+def test_no_picture_of_a_task_has_the_seed_of_another_tasks() -> None:
+    seeds = [
+        task.seed + number for task in planned_tasks(ChaosPlan(seed=41, tasks=2000)) for number in range(task.pictures)
+    ]
+    assert len(seeds) == len(set(seeds))

@@ -18,10 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import secrets
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -29,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import gateway as bench
 
 from darkroom.samples import read_sample
-from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
 
 STREAMS = 100
 
@@ -40,14 +36,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure each")
     parser.add_argument("--check", action="store_true", help="fail where it costs more than it may")
     arguments = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[-1]})  # the emulator inherits it
-    os.environ.update(CREDENTIALS)
-    with tempfile.TemporaryDirectory() as folder, loopback_aws(Path(folder)) as aws:
-        plane = asyncio.run(bench.provision_plane(aws, with_events=True))
-        key = secrets.token_hex(16)
-        with bench.running_gateway(aws, plane, key, cores[0]) as (process, port):
-            page, alone, followed, events = asyncio.run(_measure(process.pid, port, key, arguments.seconds))
+    with bench.gateway_on_its_core(with_events=True) as (process, port, key):
+        page, alone, followed, events = asyncio.run(_measure(process.pid, port, key, arguments.seconds))
     print(f"one open page                     {page * 100:.2f} % of a core")
     print(f"accepted per processor second     {alone:.0f}")
     print(f"with {STREAMS} streams open            {followed:.0f}, {followed / alone * 100:.0f} %")

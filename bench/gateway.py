@@ -54,20 +54,14 @@ def main() -> None:
     parser.add_argument("--check", type=float, default=None, help="fail when fewer requests per second are accepted")
     arguments = parser.parse_args()
 
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[-1]})  # the emulator inherits it
-    os.environ.update(CREDENTIALS)
-    with tempfile.TemporaryDirectory() as folder, loopback_aws(Path(folder)) as aws:
-        plane = asyncio.run(provision_plane(aws))
-        key = secrets.token_hex(16)
-        with running_gateway(aws, plane, key, cores[0]) as (process, port):
-            body = json.dumps(read_sample("v1alpha2-text-to-image")).encode()
-            asyncio.run(load(port, key, body, WARM_UP_SECONDS))
-            before = processor_seconds(process.pid)
-            began = time.perf_counter()
-            latencies = asyncio.run(load(port, key, body, arguments.seconds))
-            seconds = time.perf_counter() - began
-            taken = processor_seconds(process.pid) - before
+    with gateway_on_its_core() as (process, port, key):
+        body = json.dumps(read_sample("v1alpha2-text-to-image")).encode()
+        asyncio.run(load(port, key, body, WARM_UP_SECONDS))
+        before = processor_seconds(process.pid)
+        began = time.perf_counter()
+        latencies = asyncio.run(load(port, key, body, arguments.seconds))
+        seconds = time.perf_counter() - began
+        taken = processor_seconds(process.pid) - before
 
     accepted = len(latencies)
     percentiles = statistics.quantiles(latencies, n=100)
@@ -78,6 +72,19 @@ def main() -> None:
     print(f"latency p50 / p99                 {percentiles[49] * 1000:.0f} / {percentiles[98] * 1000:.0f} ms")
     if arguments.check is not None and accepted / seconds < arguments.check:
         sys.exit(f"fewer than {arguments.check:g} requests per second were accepted")
+
+
+@contextmanager
+def gateway_on_its_core(*, with_events: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+    """A gateway on the first core, before an emulator that shares the last one with this process; its port and key."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})  # the emulator inherits it
+    os.environ.update(CREDENTIALS)
+    with tempfile.TemporaryDirectory() as folder, loopback_aws(Path(folder)) as aws:
+        plane = asyncio.run(provision_plane(aws, with_events=with_events))
+        key = secrets.token_hex(16)
+        with running_gateway(aws, plane, key, cores[0]) as (process, port):
+            yield process, port, key
 
 
 async def provision_plane(aws: AwsSettings, *, with_events: bool = False) -> ProvisionedPlane:

@@ -22,12 +22,15 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
 from darkroom.testing.free_port import free_port
 from tests.embedded_format import check_form
 from tests.integration.conftest import Plane
-from tests.integration.test_agent import notified, settings_for, submit, task_for, until_empty
+from tests.integration.test_agent import DEADLINE_SECONDS, notified, settings_for, submit, task_for, until_empty
 
 
 @asynccontextmanager
 async def measured(settings: AgentSettings) -> AsyncIterator[PrometheusMetrics]:
-    """An agent that works for the body of the `async with`, and what it counts."""
+    """An agent that works for the body of the `async with`, and what it counts: read it after the body.
+
+    An end is counted once its message has been deleted, so an empty queue does not yet mean that all was counted.
+    """
     health = Health()
     metrics = PrometheusMetrics(settings.runtime_name, health)
     async with open_agent(settings, health, metrics=metrics) as agent:
@@ -67,13 +70,15 @@ async def test_the_device_s_time_is_the_runtime_s_own(plane: Plane) -> None:
 
 
 async def test_second_tries_and_failures_have_their_reasons(plane: Plane) -> None:
-    async with FakeSdWebui(plain_bytes=1500) as runtime, measured(settings_for(plane, runtime.url)) as metrics:
-        runtime.faults.append(SdWebuiFault.ERROR)
-        await submit(plane, task_for(plane, "again"))
-        ((again, _),) = await notified(plane)
-        await submit(plane, task_for(plane, "wrong", content={"prompt": "A dog", "sampler_name": "no such sampler"}))
-        ((wrong, _),) = await notified(plane)
-        await until_empty(plane.queue)
+    async with FakeSdWebui(plain_bytes=1500) as runtime:
+        async with measured(settings_for(plane, runtime.url)) as metrics:
+            runtime.faults.append(SdWebuiFault.ERROR)
+            await submit(plane, task_for(plane, "again"))
+            ((again, _),) = await notified(plane)
+            wrong_content = {"prompt": "A dog", "sampler_name": "no such sampler"}
+            await submit(plane, task_for(plane, "wrong", content=wrong_content))
+            ((wrong, _),) = await notified(plane)
+            await until_empty(plane.queue)
         told = samples(metrics.text("")[0].decode())
     assert again.status is Status.COMPLETED
     assert wrong.status is Status.FAILED
@@ -84,11 +89,12 @@ async def test_second_tries_and_failures_have_their_reasons(plane: Plane) -> Non
 
 
 async def test_an_end_that_is_told_again_is_counted_once(plane: Plane) -> None:
-    async with FakeSdWebui(plain_bytes=1500) as runtime, measured(settings_for(plane, runtime.url)) as metrics:
-        for _ in range(2):  # one submission, published twice
-            await submit(plane, task_for(plane), "the-same")
-            await notified(plane)
-        await until_empty(plane.queue)
+    async with FakeSdWebui(plain_bytes=1500) as runtime:
+        async with measured(settings_for(plane, runtime.url)) as metrics:
+            for _ in range(2):  # one submission, published twice
+                await submit(plane, task_for(plane), "the-same")
+                await notified(plane)
+            await until_empty(plane.queue)
         assert samples(metrics.text("")[0].decode())["darkroom_agent_tasks_total status=completed"] == 1
 
 
@@ -104,6 +110,14 @@ async def test_switches_of_the_model_are_the_runtime_s_own(plane: Plane) -> None
             await until_empty(plane.queue)
         assert samples(metrics.text("")[0].decode())["darkroom_agent_model_switches_total"] == 2
     assert runtime.switches == 2
+
+
+async def answer_with(name: str, port: int) -> httpx.Response:
+    """What the metrics server on `port` answers, once it tells of `name`: an end is counted after its message went."""
+    async with httpx.AsyncClient() as http, asyncio.timeout(DEADLINE_SECONDS):
+        while name not in samples((answer := await http.get(f"http://127.0.0.1:{port}/metrics")).text):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return answer
 
 
 async def test_a_process_answers_prometheus_and_writes_cloudwatch_s_lines(plane: Plane) -> None:
@@ -131,17 +145,16 @@ async def test_a_process_answers_prometheus_and_writes_cloudwatch_s_lines(plane:
             await submit(plane, task_for(plane))
             await notified(plane)
             await until_empty(plane.queue)
-            async with httpx.AsyncClient() as http:
-                answer = await http.get(f"http://127.0.0.1:{port}/metrics")
+            answer = await answer_with("darkroom_agent_tasks_total status=completed", port)
             process.send_signal(signal.SIGTERM)
             _, logged = await asyncio.wait_for(process.communicate(), 30)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+    told = samples(answer.text)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    told = samples(answer.text)
     assert told["darkroom_agent_tasks_total status=completed"] == 1
     assert told["darkroom_agent_ready"] == 1
     assert told["process_resident_memory_bytes"] > 10e6

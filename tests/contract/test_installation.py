@@ -90,7 +90,8 @@ def checkout(tmp_path: Path, environment: Path) -> Checkout:
     folder, wheels = tmp_path / "checkout", tmp_path / "wheels"
     for each in (folder / "scripts", folder / "requirements", wheels):
         each.mkdir(parents=True)
-    shutil.copy(ROOT / "scripts" / "install", folder / "scripts")
+    for script in ("install", "uv-as-pip"):
+        shutil.copy(ROOT / "scripts" / script, folder / "scripts")
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "backend.py").write_text(BACKEND)
     # This uv is in no folder of wheels, and no index can be reached: it cannot be had, unless the test puts it there.

@@ -21,7 +21,8 @@ up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile
 PROCESSES ?= 6
 
-test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=6 of their files side by side
+test: .venv/test.installed  ## Run every test, PROCESSES=6 of their files side by side
+	@$(MAKE) --no-print-directory --jobs 2 .venv/infra.installed .venv/test.compiled
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests
 
 quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones
@@ -47,6 +48,12 @@ lock: .venv/test.installed  ## Pin the dependencies of pyproject.toml anew
 	scripts/install-infra
 	@touch $@
 
+# Otherwise each of the processes that run tests would compile all that it imports, at the same time. What is wrong with a
+# test, those tell.
+.venv/test.compiled: .venv/test.installed
+	@$(BIN)/python -m pytest --collect-only --quiet tests >/dev/null || true
+	@touch $@
+
 clean:  ## Remove what was installed and made
 	rm -rf .venv .venv-checkov .darkroom pictures
 
@@ -56,7 +63,7 @@ clean:  ## Remove what was installed and made
 	@echo "making .venv"
 	@$(PYTHON) -m venv .venv
 
-.venv/%.installed: requirements/%.txt requirements/uv.txt scripts/install pyproject.toml | .venv/bin/python
+.venv/%.installed: requirements/%.txt requirements/uv.txt scripts/install scripts/uv-as-pip pyproject.toml | .venv/bin/python
 	@echo "installing what 'make $(MAKECMDGOALS)' needs into .venv (once)"
 	@scripts/install $<
 	@touch $@

@@ -56,7 +56,7 @@ clean:  ## Remove what was installed and made
 	@echo "making .venv"
 	@$(PYTHON) -m venv .venv
 
-.venv/%.installed: requirements/%.txt requirements/uv.txt scripts/install pyproject.toml | .venv/bin/python
+.venv/%.installed: requirements/%.txt requirements/uv.txt scripts/install scripts/uv-as-pip pyproject.toml | .venv/bin/python
 	@echo "installing what 'make $(MAKECMDGOALS)' needs into .venv (once)"
 	@scripts/install $<
 	@touch $@

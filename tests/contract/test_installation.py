@@ -77,17 +77,26 @@ class Checkout:
         return sorted(path.name for path in packages.glob("*-1.dist-info"))
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that has pip and nothing else, to be copied: to make one takes seconds."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    return folder
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(tmp_path: Path, environment: Path) -> Checkout:
     folder, wheels = tmp_path / "checkout", tmp_path / "wheels"
     for each in (folder / "scripts", folder / "requirements", wheels):
         each.mkdir(parents=True)
-    shutil.copy(ROOT / "scripts" / "install", folder / "scripts")
+    for script in ("install", "uv-as-pip"):
+        shutil.copy(ROOT / "scripts" / script, folder / "scripts")
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "backend.py").write_text(BACKEND)
     # This uv is in no folder of wheels, and no index can be reached: it cannot be had, unless the test puts it there.
     (folder / "requirements" / "uv.txt").write_text(f"uv==0.0.1 \\\n    --hash=sha256:{'0' * 64}\n")
-    venv.create(folder / ".venv", with_pip=True)
+    shutil.copytree(environment, folder / ".venv", symlinks=True)  # the script calls its Python, which finds the rest
     made = Checkout(folder, _wheel(wheels))
     made.lock()
     return made

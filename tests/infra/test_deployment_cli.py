@@ -184,6 +184,39 @@ def test_a_configuration_that_is_named_and_not_there_is_a_fault_and_no_new_stack
         output("deploy", "--dry-run", "-c", "nope.yaml", "--region", "us-east-1")
 
 
+@pytest.mark.usefixtures("without_credentials")
+def test_a_script_gets_the_plan_as_json(folder: Path) -> None:
+    output("config", "init")
+    plan = json.loads(output("deploy", "--dry-run", "--region", "us-east-1", "--json", code=1))
+    assert (plan["stack"], plan["prices"]["region"]) == ("sdoneksStack", "us-east-1")
+    assert plan["missing"] == ["AWS credentials", "images of sdruntime"]
+    assert next(step["step"] for step in plan["steps"] if step["is_needed"]) == "model bucket"
+    assert plan["each_month"]["usd"] == pytest.approx(343.32, abs=0.01)
+    assert sum(line["usd"] for line in plan["by_use"]["lines"]) == pytest.approx(plan["by_use"]["usd"], abs=0.01)
+    assert [choice["queue_length"] for choice in plan["bursts"][0]["choices"] if choice["is_chosen"]] == [3]
+    assert {check["verdict"] for check in plan["checks"]} <= {"ok", "limited", "missing", "not checked"}
+
+
+def test_a_script_gets_what_each_command_of_a_deployment_did_as_json(folder: Path, emulator: AwsSettings) -> None:
+    def told(*arguments: str) -> Any:
+        outcome = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+        return json.loads(outcome.stdout)
+
+    where = ["--region", "us-east-1", "--endpoint-url", str(emulator.endpoint_url)]
+    assert told("config", "init") == {"file": "config.yaml"}
+    assert told("config", "show")["modelsRuntime"][0]["name"] == "sdruntime"
+    boto3.client("s3", region_name="us-east-1", endpoint_url=emulator.endpoint_url).create_bucket(Bucket="for-scripts")
+    (folder / "a.safetensors").write_bytes(b"x")
+    uploaded = told("models", "upload", "a.safetensors", "-b", "for-scripts", *where)
+    assert uploaded == {"bucket": "for-scripts", "key": "Stable-diffusion/a.safetensors"}
+    assert told("cache", "clean", *where) == {"removed": [], "left_alone": []}
+    removal = told("destroy", "--dry-run", *where)
+    assert (removal["stack"], removal["removed"], removal["in_the_way"]) == ("sdoneksStack", [], [])
+    gone = told("destroy", "--yes", *where)
+    assert gone == {"stack": "sdoneksStack", "region": "us-east-1", "kept": []}
+
+
 def test_models_are_uploaded_and_listed(folder: Path, emulator: AwsSettings) -> None:
     client = boto3.client("s3", region_name="us-east-1", endpoint_url=emulator.endpoint_url)
     client.create_bucket(Bucket="cli-models")

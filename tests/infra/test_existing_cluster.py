@@ -136,6 +136,8 @@ def test_values_are_printed_for_a_stack_that_is_deployed(
     assert pods["runtime"]["createServiceAccount"] is True
     assert nodes["runtime"]["enabled"] is False
     assert said[1].startswith("# release sdruntime-nodes, namespace default")
+    for_scripts = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)
+    assert for_scripts == {"release": "sdruntime", "namespace": "default", "values": pods}
 
 
 def test_printed_values_say_what_time_of_a_task_they_go_by(

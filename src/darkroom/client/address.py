@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from darkroom.client.api_key import checked_api_key
+from darkroom.client.endpoint import checked_endpoint
 from darkroom.errors import Fault, InvalidRequest
 
 ENDPOINT_VARIABLE = "DARKROOM_ENDPOINT"
@@ -23,4 +24,4 @@ def find_address(endpoint: str | None, api_key: str | None, environment: Mapping
             faults.append(Fault("api_key", f"is missing: pass it, or set {KEY_VARIABLE}"))
     if faults or not endpoint or api_key is None:
         raise InvalidRequest(faults)
-    return endpoint, checked_api_key(api_key)
+    return checked_endpoint(endpoint), checked_api_key(api_key)

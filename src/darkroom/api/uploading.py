@@ -13,7 +13,7 @@ from darkroom.api.ports import Ports
 from darkroom.errors import Fault
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.policy.object_owners import owner_headers
-from darkroom.tasks.draft import FieldReader
+from darkroom.tasks.draft import FieldReader, without_nulls
 from darkroom.tasks.replies import UploadReply
 
 UPLOAD_SECONDS = 900
@@ -40,7 +40,7 @@ def plan_upload(request: HttpRequest, new_id: str) -> Upload | HttpReply:
     reader = FieldReader()
     document = reader.document(request.body, "the request body")
     size = reader.required(document, "size_bytes", "size_bytes", int)
-    told = reader.optional(document, "content_type", "content_type", str)
+    told = reader.optional(without_nulls(document, ("content_type",)), "content_type", "content_type", str)
     content_type = "application/octet-stream" if told is None else told
     faults = list(reader.faults)
     if size is not None and not 0 < size <= MAXIMUM_UPLOAD_BYTES:

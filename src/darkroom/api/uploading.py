@@ -17,7 +17,7 @@ from darkroom.tasks.draft import FieldReader, without_nulls
 from darkroom.tasks.replies import UploadReply
 
 UPLOAD_SECONDS = 900
-MAXIMUM_UPLOAD_BYTES = 64 * 1024 * 1024
+MAXIMUM_UPLOAD_BYTES = 32 * 1024 * 1024  # what an agent fetches, where it is not told otherwise
 CONTENT_TYPES = ("application/octet-stream", "image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
 

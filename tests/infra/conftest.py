@@ -27,6 +27,8 @@ from tests.infra.chart import Chart, helm
 from tests.infra.deployed import Deployed
 from tests.infra.emulated_account import moto_server
 from tests.infra.judges import Judges, judging
+from tests.infra.other_regions import CENTRAL, CENTRAL_REGION, CHINA, CHINA_REGION, PINS, SMALL, SMALL_REGION, made
+from tests.infra.scanners import Checkov, checkov
 
 # Who does not work on the deployment need not install the CDK; where all is tested, it must be there.
 collect_ignore_glob: list[str] = []
@@ -144,6 +146,32 @@ def task_plane_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 def deployment_assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """What `darkroom deploy` makes in the emulated account."""
     return made_once(tmp_path_factory, "deployment", SHARED["deployment"])
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """A region with two zones, one component node, and a cluster that tells little and is reached from within."""
+    return made(SMALL, SMALL_REGION, tmp_path_factory.mktemp(SMALL_REGION))
+
+
+@pytest.fixture(scope="session")
+def central(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """A region with three zones, which were chosen, and a cluster that some networks reach."""
+    return made(CENTRAL, CENTRAL_REGION, tmp_path_factory.mktemp(CENTRAL_REGION), PINS)
+
+
+@pytest.fixture(scope="session")
+def china(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """Another partition."""
+    return made(CHINA, CHINA_REGION, tmp_path_factory.mktemp(CHINA_REGION))
+
+
+@pytest.fixture(scope="session")
+def checkov_found(
+    full_assembly: Assembly, existing_assembly: Assembly, small: Assembly, central: Assembly, china: Assembly
+) -> Checkov:
+    """What checkov finds in all templates, the chart and the Dockerfiles."""
+    return checkov([full_assembly, existing_assembly, small, central, china])
 
 
 @pytest.fixture(scope="session")

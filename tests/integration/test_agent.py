@@ -62,10 +62,10 @@ def settings_for(plane: Plane, runtime_url: str, **changes: Any) -> AgentSetting
 
 @asynccontextmanager
 async def working(
-    settings: AgentSettings, grace_seconds: float = 20.0, *, health: Health | None = None
+    settings: AgentSettings, grace_seconds: float = 20.0, *, health: Health | None = None, clock: Clock = SOON
 ) -> AsyncIterator[Agent]:
     """An agent that works for the body of the `async with`, and must hold nothing afterwards."""
-    async with open_agent(settings, health or Health(), SOON) as agent:
+    async with open_agent(settings, health or Health(), clock) as agent:
         run = asyncio.create_task(agent.run())
         try:
             yield agent

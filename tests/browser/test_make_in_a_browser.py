@@ -36,6 +36,20 @@ async def test_a_first_visit_brings_little(visit: Visits) -> None:
     assert sum(sizes) < MOST_BYTES
 
 
+async def test_a_page_that_is_loaded_anew_has_what_was_written_until_the_key_is_forgotten(visit: Visits) -> None:
+    page = await visit("/make")
+    await page.get_by_label("Prompt", exact=True).fill("not lost")
+    await page.get_by_label("Width").fill("640")
+    await page.reload()
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value("not lost")
+    await expect(page.get_by_label("Width")).to_have_value("640")
+    await page.get_by_role("button", name="Forget key").click()
+    await page.reload()
+    await page.get_by_label("API key").fill(visit.console.key("lab"))
+    await page.get_by_role("button", name="Open").click()
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value("")
+
+
 async def test_with_the_keyboard_alone(visit: Visits) -> None:
     page = await visit("/make")
     keyboard = page.keyboard

@@ -22,6 +22,7 @@ from darkroom.infra.template.synthesis import synthesise
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.chart import Chart, helm
 from tests.infra.deployed import Deployed
+from tests.infra.judges import Judges, judging
 
 # Who does not work on the deployment need not install the CDK; where all is tested, it must be there.
 collect_ignore_glob: list[str] = []
@@ -120,6 +121,13 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
     """The runtimes' chart, as Helm itself renders it."""
     folder = tmp_path_factory.mktemp("helm")
     return Chart(helm(folder), folder)
+
+
+@pytest.fixture(scope="session")
+def judges() -> Iterator[Judges]:
+    """The published schemas, which judge manifests."""
+    with judging() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -207,6 +208,19 @@ def test_every_step_is_done_once_and_in_order(account: Account) -> None:
     assert (model.key, model.size_bytes) == (f"Stable-diffusion/{DEFAULT_MODEL}", len(MODEL))
 
 
+def test_what_stays_as_it_is_during_a_run_is_asked_once(account: Account) -> None:
+    account.deployment().run()
+    first = Counter(account.calls.made)
+    account.calls.clear()
+    account.deployment().run()
+    second = Counter(account.calls.made)
+    for asked in ("InstanceTypes", "InstanceTypeOfferings", "AvailabilityZones"):
+        assert (first[f"ec2.Describe{asked}"], second[f"ec2.Describe{asked}"]) == (1, 0)
+    assert first["eks.DescribeAddonVersions"] == len({*ADD_ONS, OBSERVABILITY_ADD_ON, MOUNTPOINT_ADD_ON})
+    # The stack is looked at before the first change, before it is deployed, when that begins, and for its outputs.
+    assert second["cloudformation.DescribeStacks"] == 4
+
+
 def test_a_second_run_makes_nothing_anew(account: Account) -> None:
     first = account.deployment().run()
     account.calls.made.clear()
@@ -289,10 +303,7 @@ def test_a_snapshot_with_the_images_is_built_once_where_nodes_start_from_one(acc
     assert account.synthesised[1].models_runtime[0].snapshot_id == snapshot
 
 
-@pytest.mark.parametrize("failure", [denied, interrupted])
-def test_whichever_call_fails_the_next_run_mends_it(
-    account: Account, tmp_path: Path, failure: Callable[[str], BaseException]
-) -> None:
+def test_whichever_call_fails_the_next_run_mends_it(account: Account, tmp_path: Path) -> None:
     account.deployment().run()
     calls = list(account.calls.made)
     # Whoever may not look at quotas, at what is in use, at models, and at an add-on's schema may still deploy; a role
@@ -300,9 +311,9 @@ def test_whichever_call_fails_the_next_run_mends_it(
     optional = {"s3.HeadBucket", "s3.ListBuckets", "iam.CreateServiceLinkedRole", "cloudformation.DescribeStackEvents"}
     optional |= {call for call in calls if call.startswith(("service-quotas.", "ec2.Describe", "eks.Describe"))}
     mended = set()
-    for number, call in enumerate(calls):
+    for failure, (number, call) in itertools.product((denied, interrupted), enumerate(calls)):
         where = f"{failure.__name__} at call {number}, {call}"
-        account.reset(tmp_path / str(number))
+        account.reset(tmp_path / f"{failure.__name__}-{number}")
         account.calls.fail_at(number, failure)
         try:
             account.deployment().run()
@@ -313,8 +324,9 @@ def test_whichever_call_fails_the_next_run_mends_it(
         assert account.calls.has_failed, where
         if failure is interrupted and "cloudformation.ExecuteChangeSet" in calls[:number]:
             assert "goes on by itself; run this again" in account.lines[-1], where
-        # What the next run finds is what these calls did, and this file: whichever call to read failed in between.
-        left = (tuple(account.calls.changes), account.file.read_text() if account.file.exists() else None)
+        # What the next run finds is what these calls did, and this file: whichever call to read failed in between, and
+        # however it failed.
+        left = (account.calls.effects, account.file.read_text() if account.file.exists() else None)
         if left in mended:
             continue
         mended.add(left)
@@ -326,20 +338,17 @@ def test_whichever_call_fails_the_next_run_mends_it(
     assert len(mended) > len([call for call in calls if not is_read(call)])
 
 
-@pytest.mark.parametrize("failure", [denied, interrupted])
-def test_whichever_call_of_destroy_fails_the_next_run_finishes(
-    account: Account, tmp_path: Path, failure: Callable[[str], BaseException]
-) -> None:
+def test_whichever_call_of_destroy_fails_the_next_run_finishes(account: Account, tmp_path: Path) -> None:
     account.deployment().run()
     account.calls.clear()
     account.removal().run()
     calls = list(account.calls.made)
     finished: set[tuple[str, ...]] = set()
     is_deployed = False
-    for number, call in enumerate(calls):
+    for failure, (number, call) in itertools.product((denied, interrupted), enumerate(calls)):
         where = f"{failure.__name__} at call {number}, {call}"
         if not is_deployed:
-            account.reset(tmp_path / str(number))
+            account.reset(tmp_path / f"{failure.__name__}-{number}")
             account.deployment().run()
         account.calls.clear()
         account.calls.fail_at(number, failure)
@@ -351,7 +360,7 @@ def test_whichever_call_of_destroy_fails_the_next_run_finishes(
             assert (failure, call) == (denied, "cloudformation.DescribeStackEvents"), f"{where}: nothing was said"
         assert account.calls.has_failed, where
         # What the next run finds is what these calls did; where there are none, all is as it was.
-        left = tuple(account.calls.changes)
+        left = account.calls.effects
         is_deployed = not left
         if left in finished:
             continue

@@ -51,7 +51,8 @@ def settings_for(plane: Plane, runtime_url: str, **changes: Any) -> AgentSetting
         runtime_type="sdwebui",
         base_url=runtime_url,
         task_table=plane.provisioned.table,
-        receive_wait_seconds=1,
+        # A poll is never cut off: whoever stops waits for it.
+        receive_wait_seconds=0,
     )
     return msgspec.structs.replace(settings, **changes)
 

@@ -64,6 +64,28 @@ async def test_a_picture_that_says_nothing_is_told_of(visit: Visits) -> None:
     await expect(page.get_by_text("plain.png does not say how it was made.")).to_be_visible()
     await drop(page, "notes.txt", "text/plain", b"no picture")
     await expect(page.get_by_role("alert").filter(has_text="notes.txt is no picture, and no workflow.")).to_be_visible()
+    for name, kind, data, reason in (
+        ("notes.png", "image/png", b"no picture, whatever it is called", "is no picture that runtimes read"),
+        (
+            "drawing.svg",
+            "image/svg+xml",
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            "is no picture that runtimes read",
+        ),
+        ("empty.png", "image/png", b"", "is no picture that runtimes read"),
+    ):
+        await drop(page, name, kind, data)
+        await expect(page.get_by_role("alert").filter(has_text=f"{name} {reason}")).to_be_visible()
+    large = await page.evaluate_handle(
+        """() => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(2 ** 25 + 1)], "large.png", { type: "image/png" }));
+          return transfer;
+        }"""
+    )
+    await page.dispatch_event(".drop", "drop", {"dataTransfer": large})
+    await expect(page.get_by_role("alert").filter(has_text="large.png is larger than 32 MiB")).to_be_visible()
+    await expect(page.get_by_text("plain.png does not say how it was made.")).to_be_visible()
 
 
 async def test_a_workflow_comes_out_of_a_picture_and_out_of_a_file(visit: Visits) -> None:

@@ -6,6 +6,7 @@ The commands are found from the command line itself, so that a new one is looked
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 from collections.abc import Iterator
@@ -282,3 +283,13 @@ def test_what_a_script_gets_is_json_lines(words: tuple[str, ...], whole: str) ->
     assert (code, errors) == (0, "")
     assert all(isinstance(json.loads(line), dict) for line in said.splitlines())
     assert whole.strip() in said
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_whoever_loads_a_command_looks_for_garbage_afterwards_as_before(collects: bool) -> None:
+    (gc.enable if collects else gc.disable)()
+    try:
+        load("list", COMMANDS["list"])
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()

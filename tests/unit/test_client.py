@@ -402,6 +402,59 @@ def test_a_key_that_no_header_can_carry_is_named_and_not_shown(
     assert "pl4nted" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("127.0.0.1:8000/prod", "does not begin with http:// or https://"),
+        ("ftp://door/prod", "does not begin with http:// or https://"),
+        ("http://", "has no host"),
+        ("http://door:99999/prod", "its port cannot be read"),
+        ("http://[door/prod", "cannot be read"),
+        ("http://do or/prod", "white space"),
+        ("http://door/prod?key=1", "nothing may follow the stage"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_endpoint_at_which_nothing_can_answer_is_named_before_anything_is_sent(
+    kind: type[Client] | type[AsyncClient], endpoint: str, reason: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="endpoint: ") as caught:
+        kind(endpoint, "secret")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["status", "wait", "cancel", "download"])
+@pytest.mark.parametrize("task_id", ["", ".", "..", None, 7])
+def test_what_is_no_id_is_not_asked_after(call: Any, method: str, task_id: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"id: .* is no task's id"):
+        call(Server(), method, task_id)
+
+
+@pytest.mark.parametrize("seconds", [1e20, float("inf")])
+def test_a_call_may_have_more_time_than_a_clock_can_tell(call: Any, seconds: float) -> None:
+    server = Server(httpx.Response(200, json=view("completed")))
+    assert call(server, "wait", "cat", timeout_seconds=seconds).status is Status.COMPLETED
+    assert server.requests[0].extensions["timeout"]["read"] <= 86_400
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), "5"])
+def test_what_is_no_time_is_refused(call: Any, seconds: Any) -> None:
+    with pytest.raises(InvalidRequest, match="timeout_seconds: must be a number of seconds"):
+        call(Server(), "wait", "cat", timeout_seconds=seconds)
+
+
+@pytest.mark.parametrize("request_", [None, "x", ["x"]])
+def test_what_is_no_request_is_refused(call: Any, request_: Any) -> None:
+    with pytest.raises(InvalidRequest, match="must be a TaskRequest or a dictionary"):
+        call(Server(), "submit", request_)
+
+
+def test_what_is_no_json_is_refused_and_said_how_a_picture_gets_into_a_workflow(call: Any) -> None:
+    workflow = {"1": {"class_type": "LoadImage", "inputs": {"image": Path("cat.png")}}}
+    with pytest.raises(InvalidRequest, match="goes to the bucket by `upload`"):
+        call(Server(), "submit", pipeline(workflow, runtime="workflows"))
+
+
 def test_a_password_in_the_endpoint_does_not_get_into_an_error() -> None:
     server = Server(httpx.ConnectError("refused"))
     transport = httpx.MockTransport(server.answer)

@@ -50,6 +50,19 @@ def test_a_picture_of_pillows_is_sent_as_png() -> None:
     assert (sent.format, sent.size, sent.getpixel((0, 0))) == ("PNG", (8, 8), (255, 0, 0))
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "F", "HSV", "YCbCr", "RGBA", "P", "I;16", "1"])
+def test_a_picture_of_pillows_may_have_any_mode(mode: str) -> None:
+    sent = Image.open(io.BytesIO(base64.b64decode(inline(Image.new(mode, (8, 8))))))
+    assert (sent.format, sent.size) == ("PNG", (8, 8))
+
+
+def test_a_file_that_is_open_for_reading_text_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(BYTES)
+    with path.open() as file, pytest.raises(InvalidRequest, match="a file that is open for reading bytes"):
+        inline(file)  # type: ignore[arg-type]
+
+
 def test_what_is_no_picture_is_named() -> None:
     with pytest.raises(OSError, match=r"no-such-file\.png"):
         inline("no-such-file.png")
@@ -66,6 +79,38 @@ def test_what_has_no_name_here_goes_along_in_extra() -> None:
     request = text_to_image("a cat", runtime="r", cfg_scale=6.5, extra={"refiner_switch_at": 0.8}, deadline=9.0)
     assert (request.content["cfg_scale"], request.content["refiner_switch_at"]) == (6.5, 0.8)
     assert request.to_document()["task"]["metadata"]["deadline"] == 9.0
+
+
+def test_a_deadline_may_be_written_as_the_api_has_it() -> None:
+    request = text_to_image("a cat", runtime="r", deadline="2030-01-01T00:00:00Z")
+    assert request.to_document()["task"]["metadata"]["deadline"] == "2030-01-01T00:00:00Z"
+
+
+def test_nothing_that_is_mapped_is_lost_on_the_way() -> None:
+    nothing: Any = None
+
+    async def outcomes() -> list[Outcome]:
+        async with AsyncClient("http://door/prod", "secret") as client:
+            return [outcome async for outcome in client.map([nothing])]
+
+    with Client("http://door/prod", "secret") as client:
+        for found in (list(client.map([nothing])), asyncio.run(outcomes())):
+            assert [type(outcome.error) for outcome in found] == [InvalidRequest]
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5])
+def test_a_map_without_room_for_any_request_is_refused(concurrency: Any) -> None:
+    async def outcomes() -> list[Outcome]:
+        async with AsyncClient("http://door/prod", "secret") as client:
+            return [outcome async for outcome in client.map([], concurrency=concurrency)]
+
+    with (
+        Client("http://door/prod", "secret") as client,
+        pytest.raises(InvalidRequest, match="concurrency: must be a whole number"),
+    ):
+        list(client.map([], concurrency=concurrency))
+    with pytest.raises(InvalidRequest, match="concurrency: must be a whole number"):
+        asyncio.run(outcomes())
 
 
 class Door:

@@ -9,6 +9,7 @@ import pytest
 
 from darkroom.policy.admission import Admitted, Refused, admit, readmit
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
+from darkroom.policy.expiry import why_too_late
 from darkroom.policy.links import find_links
 from darkroom.tasks import v1alpha1, v1alpha2
 from darkroom.tasks.message import decode_message, encode_message
@@ -168,10 +169,37 @@ def test_v1alpha2_faults_are_all_named_at_once() -> None:
         (v2(runtime="flow"), "task.metadata.tasktype"),
         (v2(timeout="soon"), "task.metadata.timeout"),
         (v2(timeout=1e9), "task.metadata.timeout"),
+        (v2(deadline="2026-13-01T00:00:00Z"), "task.metadata.deadline"),
+        (v2(priority=1), "task.metadata.priority"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(body: bytes, path: str) -> None:
     assert path in faults(v1alpha2.decode_request(body))
+
+
+@pytest.mark.parametrize(
+    ("deadline", "seconds"),
+    [
+        ("2030-01-01T00:00:00z", 1_893_456_000.0),
+        ("2030-01-01T05:30:00+05:30", 1_893_456_000.0),
+        ("9999-12-31T23:59:59-23:59", 253_402_300_799.0),  # in UTC, the year 10000
+        ("0001-01-01T00:00:00+23:59", 1.0),  # in UTC, before the year 1
+    ],
+)
+def test_a_deadline_is_read_whatever_its_offset_leads_to(deadline: str, seconds: float) -> None:
+    draft = v1alpha2.decode_request(v2(deadline=deadline))
+    assert (draft.faults, draft.deadline) == ((), seconds)
+    assert why_too_late(now=seconds + 1, submitted_at=0.0, most_seconds=None, deadline=draft.deadline, tries=0)
+
+
+@pytest.mark.parametrize("field", ["timeout", "deadline", "on_duplicate", "priority", "webhook"])
+def test_null_is_as_if_an_optional_field_was_left_out(field: str) -> None:
+    assert v1alpha2.decode_request(v2(**{field: None})) == v1alpha2.decode_request(v2())
+
+
+def test_what_is_none_of_a_few_words_is_quoted_as_json() -> None:
+    assert "not 1" in faults(v1alpha2.decode_request(v2(priority=1)))["task.metadata.priority"]
+    assert "not true" in faults(v1alpha2.decode_request(v2(on_duplicate=True)))["task.metadata.on_duplicate"]
 
 
 def test_a_document_that_is_not_json_has_that_one_fault() -> None:

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from darkroom.api.uploading import MAXIMUM_UPLOAD_BYTES
 from darkroom.errors import SettingsError
 from darkroom.settings import (
+    LinkSettings,
     read_agent_settings,
     read_client_settings,
     read_gateway_settings,
@@ -111,3 +113,7 @@ def test_named_callers_serve_in_place_of_keys_without_a_name() -> None:
     assert settings.api_keys == ()
     with pytest.raises(SettingsError, match="DARKROOM_API_KEYS is not set"):
         read_gateway_settings(GATEWAY)
+
+
+def test_what_the_front_door_takes_as_an_upload_is_what_an_agent_fetches() -> None:
+    assert LinkSettings().maximum_bytes == MAXIMUM_UPLOAD_BYTES

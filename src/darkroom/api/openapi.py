@@ -58,7 +58,9 @@ class WebhookRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Who is told of the task, by a POST request as Standard Webhooks has it."""
 
     url: Annotated[Text, Meta(max_length=LONGEST_URL, examples=["https://example.com/darkroom"])]
-    events: Annotated[list[WebhookEvent], Meta(description="What is told; not set: every end of the task.")] = []
+    events: Annotated[list[WebhookEvent] | None, Meta(description="What is told; not set: every end of the task.")] = (
+        None
+    )
 
 
 class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -74,18 +76,20 @@ class Metadata(msgspec.Struct, kw_only=True, omit_defaults=True):
         Meta(description="Not begun by then, the task expires: a time of RFC 3339, or seconds since 1970."),
     ] = None
     on_duplicate: Annotated[
-        OnDuplicate, Meta(description="Where the key has a task of this id: its reply, another task, or a refusal.")
+        OnDuplicate | None,
+        Meta(description="Where the key has a task of this id: its reply, another task, or a refusal."),
     ] = OnDuplicate.NEW
     priority: Annotated[
-        Priority,
+        Priority | None,
         Meta(
             description="A low one waits for those of normal priority, within a bound, where its runtime has a queue."
         ),
     ] = Priority.NORMAL
     timeout: Annotated[
-        float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS, description="How long the generation may take, in seconds.")
-    ] = 300.0
-    webhook: WebhookRequest | msgspec.UnsetType = msgspec.UNSET
+        Annotated[float, Meta(gt=0, le=MAXIMUM_TIMEOUT_SECONDS)] | None,
+        Meta(description="How long the generation may take, in seconds."),
+    ] = None
+    webhook: WebhookRequest | None = None
 
 
 class TaskDocument(msgspec.Struct, kw_only=True):
@@ -112,11 +116,8 @@ class RequestUpload(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     size_bytes: Annotated[int, Meta(gt=0, le=MAXIMUM_UPLOAD_BYTES, description="Just this size.", examples=[8_000_000])]
     content_type: Annotated[
-        str,
-        Meta(
-            description="The header Content-Type that it will be sent with.",
-            extra_json_schema={"enum": list(CONTENT_TYPES)},
-        ),
+        Annotated[str, Meta(extra_json_schema={"enum": list(CONTENT_TYPES)})] | None,
+        Meta(description="The header Content-Type that it will be sent with."),
     ] = "application/octet-stream"
 
 

@@ -13,11 +13,11 @@ from darkroom.api.ports import Ports
 from darkroom.errors import Fault
 from darkroom.policy.object_keys import RESERVED_PREFIX
 from darkroom.policy.object_owners import owner_headers
-from darkroom.tasks.draft import FieldReader
+from darkroom.tasks.draft import FieldReader, without_nulls
 from darkroom.tasks.replies import UploadReply
 
 UPLOAD_SECONDS = 900
-MAXIMUM_UPLOAD_BYTES = 64 * 1024 * 1024
+MAXIMUM_UPLOAD_BYTES = 32 * 1024 * 1024  # what an agent fetches, where it is not told otherwise
 CONTENT_TYPES = ("application/octet-stream", "image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
 
@@ -40,7 +40,7 @@ def plan_upload(request: HttpRequest, new_id: str) -> Upload | HttpReply:
     reader = FieldReader()
     document = reader.document(request.body, "the request body")
     size = reader.required(document, "size_bytes", "size_bytes", int)
-    told = reader.optional(document, "content_type", "content_type", str)
+    told = reader.optional(without_nulls(document, ("content_type",)), "content_type", "content_type", str)
     content_type = "application/octet-stream" if told is None else told
     faults = list(reader.faults)
     if size is not None and not 0 < size <= MAXIMUM_UPLOAD_BYTES:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from darkroom.cli.options import region_option, stack_name_option
-from darkroom.client.endpoint import checked_endpoint
+from darkroom.client.address import checked_endpoint
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file

@@ -208,11 +208,11 @@ def _number(value: int | None) -> str:
 
 def _moment(text: str, now: datetime) -> datetime:
     """The time that `--since` says. Raises `InvalidRequest`."""
-    if text[:-1].isdecimal() and text[-1:] in _UNITS:
-        return now - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
     try:
+        if text[:-1].isdecimal() and text[-1:] in _UNITS:
+            return now - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter, for what is longer ago than there are dates
         reason = f"must be as in 30m, 12h or 7d, or a time as in 2026-11-25T12:00Z, not {text!r}"
         raise InvalidRequest([Fault("--since", reason)]) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from darkroom.client.api_key import checked_api_key
-from darkroom.client.endpoint import checked_endpoint
 from darkroom.errors import Fault, InvalidRequest
 
 ENDPOINT_VARIABLE = "DARKROOM_ENDPOINT"
@@ -25,3 +25,27 @@ def find_address(endpoint: str | None, api_key: str | None, environment: Mapping
     if faults or not endpoint or api_key is None:
         raise InvalidRequest(faults)
     return checked_endpoint(endpoint), checked_api_key(api_key)
+
+
+def checked_endpoint(endpoint: str) -> str:
+    """The endpoint as it is. Raises `InvalidRequest` for one at which nothing can ever answer."""
+    reason = _fault_of(endpoint)
+    if reason is not None:
+        raise InvalidRequest([Fault("endpoint", reason)])
+    return endpoint
+
+
+def _fault_of(endpoint: str) -> str | None:
+    form = "must be as in https://host/prod, with its stage"
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port  # which is read only now
+    except ValueError:
+        return f"{form}: its host or its port cannot be read"
+    if parts.scheme not in ("http", "https"):
+        return f"{form}: it does not begin with http:// or https://"
+    if not parts.hostname or any(character.isspace() for character in endpoint):
+        return f"{form}: it has {'white space in it' if parts.hostname else 'no host'}"
+    if parts.query or parts.fragment:
+        return f"{form}: nothing may follow the stage"
+    return None

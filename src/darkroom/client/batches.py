@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -10,7 +11,7 @@ import msgspec
 
 from darkroom.client.pictures import Picture
 from darkroom.client.requests import TaskRequest
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, Fault, InvalidRequest
 from darkroom.tasks.task import JsonObject
 
 Request = TaskRequest | JsonObject
@@ -25,16 +26,28 @@ class Outcome(msgspec.Struct, frozen=True):
     error: DarkroomError | None = None
 
 
+class _Coming:
+    """Requests that are taken as there is room for them. Raises `InvalidRequest` where there never is any."""
+
+    def __init__(self, requests: Iterable[Request], concurrency: int) -> None:
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise InvalidRequest([Fault("concurrency", f"must be a whole number of at least 1, not {concurrency!r}")])
+        self._requests = iter(requests)
+
+    def until_there_are(self, count: int) -> Iterator[Request]:
+        return itertools.islice(self._requests, count)
+
+
 def in_threads(requests: Iterable[Request], work: Callable[[Request], Outcome], concurrency: int) -> Iterator[Outcome]:
     """Do the requests in so many threads, and yield what became of each as it ends.
 
     A request is taken when there is a thread for it, so `requests` may be endless.
     """
-    coming = iter(requests)
+    coming = _Coming(requests, concurrency)
     under_way: set[Future[Outcome]] = set()
     with ThreadPoolExecutor(concurrency, thread_name_prefix="darkroom-map") as threads:
         while True:
-            while len(under_way) < concurrency and (request := next(coming, None)) is not None:
+            for request in coming.until_there_are(concurrency - len(under_way)):
                 under_way.add(threads.submit(work, request))
             if not under_way:
                 return
@@ -47,11 +60,11 @@ async def in_tasks(
     requests: Iterable[Request], work: Callable[[Request], Awaitable[Outcome]], concurrency: int
 ) -> AsyncIterator[Outcome]:
     """The same with so many coroutines."""
-    coming = iter(requests)
+    coming = _Coming(requests, concurrency)
     under_way: set[asyncio.Future[Outcome]] = set()
     try:
         while True:
-            while len(under_way) < concurrency and (request := next(coming, None)) is not None:
+            for request in coming.until_there_are(concurrency - len(under_way)):
                 under_way.add(asyncio.ensure_future(work(request)))
             if not under_way:
                 return

@@ -15,7 +15,7 @@ from darkroom.client.failures import failed
 from darkroom.client.inputs import LARGEST_BODY_BYTES, decoded, large_pictures, replaced
 from darkroom.client.pictures import Picture, PictureLink, file_name
 from darkroom.client.requests import TaskRequest
-from darkroom.errors import ApiFailure, Fault
+from darkroom.errors import ApiFailure, Fault, InvalidRequest
 from darkroom.tasks.replies import RuntimeList, RuntimeView, TaskList, TaskView, UploadReply
 from darkroom.tasks.task import JsonObject, Status
 
@@ -76,6 +76,9 @@ class Core:
     def submit(self, request: TaskRequest | JsonObject, patience: Patience) -> Flow[Accepted]:
         """Send a request, or a body as the guide has it, of either version; sent again, it is the same submission."""
         document = request.to_document() if isinstance(request, TaskRequest) else request
+        if not isinstance(document, Mapping):
+            what = type(document).__name__
+            raise InvalidRequest([Fault("", f"a request must be a TaskRequest or a dictionary, not a {what}")])
         body = yield from self._small_enough(document, patience)
         version = "v1alpha1" if "task" not in body and "alwayson_scripts" in body else "v1alpha2"
         send = Send(
@@ -100,8 +103,12 @@ class Core:
 
     def _small_enough(self, document: JsonObject, patience: Patience) -> Flow[JsonObject]:
         """The request, with links in place of its large pictures where it would be larger than a front door takes."""
-        if len(msgspec.json.encode(document)) <= LARGEST_BODY_BYTES:
-            return document
+        try:
+            if len(msgspec.json.encode(document)) <= LARGEST_BODY_BYTES:
+                return document
+        except (TypeError, ValueError) as error:
+            hint = "a picture in a workflow goes to the bucket by `upload`, and its link into the request"
+            raise InvalidRequest([Fault("", f"the request cannot be written as JSON: {error}; {hint}")]) from None
         links: dict[str, str] = {}
         for picture in large_pictures(document):
             links[picture] = yield from self.upload(decoded(picture) or b"", patience)
@@ -262,6 +269,8 @@ class Core:
         return (yield from self.download(accepted.id, patience))
 
     def _task_url(self, task_id: str) -> str:
+        if not isinstance(task_id, str) or task_id in ("", ".", ".."):  # which would lead to another path
+            raise InvalidRequest([Fault("id", f"{task_id!r} is no task's id")])
         return f"{self._endpoint}/v1alpha2/tasks/{quote(task_id, safe='')}"
 
     def _decode(self, response: Response, kind: type[T]) -> T:

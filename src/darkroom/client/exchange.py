@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from darkroom.errors import ApiFailure, ApiUnreachable, WaitTimeout
+from darkroom.errors import ApiFailure, ApiUnreachable, Fault, InvalidRequest, WaitTimeout
 from darkroom.redaction import shown
 from darkroom.tasks.replies import ErrorReply, TaskView
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 _FIRST_BACKOFF_SECONDS = 0.5
 _MAXIMUM_BACKOFF_SECONDS = 20.0
 _SHORTEST_PAUSE_SECONDS = 0.05
+_LONGEST_TRY_SECONDS = 86_400.0  # no system's clock takes any number of seconds
 # What Amazon API Gateway answers by itself does not say what to change.
 _GATEWAY_HINTS = {
     "Missing Authentication Token": " (there is nothing at this path: does the endpoint end with its stage, as in "
@@ -75,6 +76,8 @@ class Patience:
     """How long a call may take, all tries and pauses together; `clock` is in seconds and only grows."""
 
     def __init__(self, seconds: float | None, clock: Callable[[], float]) -> None:
+        if seconds is not None and (not isinstance(seconds, int | float) or math.isnan(seconds)):
+            raise InvalidRequest([Fault("timeout_seconds", f"must be a number of seconds, not {seconds!r}")])
         self._seconds = seconds
         self._clock = clock
         self._began = clock()
@@ -103,7 +106,7 @@ class Exchanges:
             left = patience.left
             if left <= send.delay_seconds:
                 raise patience.exhausted(send.task_id)
-            seconds = None if math.isinf(left) else left - send.delay_seconds
+            seconds = None if math.isinf(left) else min(_LONGEST_TRY_SECONDS, left - send.delay_seconds)
             if send.timeout_seconds is not None:
                 seconds = min(send.timeout_seconds, math.inf if seconds is None else seconds)
             response = yield msgspec.structs.replace(send, timeout_seconds=seconds)

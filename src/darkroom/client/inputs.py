@@ -17,6 +17,7 @@ from darkroom.tasks.task import JsonObject
 LARGEST_BODY_BYTES = 5 * 1024 * 1024
 # A picture below this is not worth two requests of its own.
 _LEAST_UPLOADED_CHARACTERS = 64 * 1024
+_MODES_OF_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 
 @runtime_checkable
@@ -34,24 +35,32 @@ PictureSource = str | bytes | os.PathLike[str] | BinaryIO | PillowImage
 def inline(picture: PictureSource) -> str:
     """What stands for `picture` in a request: a link as it is, anything else in base64.
 
-    A text without "://" is the path of a file, or else taken as base64. Raises `OSError` for a file that cannot be
-    read, and `InvalidRequest` for what is no picture.
+    A text without "://" that is no data URL is the path of a file, or else taken as base64. Raises `OSError` for a file
+    that cannot be read, and `InvalidRequest` for what is no picture.
     """
     if isinstance(picture, str):
-        is_text = "://" in picture or (decoded(picture) is not None and not _is_file(picture))
+        is_text = (
+            "://" in picture or picture.startswith("data:") or (decoded(picture) is not None and not _is_file(picture))
+        )
         return picture if is_text else _file(picture)
     if isinstance(picture, os.PathLike):
         return _file(picture)
     if isinstance(picture, bytes | bytearray | memoryview):
         return base64.b64encode(picture).decode()
     if isinstance(picture, PillowImage):
-        buffer = io.BytesIO()
-        picture.save(buffer, format="PNG")
-        return base64.b64encode(buffer.getvalue()).decode()
-    if hasattr(picture, "read"):
+        return base64.b64encode(_png(picture)).decode()
+    if hasattr(picture, "read") and not isinstance(picture, io.TextIOBase):
         return base64.b64encode(picture.read()).decode()
     what = "a link, a path, bytes, a file that is open for reading bytes, or a picture of Pillow's"
     raise InvalidRequest([Fault("picture", f"must be {what}, not a {type(picture).__name__}")])
+
+
+def _png(picture: PillowImage) -> bytes:
+    buffer = io.BytesIO()
+    # PNG has no colours for printing, as JPEG files may have, and no fractions.
+    in_colours = picture if getattr(picture, "mode", "RGB") in _MODES_OF_PNG else cast("Any", picture).convert("RGB")
+    in_colours.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _file(path: str | os.PathLike[str]) -> str:

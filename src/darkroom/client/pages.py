@@ -17,7 +17,7 @@ class Pages:
         self._missing = most
         wanted = {"status": ",".join(status), "runtime": runtime or ""}
         if since is not None:
-            wanted["since"] = str(since.timestamp())
+            wanted["since"] = f"{max(0.0, since.timestamp()):.6f}"
         self._wanted = {name: value for name, value in wanted.items() if value}
         self.query: dict[str, str] | None = self._query(None)
 

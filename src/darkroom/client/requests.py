@@ -32,7 +32,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = "output"
     context: Any = ""
     timeout_seconds: float | None = None
-    deadline: datetime | float | None = None
+    deadline: datetime | float | str | None = None
     on_duplicate: Literal["return", "new", "refuse"] = "new"
     priority: Literal["low", "normal"] = "normal"
     webhook: JsonObject | None = None
@@ -49,9 +49,7 @@ class TaskRequest(msgspec.Struct, frozen=True, kw_only=True):
         if self.timeout_seconds is not None:
             metadata["timeout"] = self.timeout_seconds
         if self.deadline is not None:
-            metadata["deadline"] = (
-                self.deadline.timestamp() if isinstance(self.deadline, datetime) else float(self.deadline)
-            )
+            metadata["deadline"] = self.deadline.timestamp() if isinstance(self.deadline, datetime) else self.deadline
         if self.on_duplicate != "new":
             metadata["on_duplicate"] = self.on_duplicate
         if self.priority != "normal":
@@ -73,7 +71,7 @@ class TaskOptions(TypedDict, total=False):
     prefix: str
     context: Any
     timeout_seconds: float
-    deadline: datetime | float
+    deadline: datetime | float | str
     on_duplicate: Literal["return", "new", "refuse"]
     priority: Literal["low", "normal"]
     webhook: JsonObject

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from darkroom.config.callers import too_many_for_the_function, too_many_webhooks
 from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues
-from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document
+from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document, shown
 from darkroom.config.karpenter_values import Karpenter
 from darkroom.config.model import DarkroomConfig
 from darkroom.config.pool_rules import entries
@@ -33,8 +33,11 @@ def load_config(path: FilePath, region: str | None = None) -> DarkroomConfig:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(f"there is no file {path}; write one with: darkroom config init") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path} is not in UTF-8 (line {line}): save it in that encoding") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     return parse_config(text, str(path), region)
 
 
@@ -84,7 +87,7 @@ def _told_once(faults: Iterable[ConfigFault]) -> Iterator[ConfigFault]:
     found = list(faults)
     for fault in found:
         depth = len(fault.path)
-        is_whole = "must be a mapping" in fault.reason or "must be a valid list" in fault.reason
+        is_whole = "must be a mapping" in fault.reason or "must be a list" in fault.reason
         if not is_whole or not any(len(other.path) > depth and other.path[:depth] == fault.path for other in found):
             yield fault
 
@@ -116,24 +119,35 @@ def _translate(details: ErrorDetails, root: type[BaseModel] = DarkroomConfig, at
             reason = "is missing"
         case "extra_forbidden":
             reason = _unknown_key(inner, root)
+        case "invalid_key":
+            path = (*path[:-1], shown(value))
+            reason = "is a key that is no text; write it in quotes"
+        case _ if value is None:
+            reason = "is empty: write what it should be, or remove it"
         case "literal_error" | "enum":
-            reason = f"must be {context['expected']}, not {value!r}"
-            if isinstance(value, float):
+            reason = f"must be {context['expected']}, not {shown(value)}"
+            if isinstance(value, float) and "'" in str(context["expected"]):
                 reason += "; write it in quotes"
         case "string_pattern_mismatch":
-            reason = f"must match {context['pattern']}, which {value!r} does not"
+            reason = f"must match {context['pattern']}, which {shown(value)} does not"
+        case "string_type" if isinstance(value, dict | list):
+            reason = f"must be text, not {shown(value)}"
         case "string_type":
-            reason = f"must be text, not {value!r}; write it in quotes"
+            reason = f"must be text, not {shown(value)}; write it in quotes"
         case "string_too_long":
             reason = f"must be at most {context['max_length']} characters long, and is {len(value)}"
         case "value_error":
             reason = str(context["error"])
         case "too_short":
             reason = f"must have at least {context['min_length']}"
+        case "int_parsing_size":
+            reason = f"is too large a number: {shown(value)}"
+        case "list_type":
+            reason = f"must be a list, not {shown(value)}"
         case "model_type" | "dict_type" | "model_attributes_type":
-            reason = f"must be a mapping of keys to values, not {value!r}"
+            reason = f"must be a mapping of keys to values, not {shown(value)}"
         case _:
-            reason = f"{details['msg'].replace('Input should be', 'must be')}, not {value!r}"
+            reason = f"{details['msg'].replace('Input should be', 'must be')}, not {shown(value)}"
     return ConfigFault(path, reason)
 
 

@@ -98,6 +98,11 @@ class FieldReader:
             return None
 
 
+def without_nulls(source: JsonObject, names: Collection[str]) -> JsonObject:
+    """`source` without those of its fields `names` that are null, as many programs write what they leave out."""
+    return {name: value for name, value in source.items() if value is not None or name not in names}
+
+
 def _uncapitalised(text: str) -> str:
     return text[0].lower() + text[1:]
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from darkroom.errors import Fault
-from darkroom.tasks.draft import FieldReader, quoted
+from darkroom.tasks.draft import FieldReader
+from darkroom.tasks.hints import quoted
 from darkroom.tasks.task import JsonObject, OnDuplicate, Priority
 
 E = TypeVar("E", bound=StrEnum)
 
-# The last second of the year 9999, which every library can tell.
-_LATEST = 253_402_300_799.0
+# What every library can tell: the first second after the beginning of 1970, and the last one of the year 9999.
+_EARLIEST, _LATEST = 1.0, 253_402_300_799.0
 
 
 def read_on_duplicate(reader: FieldReader, metadata: JsonObject, path: str) -> OnDuplicate:
@@ -31,8 +32,7 @@ def _read_one_of(reader: FieldReader, metadata: JsonObject, key: str, path: str,
     told = metadata.get(key, usual)
     if isinstance(told, str) and told in set(kind):
         return kind(told)
-    shown = quoted(told) if isinstance(told, str) else f"a {type(told).__name__}"
-    reader.faults.append(Fault(path, f"must be one of {', '.join(kind)}, not {shown}"))
+    reader.faults.append(Fault(path, f"must be one of {', '.join(kind)}, not {quoted(told)}"))
     return usual
 
 
@@ -48,11 +48,11 @@ def read_deadline(reader: FieldReader, metadata: JsonObject, path: str) -> float
             return float(told)
         case str():
             try:
-                at = datetime.fromisoformat(told)
+                at = datetime.fromisoformat(told.upper())  # RFC 3339 has a small z, too
             except ValueError:
                 at = None
             if at is not None and at.tzinfo is not None:
-                return at.astimezone(UTC).timestamp()
+                return min(max(at.timestamp(), _EARLIEST), _LATEST)  # its offset may lead beyond both
     reader.faults.append(
         Fault(path, "must be a time with its offset, as in 2026-11-25T18:00:00Z, or a number of seconds since 1970")
     )

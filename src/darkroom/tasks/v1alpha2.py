@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from darkroom.errors import Fault
-from darkroom.tasks.draft import Draft, FieldReader
+from darkroom.tasks.draft import Draft, FieldReader, without_nulls
 from darkroom.tasks.submission_terms import read_deadline, read_on_duplicate, read_priority
 from darkroom.tasks.task import JsonObject, TaskKind
 from darkroom.tasks.v1alpha1 import check_content
@@ -23,6 +23,7 @@ _METADATA = (
     "priority",
     "webhook",
 )
+_OPTIONAL = ("timeout", "deadline", "on_duplicate", "priority", "webhook")
 _TASK = ("metadata", "content")
 _WEBHOOK = ("url", "events")
 
@@ -64,6 +65,7 @@ def read_task(reader: FieldReader, task: JsonObject, at: str) -> Draft:
         return Draft(paths={}, faults=tuple(reader.faults), content=content)
     reader.warn_of_unknown(task, _TASK, at)
     reader.warn_of_unknown(metadata, _METADATA, f"{at}metadata.")
+    metadata = without_nulls(metadata, _OPTIONAL)
     paths = {
         "id": f"{at}metadata.id",
         "runtime": f"{at}metadata.runtime",
@@ -100,5 +102,5 @@ def _read_webhook(reader: FieldReader, metadata: JsonObject, path: str) -> Webho
         return None
     reader.warn_of_unknown(webhook, _WEBHOOK, f"{path}.")
     url = reader.required(webhook, "url", f"{path}.url", str)
-    events = reader.optional(webhook, "events", f"{path}.events", list[str])
+    events = reader.optional(without_nulls(webhook, ("events",)), "events", f"{path}.events", list[str])
     return None if url is None else Webhook(url, tuple(events or ()))

@@ -173,6 +173,37 @@ def test_bad_input_is_named(text: str, expected: str) -> None:
     assert expected in "\n".join(faults_of(text))
 
 
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "expected"),
+    [
+        (f"{SMALLEST}\nstackName: 2026-13-45", -1, "stackName is '2026-13-45', which is no timestamp; if it is meant"),
+        (f"{SMALLEST}\nstackName: 2026-11-26", -1, "stackName must be text, not 2026-11-26; write it in quotes"),
+        (f"{SMALLEST}\nlogRetentionDays: !!int soon", -1, "logRetentionDays is 'soon', which is no int"),
+        (f"{SMALLEST}\nlogRetentionDays: !!bool soon", -1, "logRetentionDays is 'soon', which is no bool"),
+        (f"{SMALLEST}\nlogRetentionDays: {'9' * 5000}", -1, "which is no int"),
+        (f"{SMALLEST}\nlogRetentionDays: {'9' * 30}", -1, "logRetentionDays is too large a number: 9999"),
+        (f"{SMALLEST}\nlogRetentionDays: .inf", -1, "2557 or 3653, not inf"),
+        (f"{SMALLEST}\nstackName: {'x' * 5000}", -1, "x… does not"),
+        (f"{SMALLEST}\nstackName: a\x07b", -1, "holds the character U+0007, which YAML does not have: remove it"),
+        (f"{SMALLEST}\ntrue: x", -1, "true is a key that is no text; write it in quotes"),
+        (f"{SMALLEST}\ncallers:", -1, "callers is empty: write what it should be, or remove it"),
+        (f"{SMALLEST}\ncallers: shop", -1, "callers must be a list, not 'shop'"),
+        ("modelsRuntime: [~]", 1, "modelsRuntime[0] is empty: write what it should be, or remove it"),
+        ("a: " + "[" * 2000 + "]" * 2000, 1, "is nested deeper than 32 levels"),
+        (LAUGHS, 1, "holds more than 100,000 values, anchors followed"),
+    ],
+    ids=lambda value: repr(value)[:40] if isinstance(value, str) else None,
+)
+def test_what_yaml_itself_makes_nothing_of_is_a_fault_with_its_line(text: str, line: int, expected: str) -> None:
+    (fault,) = faults_of(text)
+    assert expected in fault
+    assert len(fault) < 400
+    assert fault.strip().startswith(f"line {line if line > 0 else text.count(chr(10)) + 1}:")
+
+
 def test_soci_and_a_snapshot_exclude_each_other() -> None:
     (fault,) = faults_of(GUIDE + "fastStart: soci\n")
     assert "dataVolume.snapshotID is not used with fastStart: soci" in fault
@@ -219,9 +250,11 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="darkroom config init"):
         load_config(tmp_path / "config.yaml")
     file = tmp_path / "binary.yaml"
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    file.write_bytes(b"stackName: x\ncallers: \xfc")
+    with pytest.raises(SettingsError, match=r"is not in UTF-8 \(line 2\): save it in that encoding"):
         load_config(file)
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load_config(tmp_path)
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

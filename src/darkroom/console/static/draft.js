@@ -1,5 +1,7 @@
-// What the form of Make holds, also while other pages are shown.
+// What the form of Make holds, also while other pages are shown; without its picture and its workflow, in this tab's
+// session, so that a page that is loaded anew has it.
 
+import { keepDraft, keptDraft } from "./session.js";
 import { namesOf } from "./workflow.js";
 
 const MAKING = ["prompt", "negative", "width", "height", "steps", "cfg", "seed", "sampler", "scheduler", "model"];
@@ -13,6 +15,20 @@ let kept = {
   sampler: "", scheduler: "", strength: 0.6, factor: 2, upscaler: "Lanczos", count: 1, model: "", wanted: "", runtime: "",
   picture: null, workflow: null, grid: null,
 };
+
+const LASTING = Object.keys(kept).filter((name) => !["picture", "workflow"].includes(name));
+restore();
+addEventListener("pagehide", () => keepDraft(JSON.stringify(Object.fromEntries(LASTING.map((name) => [name, kept[name]])))));
+
+function restore() {
+  let found = null;
+  try {
+    found = JSON.parse(keptDraft());
+  } catch {
+    return; // another version of this page may have left it
+  }
+  for (const name of LASTING) if (found && name in found) kept[name] = found[name];
+}
 
 /** Its values. `wanted` is a model that a picture names, for a runtime that has it. `workflow` is `{name, graph, slots, others}`, `grid` `{x: {name, text}, y: {name, text}}`. */
 export function draft() {

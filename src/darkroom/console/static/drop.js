@@ -2,7 +2,11 @@
 
 import { announce, el } from "./dom.js";
 
-const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_BYTES = 32 * 1024 * 1024; // as the front door has it, and agents fetch
+// How files begin that runtimes read: PNG, JPEG, GIF, BMP, TIFF of either byte order, and WebP and AVIF behind a size.
+const BEGINNINGS = [
+  /^\x89PNG\r\n\x1a\n/, /^\xff\xd8\xff/, /^GIF8/, /^BM/, /^II\*\0/, /^MM\0\*/, /^RIFF[^]{4}WEBP/, /^[^]{4}ftyp(avif|avis|mif1)/,
+];
 
 /** The place, which shows `picture` (or null) and these words, and tells of each file of a kind that it takes. */
 export function dropZone({ picture, words, onFile }) {
@@ -37,11 +41,12 @@ export function dropZone({ picture, words, onFile }) {
     if (event.clipboardData.files.length) use(event.clipboardData.files[0]);
   }
 
-  function use(file) {
+  async function use(file) {
     if (file === undefined) return;
     const isWorkflow = file.type === "application/json" || file.name.endsWith(".json");
     if (!isWorkflow && !file.type.startsWith("image/")) trouble.textContent = `${file.name} is no picture, and no workflow.`;
-    else if (file.size > MOST_BYTES) trouble.textContent = `${file.name} is larger than 64 MB.`;
+    else if (file.size > MOST_BYTES) trouble.textContent = `${file.name} is larger than ${MOST_BYTES / 2 ** 20} MiB, the most that is taken.`;
+    else if (!isWorkflow && !(await isRead(file))) trouble.textContent = `${file.name} is no picture that runtimes read: choose a PNG, JPEG, WebP, GIF, BMP or TIFF.`;
     else {
       trouble.textContent = "";
       if (!isWorkflow) show(file);
@@ -57,6 +62,11 @@ export function dropZone({ picture, words, onFile }) {
     image.hidden = false;
     told.textContent = file.name;
   }
+}
+
+async function isRead(file) {
+  const beginning = String.fromCharCode(...new Uint8Array(await file.slice(0, 16).arrayBuffer()));
+  return BEGINNINGS.some((one) => one.test(beginning));
 }
 
 /** A picture as it can stand in a request. */

@@ -4,6 +4,7 @@
 import { decoded } from "./dom.js";
 
 const NAME = "darkroom.key";
+const DRAFT = "darkroom.draft";
 
 /** Takes a key out of the address, if there is one, and the address out of the tab's history. */
 export function takeKeyFromAddress() {
@@ -21,6 +22,16 @@ export function setKey(value) {
   sessionStorage.setItem(NAME, value);
 }
 
+/** What the form held when a page was left, for the next one of this tab: whose key that has. */
+export function keepDraft(text) {
+  if (sessionStorage.getItem(NAME) !== null) sessionStorage.setItem(DRAFT, text);
+}
+
+export function keptDraft() {
+  return sessionStorage.getItem(DRAFT);
+}
+
 export function forgetKey() {
   sessionStorage.removeItem(NAME);
+  sessionStorage.removeItem(DRAFT);
 }

@@ -99,6 +99,7 @@ class Front:
         self._http = urllib3.PoolManager(num_pools=2, maxsize=20, timeout=60, retries=False)
         self._ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=moto)
         self._unchanged: dict[bytes, httpx.Response] = {}
+        self._running: dict[str, bool] = {}
         self._changed = {self._moto, self._ministack}
         self._forget()
 
@@ -116,10 +117,16 @@ class Front:
     def reset(self) -> None:
         """Forget everything, and have the emulators forget it, where anything was changed."""
         self._forget()
+        self._forget_ec2()
         for emulator in self._changed:
             path = "/moto-api/reset" if emulator == self._moto else "/_ministack/reset"
             self._send("POST", emulator + path, {}, b"").raise_for_status()
         self._changed.clear()
+
+    def _forget_ec2(self) -> None:
+        if self._moto in self._changed:
+            self._unchanged.clear()
+            self._running.clear()
 
     def _send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         found = self._http.request(method, url, headers=headers, body=body, redirect=False)
@@ -153,14 +160,15 @@ class Front:
             return self._being_written(body, self._unchanged[body])
         if not is_read:
             self._changed.add(target)
+            if target == self._moto:
+                self._forget_ec2()
         kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
         if operation == "CreateInstanceProfile" and self._ministack != self._moto:
             self._changed.add(self._moto)
+            self._forget_ec2()
             self._send(method, self._moto + path, kept, body)  # EC2 has to know it
-        if self._moto in self._changed:
-            self._unchanged.clear()
         found = self._send(method, target + path, kept, body)
-        if is_ec2 and found.is_success and self._moto not in self._changed:
+        if is_ec2 and is_read and found.is_success:
             self._unchanged[body] = found
         return self._being_written(body, found) if is_ec2 else found
 
@@ -178,8 +186,12 @@ class Front:
         return httpx.Response(200, text=text, headers={"content-type": "text/xml"})
 
     def _is_running(self, instance: str) -> bool:
-        pages = self._ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance]}])["Reservations"]
-        return any(found["State"]["Name"] == "running" for page in pages for found in page["Instances"])
+        if instance not in self._running:
+            wanted = [{"Name": "instance-id", "Values": [instance]}]
+            pages = self._ec2.describe_instances(Filters=wanted)["Reservations"]
+            states = [found["State"]["Name"] for page in pages for found in page["Instances"]]
+            self._running[instance] = "running" in states
+        return self._running[instance]
 
     def _GetParameter(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - AWS's own name
         name = asked["Name"]

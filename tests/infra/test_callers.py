@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
-import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import pytest
 
 from darkroom.aws.connection import open_aws
+from darkroom.cli.main import main
 from darkroom.config.loader import parse_config
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.bundle import FRONT_DOOR
@@ -20,7 +22,7 @@ from darkroom.samples import read_sample
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from darkroom.tasks.webhook import DeliveryStatus, WebhookDelivery
-from darkroom.testing.loopback_aws import CREDENTIALS, loopback_aws
+from darkroom.testing.loopback_aws import loopback_aws
 from tests.command_line import darkroom
 from tests.infra.conftest import ASSET_BUCKET, CONFIG, read_template
 from tests.infra.deployed import Deployed
@@ -208,8 +210,12 @@ def key_of(deployed: Deployed, name: str) -> str:
 
 
 def run(deployed: Deployed, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": str(deployed.settings.endpoint_url)}
-    return darkroom(*command, "--stack-name", "sdoneks", "--region", "us-east-1", environment=environment)
+    """A command's end, in this process, which has read botocore's descriptions of AWS."""
+    said, erred = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(said), redirect_stderr(erred):
+        patched.setenv("AWS_ENDPOINT_URL", str(deployed.settings.endpoint_url))
+        code = main([*command, "--stack-name", "sdoneks", "--region", "us-east-1"])
+    return subprocess.CompletedProcess(command, code, said.getvalue(), erred.getvalue())
 
 
 def said_by(deployed: Deployed, *command: str) -> str:

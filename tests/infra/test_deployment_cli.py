@@ -91,9 +91,13 @@ def test_a_dry_run_without_an_account_ends_with_the_plan_and_what_is_missing(fol
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml"]
 
 
-def test_a_dry_run_with_an_account_names_what_is_missing_there(folder: Path, emulator: AwsSettings) -> None:
+def test_a_dry_run_with_an_account_names_what_is_missing_there(
+    folder: Path, account: tuple[Front, Callable[[str], Any], list[str]]
+) -> None:
+    front, _, where = account
+    front.reset()
     output("config", "init", "-b", "nobodys-bucket")
-    text = output("deploy", "-d", "-R", "us-east-1", "--endpoint-url", str(emulator.endpoint_url), code=1)
+    text = output("deploy", "-d", *where, code=1)
     missing = text.rstrip().splitlines()[-1]
     assert missing.startswith("Missing: ")
     assert "images of sdruntime" in missing

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ParamValidationError
 
 from darkroom.aws.boto3_client import make_client
 from darkroom.aws.connection import open_aws
+from darkroom.errors import AwsUnavailable
 from darkroom.settings import AwsSettings
 
 # Nobody listens there, and nobody is asked.
@@ -69,3 +71,17 @@ async def test_else_they_are_checked_here() -> None:
     async with open_aws(NOWHERE, "dynamodb") as aws:
         with pytest.raises(ParamValidationError):
             await aws.client("dynamodb").get_item(TableName="t", Key={"id": {"S": 1}})
+
+
+async def test_a_call_that_fails_in_passing_is_made_as_often_as_the_settings_say() -> None:
+    made = 0
+
+    def count(**_: object) -> None:
+        nonlocal made
+        made += 1
+
+    async with open_aws(msgspec.structs.replace(NOWHERE, tries=1), "sqs") as aws:
+        aws.client("sqs").meta.events.register("request-created.sqs", count)
+        with pytest.raises(AwsUnavailable):
+            await aws.queue(f"{NOWHERE.endpoint_url}/0/q").read_attributes()
+    assert made == 1

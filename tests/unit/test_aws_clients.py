@@ -85,3 +85,8 @@ async def test_a_call_that_fails_in_passing_is_made_as_often_as_the_settings_say
         with pytest.raises(AwsUnavailable):
             await aws.queue(f"{NOWHERE.endpoint_url}/0/q").read_attributes()
     assert made == 1
+
+
+def test_the_lambda_function_tries_a_call_three_times_and_the_first_is_one_of_them() -> None:
+    client = make_client(boto3.Session(), NOWHERE, "sqs", read_timeout_seconds=3)
+    assert client.meta.config.retries["total_max_attempts"] == 3

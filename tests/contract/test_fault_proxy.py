@@ -42,7 +42,8 @@ async def proxy(aws_settings: AwsSettings) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def aws(proxy: FaultProxy, aws_settings: AwsSettings) -> AsyncIterator[Aws]:
-    async with open_aws(msgspec.structs.replace(aws_settings, endpoint_url=proxy.url), *SERVICES) as opened:
+    # However often the AWS library tries: each time it pauses for up to twice as long.
+    async with open_aws(msgspec.structs.replace(aws_settings, endpoint_url=proxy.url, tries=3), *SERVICES) as opened:
         yield opened
 
 
@@ -84,7 +85,7 @@ async def outcome(aws_settings: AwsSettings, service: str, name: str, fault: Aws
     """What becomes of a request of `service` while every one suffers `fault`."""
     async with (
         FaultProxy(str(aws_settings.endpoint_url), faults=lambda _: fault) as proxy,
-        open_aws(msgspec.structs.replace(aws_settings, endpoint_url=proxy.url), service) as aws,
+        open_aws(msgspec.structs.replace(aws_settings, endpoint_url=proxy.url, tries=2), service) as aws,
     ):
         try:
             await call(aws, service, name)

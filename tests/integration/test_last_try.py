@@ -87,7 +87,7 @@ async def test_a_payload_that_s3_does_not_hand_out_on_the_last_try_is_read_when_
         FakeSdWebui(plain_bytes=1500) as runtime,
         FaultProxy(
             str(plane.settings.endpoint_url),
-            # As long as the AWS library tries by itself: the agent's whole last try, and once more.
+            # As long as the AWS library tries by itself: the agent's whole last try.
             faults=lambda request: (
                 AwsFault.UNAVAILABLE
                 if (request.service, request.operation) == ("s3", "GET") and request.number < 3
@@ -95,7 +95,7 @@ async def test_a_payload_that_s3_does_not_hand_out_on_the_last_try_is_read_when_
             ),
         ) as proxy,
     ):
-        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url, tries=2)
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url, tries=3)
         async with working(settings_for(plane, runtime.url, aws=behind)):
             ((end, message),) = await notified(plane)
             await until_empty(plane.queue)

@@ -85,6 +85,8 @@ async def test_low_tasks_end_within_the_bound_while_normal_ones_keep_coming(plan
             if (await plane.queue.read_attributes()).visible < 15:
                 await publish(plane, f"normal{published}")
                 published += 1
+            else:
+                await asyncio.sleep(0.1)  # as long as the agent takes for one
 
     coming = asyncio.create_task(keep_coming())
     try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ParamValidationError
 
 from darkroom.aws.boto3_client import make_client
 from darkroom.aws.connection import open_aws
+from darkroom.errors import AwsUnavailable
 from darkroom.settings import AwsSettings
 
 # Nobody listens there, and nobody is asked.
@@ -69,3 +71,22 @@ async def test_else_they_are_checked_here() -> None:
     async with open_aws(NOWHERE, "dynamodb") as aws:
         with pytest.raises(ParamValidationError):
             await aws.client("dynamodb").get_item(TableName="t", Key={"id": {"S": 1}})
+
+
+async def test_a_call_that_fails_in_passing_is_made_as_often_as_the_settings_say() -> None:
+    made = 0
+
+    def count(**_: object) -> None:
+        nonlocal made
+        made += 1
+
+    async with open_aws(msgspec.structs.replace(NOWHERE, tries=1), "sqs") as aws:
+        aws.client("sqs").meta.events.register("request-created.sqs", count)
+        with pytest.raises(AwsUnavailable):
+            await aws.queue(f"{NOWHERE.endpoint_url}/0/q").read_attributes()
+    assert made == 1
+
+
+def test_the_lambda_function_tries_a_call_three_times_and_the_first_is_one_of_them() -> None:
+    client = make_client(boto3.Session(), NOWHERE, "sqs", read_timeout_seconds=3)
+    assert client.meta.config.retries["total_max_attempts"] == 3

@@ -15,7 +15,7 @@ from darkroom.settings import AwsSettings
 def make_client(session: boto3.Session, settings: AwsSettings, service: str, *, read_timeout_seconds: float) -> Any:
     """Make a client of one service, which tries each call up to three times."""
     config = Config(
-        retries={"mode": "standard", "max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": 3},
         connect_timeout=3,
         read_timeout=read_timeout_seconds,
         user_agent=USER_AGENT,

@@ -12,12 +12,12 @@ from darkroom.settings.reader import EnvironmentReader
 class AwsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where AWS is. `endpoint_url` is None for AWS itself; credentials are found by the AWS library, never by us.
 
-    `tries` is how often the library makes a call that fails in passing.
+    `tries` is how often the library makes a call that fails in passing, the first time included.
     """
 
     region: str
     endpoint_url: str | None = None
-    tries: int = 4
+    tries: int = 5
 
 
 def read_aws_settings(environment: Mapping[str, str]) -> AwsSettings:

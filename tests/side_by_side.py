@@ -33,9 +33,15 @@ TOGETHER = {
     "one CDK": {
         f"tests/infra/test_{name}.py"
         for name in (
-            "agent_metrics_on_aws", "callers", "china", "existing_cluster", "findings", "provenance_deployment",
-            "regions", "same_task_plane_everywhere", "webhooks",
+            "agent_metrics_on_aws", "alarms", "callers", "china", "cors", "costs", "existing_cluster", "findings",
+            "openai_api", "order", "provenance_deployment", "regions", "same_task_plane_everywhere", "template",
+            "webhooks",
         )
+    },
+    # moto takes as long to start, and to read what EC2 has, as most tests with it.
+    "one moto": {
+        f"tests/infra/test_{name}.py"
+        for name in ("deployment_cli", "image_cache", "leftovers", "obstacles", "zones")
     },
 }  # fmt: skip
 _SCOPES = {file: scope for scope, files in TOGETHER.items() for file in files}
@@ -46,10 +52,12 @@ LONGEST = {
     "one CDK": 125,
     "tests/chaos/test_chaos.py": 120,
     "one chart": 60,
-    "tests/infra/test_deploy_on_emulator.py": 90,
+    "one moto": 50,
     "tests/contract/test_cli.py": 60,
     "tests/contract/test_extras_together.py": 60,
     "tests/contract/test_client_deadlines.py": 45,
+    # Not before the first process has the stack that it deploys.
+    "tests/infra/test_deploy_on_emulator.py": 40,
     "tests/integration/test_provenance.py": 40,
     "tests/contract/test_planner_cli.py": 36,
     "tests/contract/test_fault_proxy.py": 35,
@@ -64,8 +72,6 @@ LONGEST = {
     "tests/contract/test_inference_bounds.py": 20,
     "tests/acceptance/test_demo.py": 20,
     "tests/acceptance/test_openai.py": 20,
-    "tests/infra/test_deployment_cli.py": 20,
-    "tests/infra/test_image_cache.py": 20,
     "tests/infra/test_model_upload.py": 20,
 }
 

@@ -126,6 +126,11 @@ NEUTRAL: list[dict[str, Any]] = [
 ]
 
 
+def test_a_fraction_is_cut_off_where_only_whole_numbers_can_be(client: TestClient, plain: list[str]) -> None:
+    fractions = {**SMALL, "steps": 2.9, "width": 64.5, "height": 64.0, "seed": 1.0}
+    assert post(client, "txt2img", **fractions)["images"] == plain
+
+
 @pytest.mark.parametrize("neutral", NEUTRAL, ids=str)
 def test_values_that_mean_nothing_change_nothing(client: TestClient, plain: list[str], neutral: dict[str, Any]) -> None:
     answer = post(client, "txt2img", **{**SMALL, **neutral})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -103,6 +104,12 @@ async def test_result_images_are_base64_and_info_is_a_json_string(adapter: SdWeb
     assert image_of(generation.outputs[0]).size == (64, 64)
 
 
+async def test_result_of_numbers_with_a_fraction_is_that_of_whole_ones(adapter: SdWebui, fake: FakeSdWebui) -> None:
+    generation = await generate(adapter, text_to_image(width=64.5, height="72", steps=4.0, seed=1e3))
+    assert image_of(generation.outputs[0]).size == (64, 72)
+    assert json.loads(generation.response["info"])["all_seeds"] == [1000]
+
+
 async def test_result_of_image_to_image_with_a_mask(adapter: SdWebui, fake: FakeSdWebui) -> None:
     content = {"prompt": "a hat", "width": 64, "height": 64}
     request = of_kind(TaskKind.IMAGE_TO_IMAGE, init_images=[encoded_picture()], mask=encoded_picture(), **content)
@@ -191,6 +198,7 @@ async def test_links_are_sent_as_base64_wherever_they_stand(adapter: SdWebui, fa
         ({"sampler_name": "Nope"}, "Sampler not found"),
         ({"script_name": "nope"}, "Script 'nope' not found"),
         ({"steps": "many"}, "steps: value is not a valid integer"),
+        ({"steps": "16.5"}, "steps: value is not a valid integer"),
         ({"prompt": ["a", "b"]}, "prompt: str type expected"),
     ],
 )

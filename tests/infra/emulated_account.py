@@ -39,14 +39,13 @@ _STARTED_WITHIN_SECONDS = 60.0
 
 
 @contextmanager
-def moto_server(folder: Path, *, has_managed_policies: bool = False) -> Iterator[str]:
-    """Run moto's server for the body of the `with`; gives its URL. AWS's own policies take a while to load."""
+def moto_server(folder: Path) -> Iterator[str]:
+    """Run moto's server for the body of the `with`; gives its URL. It knows none of AWS's own policies."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    # Which images there are is said by Bottlerocket's parameter; reading all of moto's own takes longer than a test.
-    environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
-    environment["MOTO_IAM_LOAD_MANAGED_POLICIES"] = str(has_managed_policies).lower()
+    # Bottlerocket's parameter says which images there are, and reading all that moto has takes longer than a test.
+    environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
     with (folder / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

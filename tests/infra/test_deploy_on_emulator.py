@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from darkroom.aws.records import record_to_item
-from darkroom.config.loader import load_config, parse_config
+from darkroom.config.loader import load_config
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, StackFailure
 from darkroom.infra import buckets
@@ -31,41 +31,22 @@ from darkroom.infra.steps.removal import Removal
 from darkroom.infra.steps.stack_operations import Timing
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import ADD_ONS, MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON, Pins
-from darkroom.infra.template.synthesis import synthesise
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls, denied, interrupted, is_read
-from tests.infra.emulated_account import Front, emulated_account, moto_server
+from tests.infra.conftest import ASSETS, DEPLOYED
+from tests.infra.emulated_account import Front, emulated_account
 from tests.infra.fake_cluster import fake_cluster
 from tests.infra.loopback_http import QuietHandler, serving
 
 ACCOUNT = "000000000000"
-ASSETS = f"darkroom-assets-{ACCOUNT}-us-east-1"
 MODEL = b"checkpoint" * 1000
 QUICK = Timing(time.monotonic, time.sleep, poll_seconds=0.05, limit_seconds=60)
 # A thousand seconds go by with every look at the clock.
 HASTY = replace(QUICK, clock=itertools.count(step=1000).__next__, poll_seconds=0, limit_seconds=1e9)
 REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
-
-
-# What the stack says of itself once it is there.
-DEPLOYED = Pins(
-    kubernetes=DEFAULT_KUBERNETES,
-    bottlerocket="v1.49.0",
-    node_release=f"{DEFAULT_KUBERNETES}.1-20260801",
-    add_ons=dict.fromkeys((*ADD_ONS, OBSERVABILITY_ADD_ON, MOUNTPOINT_ADD_ON), "v0.9.0"),
-)
-
-
-@pytest.fixture(scope="module")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    config = parse_config(initial_config(Wishes()))
-    out = tmp_path_factory.mktemp("deploy")
-    return synthesise(
-        config, region="us-east-1", out=out, asset_bucket=ASSETS, task_plane_only=True, for_emulator=True, pins=DEPLOYED
-    )
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +112,14 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory, hub: str, assembly: Assembly) -> Iterator[Account]:
-    folder = tmp_path_factory.mktemp("deploy-emulators")
+def emulated(
+    tmp_path_factory: pytest.TempPathFactory, moto: str, hub: str, deployment_assembly: Assembly
+) -> Iterator[Account]:
     with (
-        moto_server(folder) as moto,
-        loopback_aws(folder) as ministack,
+        loopback_aws(tmp_path_factory.mktemp("deploy-emulator")) as ministack,
         emulated_account(moto, ministack.endpoint_url) as (front, settings),
     ):
-        yield Account(front, settings, hub, assembly)
+        yield Account(front, settings, hub, deployment_assembly)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from darkroom.cli.deployment import app
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
-from tests.infra.emulated_account import Front, emulated_account, moto_server
+from tests.infra.emulated_account import Front, emulated_account
 
 REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
 
@@ -41,14 +41,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSettings]:
 
 
 @pytest.fixture(scope="module")
-def account(
-    tmp_path_factory: pytest.TempPathFactory, emulator: AwsSettings
-) -> Iterator[tuple[Front, Callable[[str], Any], list[str]]]:
+def account(moto: str, emulator: AwsSettings) -> Iterator[tuple[Front, Callable[[str], Any], list[str]]]:
     """An account with all that a deployment looks at: what it hears, a way to look into it, the options to name it."""
-    with (
-        moto_server(tmp_path_factory.mktemp("cli-moto")) as moto,
-        emulated_account(moto, emulator.endpoint_url) as (front, settings),
-    ):
+    with emulated_account(moto, emulator.endpoint_url) as (front, settings):
 
         def client(service: Any) -> Any:
             return boto3.client(service, region_name=settings.region, endpoint_url=settings.endpoint_url)

@@ -413,7 +413,7 @@ async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailabl
         await aws.topic(f"arn:aws:sns:us-east-1:000000000000:no-such-{uuid.uuid4().hex}").publish("hello", {})
     with pytest.raises(AwsDenied):
         await aws.task_table(f"no-such-{uuid.uuid4().hex}").get("t1")
-    nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}")
+    nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}", tries=2)
     async with open_aws(nobody, "sqs") as unreachable:
         with pytest.raises(AwsUnavailable):
             await unreachable.queue(f"{nobody.endpoint_url}/000000000000/q").send("hello")

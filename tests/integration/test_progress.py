@@ -91,6 +91,7 @@ async def test_a_short_task_costs_no_write_and_nothing_is_written_where_nobody_w
 
 
 async def test_a_runtime_that_tells_of_every_step_is_written_of_now_and_then(plane: Plane) -> None:
+    loop = asyncio.get_running_loop()
     async with (
         FakeComfyUi(plain_bytes=1500, checkpoints=("sd15.safetensors",), latency_seconds=3.0) as fake,
         FaultProxy(str(plane.settings.endpoint_url)) as proxy,
@@ -100,12 +101,14 @@ async def test_a_runtime_that_tells_of_every_step_is_written_of_now_and_then(pla
             plane, fake.url, runtime_type="comfyui", aws=behind, progress_seconds=1.0, heartbeats=False
         )
         async with working(settings):
+            began = loop.time()
             await submit(plane, task_for(plane, kind=TaskKind.PIPELINE, content=WORKFLOW), "s1")
             progress = await progress_when_told(plane, "s1")
             ((end, _),) = await notified(plane)
+            seconds = loop.time() - began
     assert end.status is Status.COMPLETED, end.error
     assert progress.steps == 40
-    assert 1 <= proxy.requests["dynamodb:PutItem"] <= 3
+    assert 1 <= proxy.requests["dynamodb:PutItem"] <= seconds + 1, "one a second"
 
 
 @pytest.mark.parametrize("fault", [AwsFault.DENIED, AwsFault.SILENT])

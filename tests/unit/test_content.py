@@ -55,6 +55,8 @@ def judged(kind: TaskKind, runtime: RuntimeSpec = SDWEBUI, /, **fields: Any) -> 
         (T2I, {"steps": 151}, "steps", "must be a whole number from 1 to 150, not 151"),
         (T2I, {"steps": 0}, "steps", "from 1 to 150, not 0"),
         (T2I, {"steps": "many"}, "steps", "not 'many'"),
+        (T2I, {"steps": "16.5"}, "steps", "must be a whole number from 1 to 150, not '16.5'"),
+        (T2I, {"steps": "16.0"}, "steps", "must be a whole number from 1 to 150, not '16.0'"),
         (T2I, {"steps": None}, "steps", "not null"),
         (T2I, {"steps": True}, "steps", "not true"),
         (T2I, {"steps": 2**70}, "steps", "from 1 to 150"),

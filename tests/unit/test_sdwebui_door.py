@@ -41,9 +41,11 @@ class Server:
         self.doing: dict[str, Any] = {}
         self.answers: list[asyncio.Future[Answer]] = []
         self.interrupts: list[str] = []
+        self.questions = 0
         self.on_interrupt: Callable[[], None] = lambda: None
 
     async def get(self, path: str, **_: Any) -> Answer:
+        self.questions += 1
         return Answer(200, msgspec.json.encode(self.doing))
 
     async def post(self, path: str, body: Any, **_: Any) -> Answer:
@@ -147,6 +149,13 @@ async def test_nobody_waits_long_for_a_job_to_begin() -> None:
     server.doing["state"]["job_count"] = 0
     async with asyncio.timeout(5):
         await door.learn_whose_turn_it_is()
+    asked = server.questions
+    await door.learn_whose_turn_it_is()
+    assert server.questions == asked + 1  # a server that never says what it does is waited for once
+    server.works_on(None, 0.5)  # nor does a server keep anybody waiting that has no time stamps
+    for number in (2, 3):
+        await door.learn_whose_turn_it_is()
+        assert server.questions == asked + number
     await door.close()
 
 

@@ -159,7 +159,7 @@ async def open_aws(
         yield Aws({})
         return
     config = AioConfig(
-        retries={"mode": "standard", "max_attempts": 4},
+        retries={"mode": "standard", "max_attempts": settings.tries},
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=_MAXIMUM_CONNECTIONS,

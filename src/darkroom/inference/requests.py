@@ -5,9 +5,10 @@ Bounds are ours: SD Web UI tries whatever it is asked, and fails in the middle.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from darkroom.inference.limits import (
     MAX_BASE64,
@@ -23,12 +24,18 @@ from darkroom.inference.limits import (
 from darkroom.policy.sdwebui_fields import LARGEST_UPSCALED_SIDE, LONGEST_HR_SCALE, MOST_UPSCALED
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
+#: A fraction is cut off, as SD Web UI does.
+Whole = Annotated[int, BeforeValidator(lambda number: _whole(number))]
 Picture = Annotated[str, Field(max_length=MAX_BASE64)]
 #: -1 asks for any. Generators take 64 bits, and every one of them counts.
-Seed = Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED)]
+Seed = Annotated[Whole, Field(ge=MIN_SEED, le=MAX_SEED)]
 Part = Annotated[float, Field(ge=0, le=1)]
 #: An empty name is none.
 UpscalerName = Annotated[Text, AfterValidator(lambda name: name.strip() or "None")]
+
+
+def _whole(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and math.isfinite(number) else number
 
 
 class Body(BaseModel):
@@ -53,16 +60,16 @@ class GenerationBody(Body):
     seed: Seed = -1
     subseed: Seed = -1
     subseed_strength: Part = 0
-    seed_resize_from_h: int = -1
-    seed_resize_from_w: int = -1
+    seed_resize_from_h: Whole = -1
+    seed_resize_from_w: Whole = -1
     sampler_name: Text | None = None
     scheduler: Text | None = None
-    batch_size: int = Field(1, ge=1, le=MAX_BATCH)
-    n_iter: int = Field(1, ge=1, le=MAX_ROUNDS)
-    steps: int = Field(50, ge=1, le=MAX_STEPS)
+    batch_size: Whole = Field(1, ge=1, le=MAX_BATCH)
+    n_iter: Whole = Field(1, ge=1, le=MAX_ROUNDS)
+    steps: Whole = Field(50, ge=1, le=MAX_STEPS)
     cfg_scale: float = Field(7.0, ge=0, le=100)
-    width: int = Field(512, ge=8, le=MAX_SIDE)
-    height: int = Field(512, ge=8, le=MAX_SIDE)
+    width: Whole = Field(512, ge=8, le=MAX_SIDE)
+    height: Whole = Field(512, ge=8, le=MAX_SIDE)
     restore_faces: bool | None = None
     tiling: bool | None = None
     do_not_save_samples: bool = False
@@ -95,13 +102,13 @@ class TextToImageBody(GenerationBody):
 
     denoising_strength: Part | None = None
     enable_hr: bool = False
-    firstphase_width: int = Field(0, ge=0, le=MAX_SIDE)
-    firstphase_height: int = Field(0, ge=0, le=MAX_SIDE)
+    firstphase_width: Whole = Field(0, ge=0, le=MAX_SIDE)
+    firstphase_height: Whole = Field(0, ge=0, le=MAX_SIDE)
     hr_scale: float = Field(2.0, gt=0, le=LONGEST_HR_SCALE)
     hr_upscaler: Text | None = None
-    hr_second_pass_steps: int = Field(0, ge=0, le=MAX_STEPS)
-    hr_resize_x: int = Field(0, ge=0, le=MAX_SIDE)
-    hr_resize_y: int = Field(0, ge=0, le=MAX_SIDE)
+    hr_second_pass_steps: Whole = Field(0, ge=0, le=MAX_STEPS)
+    hr_resize_x: Whole = Field(0, ge=0, le=MAX_SIDE)
+    hr_resize_y: Whole = Field(0, ge=0, le=MAX_SIDE)
     hr_checkpoint_name: Text | None = None
     hr_sampler_name: Text | None = None
     hr_scheduler: Text | None = None
@@ -117,13 +124,13 @@ class ImageToImageBody(GenerationBody):
     resize_mode: Literal[0, 1, 2, 3] = 0
     image_cfg_scale: float | None = None
     mask: Picture | None = None
-    mask_blur_x: int = Field(4, ge=0, le=256)
-    mask_blur_y: int = Field(4, ge=0, le=256)
-    mask_blur: int | None = Field(None, ge=0, le=256)
+    mask_blur_x: Whole = Field(4, ge=0, le=256)
+    mask_blur_y: Whole = Field(4, ge=0, le=256)
+    mask_blur: Whole | None = Field(None, ge=0, le=256)
     mask_round: bool = True
     inpainting_fill: Literal[0, 1, 2, 3] = 0
     inpaint_full_res: bool = True
-    inpaint_full_res_padding: int = Field(0, ge=0, le=1024)
+    inpaint_full_res_padding: Whole = Field(0, ge=0, le=1024)
     inpainting_mask_invert: Literal[0, 1] = 0
     initial_noise_multiplier: float | None = None
     latent_mask: Picture | None = None
@@ -139,8 +146,8 @@ class ExtrasBody(Body):
     codeformer_visibility: Part = 0
     codeformer_weight: Part = 0
     upscaling_resize: float = Field(2, gt=0, le=MOST_UPSCALED)
-    upscaling_resize_w: int = Field(512, ge=1, le=LARGEST_UPSCALED_SIDE)
-    upscaling_resize_h: int = Field(512, ge=1, le=LARGEST_UPSCALED_SIDE)
+    upscaling_resize_w: Whole = Field(512, ge=1, le=LARGEST_UPSCALED_SIDE)
+    upscaling_resize_h: Whole = Field(512, ge=1, le=LARGEST_UPSCALED_SIDE)
     upscaling_crop: bool = True
     upscaler_1: UpscalerName = "None"
     upscaler_2: UpscalerName = "None"

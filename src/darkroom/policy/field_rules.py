@@ -54,7 +54,8 @@ class Text(msgspec.Struct, frozen=True):
 class Number(msgspec.Struct, frozen=True):
     """A number from `minimum` (or from above `above`) to `maximum`, or to the runtime's limit of the name `limit`.
 
-    `whole` is without fraction; what is no multiple of `multiple_of` is rounded down by the server.
+    `whole` is without fraction, which the server cuts off a number, and does not read in a text; what is no multiple of
+    `multiple_of` is rounded down by the server.
     """
 
     minimum: float | None = None
@@ -71,7 +72,8 @@ class Number(msgspec.Struct, frozen=True):
             return
         number = _number(value)
         maximum = limits[self.limit] if self.limit is not None else self.maximum
-        if number is None or not self._is_within(number, maximum):
+        is_read = number is not None and not (self.whole and isinstance(value, str) and isinstance(number, float))
+        if number is None or not is_read or not self._is_within(number, maximum):
             yield Finding("", f"must be {self._allowed(maximum)}, not {quoted(value)}")
         elif self.whole and number != int(number):
             yield Finding("", f"is taken for {int(number)}: it must be a whole number", is_fault=False)

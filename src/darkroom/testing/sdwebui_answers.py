@@ -51,11 +51,19 @@ async def read_body(request: web.Request) -> dict[str, Any]:
         raise validation_error(["body"], "value is not a valid dict", "type_error.dict")
     for name in _INTEGERS:
         if body.get(name) is not None and not isinstance(body[name], int):
-            raise validation_error(["body", name], "value is not a valid integer", "type_error.integer")
+            body[name] = _whole(name, body[name])
     for name in _TEXTS:
         if body.get(name) is not None and not isinstance(body[name], str | int | float):
             raise validation_error(["body", name], "str type expected", "type_error.str")
     return body
+
+
+def _whole(name: str, value: Any) -> int:
+    """What the server takes for a whole number: a fraction is cut off, and digits are read; nothing else is."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise validation_error(["body", name], "value is not a valid integer", "type_error.integer") from None
 
 
 def decode_picture(text: Any) -> Image.Image:

@@ -84,6 +84,7 @@ class Door:
         self._clock = clock
         self._interrupted_at = float("-inf")
         self._jobs: dict[Prepared, Job] = {}
+        self._tells_of_work = True
         # A request of this agent's predecessor may still run.
         self.lost_touch = True
 
@@ -130,17 +131,18 @@ class Door:
     async def learn_whose_turn_it_is(self) -> None:
         """Learn the time stamp of the one job that is at the server, while no other one of ours is.
 
-        To be called before another one is sent: what the server tells afterwards may be about either.
+        To be called before another one is sent: what the server tells afterwards may be about either. What was sent
+        this very moment may not have begun, and is waited for, unless the server is one that never says so.
         """
-        alone = [job for job in self._jobs.values() if job.stamp is None]
-        if len(self._jobs) != 1 or not alone or self.lost_touch:
+        unknown = [job for job in self._jobs.values() if job.stamp is None]
+        if len(self._jobs) != 1 or not unknown or self.lost_touch:
             return
-        (job,) = alone
-        until = self._clock() + _BEGINNING_SECONDS
+        (job,) = unknown
+        until = self._clock() + (_BEGINNING_SECONDS if self._tells_of_work else 0.0)
         with contextlib.suppress(RuntimeFailure):  # then nothing is told of it while the other one is there
-            while not job.exchange.done() and self._clock() < until:
-                await self._learn_stamp(job)
-                if job.stamp is not None:
+            while not (await self._learn_stamp(job))[0].is_busy and not job.exchange.done():
+                if self._clock() >= until:
+                    self._tells_of_work = False
                     return
                 await asyncio.wait({job.exchange}, timeout=_BEGINNING_INTERVAL)
 
@@ -149,8 +151,10 @@ class Door:
         was_alone = self._is_alone(job)
         report = await self._read_report()
         is_alone = was_alone and self._is_alone(job)
-        if is_alone and report.is_busy:  # idle, it tells of the last one
-            job.stamp = report.stamp
+        if report.is_busy:
+            self._tells_of_work = True
+            if is_alone:  # idle, it tells of the last one
+                job.stamp = report.stamp
         return report, is_alone
 
     def _is_alone(self, job: Job) -> bool:

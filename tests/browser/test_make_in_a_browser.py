@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.accessibility import findings_everywhere
 from tests.browser.making import make, shows_a_picture, tile
@@ -76,6 +77,24 @@ async def test_with_the_keyboard_alone(visit: Visits) -> None:
     await keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("a lighthouse, by keys")
     assert visit.console.sdwebui.requests[-1]["width"] == 256
+
+
+async def test_who_sends_before_the_runtimes_are_known_has_sent(visit: Visits) -> None:
+    known = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await known.wait()
+        await route.continue_()
+
+    page = await visit("", "")
+    await page.evaluate("(key) => sessionStorage.setItem('darkroom.key', key)", visit.console.key("default"))
+    await page.route("**/v1alpha2/runtimes", hold)
+    await page.reload()
+    await page.get_by_label("Prompt", exact=True).fill("an early bird")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_role("button", name="Sending…")).to_be_disabled()
+    known.set()
+    await expect(tile(page, "an early bird")).to_contain_text("Done")
 
 
 async def test_a_task_that_fails_says_why(visit: Visits) -> None:

@@ -34,6 +34,8 @@ export function makeForm(values, { onChange, onSubmit, onFile, onTemplate }) {
   const send = el("button", { type: "submit", class: "main send", title: "Ctrl and Enter send it too" }, "Make");
   const trouble = el("div", { class: "notice bad", role: "alert", hidden: true });
   const found = el("div", {});
+  let isKnown = false; // which runtimes there are
+  let isAsked = false; // to send, before that was known
   const kinds = el("fieldset", {}, el("legend", { class: "hidden" }, "Make a picture"), el("div", { class: "kinds" },
     Object.entries(KINDS).map(([value, name]) => el("label", {},
       el("input", { type: "radio", name: "kind", value, checked: value === values.kind }), el("span", {}, name)))));
@@ -63,7 +65,12 @@ export function makeForm(values, { onChange, onSubmit, onFile, onTemplate }) {
     const cells = grid.update(now);
     countField.hidden = now.grid !== null;
     send.disabled = !isAble;
-    if (!send.dataset.busy) send.textContent = cells ? `Make ${cells} pictures` : "Make";
+    isKnown ||= runtimes.length > 0;
+    if (isKnown && isAsked) {
+      isAsked = false;
+      if (isAble) element.requestSubmit();
+    }
+    if (!send.dataset.busy) send.textContent = isAsked ? "Sending…" : cells ? `Make ${cells} pictures` : "Make";
     return names;
   }
 
@@ -81,10 +88,15 @@ export function makeForm(values, { onChange, onSubmit, onFile, onTemplate }) {
   function submit(event) {
     event.preventDefault();
     say([]);
-    if (!send.disabled && check()) onSubmit(read());
+    if (!isKnown) {
+      isAsked = true;
+      send.textContent = "Sending…";
+    } else if (!send.disabled && check()) onSubmit(read());
   }
 
   function say(lines, of = "form") {
+    if (isAsked && lines.length) send.textContent = "Make";
+    isAsked &&= !lines.length;
     trouble.dataset.of = of;
     trouble.replaceChildren(...lines.map((line) => el("p", {}, line)));
     trouble.hidden = lines.length === 0;

@@ -19,7 +19,6 @@ PriceFilesOption = Annotated[
     list[Path] | None, typer.Option("--prices", help="A file with prices, over Darkroom's own.", show_default=False)
 ]
 PricesOption = Annotated[list[str] | None, typer.Option("--price", help="One price, as NAME=USD.", show_default=False)]
-SvgOption = Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)]
 # What a deployment has that says nothing.
 _NOTHING_SAID = "modelsRuntime: [{name: sdruntime, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}]\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,14 @@ def error(
 def at_fault(*faults: Fault) -> HttpReply:
     """The request itself is wrong, and this is where."""
     return error(400, "The request cannot be accepted as it is.", faults)
+
+
+def unknown_parameters(query: Mapping[str, str], known: Collection[str], of: str) -> Iterator[Fault]:
+    """A fault for each parameter that `of` does not have: what it should have done would not be done."""
+    for name in query:
+        if name not in known:
+            reason = f"is no parameter of {of}; there are: {', '.join(known)}"
+            yield Fault(name[:_LONGEST_QUOTE], reason)
 
 
 def not_the_operator(parameter: str) -> HttpReply:

@@ -65,6 +65,8 @@ def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
         (["plan", "--region", "ap-northeast-1"], "give them with --prices prices.toml"),
         (["cost", "--instance-type", "x1.huge"], '"ec2.x1.huge.hour" = 0.0'),
         (["cost", "--price", "eks"], "write --price NAME=USD"),
+        (["cost", "--price", "s3.putt=1"], "--price s3.putt: there is no price of this name; did you mean 's3.put'?"),
+        (["simulate", "--price", "nothing=1"], "--price nothing: there is no price of this name"),
         (["cost", "--format", "xml"], "use table, json, csv"),
         (["cost", "--mix", "other=1"], "config.yaml's runtimes with nodes of their own are sdruntime"),
         (["simulate", "--traffic", "nowhere.csv"], "nowhere.csv cannot be read"),

@@ -96,6 +96,13 @@ def not_found(path: str) -> HttpReply:
     return error(404, f"There is nothing at {_quoted(path)}. Send requests to v1alpha1 or v1alpha2.")
 
 
+def not_found_as_openai_has_it(path: str) -> HttpReply:
+    """The same for whoever speaks OpenAI's API."""
+    return error(
+        404, f"There is nothing at {_quoted(path)}. Use /v1/images/generations, /v1/images/edits or /v1/models."
+    )
+
+
 def stage_missing(path: str, stage: str) -> HttpReply:
     """There is nothing at this path, but there would be below the stage."""
     return error(404, f"There is nothing at {_quoted(path)}: the stage is missing. Use /{stage}{_quoted(path)}.")

@@ -21,7 +21,8 @@ up: .venv/demo.installed  ## Run the whole system until Ctrl-C
 SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile
 PROCESSES ?= 6
 
-test: .venv/test.installed .venv/infra.installed  ## Run every test, PROCESSES=6 of their files side by side
+test: .venv/test.installed  ## Run every test, PROCESSES=6 of their files side by side
+	@$(MAKE) --no-print-directory --jobs 2 .venv/infra.installed .venv/test.compiled
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests
 
 quick: .venv/test.installed  ## Run what one runs while editing: the tests of the code and its contracts, without the slow ones
@@ -45,6 +46,12 @@ lock: .venv/test.installed  ## Pin the dependencies of pyproject.toml anew
 .venv/infra.installed: scripts/install-infra tests/infra/manifests/package.json | .venv/test.installed
 	@echo "installing the linters and schemas for tests/infra (once)"
 	scripts/install-infra
+	@touch $@
+
+# Otherwise each of the processes that run tests would compile all that it imports, at the same time. What is wrong with a
+# test, those tell.
+.venv/test.compiled: .venv/test.installed
+	@$(BIN)/python -m pytest --collect-only --quiet tests >/dev/null || true
 	@touch $@
 
 clean:  ## Remove what was installed and made

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 # No module of Darkroom's, and none that reads the environment when it is imported, as `typer.rich_utils` does.
 LIBRARIES = (
@@ -49,16 +50,38 @@ def darkroom(
             "folder": str(folder or Path.cwd()),
             "environment": dict(os.environ if environment is None else environment),
         }
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(timeout)
-            connection.connect(_warm())
-            socket.send_fds(connection, [b"."], [read.fileno(), said.fileno(), erred.fileno()])
-            connection.sendall(json.dumps(asked).encode())
-            connection.shutdown(socket.SHUT_WR)
-            code = json.loads(_all_of(connection))
+        code = _asked_of(_warm(), [read.fileno(), said.fileno(), erred.fileno()], asked, timeout)
         said.seek(0)
         erred.seek(0)
         return subprocess.CompletedProcess(["darkroom", *arguments], code, said.read().decode(), erred.read().decode())
+
+
+def write_program(path: Path) -> None:
+    """Write a program that shells find as `darkroom`: it has the libraries where this process's commands have them."""
+    path.write_text(
+        f"#!{sys.executable} -IS\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"from tests.command_line import pass_on; pass_on({_warm()!r})\n"
+    )
+    path.chmod(0o755)
+
+
+def pass_on(path: str) -> NoReturn:
+    """Have the command of this process run where the libraries are, and end as it ends."""
+    asked = {"arguments": sys.argv[1:], "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    sys.exit(_asked_of(path, [0, 1, 2], asked, timeout=None))
+
+
+def _asked_of(path: str, files: list[int], asked: dict[str, object], timeout: float | None) -> int:
+    """Ask the process that listens at `path` to run a command with these files, and return its exit code."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        connection.connect(path)
+        socket.send_fds(connection, [b"."], files)
+        connection.sendall(json.dumps(asked).encode())
+        connection.shutdown(socket.SHUT_WR)
+        code: int = json.loads(_all_of(connection))
+    return code
 
 
 def _all_of(connection: socket.socket) -> bytes:

@@ -21,13 +21,27 @@ TOGETHER = {
             "webhooks",
         )
     },
+    # Helm has to be unpacked, and the process that judges manifests loads all types first.
+    "one chart": {
+        f"tests/infra/test_{name}.py"
+        for name in (
+            "chart", "chart_metrics", "chart_nodes", "chart_pods", "chart_probes", "chart_refusals", "chart_scaling",
+            "chart_upgrade", "real_definitions",
+        )
+    },
     # The CDK's own process takes as long to start as four stacks to synthesise.
     "one CDK": {
         f"tests/infra/test_{name}.py"
         for name in (
-            "agent_metrics_on_aws", "callers", "china", "existing_cluster", "findings", "provenance_deployment",
-            "regions", "same_task_plane_everywhere", "webhooks",
+            "agent_metrics_on_aws", "alarms", "callers", "china", "cors", "costs", "existing_cluster", "findings",
+            "openai_api", "order", "provenance_deployment", "regions", "same_task_plane_everywhere", "template",
+            "webhooks",
         )
+    },
+    # moto takes as long to start, and to read what EC2 has, as most tests with it.
+    "one moto": {
+        f"tests/infra/test_{name}.py"
+        for name in ("deployment_cli", "image_cache", "leftovers", "obstacles", "zones")
     },
 }  # fmt: skip
 _SCOPES = {file: scope for scope, files in TOGETHER.items() for file in files}
@@ -37,11 +51,13 @@ LONGEST = {
     "one browser": 130,
     "one CDK": 125,
     "tests/chaos/test_chaos.py": 120,
-    "tests/infra/test_deploy_on_emulator.py": 90,
+    "one chart": 60,
+    "one moto": 50,
     "tests/contract/test_cli.py": 60,
     "tests/contract/test_extras_together.py": 60,
     "tests/contract/test_client_deadlines.py": 45,
-    "tests/infra/test_chart_refusals.py": 40,
+    # Not before the first process has the stack that it deploys.
+    "tests/infra/test_deploy_on_emulator.py": 40,
     "tests/integration/test_provenance.py": 40,
     "tests/contract/test_planner_cli.py": 36,
     "tests/contract/test_fault_proxy.py": 35,
@@ -56,8 +72,6 @@ LONGEST = {
     "tests/contract/test_inference_bounds.py": 20,
     "tests/acceptance/test_demo.py": 20,
     "tests/acceptance/test_openai.py": 20,
-    "tests/infra/test_deployment_cli.py": 20,
-    "tests/infra/test_image_cache.py": 20,
     "tests/infra/test_model_upload.py": 20,
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import httpx
+import psutil
 import pytest
 
 from darkroom.local.stack_file import StackFacts, read_stack_file
@@ -89,6 +90,26 @@ def _boto_credentials() -> dict[str, str]:
     }
 
 
+def descendants(pid: int) -> list[psutil.Process]:
+    """The processes that come from `pid`, itself not among them."""
+    return psutil.Process(pid).children(recursive=True)
+
+
+def have_ended(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+def end_by_ctrl_c(stack: Stack) -> None:
+    """Press Ctrl-C, which ends all of it within seconds and leaves nothing behind, whatever the stack has done."""
+    children = descendants(stack.process.pid)
+    assert len(children) >= 4  # emulator, gateway, sender, and an agent
+    before = time.monotonic()
+    assert stack.stop() == 0
+    assert time.monotonic() - before < 15
+    wait_for(lambda: have_ended(children), "the end of every process")
+    assert not (stack.folder / ".darkroom" / "stack.json").exists()
+
+
 def start_up(folder: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     """`darkroom up` in `folder`, with `environment` over this one; its output goes to up.log there."""
     output = (folder / "up.log").open("w")
@@ -130,7 +151,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack with the guide's throttle."""
     started = start_stack(tmp_path_factory.mktemp("stack"))
     yield started
-    started.stop()
+    end_by_ctrl_c(started)
     assert started.logged(started.facts.api_key) == []
     assert started.logged(PLANTED) == []
 
@@ -140,5 +161,5 @@ def open_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that lets everything through."""
     started = start_stack(tmp_path_factory.mktemp("open-stack"), rate=10_000, burst=5_000)
     yield started
-    started.stop()
+    end_by_ctrl_c(started)
     assert started.logged(started.facts.api_key) == []

@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.local.stack_file import StackFacts, read_stack_file
 from darkroom.samples import read_sample
-from tests.acceptance.conftest import CONFIG, Stack, start_up, wait_for
+from tests.acceptance.conftest import CONFIG, Stack, end_by_ctrl_c, start_up, wait_for
 from tests.command_line import darkroom
 
 CALLERS = """\
@@ -35,7 +35,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     started = Stack(folder, process, wait_for(facts, "the stack's start"))
     keys = [key_of(started, name) for name in NAMES]
     yield started
-    started.stop()
+    end_by_ctrl_c(started)
     assert [started.logged(key) for key in keys] == [[], [], []]
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from darkroom import client
 from tests.acceptance.conftest import Stack
+from tests.command_line import write_program
 
 ROOT = Path(__file__).parents[2]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -35,9 +35,7 @@ def typed(stack: Stack, text: str) -> str:
     """Run the commands where the stack runs; what they print. The first that fails fails the test."""
     bin_folder = stack.folder / ".venv" / "bin"
     bin_folder.mkdir(parents=True, exist_ok=True)
-    program = bin_folder / "darkroom"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m darkroom "$@"\n')
-    program.chmod(0o755)
+    write_program(bin_folder / "darkroom")
     text = text.replace("http://127.0.0.1:8000/prod", stack.facts.endpoint).replace("curl ", "curl --fail --silent ")
     environment = {
         **os.environ,

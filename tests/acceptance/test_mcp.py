@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import ImageContent, ResourceLink, TextContent
 from PIL import Image
@@ -85,32 +84,27 @@ def test_an_assistant_makes_a_picture_and_makes_it_larger(open_stack: Stack) -> 
     with_assistant(open_stack, work)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({"picture": "/etc/passwd", "prompt": "x"}, "must lie in"),
-        ({"picture": "../key", "prompt": "x"}, "must lie in"),
-        ({"picture": "text.png", "prompt": "x"}, "is no picture"),
-        ({"picture": "nothing.png", "prompt": "x"}, "cannot be read"),
-        ({"picture": "task:nobody", "prompt": "x"}, "no task"),
-        (
-            {"picture": "https://example.com/cat.png", "prompt": "x", "runtime": "nobody"},
-            "no runtime",
-        ),
-    ],
-)
-def test_what_an_assistant_must_not_or_cannot_read_is_refused(
-    open_stack: Stack, tmp_path: Path, arguments: dict[str, str], reason: str
-) -> None:
+REFUSALS: list[tuple[dict[str, str], str]] = [
+    ({"picture": "/etc/passwd", "prompt": "x"}, "must lie in"),
+    ({"picture": "../key", "prompt": "x"}, "must lie in"),
+    ({"picture": "text.png", "prompt": "x"}, "is no picture"),
+    ({"picture": "nothing.png", "prompt": "x"}, "cannot be read"),
+    ({"picture": "task:nobody", "prompt": "x"}, "no task"),
+    ({"picture": "https://example.com/cat.png", "prompt": "x", "runtime": "nobody"}, "no runtime"),
+]
+
+
+def test_what_an_assistant_must_not_or_cannot_read_is_refused(open_stack: Stack, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "text.png").write_text("no picture at all")
     (tmp_path / "key").write_text("secret")
 
     async def work(client: Client) -> None:
-        refused = await client.call_tool("edit_image", arguments)
-        assert refused.is_error
-        assert reason in text_of(refused.content)
+        for arguments, reason in REFUSALS:
+            refused = await client.call_tool("edit_image", arguments)
+            assert refused.is_error, arguments
+            assert reason in text_of(refused.content), arguments
 
     with_assistant(open_stack, work, "--files", str(folder))
 

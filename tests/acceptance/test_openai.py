@@ -18,7 +18,7 @@ from PIL import Image
 
 from darkroom.local.stack_file import StackFacts, read_stack_file
 from darkroom.testing.free_port import free_port
-from tests.acceptance.conftest import Stack, start_up, wait_for
+from tests.acceptance.conftest import Stack, end_by_ctrl_c, start_up, wait_for
 
 SLOW_SECONDS = 3.0
 WORKFLOW = {
@@ -79,7 +79,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
     started = Stack(folder, process, wait_for(facts, "the stack's start"))
     yield started
-    started.stop()
+    end_by_ctrl_c(started)
     slow.terminate()
     slow.wait()
     assert started.logged(started.facts.api_key) == []

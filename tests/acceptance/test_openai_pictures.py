@@ -11,7 +11,7 @@ from openai import OpenAI
 from PIL import Image, ImageChops
 
 from darkroom.local.stack_file import StackFacts, read_stack_file
-from tests.acceptance.conftest import Stack, start_up, wait_for
+from tests.acceptance.conftest import Stack, end_by_ctrl_c, start_up, wait_for
 
 SIDE = 128
 CONFIG = "modelsRuntime:\n- {name: own, type: diffusers}\n"
@@ -30,7 +30,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
     started = Stack(folder, process, wait_for(facts, "the stack's start"))
     with OpenAI(base_url=f"{started.facts.endpoint}/v1", api_key=started.facts.api_key) as opened:
         yield opened
-    started.stop()
+    end_by_ctrl_c(started)
 
 
 def picture(data: str | None) -> Image.Image:

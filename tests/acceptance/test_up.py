@@ -1,4 +1,7 @@
-"""`darkroom up` as a person meets it: what it says, what it refuses, and that it leaves nothing behind."""
+"""`darkroom up` as a person meets it: what it says, what it refuses, and that it leaves nothing behind.
+
+That Ctrl-C ends all of a stack that runs is seen at the end of each stack of these tests: `end_by_ctrl_c`.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.acceptance.conftest import CONFIG, Stack, start_stack, start_up, wait_for
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    """The processes that come from `pid`, itself not among them."""
-    return psutil.Process(pid).children(recursive=True)
-
-
-def have_ended(processes: list[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+from tests.acceptance.conftest import CONFIG, Stack, descendants, have_ended, start_stack, start_up, wait_for
 
 
 def test_it_says_where_everything_is(stack: Stack) -> None:
@@ -62,12 +56,12 @@ def test_the_address_that_it_prints_opens_the_console(stack: Stack) -> None:
     (address,) = (line.strip() for line in said.splitlines() if "/#key=" in line)
     page, _, fragment = address.partition("#")
     assert fragment == f"key={stack.facts.api_key}"
-    reply = httpx.get(page)
+    reply = stack.http.get(page)
     assert reply.status_code == 200
     assert "<title>Darkroom</title>" in reply.text
     assert f"connect-src 'self' {stack.facts.aws_endpoint_url};" in reply.headers["content-security-policy"]
     for path in re.findall(r'(?:src|href)="(/[^"]+)"', reply.text):
-        assert httpx.get(httpx.URL(page).join(path)).status_code == 200, path
+        assert stack.http.get(httpx.URL(page).join(path)).status_code == 200, path
 
 
 def test_who_runs_it_without_naming_callers_is_its_operator(stack: Stack) -> None:
@@ -108,17 +102,6 @@ def test_a_bad_configuration_is_told_in_full(tmp_path: Path) -> None:
     said = (tmp_path / "up.log").read_text()
     assert "rateLimit" in said
     assert "type" in said
-
-
-def test_ctrl_c_stops_everything_within_seconds(tmp_path: Path) -> None:
-    started = start_stack(tmp_path)
-    children = descendants(started.process.pid)
-    assert len(children) >= 4
-    before = time.monotonic()
-    assert started.stop() == 0
-    assert time.monotonic() - before < 15
-    wait_for(lambda: have_ended(children), "the end of every process")
-    assert not (tmp_path / ".darkroom" / "stack.json").exists()
 
 
 def test_a_supervisor_that_is_killed_leaves_no_process(tmp_path: Path) -> None:

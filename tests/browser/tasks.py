@@ -61,13 +61,14 @@ class Door:
 
     def ended(self, *task_ids: str) -> list[dict[str, Any]]:
         """These tasks, as soon as each has ended."""
-        deadline = time.monotonic() + 60
+        deadline, pause = time.monotonic() + 60, 0.05
         while True:
             found = [self.look(task_id) for task_id in task_ids]
             if all("result" in task for task in found):
                 return found
             assert time.monotonic() < deadline, found
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(0.4, 1.3 * pause)
 
     def letter(self, task_id: str, *, died_as: str = "GenerationFailed", reason: str = "out of memory") -> None:
         """Have a dead letter of `lab` there, as an agent leaves it."""

@@ -11,18 +11,19 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
+from tests.browser.console_stack import ConsoleStack
 from tests.browser.tasks import Door
 from tests.browser.visits import Visits
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def address(visit: Visits) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def address(running_console: ConsoleStack) -> AsyncIterator[str]:
     """The address that `darkroom console` prints, before the stack's front door."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "darkroom", "console", "--port", "0"),
-        *("--endpoint", visit.console.stack.facts.endpoint),
+        *("--endpoint", running_console.stack.facts.endpoint),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "DARKROOM_API_KEY": visit.console.key("default")},
+        env={**os.environ, "DARKROOM_API_KEY": running_console.key("default")},
     )
     assert process.stdout is not None
     try:

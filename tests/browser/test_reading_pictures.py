@@ -7,14 +7,16 @@ import io
 import json
 import struct
 import zlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from PIL import Image
 from PIL.ExifTags import IFD
 from PIL.PngImagePlugin import PngInfo
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from darkroom.inference.infotext_reading import read_infotext
 from darkroom.inference.pictures import encode_picture
@@ -25,13 +27,18 @@ from darkroom.provenance.manifest import manifest_of
 from darkroom.provenance.origin import Origin
 from darkroom.samples import read_sample
 from darkroom.tasks.task import TaskKind
+from tests.browser.console_stack import ConsoleStack
 from tests.browser.visits import Visits
 from tests.certificates import Authority
 from tests.media_samples import picture
 
-READ = """async ([folder, bytes]) => {
+READ = """async ([folder, files]) => {
   const { parametersOf } = await import(`${folder}parameters.js`);
-  return parametersOf(new Blob([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))]));
+  const told = [];
+  for (const bytes of files) {
+    told.push(await parametersOf(new Blob([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))])));
+  }
+  return told;
 }"""
 READ_TEXT = "async ([folder, text]) => (await import(`${folder}infotext.js`)).readInfotext(text)"
 BY_SD_WEBUI = "what SD Web UI has written into the file"
@@ -114,40 +121,54 @@ def signed(data: bytes) -> bytes:
     return destination.getvalue()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def reader(chromium: Browser, running_console: ConsoleStack) -> AsyncIterator[Page]:
+    """A page whose modules read files, and that is left as it is: one for all of these."""
+    visits = Visits(chromium, running_console)
+    yield await visits("", "")
+    await visits.close()
+    assert visits.faults == []
+
+
 async def folder_of(page: Page) -> str:
     return str(await page.evaluate("document.querySelector('script[src]').src.replace(/[^/]*$/, '')"))
 
 
+async def read_each(page: Page, *files: bytes) -> list[Any]:
+    told: list[Any] = await page.evaluate(
+        READ, [await folder_of(page), [base64.b64encode(data).decode() for data in files]]
+    )
+    return told
+
+
 async def read(page: Page, data: bytes) -> Any:
-    return await page.evaluate(READ, [await folder_of(page), base64.b64encode(data).decode()])
+    (told,) = await read_each(page, data)
+    return told
 
 
-async def test_what_sd_webui_writes_is_read_from_each_of_its_formats(visit: Visits) -> None:
-    page = await visit("", "")
+async def test_what_sd_webui_writes_is_read_from_each_of_its_formats(reader: Page) -> None:
     for form in ("png", "jpg", "webp"):
-        found = await read(page, encode_picture(square(), form, INFOTEXT))
+        found = await read(reader, encode_picture(square(), form, INFOTEXT))
         assert found == {"source": BY_SD_WEBUI, "values": SAID, "workflow": None}, form
     for comment in (b"ASCII\0\0\0" + b"a dog\nSteps: 2, Seed: 3, CFG scale: 4",):
-        assert (await read(page, jpeg_with_comment(comment)))["values"]["prompt"] == "a dog"
+        assert (await read(reader, jpeg_with_comment(comment)))["values"]["prompt"] == "a dog"
     little = b"UNICODE\0" + INFOTEXT.encode("utf-16-le")
-    assert (await read(page, jpeg_with_comment(little)))["values"] == SAID
+    assert (await read(reader, jpeg_with_comment(little)))["values"] == SAID
 
 
-async def test_what_comfyui_writes_is_read_and_its_workflow_with_it(visit: Visits) -> None:
-    page = await visit("", "")
+async def test_what_comfyui_writes_is_read_and_its_workflow_with_it(reader: Page) -> None:
     for data in (png(prompt=json.dumps(GRAPH), workflow="{}"), webp_by_comfyui()):
-        found = await read(page, data)
+        found = await read(reader, data)
         assert found == {"source": BY_COMFYUI, "values": SAID_BY_GRAPH, "workflow": GRAPH}
 
 
-async def test_content_credentials_are_read_where_nothing_else_tells(visit: Visits) -> None:
-    page = await visit("", "")
+async def test_content_credentials_are_read_where_nothing_else_tells(reader: Page) -> None:
     values = {"prompt": "a dog in 雪", "negative": "cats", "model": "a-model"}
     for form in ("PNG", "JPEG", "WEBP"):
-        found = await read(page, signed(picture(form)))
+        found = await read(reader, signed(picture(form)))
         assert found == {"source": BY_CREDENTIALS, "values": values, "workflow": None}, form
     # A manifest of more than 64 KB stands in several pieces of a JPEG.
-    both = await read(page, signed(encode_picture(square(), "png", INFOTEXT)))
+    both = await read(reader, signed(encode_picture(square(), "png", INFOTEXT)))
     assert both["source"] == BY_SD_WEBUI
 
 
@@ -165,32 +186,28 @@ async def test_content_credentials_are_read_where_nothing_else_tells(visit: Visi
         jpeg_with_comment(b"UNICODE\0"),
     ],
 )
-async def test_of_a_picture_that_says_nothing_nothing_is_told(visit: Visits, data: bytes) -> None:
-    page = await visit("", "")
-    assert await read(page, data) is None
+async def test_of_a_picture_that_says_nothing_nothing_is_told(reader: Page, data: bytes) -> None:
+    assert await read(reader, data) is None
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-async def test_no_file_whatever_stands_in_it_stops_the_page(visit: Visits) -> None:
-    page = await visit("", "")
+async def test_no_file_whatever_stands_in_it_stops_the_page(reader: Page) -> None:
     start = b"\x89PNG\r\n\x1a\n"
     bomb = start + _chunk(b"zTXt", b"parameters\0\0" + zlib.compress(bytes(40_000_000)))
-    assert await read(page, bomb) is None
+    assert await read(reader, bomb) is None
     # An array of four thousand million of CBOR, a hundred levels of it, and boxes that end too early.
     whole = signed(picture("JPEG")) + signed(picture("PNG"))
     for data in (signed(picture("JPEG")), signed(picture("PNG")), webp_by_comfyui(), png(parameters=INFOTEXT)):
-        for cut in range(1, len(data), max(1, len(data) // 60)):
-            await read(page, data[:cut])
-    for number in range(0, len(whole), 97):
-        await read(page, whole[:number] + b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff" + whole[number + 9 :])
+        await read_each(reader, *(data[:cut] for cut in range(1, len(data), max(1, len(data) // 60))))
+    endless = b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff"
+    await read_each(reader, *(whole[:at] + endless + whole[at + 9 :] for at in range(0, len(whole), 97)))
 
 
-async def test_an_infotext_is_read_as_the_built_in_runtime_reads_it(visit: Visits) -> None:
-    page = await visit("", "")
-    folder = await folder_of(page)
+async def test_an_infotext_is_read_as_the_built_in_runtime_reads_it(reader: Page) -> None:
+    folder = await folder_of(reader)
     for text in (
         INFOTEXT,
         "a dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512",
@@ -200,7 +217,7 @@ async def test_an_infotext_is_read_as_the_built_in_runtime_reads_it(visit: Visit
         "no values\nSteps: 1, Seed: 2",
     ):
         said = read_infotext(text)
-        found = await page.evaluate(READ_TEXT, [folder, text])
+        found = await reader.evaluate(READ_TEXT, [folder, text])
         if "Steps" not in said:
             assert found is None
             continue

@@ -261,7 +261,7 @@ class _Run:
             "DARKROOM_TRIAL_SECONDS": "1",
             "DARKROOM_PROGRESS_SECONDS": "0.5",
             "DARKROOM_LINK_ALLOW_PRIVATE": "true",
-            "DARKROOM_LINK_TIMEOUT_SECONDS": "5",
+            "DARKROOM_LINK_TIMEOUT_SECONDS": "2",
         }
 
     async def _look_around(self) -> None:

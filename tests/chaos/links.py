@@ -12,7 +12,7 @@ from darkroom.testing.loopback import LoopbackServer
 from tests.chaos.tasks import Link
 
 _DRIPS = 4
-_DRIP_SECONDS = 0.15
+_DRIP_SECONDS = 0.1
 _FOR_EVER_SECONDS = 3600.0
 
 

@@ -27,7 +27,7 @@ class Link(StrEnum):
     """How the server of a linked picture behaves (`links.py`), or whose a picture in the bucket is."""
 
     QUICK = "quick"
-    DRIPPING = "dripping"  # a little at a time, for seconds
+    DRIPPING = "dripping"  # a little at a time
     ENDLESS = "endless"  # a little at a time, for ever
     MISSING = "missing"  # 404
     OWN = "own"  # in the bucket, and its caller's own

@@ -257,6 +257,25 @@ async def test_a_months_tasks_are_counted_and_lookups_are_not(caplog: pytest.Log
         assert (await gateway.http.post("/prod/v1alpha2", json=SAMPLE, headers=LAB)).status_code == 200
 
 
+async def test_what_was_accepted_is_still_returned_where_the_month_is_used_up() -> None:
+    counts = MemoryCounts()
+    async with with_callers(counts, now=1_800_000_000.0) as gateway:
+
+        async def submit(task_id: str, on_duplicate: str) -> httpx.Response:
+            metadata = {**SAMPLE["task"]["metadata"], "id": task_id, "on_duplicate": on_duplicate}
+            request = {**SAMPLE, "task": {**SAMPLE["task"], "metadata": metadata}}
+            return await gateway.http.post("/prod/v1alpha2", json=request, headers=LAB)
+
+        first = await submit("a", "return")
+        assert [first.status_code, (await submit("b", "new")).status_code] == [200, 200]
+        again = await submit("a", "return")
+        assert (again.status_code, again.json()) == (200, first.json())
+        assert (await submit("a", "refuse")).status_code == 409
+        assert [(await submit(*new)).status_code for new in (("a", "new"), ("c", "return"))] == [429, 429]
+    assert len(gateway.topic.messages) == 2
+    assert sum(counts.counts.values()) == 2
+
+
 async def test_who_is_to_be_counted_needs_a_table() -> None:
     with pytest.raises(SettingsError, match="DARKROOM_TASK_TABLE"):
         async with with_callers(None):

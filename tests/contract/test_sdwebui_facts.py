@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from PIL import Image
 
 from darkroom.errors import (
@@ -404,6 +405,46 @@ async def test_interrupt_answers_200_with_partial_images_and_hits_only_the_runni
     assert (await adapter.collect(await runs[1])).outputs
 
 
+class LateInterrupts(FakeSdWebui):
+    """An interrupt reaches it when it has just turned to the next request."""
+
+    def __init__(self) -> None:
+        super().__init__(latency_seconds=1.2)
+        self._seen: set[str] = set()
+
+    async def _interrupt(self, request: web.Request) -> web.StreamResponse:
+        await wait_until(lambda: len(self.began) > 1)
+        return await super()._interrupt(request)
+
+    @property
+    def began(self) -> set[str]:
+        """The time stamps of its jobs, as far as this was asked for."""
+        if self.job.count:
+            self._seen.add(self.job.timestamp)
+        return self._seen
+
+
+async def test_an_interrupt_that_comes_late_hits_the_next_request_which_is_then_done_again(
+    http: aiohttp.ClientSession,
+) -> None:
+    """A single picture that was interrupted is sent like a finished one."""
+    async with LateInterrupts() as fake:
+        adapter = SdWebui(RuntimeContext(fake.url, http), QUICK)
+        first = await adapter.prepare(text_to_image("one"))
+        second = await adapter.prepare(text_to_image("two"))
+        runs = [asyncio.create_task(adapter.run(prepared, lambda _: None)) for prepared in (first, second)]
+        await wait_until(lambda: len(fake.requests) == 2 and bool(fake.began))
+        await adapter.interrupt(first)
+        with pytest.raises(GenerationInterrupted):
+            await runs[0]
+        began_at = asyncio.get_running_loop().time()
+        assert (await adapter.collect(await runs[1])).outputs
+        assert fake.interrupts == 1
+        assert len(fake.requests) == 3
+        assert asyncio.get_running_loop().time() - began_at >= 1.0  # it was not cut short
+        await adapter.close()
+
+
 async def test_a_client_that_goes_away_does_not_stop_the_generation_so_a_retry_interrupts_first(
     adapter: SdWebui, fake: FakeSdWebui
 ) -> None:
@@ -484,3 +525,24 @@ async def test_what_is_prepared_holds_its_pictures_once(adapter: SdWebui) -> Non
     prepared = await adapter.prepare(request)
     assert (prepared.request.files, prepared.request.content) == ({}, {})
     assert len(data) < prepared.size_bytes < len(data) + 500  # as it is, for base64 is made while it is sent
+
+
+async def test_two_requests_sent_at_once_each_tell_how_far_they_are_in_their_turn(
+    fake: FakeSdWebui, http: aiohttp.ClientSession
+) -> None:
+    """An agent whose tasks took a moment sends the next one at once, long before anybody asks after the first."""
+    slow = SdWebui(RuntimeContext(fake.url, http), Timings(progress_interval=0.1))
+    fake.latency_seconds = 0.5
+    told: list[tuple[str, Progress]] = []
+    runs = []
+    for name in ("one", "two"):
+        prepared = await slow.prepare(text_to_image(name, steps=50))
+        runs.append(asyncio.create_task(slow.run(prepared, lambda progress, name=name: told.append((name, progress)))))
+    await asyncio.gather(*runs)
+    names = [name for name, _ in told]
+    assert names == sorted(names)
+    for name in ("one", "two"):
+        fractions = [progress.fraction for of, progress in told if of == name]
+        assert fractions == sorted(fractions)
+        assert fractions
+    await slow.close()

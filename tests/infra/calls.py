@@ -19,6 +19,8 @@ class Calls:
     def __init__(self, session: boto3.Session) -> None:
         self.made: list[str] = []
         self.refused: str | None = None
+        self._failed: int | None = None
+        self._is_uncertain = False
         self._until: int | None = None
         self._failure: Callable[[str], BaseException] = denied
         session.events.register("before-call", self._before)
@@ -32,7 +34,8 @@ class Calls:
     def clear(self) -> None:
         """Forget what was made, and fail no more."""
         self.made.clear()
-        self.refused = self._until = None
+        self.refused = self._until = self._failed = None
+        self._is_uncertain = False
 
     @property
     def has_failed(self) -> bool:
@@ -44,15 +47,23 @@ class Calls:
         """The calls that do not only read."""
         return [call for call in self.made if not is_read(call)]
 
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """What an account is left with: the changes without the one that failed, or with a mark where that went on."""
+        done = [call for number, call in enumerate(self.made) if number != self._failed and not is_read(call)]
+        return (*done, "and nobody knows whether this one") if self._is_uncertain else tuple(done)
+
     def _before(self, model: Any, **_: Any) -> None:
         self.made.append(f"{model.service_model.service_name}.{model.name}")
         if model.name == self.refused:
             raise denied(model.name)
         if self._until == 0:
             self._until = None
+            self._failed = len(self.made) - 1
             failure = self._failure(model.name)
             if isinstance(failure, KeyboardInterrupt) and threading.current_thread() is not threading.main_thread():
                 # A thread of an upload does not hear Ctrl-C; the one that waits for it does.
+                self._failed, self._is_uncertain = None, True
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
             raise failure

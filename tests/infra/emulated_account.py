@@ -23,6 +23,7 @@ from urllib.parse import parse_qs
 
 import boto3
 import httpx
+import urllib3
 
 from darkroom.settings import AwsSettings
 from darkroom.testing.free_port import free_port
@@ -32,19 +33,19 @@ from tests.infra.loopback_http import QuietHandler, serving
 AMI = "ami-0b0771e7000000001"
 ENOUGH = 1000.0
 _SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/aws4_request")
+_READS = ("Get", "List", "Describe", "Head", "Scan", "GET", "HEAD")
 _HOP_BY_HOP = ("connection", "content-length", "host", "transfer-encoding")
 _STARTED_WITHIN_SECONDS = 60.0
 
 
 @contextmanager
-def moto_server(folder: Path, *, has_managed_policies: bool = False) -> Iterator[str]:
-    """Run moto's server for the body of the `with`; gives its URL. AWS's own policies take a while to load."""
+def moto_server(folder: Path) -> Iterator[str]:
+    """Run moto's server for the body of the `with`; gives its URL. It knows none of AWS's own policies."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    # Which images there are is said by Bottlerocket's parameter; reading all of moto's own takes longer than a test.
-    environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
-    environment["MOTO_IAM_LOAD_MANAGED_POLICIES"] = str(has_managed_policies).lower()
+    # Bottlerocket's parameter says which images there are, and reading all that moto has takes longer than a test.
+    environment = {**os.environ, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
     with (folder / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -88,13 +89,17 @@ class Front:
     `outcome` says how a command ends on an instance: its status and output. `is_silent`: no agent answers. `quotas` are
     by their code. `heard` has every request, in order. Whatever is asked of
     an instance or a snapshot is true at the second time only, because on AWS all of it takes a while.
+
+    While nobody has changed anything, EC2 answers what it answered before: moto takes long to look it up.
     """
 
     def __init__(self, moto: str, ministack: str | None = None) -> None:
         self._moto = moto
         self._ministack = ministack or moto
-        self._http = httpx.Client(timeout=60)
+        self._http = urllib3.PoolManager(num_pools=2, maxsize=20, timeout=60, retries=False)
         self._ec2 = boto3.client("ec2", region_name=REGION, endpoint_url=moto)
+        self._unchanged: dict[bytes, httpx.Response] = {}
+        self._changed = {self._moto, self._ministack}
         self._forget()
 
     def _forget(self) -> None:
@@ -109,15 +114,22 @@ class Front:
         self.heard: list[str] = []
 
     def reset(self) -> None:
-        """Forget everything, and have the emulators forget it."""
+        """Forget everything, and have the emulators forget it, where anything was changed."""
         self._forget()
-        self._http.post(f"{self._moto}/moto-api/reset").raise_for_status()
-        if self._ministack != self._moto:
-            self._http.post(f"{self._ministack}/_ministack/reset").raise_for_status()
+        for emulator in self._changed:
+            path = "/moto-api/reset" if emulator == self._moto else "/_ministack/reset"
+            self._send("POST", emulator + path, {}, b"").raise_for_status()
+        self._changed.clear()
+
+    def _send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+        found = self._http.request(method, url, headers=headers, body=body, redirect=False)
+        answer = httpx.Response(found.status, headers=dict(found.headers), content=found.data)
+        answer.request = httpx.Request(method, url)
+        return answer
 
     def close(self) -> None:
         """End the connections to the emulators."""
-        self._http.close()
+        self._http.clear()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         """Answer a request, or have it answered."""
@@ -136,10 +148,20 @@ class Front:
             return httpx.Response(200, json={"configurationSchema": json.dumps(self.add_on_schema)})
         is_ec2 = service is not None and service[1] == "ec2"
         target = self._moto if is_ec2 else self._ministack
+        is_read = operation.startswith(_READS)
+        if is_ec2 and body in self._unchanged:
+            return self._being_written(body, self._unchanged[body])
+        if not is_read:
+            self._changed.add(target)
         kept = {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
         if operation == "CreateInstanceProfile" and self._ministack != self._moto:
-            self._http.request(method, self._moto + path, headers=kept, content=body)  # EC2 has to know it
-        found = self._http.request(method, target + path, headers=kept, content=body)
+            self._changed.add(self._moto)
+            self._send(method, self._moto + path, kept, body)  # EC2 has to know it
+        if self._moto in self._changed:
+            self._unchanged.clear()
+        found = self._send(method, target + path, kept, body)
+        if is_ec2 and found.is_success and self._moto not in self._changed:
+            self._unchanged[body] = found
         return self._being_written(body, found) if is_ec2 else found
 
     def _is_second(self, what: str) -> bool:

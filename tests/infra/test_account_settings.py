@@ -1,35 +1,37 @@
-"""What an account has once, in an account of moto's: set where it is missing, and left alone where it is not."""
+"""What an account has once: set where it is missing, and left alone where it is not."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import httpx
+import moto
 import pytest
 from botocore.stub import Stubber
 
 from darkroom.infra.checks.findings import Verdict
 from darkroom.infra.cloud import Cloud
 from darkroom.infra.steps.account_settings import activate_cost_tag, cost_tag, ensure_api_logging
+from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls
-from tests.infra.emulated_account import moto_server
 
 ASSUMED = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 
 @pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto-settings"), has_managed_policies=True) as url:
-        yield url
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with loopback_aws(tmp_path_factory.mktemp("settings-emulator")) as settings:
+        yield str(settings.endpoint_url)
 
 
 @pytest.fixture
-def account(moto: str) -> tuple[Cloud, Calls]:
-    httpx.post(f"{moto}/moto-api/reset").raise_for_status()
+def account(emulator: str) -> tuple[Cloud, Calls]:
+    httpx.post(f"{emulator}/_ministack/reset").raise_for_status()
     session = boto3.Session(region_name="us-east-1")
-    return Cloud(session, "us-east-1", moto), Calls(session)
+    return Cloud(session, "us-east-1", emulator), Calls(session)
 
 
 def set_role(cloud: Cloud, arn: str) -> None:
@@ -43,6 +45,11 @@ def test_api_gateway_gets_a_role_that_outlives_the_stack(account: tuple[Cloud, C
     arn = ensure_api_logging(cloud, told.append)
     assert cloud.client("apigateway").get_account()["cloudwatchRoleArn"] == arn
     assert arn.endswith(":role/darkroom-apigateway-logs-us-east-1")
+    attached = cloud.client("iam").list_attached_role_policies(RoleName=arn.rpartition("/")[2])["AttachedPolicies"]
+    ((_, path, policy),) = (found["PolicyArn"].split("/") for found in attached)
+    # The emulator takes any; moto's source has AWS's own.
+    source = (Path(moto.__file__).parent / "iam" / "aws_managed_policies.py").read_text()
+    assert json.loads(source.split('"""')[1])[policy]["Path"] == f"/{path}/"
     calls.clear()
     assert ensure_api_logging(cloud, told.append) == arn
     assert calls.changes == []

@@ -13,8 +13,9 @@ import yaml
 
 from darkroom.config.schemas import chart_schema, config_schema
 from darkroom.infra.template import versions
-from tests.infra.chart import CHART, Chart, kinds, problems_of, values_for
+from tests.infra.chart import CHART, Chart, kinds, values_for
 from tests.infra.chart_matrix import COMFYUI, SDWEBUI, VALUES
+from tests.infra.judges import Judges
 
 HERE = Path(__file__).parent
 
@@ -46,14 +47,15 @@ def test_helm_finds_nothing_to_lint(chart: Chart, name: str) -> None:
     assert "[WARNING]" not in outcome.stdout
 
 
-def test_the_api_servers_would_take_every_manifest(chart: Chart, tmp_path: Path) -> None:
-    renders = {name: chart.render(values) for name, values in VALUES.items()}
+def test_the_api_servers_would_take_every_manifest(chart: Chart, judges: Judges) -> None:
+    renders, refused = chart.render_many(VALUES)
+    assert refused == {}
     assert sum(map(len, renders.values())) > 100
     broken = chart.render(values_for(SDWEBUI))
     # Where the guide's chart had it: KEDA ignores it there without a word.
     kinds(broken)["ScaledObject"]["spec"]["scaleOnInFlight"] = True
     kinds(broken)["NodePool"]["spec"]["template"]["spec"]["expireAfter"] = "soon"
-    problems = problems_of({**renders, "broken on purpose": broken}, tmp_path)
+    problems = judges.problems({**renders, "broken on purpose": broken})
     assert {problem["kind"] for problem in problems if problem["name"] == "broken on purpose"} == {
         "keda.sh/v1alpha1 ScaledObject",
         "karpenter.sh/v1 NodePool",

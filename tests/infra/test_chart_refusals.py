@@ -9,7 +9,6 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,14 +31,13 @@ from tests.infra.chart import (
     Chart,
     container,
     kinds,
-    manifests_in,
     merge,
     node_values_for,
     pod_values_for,
-    problems_of,
     values_for,
 )
 from tests.infra.chart_matrix import IN_PLACE, VALUES
+from tests.infra.judges import Judges
 from tests.infra.junk import ITEMS, config_text, field_at, leaves, listed_in, values_in
 from tests.refused_values import REFUSED
 
@@ -49,7 +47,7 @@ def test_every_list_of_mappings_has_an_item_here() -> None:
     assert lists == set(ITEMS)
 
 
-def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Chart, tmp_path: Path) -> None:
+def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Chart, judges: Judges) -> None:
     places = list(leaves(ChartValues))
     assert len(places) > 100
     accepted: dict[str, dict[str, Any]] = {}
@@ -62,37 +60,25 @@ def test_whatever_config_yaml_takes_the_chart_and_the_api_servers_take(chart: Ch
             refused += 1
             continue
         accepted[f"{'.'.join(path)}={junk!r}"] = values_for(text)
-    taken: dict[str, list[dict[str, Any]]] = {}
-    not_rendered: dict[str, str] = {}
-    names = list(accepted)
-    for first in range(0, len(names), 40):
-        some = {name: accepted[name] for name in names[first : first + 40]}
-        try:
-            taken |= chart.render_many(some)
-        except (AssertionError, yaml.YAMLError):
-            not_rendered |= refusals_of(chart, some)
+    taken, not_rendered = chart.render_many(accepted)
     assert not_rendered == {}
     assert refused > 1000
     assert len(taken) > 200
     assert min(map(len, taken.values())) > 5
-    assert problems_of(taken, tmp_path) == []
-
-
-def refusals_of(chart: Chart, values: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Which of these cannot be rendered, and why."""
-    found = {}
-    for name, one in values.items():
-        try:
-            chart.render(one)
-        except (AssertionError, yaml.YAMLError) as error:
-            found[name] = str(error)
-    return found or dict.fromkeys(values, "can be rendered alone, and not with the others")
+    assert judges.problems(taken) == []
 
 
 def test_many_at_once_are_what_each_alone_is(chart: Chart) -> None:
-    for name, together in chart.render_many(VALUES).items():
+    rendered, refused = chart.render_many({**VALUES, "refused": CUT_OFF})
+    assert list(refused) == ["refused"]
+    assert "would cut tasks off" in refused["refused"]
+    assert list(rendered) == list(VALUES)
+    for name, together in rendered.items():
         alone = chart.render(VALUES[name])
         assert sorted(map(without_the_charts_name, together)) == sorted(map(without_the_charts_name, alone))
+
+
+CUT_OFF = merge(VALUES["sdwebui"], {"karpenter": {"provisioner": {"disruption": {"terminationGracePeriod": "5m"}}}})
 
 
 def without_the_charts_name(manifest: dict[str, Any]) -> str:
@@ -100,7 +86,7 @@ def without_the_charts_name(manifest: dict[str, Any]) -> str:
     return re.sub(r'"darkroom/config": "\w+"', "", text)
 
 
-def test_names_that_look_like_something_else_stay_names(chart: Chart, tmp_path: Path) -> None:
+def test_names_that_look_like_something_else_stay_names(chart: Chart, judges: Judges) -> None:
     """YAML would make a number of some of them."""
     rendered = {}
     for name in ("123", "true", "1e3", "null", "0x1f"):
@@ -108,28 +94,22 @@ def test_names_that_look_like_something_else_stay_names(chart: Chart, tmp_path: 
         for values in (values_for(text), node_values_for(text), pod_values_for(text)):
             rendered[f"{name} {len(rendered)}"] = chart.render(values, name, namespace=name)
     assert len(rendered) == 15
-    assert problems_of(rendered, tmp_path) == []
+    assert judges.problems(rendered) == []
 
 
-def test_what_the_schemas_see_is_refused_before(chart: Chart, tmp_path: Path) -> None:
+def test_what_the_schemas_see_is_refused_before(chart: Chart, judges: Judges) -> None:
     """The other direction: which of the refused values the schemas see themselves, when nothing looks before."""
-    rendered: dict[str, list[dict[str, Any]]] = {}
-    unseen = {}
+    values = {}
     for number, wrong in enumerate(REFUSED):
-        values: Any = wrong.parsed()
+        said: Any = wrong.parsed()
         for key in reversed(wrong.key.split(".")):
-            values = {key: values}
-        outcome = chart.run(
-            "template", "sdruntime", str(CHART), "--skip-schema-validation", "--values",
-            chart.values_file(merge(VALUES["sdwebui"], values)),
-        )  # fmt: skip
-        if outcome.returncode == 0:
-            rendered[str(number)] = manifests_in(outcome.stdout)
-        else:
-            unseen[number] = outcome.stderr
-    seen = {int(problem["name"]) for problem in problems_of(rendered, tmp_path)}
+            said = {key: said}
+        values[str(number)] = merge(VALUES["sdwebui"], said)
+    rendered, refused = chart.render_many(values, "--skip-schema-validation")
+    seen = {int(problem["name"]) for problem in judges.problems(rendered)}
     expected = {number for number, wrong in enumerate(REFUSED) if wrong.seen}
-    assert expected <= seen | set(unseen), [REFUSED[number] for number in expected - seen - set(unseen)]
+    not_seen = expected - seen - set(map(int, refused))
+    assert not_seen == set(), [REFUSED[number] for number in not_seen]
     assert len(seen) >= 15
 
 
@@ -179,8 +159,10 @@ def test_the_defaults_that_the_rules_go_by_are_the_charts() -> None:
 
 def test_the_variables_that_the_chart_sets_are_those_that_nobody_else_may(chart: Chart) -> None:
     found: dict[str, set[str]] = {"inferenceApi": set(), "queueAgent": set()}
-    for values in VALUES.values():
-        manifests = chart.render(merge(values, {"runtime": {"inferenceApi": {"extraEnv": []}}}))
+    bare = {name: merge(values, {"runtime": {"inferenceApi": {"extraEnv": []}}}) for name, values in VALUES.items()}
+    rendered, refused = chart.render_many(bare)
+    assert refused == {}
+    for manifests in rendered.values():
         if "Deployment" not in kinds(manifests):
             continue
         found["inferenceApi"] |= {entry["name"] for entry in container(manifests, "inference-api")["env"]}
@@ -195,8 +177,9 @@ def test_the_variables_that_the_chart_sets_are_those_that_nobody_else_may(chart:
 def test_no_variable_stands_twice(chart: Chart) -> None:
     """Server-side apply, as Helm does it, refuses a list with two of a name."""
     own = IN_PLACE.replace("type: sdwebui", "type: diffusers") % "inferenceApi: {extraEnv: {DARKROOM_COMPILE: auto}}"
-    for values in [*VALUES.values(), values_for(own)]:
-        manifests = chart.render(values)
+    rendered, refused = chart.render_many({**VALUES, "own": values_for(own)})
+    assert refused == {}
+    for manifests in rendered.values():
         if "Deployment" in kinds(manifests):
             names = [entry["name"] for entry in container(manifests, "inference-api")["env"]]
             assert len(names) == len(set(names))
@@ -207,7 +190,7 @@ def test_the_rules_grace_is_the_pods(chart: Chart) -> None:
     assert pod["terminationGracePeriodSeconds"] == 300 + POD_GRACE_BEYOND_TASK_SECONDS
 
 
-def test_the_judges_look_at_every_field_that_the_chart_renders(tmp_path: Path, chart: Chart) -> None:
+def test_the_judges_look_at_every_field_that_the_chart_renders(chart: Chart, judges: Judges) -> None:
     """Each of them in turn holds what no field may, and each kind one that it has not."""
     broken: dict[str, list[dict[str, Any]]] = {}
     seen: set[str] = set()
@@ -222,7 +205,7 @@ def test_the_judges_look_at_every_field_that_the_chart_renders(tmp_path: Path, c
                 broken[label] = [with_nonsense(manifest, place)]
     assert len({label.partition(" ")[0] for label in seen}) == 11
     assert len(broken) > 300
-    found = {problem["name"] for problem in problems_of(broken, tmp_path)}
+    found = {problem["name"] for problem in judges.problems(broken)}
     assert sorted(set(broken) - found) == []
 
 
@@ -248,8 +231,8 @@ def with_nonsense(manifest: dict[str, Any], place: tuple[str | int, ...]) -> dic
     return changed
 
 
-def test_the_judges_see_something(tmp_path: Path, chart: Chart) -> None:
+def test_the_judges_see_something(chart: Chart, judges: Judges) -> None:
     broken = chart.render(VALUES["sdwebui"])
     kinds(broken)["NodePool"]["spec"]["template"]["spec"]["expireAfter"] = "soon"
-    assert json.dumps(problems_of({"broken": broken}, tmp_path))
-    assert [problem["kind"] for problem in problems_of({"broken": broken}, tmp_path)] == ["karpenter.sh/v1 NodePool"]
+    assert json.dumps(judges.problems({"broken": broken}))
+    assert [problem["kind"] for problem in judges.problems({"broken": broken})] == ["karpenter.sh/v1 NodePool"]

@@ -13,60 +13,25 @@ from darkroom.config.loader import parse_config
 from darkroom.config.partition import partition_facts
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.chart_values import node_pool_values, node_values
-from darkroom.infra.template.synthesis import synthesise
 from tests.infra.accepted_findings import CDK_NAG, CFN_LINT, CHECKOV_TEMPLATE
 from tests.infra.conftest import read_template
-from tests.infra.test_findings import cfn_lint, checkov_of, nag, unargued
+from tests.infra.other_regions import CHINA, CHINA_REGION
+from tests.infra.scanners import Checkov, cfn_lint, nag, unargued
 from tests.infra.test_template import charts, helm_values
 
-REGISTRY = "123456789012.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
-CONFIG = f"""\
-stackName: sdoneks
-modelBucketArn: arn:aws-cn:s3:::my-models
-APIGW: {{stageName: dev, throttle: {{rateLimit: 30, burstLimit: 50}}}}
-modelsRuntime:
-- name: sdruntime
-  namespace: "default"
-  modelFilename: "v1-5-pruned-emaonly.safetensors"
-  dynamicModel: false
-  type: sdwebui
-  extraValues:
-    runtime:
-      inferenceApi: {{image: {{repository: {REGISTRY}/sd-on-eks/sdwebui, tag: latest}}}}
-      queueAgent: {{image: {{repository: {REGISTRY}/sd-on-eks/queue-agent, tag: latest}}}}
-    karpenter:
-      nodeTemplate: {{amiFamily: Bottlerocket, dataVolume: {{snapshotID: snap-1234567890}}}}
-      provisioner: {{instanceType: ["g5.xlarge", "g5.2xlarge"], capacityType: {{onDemand: true, spot: true}}}}
-- {{name: workflows, type: comfyui, nodePool: shared}}
-nodePools: [{{name: shared, instanceTypes: [g4dn.xlarge], zones: [cn-northwest-1a]}}]
-mirrors:
-  imageRegistry: {REGISTRY}
-  karpenterChart: oci://{REGISTRY}/karpenter/karpenter
-  kedaChart: https://charts.example.cn/keda
-"""
 # Principals of services have one name in all partitions; they are no addresses.
 SERVICE_PRINCIPAL = re.compile(r"^[a-z0-9-]+(\.eks)?\.amazonaws\.com$")
 
 
-REGION = "cn-northwest-1"
-
-
 @pytest.fixture(scope="module")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    out = tmp_path_factory.mktemp("china")
-    config = parse_config(CONFIG, region=REGION)
-    return synthesise(config, region=REGION, out=out, asset_bucket="assets", for_emulator=True)
+def template(china: Assembly) -> str:
+    return json.dumps(read_template(china))
 
 
-@pytest.fixture(scope="module")
-def template(assembly: Assembly) -> str:
-    return json.dumps(read_template(assembly))
-
-
-def test_no_scanner_finds_what_nobody_has_argued(assembly: Assembly, tmp_path: Path) -> None:
-    assert unargued(cfn_lint(assembly, REGION), CFN_LINT) == []
-    assert unargued(checkov_of(assembly), CHECKOV_TEMPLATE) == []
-    assert unargued(nag(parse_config(CONFIG, region=REGION), assembly, tmp_path, REGION), CDK_NAG) == []
+def test_no_scanner_finds_what_nobody_has_argued(china: Assembly, checkov_found: Checkov, tmp_path: Path) -> None:
+    assert unargued(cfn_lint(china, CHINA_REGION), CFN_LINT) == []
+    assert unargued(checkov_found.of_templates(china), CHECKOV_TEMPLATE) == []
+    assert unargued(nag(parse_config(CHINA, region=CHINA_REGION), china, tmp_path, CHINA_REGION), CDK_NAG) == []
 
 
 def test_nothing_names_a_place_outside_china(template: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import boto3
 import pytest
 
 from darkroom.aws.records import record_to_item
-from darkroom.config.loader import load_config, parse_config
+from darkroom.config.loader import load_config
 from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
 from darkroom.errors import DarkroomError, LinkUnreachable, SettingsError, StackFailure
 from darkroom.infra import buckets
@@ -30,41 +31,22 @@ from darkroom.infra.steps.removal import Removal
 from darkroom.infra.steps.stack_operations import Timing
 from darkroom.infra.template.assembly import Assembly
 from darkroom.infra.template.pins import ADD_ONS, MOUNTPOINT_ADD_ON, OBSERVABILITY_ADD_ON, Pins
-from darkroom.infra.template.synthesis import synthesise
 from darkroom.settings import AwsSettings
 from darkroom.tasks.record import TaskRecord
 from darkroom.tasks.task import Status
 from darkroom.testing.loopback_aws import loopback_aws
 from tests.infra.calls import Calls, denied, interrupted, is_read
-from tests.infra.emulated_account import Front, emulated_account, moto_server
+from tests.infra.conftest import ASSETS, DEPLOYED
+from tests.infra.emulated_account import Front, emulated_account
 from tests.infra.fake_cluster import fake_cluster
 from tests.infra.loopback_http import QuietHandler, serving
 
 ACCOUNT = "000000000000"
-ASSETS = f"darkroom-assets-{ACCOUNT}-us-east-1"
 MODEL = b"checkpoint" * 1000
 QUICK = Timing(time.monotonic, time.sleep, poll_seconds=0.05, limit_seconds=60)
 # A thousand seconds go by with every look at the clock.
 HASTY = replace(QUICK, clock=itertools.count(step=1000).__next__, poll_seconds=0, limit_seconds=1e9)
 REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
-
-
-# What the stack says of itself once it is there.
-DEPLOYED = Pins(
-    kubernetes=DEFAULT_KUBERNETES,
-    bottlerocket="v1.49.0",
-    node_release=f"{DEFAULT_KUBERNETES}.1-20260801",
-    add_ons=dict.fromkeys((*ADD_ONS, OBSERVABILITY_ADD_ON, MOUNTPOINT_ADD_ON), "v0.9.0"),
-)
-
-
-@pytest.fixture(scope="module")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    config = parse_config(initial_config(Wishes()))
-    out = tmp_path_factory.mktemp("deploy")
-    return synthesise(
-        config, region="us-east-1", out=out, asset_bucket=ASSETS, task_plane_only=True, for_emulator=True, pins=DEPLOYED
-    )
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +112,14 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory, hub: str, assembly: Assembly) -> Iterator[Account]:
-    folder = tmp_path_factory.mktemp("deploy-emulators")
+def emulated(
+    tmp_path_factory: pytest.TempPathFactory, moto: str, hub: str, deployment_assembly: Assembly
+) -> Iterator[Account]:
     with (
-        moto_server(folder) as moto,
-        loopback_aws(folder) as ministack,
+        loopback_aws(tmp_path_factory.mktemp("deploy-emulator")) as ministack,
         emulated_account(moto, ministack.endpoint_url) as (front, settings),
     ):
-        yield Account(front, settings, hub, assembly)
+        yield Account(front, settings, hub, deployment_assembly)
 
 
 @pytest.fixture
@@ -205,6 +187,19 @@ def test_every_step_is_done_once_and_in_order(account: Account) -> None:
     assert config.model_bucket == buckets.model_bucket_name("sdoneks", ACCOUNT, "us-east-1")
     (model,) = list_models(account.cloud, str(config.model_bucket))
     assert (model.key, model.size_bytes) == (f"Stable-diffusion/{DEFAULT_MODEL}", len(MODEL))
+
+
+def test_what_stays_as_it_is_during_a_run_is_asked_once(account: Account) -> None:
+    account.deployment().run()
+    first = Counter(account.calls.made)
+    account.calls.clear()
+    account.deployment().run()
+    second = Counter(account.calls.made)
+    for asked in ("InstanceTypes", "InstanceTypeOfferings", "AvailabilityZones"):
+        assert (first[f"ec2.Describe{asked}"], second[f"ec2.Describe{asked}"]) == (1, 0)
+    assert first["eks.DescribeAddonVersions"] == len({*ADD_ONS, OBSERVABILITY_ADD_ON, MOUNTPOINT_ADD_ON})
+    # The stack is looked at before the first change, before it is deployed, when that begins, and for its outputs.
+    assert second["cloudformation.DescribeStacks"] == 4
 
 
 def test_a_second_run_makes_nothing_anew(account: Account) -> None:
@@ -289,10 +284,7 @@ def test_a_snapshot_with_the_images_is_built_once_where_nodes_start_from_one(acc
     assert account.synthesised[1].models_runtime[0].snapshot_id == snapshot
 
 
-@pytest.mark.parametrize("failure", [denied, interrupted])
-def test_whichever_call_fails_the_next_run_mends_it(
-    account: Account, tmp_path: Path, failure: Callable[[str], BaseException]
-) -> None:
+def test_whichever_call_fails_the_next_run_mends_it(account: Account, tmp_path: Path) -> None:
     account.deployment().run()
     calls = list(account.calls.made)
     # Whoever may not look at quotas, at what is in use, at models, and at an add-on's schema may still deploy; a role
@@ -300,9 +292,9 @@ def test_whichever_call_fails_the_next_run_mends_it(
     optional = {"s3.HeadBucket", "s3.ListBuckets", "iam.CreateServiceLinkedRole", "cloudformation.DescribeStackEvents"}
     optional |= {call for call in calls if call.startswith(("service-quotas.", "ec2.Describe", "eks.Describe"))}
     mended = set()
-    for number, call in enumerate(calls):
+    for failure, (number, call) in itertools.product((denied, interrupted), enumerate(calls)):
         where = f"{failure.__name__} at call {number}, {call}"
-        account.reset(tmp_path / str(number))
+        account.reset(tmp_path / f"{failure.__name__}-{number}")
         account.calls.fail_at(number, failure)
         try:
             account.deployment().run()
@@ -313,8 +305,9 @@ def test_whichever_call_fails_the_next_run_mends_it(
         assert account.calls.has_failed, where
         if failure is interrupted and "cloudformation.ExecuteChangeSet" in calls[:number]:
             assert "goes on by itself; run this again" in account.lines[-1], where
-        # What the next run finds is what these calls did, and this file: whichever call to read failed in between.
-        left = (tuple(account.calls.changes), account.file.read_text() if account.file.exists() else None)
+        # What the next run finds is what these calls did, and this file: whichever call to read failed in between, and
+        # however it failed.
+        left = (account.calls.effects, account.file.read_text() if account.file.exists() else None)
         if left in mended:
             continue
         mended.add(left)
@@ -326,20 +319,17 @@ def test_whichever_call_fails_the_next_run_mends_it(
     assert len(mended) > len([call for call in calls if not is_read(call)])
 
 
-@pytest.mark.parametrize("failure", [denied, interrupted])
-def test_whichever_call_of_destroy_fails_the_next_run_finishes(
-    account: Account, tmp_path: Path, failure: Callable[[str], BaseException]
-) -> None:
+def test_whichever_call_of_destroy_fails_the_next_run_finishes(account: Account, tmp_path: Path) -> None:
     account.deployment().run()
     account.calls.clear()
     account.removal().run()
     calls = list(account.calls.made)
     finished: set[tuple[str, ...]] = set()
     is_deployed = False
-    for number, call in enumerate(calls):
+    for failure, (number, call) in itertools.product((denied, interrupted), enumerate(calls)):
         where = f"{failure.__name__} at call {number}, {call}"
         if not is_deployed:
-            account.reset(tmp_path / str(number))
+            account.reset(tmp_path / f"{failure.__name__}-{number}")
             account.deployment().run()
         account.calls.clear()
         account.calls.fail_at(number, failure)
@@ -351,7 +341,7 @@ def test_whichever_call_of_destroy_fails_the_next_run_finishes(
             assert (failure, call) == (denied, "cloudformation.DescribeStackEvents"), f"{where}: nothing was said"
         assert account.calls.has_failed, where
         # What the next run finds is what these calls did; where there are none, all is as it was.
-        left = tuple(account.calls.changes)
+        left = account.calls.effects
         is_deployed = not left
         if left in finished:
             continue

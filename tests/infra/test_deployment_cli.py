@@ -16,7 +16,7 @@ from darkroom.cli.deployment import app
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
-from tests.infra.emulated_account import Front, emulated_account, moto_server
+from tests.infra.emulated_account import Front, emulated_account
 
 REGISTRY = "registry.example.com"  # not ECR, so nobody looks whether the images are there
 
@@ -41,14 +41,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsSettings]:
 
 
 @pytest.fixture(scope="module")
-def account(
-    tmp_path_factory: pytest.TempPathFactory, emulator: AwsSettings
-) -> Iterator[tuple[Front, Callable[[str], Any], list[str]]]:
+def account(moto: str, emulator: AwsSettings) -> Iterator[tuple[Front, Callable[[str], Any], list[str]]]:
     """An account with all that a deployment looks at: what it hears, a way to look into it, the options to name it."""
-    with (
-        moto_server(tmp_path_factory.mktemp("cli-moto")) as moto,
-        emulated_account(moto, emulator.endpoint_url) as (front, settings),
-    ):
+    with emulated_account(moto, emulator.endpoint_url) as (front, settings):
 
         def client(service: Any) -> Any:
             return boto3.client(service, region_name=settings.region, endpoint_url=settings.endpoint_url)
@@ -182,6 +177,39 @@ def test_a_region_that_aws_does_not_have_is_refused(folder: Path, command: list[
 def test_a_configuration_that_is_named_and_not_there_is_a_fault_and_no_new_stack(folder: Path) -> None:
     with pytest.raises(SettingsError, match=r"nope.yaml is not there: write one with darkroom config init nope.yaml"):
         output("deploy", "--dry-run", "-c", "nope.yaml", "--region", "us-east-1")
+
+
+@pytest.mark.usefixtures("without_credentials")
+def test_a_script_gets_the_plan_as_json(folder: Path) -> None:
+    output("config", "init")
+    plan = json.loads(output("deploy", "--dry-run", "--region", "us-east-1", "--json", code=1))
+    assert (plan["stack"], plan["prices"]["region"]) == ("sdoneksStack", "us-east-1")
+    assert plan["missing"] == ["AWS credentials", "images of sdruntime"]
+    assert next(step["step"] for step in plan["steps"] if step["is_needed"]) == "model bucket"
+    assert plan["each_month"]["usd"] == pytest.approx(343.32, abs=0.01)
+    assert sum(line["usd"] for line in plan["by_use"]["lines"]) == pytest.approx(plan["by_use"]["usd"], abs=0.01)
+    assert [choice["queue_length"] for choice in plan["bursts"][0]["choices"] if choice["is_chosen"]] == [3]
+    assert {check["verdict"] for check in plan["checks"]} <= {"ok", "limited", "missing", "not checked"}
+
+
+def test_a_script_gets_what_each_command_of_a_deployment_did_as_json(folder: Path, emulator: AwsSettings) -> None:
+    def told(*arguments: str) -> Any:
+        outcome = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+        return json.loads(outcome.stdout)
+
+    where = ["--region", "us-east-1", "--endpoint-url", str(emulator.endpoint_url)]
+    assert told("config", "init") == {"file": "config.yaml"}
+    assert told("config", "show")["modelsRuntime"][0]["name"] == "sdruntime"
+    boto3.client("s3", region_name="us-east-1", endpoint_url=emulator.endpoint_url).create_bucket(Bucket="for-scripts")
+    (folder / "a.safetensors").write_bytes(b"x")
+    uploaded = told("models", "upload", "a.safetensors", "-b", "for-scripts", *where)
+    assert uploaded == {"bucket": "for-scripts", "key": "Stable-diffusion/a.safetensors"}
+    assert told("cache", "clean", *where) == {"removed": [], "left_alone": []}
+    removal = told("destroy", "--dry-run", *where)
+    assert (removal["stack"], removal["removed"], removal["in_the_way"]) == ("sdoneksStack", [], [])
+    gone = told("destroy", "--yes", *where)
+    assert gone == {"stack": "sdoneksStack", "region": "us-east-1", "kept": []}
 
 
 def test_models_are_uploaded_and_listed(folder: Path, emulator: AwsSettings) -> None:

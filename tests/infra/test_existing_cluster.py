@@ -35,7 +35,6 @@ from darkroom.tasks.task import Status
 from tests.infra.chart import CHART, Chart
 from tests.infra.conftest import EXISTING, read_template
 from tests.infra.deployed import Deployed
-from tests.infra.emulated_account import moto_server
 from tests.infra.test_template import of_type
 
 NAMES = ("sdruntime", "workflows")
@@ -136,6 +135,8 @@ def test_values_are_printed_for_a_stack_that_is_deployed(
     assert pods["runtime"]["createServiceAccount"] is True
     assert nodes["runtime"]["enabled"] is False
     assert said[1].startswith("# release sdruntime-nodes, namespace default")
+    for_scripts = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)
+    assert for_scripts == {"release": "sdruntime", "namespace": "default", "values": pods}
 
 
 def test_printed_values_say_what_time_of_a_task_they_go_by(
@@ -157,12 +158,6 @@ def test_printed_values_say_what_time_of_a_task_they_go_by(
     after = CliRunner().invoke(app, ["config", "values", "anymodel", *where]).output
     assert after.startswith("# time of a task of anymodel: 6 s measured (median of 5 recent ones), which workOff goes")
     assert yaml.safe_load(after)["runtime"]["scaling"] == {"queueLength": 10}
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto-existing")) as url:
-        yield url
 
 
 @pytest.fixture

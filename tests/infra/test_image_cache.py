@@ -20,7 +20,7 @@ from darkroom.infra.cloud import Cloud
 from darkroom.infra.snapshots.cache_leftovers import KIND_TAG
 from darkroom.infra.snapshots.image_cache import DATA_DEVICE, CacheRequest, ImageCache
 from tests.infra.calls import Calls, denied, interrupted
-from tests.infra.emulated_account import AMI, Front, emulated_account, moto_server
+from tests.infra.emulated_account import AMI, Front, emulated_account
 
 IMAGES = ("123456789012.dkr.ecr.us-east-1.amazonaws.com/sd-on-eks/sdwebui:latest", "example.com/queue-agent:1.0")
 REQUEST = CacheRequest(IMAGES, "builder", volume_gib=50)
@@ -96,11 +96,8 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with (
-        moto_server(tmp_path_factory.mktemp("moto")) as url,
-        emulated_account(url) as (front, settings),
-    ):
+def emulated(moto: str) -> Iterator[Account]:
+    with emulated_account(moto) as (front, settings):
         yield Account(front, str(settings.endpoint_url))
 
 

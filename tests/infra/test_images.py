@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from darkroom.infra.commands import Images, log_in_with, push_chart
 from darkroom.infra.registry import PushTarget
 from darkroom.infra.template.synthesis import chart_folder
 from darkroom.testing.loopback_aws import loopback_aws
+from tests.command_line import darkroom
 
 IMAGES = Path(__file__).parents[2] / "images"
 ECR = "000000000000.dkr.ecr.us-east-1.amazonaws.com"
@@ -64,6 +67,22 @@ def test_images_are_built_pushed_and_mirrored(cloud: Cloud) -> None:
         images.build(["queueagent"], "1.0")
     with pytest.raises(SettingsError, match="run this in Darkroom's checkout"):
         Images(programs, Path("elsewhere")).build(["queue-agent"], "1.0")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_script_gets_the_names_and_nothing_that_docker_says(tmp_path: Path, options: list[str]) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\necho layer 1 of 7\n")
+    docker.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    built = darkroom(
+        *("images", "build", "queue-agent", "--tag", "1", "--folder", str(IMAGES), *options),
+        environment={**os.environ, "PATH": path},
+    )
+    assert built.returncode == 0, built.stderr
+    assert "layer 1 of 7" in built.stderr
+    said = json.loads(built.stdout)["image"] if options else built.stdout.rstrip("\n")
+    assert said == "darkroom/queue-agent:1"
 
 
 def test_ecr_is_made_ready_before_the_first_push(cloud: Cloud) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -16,7 +15,7 @@ from darkroom.infra.cloud import Cloud
 from darkroom.infra.steps.removal import Removal
 from darkroom.infra.steps.stack_operations import Timing
 from tests.infra.calls import Calls, denied
-from tests.infra.emulated_account import AMI, moto_server
+from tests.infra.emulated_account import AMI
 
 NODE = [
     {"Key": "kubernetes.io/cluster/sdoneksStack", "Value": "owned"},
@@ -25,12 +24,6 @@ NODE = [
 OF_ANOTHER = [{**NODE[0], "Key": "kubernetes.io/cluster/another"}, NODE[1]]
 POD = [{"Key": "cluster.k8s.amazonaws.com/name", "Value": "sdoneksStack"}]
 POD_OF_ANOTHER = [{"Key": "cluster.k8s.amazonaws.com/name", "Value": "another"}]
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto-leftovers")) as url:
-        yield url
 
 
 class Account:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from darkroom.infra.cloud import Cloud
 from darkroom.infra.steps.obstacles import foreign_interface
 from darkroom.infra.steps.removal import Removal
 from darkroom.infra.steps.stack_operations import Timing
-from tests.infra.emulated_account import AMI, moto_server
+from tests.infra.emulated_account import AMI
 
 ASSUMED = {"Version": "2012-10-17", "Statement": []}
 POLICY = json.dumps(
@@ -83,12 +82,6 @@ class Stack:
             asked["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tags}]
         name: str = self.ec2.run_instances(**asked)["Instances"][0]["InstanceId"]
         return name
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto-obstacles")) as url:
-        yield url
 
 
 @pytest.fixture

@@ -47,13 +47,15 @@ class Account:
 
     def __init__(self) -> None:
         self.cloud = Cloud(boto3.Session(region_name="us-west-2"), "us-west-2")
-        self.stubs = {name: Stubber(self.cloud.client(name)) for name in ("sts", "ec2", "service-quotas")}
+        self.stubs = {name: Stubber(self.cloud.client(name)) for name in ("sts", "ec2", "eks", "service-quotas")}
         # The quota of buckets is kept in one region for all.
         self.stubs["buckets"] = Stubber(self.cloud.client("service-quotas", "us-east-1"))
         for stub in self.stubs.values():
             stub.activate()
+        offered = [{"addonVersion": "v1.0.0", "compatibilities": [{"defaultVersion": True}]}]
+        self.stubs["eks"].add_response("describe_addon_versions", {"addons": [{"addonVersions": offered}]})
+        self.stubs["eks"].add_response("describe_addon_configuration", {"configurationSchema": "{}"})
         self.stubs["sts"].add_response("get_caller_identity", {"Account": "123456789012"})
-        self._offered: list[dict[str, str]] | None = None
 
     def knows_types(self, *types: dict[str, Any]) -> None:
         wanted = {"Filters": [{"Name": "instance-type", "Values": ["g5.2xlarge", "g5.xlarge"]}]}
@@ -92,16 +94,13 @@ class Account:
     def offers(self, *offered: tuple[str, str]) -> None:
         entries = [{"InstanceType": name, "Location": zone} for name, zone in offered]
         self.stubs["ec2"].add_response("describe_instance_type_offerings", {"InstanceTypeOfferings": entries})
-        self._offered = entries
 
     def offers_all(self) -> None:
         self.offers(("g5.xlarge", "us-west-2a"), ("g5.2xlarge", "us-west-2b"))
 
     def _has_zones(self) -> None:
-        """The region's zones, and no subnet of the stack's; what is offered where is asked once more."""
+        """The region's zones, and no subnet of the stack's."""
         ec2 = self.stubs["ec2"]
-        if self._offered is not None:
-            ec2.add_response("describe_instance_type_offerings", {"InstanceTypeOfferings": self._offered})
         zones = [{"ZoneName": f"us-west-2{letter}", "ZoneId": f"usw2-az{letter}"} for letter in "ab"]
         ec2.add_response("describe_availability_zones", {"AvailabilityZones": zones})
         ec2.add_response("describe_subnets", {"Subnets": []})

@@ -11,51 +11,11 @@ import pytest
 from darkroom.config.loader import parse_config
 from darkroom.config.model import DEFAULT_KUBERNETES
 from darkroom.infra.template.assembly import Assembly
-from darkroom.infra.template.pins import ADD_ONS, OBSERVABILITY_ADD_ON, Pins
-from darkroom.infra.template.synthesis import synthesise
 from tests.infra.accepted_findings import CDK_NAG, CDK_NAG_BESIDE, CFN_LINT, CHECKOV_TEMPLATE
-from tests.infra.conftest import ASSET_BUCKET, EXISTING, read_template
-from tests.infra.test_findings import cfn_lint, checkov_of, nag, unargued
+from tests.infra.conftest import EXISTING, read_template
+from tests.infra.other_regions import CENTRAL, CENTRAL_REGION, PINS, SMALL, SMALL_REGION
+from tests.infra.scanners import Checkov, cfn_lint, nag, unargued
 from tests.infra.test_template import charts, helm_values, of_type
-
-SMALL = """\
-modelsRuntime: [{name: sdruntime, type: comfyui}]
-clusterComponents: {desiredCount: 1}
-cluster:
-  publicAccessCidrs: []
-  controlPlaneLogs: []
-  containerInsights: false
-  administrators: ["arn:aws:iam::123456789012:role/platform", "arn:aws:iam::123456789012:user/ann"]
-alarms: {topicArn: "arn:aws:sns:us-west-1:123456789012:on-call", monthlySpendUsd: 100}
-"""
-CENTRAL = """\
-modelBucketArn: arn:aws:s3:::my-models
-modelsRuntime: [{name: sdruntime, type: sdwebui, modelFilename: a.ckpt}]
-network: {availabilityZones: [eu-central-1a, eu-central-1b, eu-central-1c], natGateways: 1}
-cluster: {publicAccessCidrs: [192.0.2.0/24, 198.51.100.0/24]}
-"""
-PINS = Pins(
-    kubernetes=DEFAULT_KUBERNETES,
-    bottlerocket="v1.50.0",
-    node_release=f"{DEFAULT_KUBERNETES}.1-20261101",
-    add_ons=dict.fromkeys((*ADD_ONS, OBSERVABILITY_ADD_ON), "v1.2.3-eksbuild.1"),
-)
-
-
-def made(config: str, region: str, out: Path, pins: Pins | None = None) -> Assembly:
-    found = parse_config(config, region=region)
-    return synthesise(found, region=region, out=out, asset_bucket=ASSET_BUCKET, for_emulator=True, pins=pins)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """A region with two zones, one component node, and a cluster that tells little and is reached from within."""
-    return made(SMALL, "us-west-1", tmp_path_factory.mktemp("us-west-1"))
-
-
-@pytest.fixture(scope="module")
-def central(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    return made(CENTRAL, "eu-central-1", tmp_path_factory.mktemp("eu-central-1"), PINS)
 
 
 def subnets(template: dict[str, Any]) -> list[Any]:
@@ -128,12 +88,13 @@ def test_nothing_of_the_account_s_is_set_by_a_stack(small: Assembly, template: d
 
 
 def test_cfn_lint(small: Assembly, central: Assembly, existing_assembly: Assembly) -> None:
-    for assembly, region in ((small, "us-west-1"), (central, "eu-central-1"), (existing_assembly, "us-east-1")):
+    for assembly, region in ((small, SMALL_REGION), (central, CENTRAL_REGION), (existing_assembly, "us-east-1")):
         assert unargued(cfn_lint(assembly, region), CFN_LINT) == [], region
 
 
-def test_checkov(small: Assembly, central: Assembly, existing_assembly: Assembly) -> None:
-    assert unargued(checkov_of(small, central, existing_assembly), {**CHECKOV_TEMPLATE, **CLOSED}) == []
+def test_checkov(small: Assembly, central: Assembly, existing_assembly: Assembly, checkov_found: Checkov) -> None:
+    found = checkov_found.of_templates(small, central, existing_assembly)
+    assert unargued(found, {**CHECKOV_TEMPLATE, **CLOSED}) == []
 
 
 CLOSED = {
@@ -141,9 +102,9 @@ CLOSED = {
 }
 
 
-@pytest.mark.parametrize(("config", "region"), [(SMALL, "us-west-1"), (CENTRAL, "eu-central-1")])
+@pytest.mark.parametrize(("config", "region"), [(SMALL, SMALL_REGION), (CENTRAL, CENTRAL_REGION)])
 def test_cdk_nag(config: str, region: str, small: Assembly, central: Assembly, tmp_path: Path) -> None:
-    assembly = small if region == "us-west-1" else central
+    assembly = small if region == SMALL_REGION else central
     found = nag(parse_config(config, region=region), assembly, tmp_path, region)
     assert unargued(found, {**CDK_NAG, **ZONES_BY_NAME}) == []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import boto3
 import httpx
 import pytest
@@ -17,7 +15,6 @@ from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.checks.gpu_nodes import known_types
 from darkroom.infra.checks.zones import Zone, check_zones, choose, settled, zones_of_region, zones_of_stack
 from darkroom.infra.cloud import Cloud
-from tests.infra.emulated_account import moto_server
 
 CONFIG = "modelsRuntime: [{name: a, type: comfyui}]\n"
 GPU = ("a",)
@@ -49,12 +46,6 @@ def test_zones_with_gpu_nodes_for_more_runtimes_go_first_and_those_of_pools_befo
     ]
     assert names(choose(zones)) == ["eu-central-1b", "eu-central-1c", "eu-central-1d"]
     assert "eu-central-1a" in names(choose(zones, frozenset({"eu-central-1a"})))
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_server(tmp_path_factory.mktemp("moto-zones")) as url:
-        yield url
 
 
 @pytest.fixture

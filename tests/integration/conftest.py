@@ -155,7 +155,7 @@ async def running_gateway(plane: Plane, **more: str) -> AsyncIterator[RunningGat
 
 
 async def _wait_until_healthy(url: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     async with httpx.AsyncClient() as http:
         while True:
             try:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from darkroom.agent.agent import Agent
+from darkroom.agent.clock import Clock
 from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
 from darkroom.aws.connection import Aws
@@ -31,6 +32,8 @@ from darkroom.testing.pictures import plain
 from tests.integration.conftest import Plane, make_plane
 
 DEADLINE_SECONDS = 60.0
+# How long an agent waits before it tries something again is up to twice as long by chance.
+SOON = Clock(chance=lambda: 0.0)
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -51,15 +54,18 @@ def settings_for(plane: Plane, runtime_url: str, **changes: Any) -> AgentSetting
         runtime_type="sdwebui",
         base_url=runtime_url,
         task_table=plane.provisioned.table,
-        receive_wait_seconds=1,
+        # A poll is never cut off: whoever stops waits for it.
+        receive_wait_seconds=0,
     )
     return msgspec.structs.replace(settings, **changes)
 
 
 @asynccontextmanager
-async def working(settings: AgentSettings, grace_seconds: float = 20.0) -> AsyncIterator[Agent]:
+async def working(
+    settings: AgentSettings, grace_seconds: float = 20.0, *, health: Health | None = None, clock: Clock = SOON
+) -> AsyncIterator[Agent]:
     """An agent that works for the body of the `async with`, and must hold nothing afterwards."""
-    async with open_agent(settings, Health()) as agent:
+    async with open_agent(settings, health or Health(), clock) as agent:
         run = asyncio.create_task(agent.run())
         try:
             yield agent
@@ -356,7 +362,7 @@ async def test_a_long_task_under_a_short_visibility_timeout_runs_once(
     aws: Aws, aws_settings: AwsSettings, runtime: FakeSdWebui
 ) -> None:
     plane = await make_plane(aws, aws_settings, visibility_timeout_seconds=2)
-    runtime.latency_seconds = 7.0
+    runtime.latency_seconds = 4.5
     async with working(settings_for(plane, runtime.url)), working(settings_for(plane, runtime.url)):
         await submit(plane, task_for(plane))
         ((end, _),) = await notified(plane)

@@ -22,7 +22,7 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
 from darkroom.testing.free_port import free_port
 from tests.embedded_format import check_form
 from tests.integration.conftest import Plane
-from tests.integration.test_agent import DEADLINE_SECONDS, notified, settings_for, submit, task_for, until_empty
+from tests.integration.test_agent import DEADLINE_SECONDS, SOON, notified, settings_for, submit, task_for, until_empty
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def measured(settings: AgentSettings) -> AsyncIterator[PrometheusMetrics]:
     """
     health = Health()
     metrics = PrometheusMetrics(settings.runtime_name, health)
-    async with open_agent(settings, health, metrics=metrics) as agent:
+    async with open_agent(settings, health, SOON, metrics=metrics) as agent:
         run = asyncio.create_task(agent.run())
         try:
             yield metrics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qs, urlsplit
@@ -315,6 +316,46 @@ async def test_a_wish_to_cancel_stays_with_its_submission(plane: Plane) -> None:
     assert (first.cancel_requested, second.cancel_requested) == (True, False)
 
 
+async def test_a_wish_to_cancel_what_runs_is_found_by_whoever_tells_of_its_progress(plane: Plane) -> None:
+    table, progress = plane.aws.task_table(plane.provisioned.table), plane.aws.progress(plane.provisioned.table)
+    report = ProgressReport(
+        submission_id="s1", task_id="t1", caller="shop", progress=Progress(value=0.1), updated_at=time.time()
+    )
+    await table.put(RECORD)
+    running = await table.advance(of_submission("s1", Status.RUNNING))
+    assert running is not None
+    assert not running.is_to_be_stopped
+    assert await progress.write(report)
+    assert not await progress.is_to_be_stopped("s1")
+    await table.request_cancel("t1")
+    assert await progress.is_to_be_stopped("s1")
+    assert not await progress.write(msgspec.structs.replace(report, progress=Progress(value=0.2)))
+    assert await progress.read(["s1"]) == {"s1": Progress(value=0.1)}
+    again = await table.advance(of_submission("s1", Status.RUNNING))
+    assert again is not None
+    assert again.is_to_be_stopped
+
+
+async def test_a_wish_that_came_before_any_progress_is_no_progress(plane: Plane) -> None:
+    table, progress = plane.aws.task_table(plane.provisioned.table), plane.aws.progress(plane.provisioned.table)
+    await table.put(RECORD)
+    await table.advance(of_submission("s1", Status.RUNNING))
+    await table.request_cancel("t1")
+    assert await progress.is_to_be_stopped("s1")
+    assert await progress.read(["s1"]) == {}
+
+
+async def test_a_wish_to_cancel_what_waits_stands_in_its_record_alone(plane: Plane) -> None:
+    """Whoever begins it reads the record, and is told when it writes that it runs: a note would be one too many."""
+    table, progress = plane.aws.task_table(plane.provisioned.table), plane.aws.progress(plane.provisioned.table)
+    await table.put(RECORD)
+    await table.request_cancel("t1")
+    assert not await progress.is_to_be_stopped("s1")
+    running = await table.advance(of_submission("s1", Status.RUNNING))
+    assert running is not None
+    assert running.is_to_be_stopped
+
+
 async def test_an_end_stays_as_it_was_told(plane: Plane) -> None:
     table = plane.aws.task_table(plane.provisioned.table)
     await table.put(RECORD)
@@ -372,7 +413,7 @@ async def test_what_is_not_there_is_denied_and_who_does_not_answer_is_unavailabl
         await aws.topic(f"arn:aws:sns:us-east-1:000000000000:no-such-{uuid.uuid4().hex}").publish("hello", {})
     with pytest.raises(AwsDenied):
         await aws.task_table(f"no-such-{uuid.uuid4().hex}").get("t1")
-    nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}")
+    nobody = AwsSettings(region="us-east-1", endpoint_url=f"http://127.0.0.1:{free_port()}", tries=2)
     async with open_aws(nobody, "sqs") as unreachable:
         with pytest.raises(AwsUnavailable):
             await unreachable.queue(f"{nobody.endpoint_url}/000000000000/q").send("hello")

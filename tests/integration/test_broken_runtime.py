@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
-from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
 from darkroom.policy.failure_streak import FAILURES_IN_A_ROW
 from darkroom.runtimes.protocol import Runtime
 from darkroom.runtimes.sdwebui.adapter import SdWebui
-from darkroom.settings import AgentSettings
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
 from tests.integration.conftest import Plane
-from tests.integration.test_agent import DEADLINE_SECONDS, notified, settings_for, submit, task_for, until
+from tests.integration.test_agent import DEADLINE_SECONDS, notified, settings_for, submit, task_for, until, working
 
 TASKS = 4
 
@@ -26,17 +23,6 @@ TASKS = 4
 async def runtime() -> AsyncIterator[FakeSdWebui]:
     async with FakeSdWebui(plain_bytes=1500) as fake:
         yield fake
-
-
-@contextlib.asynccontextmanager
-async def working(settings: AgentSettings, health: Health) -> AsyncIterator[None]:
-    async with open_agent(settings, health) as agent:
-        run = asyncio.create_task(agent.run())
-        try:
-            yield
-        finally:
-            await agent.stop(20)
-            await asyncio.wait_for(run, 10)
 
 
 async def break_it(plane: Plane, runtime: FakeSdWebui, health: Health) -> None:
@@ -56,7 +42,7 @@ async def until_all_wait(plane: Plane) -> None:
 
 async def test_it_gets_no_tasks_until_it_was_restarted(plane: Plane, runtime: FakeSdWebui) -> None:
     health = Health()
-    async with working(settings_for(plane, runtime.url, trial_seconds=1000.0), health):
+    async with working(settings_for(plane, runtime.url, trial_seconds=1000.0), health=health):
         await break_it(plane, runtime, health)
         await until_all_wait(plane)
         await runtime.stop()
@@ -69,7 +55,7 @@ async def test_it_gets_no_tasks_until_it_was_restarted(plane: Plane, runtime: Fa
 
 async def test_a_canary_now_and_then_finds_out_that_it_has_recovered(plane: Plane, runtime: FakeSdWebui) -> None:
     health = Health()
-    async with working(settings_for(plane, runtime.url, trial_seconds=1.0), health):
+    async with working(settings_for(plane, runtime.url, trial_seconds=1.0), health=health):
         await break_it(plane, runtime, health)
         await until_all_wait(plane)
         runtime.faults.clear()
@@ -84,7 +70,7 @@ async def test_without_a_canary_tasks_in_a_row_tell_and_a_task_is_the_trial(
     """As with an adapter of somebody else's that has none."""
     monkeypatch.setattr(SdWebui, "canary", Runtime.canary)
     health = Health()
-    async with working(settings_for(plane, runtime.url, trial_seconds=3.0), health):
+    async with working(settings_for(plane, runtime.url, trial_seconds=3.0), health=health):
         await break_it(plane, runtime, health)
         asked = len(runtime.requests)
         assert asked >= FAILURES_IN_A_ROW

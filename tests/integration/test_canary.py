@@ -21,7 +21,7 @@ from darkroom.testing.fake_comfyui import FakeComfyUi
 from darkroom.testing.fake_sdwebui import FakeSdWebui, SdWebuiFault
 from darkroom.testing.sdwebui_state import Checkpoint
 from tests.integration.conftest import Plane, make_plane
-from tests.integration.test_agent import is_empty, notified, settings_for, submit, task_for, until, until_empty
+from tests.integration.test_agent import SOON, is_empty, notified, settings_for, submit, task_for, until, until_empty
 
 FIRST, SECOND, CORRUPT = "first.safetensors", "second.safetensors", Checkpoint("corrupt.safetensors", corrupt=True)
 # What is asked for, how often it may be tried, and the error that it ends with.
@@ -49,7 +49,7 @@ async def working(settings: AgentSettings, health: Health) -> AsyncIterator[list
             await asyncio.sleep(0.005)
 
     listening = asyncio.create_task(listen())
-    async with open_agent(settings, health) as agent:
+    async with open_agent(settings, health, SOON) as agent:
         run = asyncio.create_task(agent.run())
         try:
             yield said

@@ -112,7 +112,7 @@ async def begin_anew_but(plane: Plane, operation: str, fault: AwsFault) -> Recei
 
     async with (
         FaultProxy(str(plane.settings.endpoint_url), faults=faults) as proxy,
-        open_aws(msgspec.structs.replace(plane.settings, endpoint_url=proxy.url), "sqs") as aws,
+        open_aws(msgspec.structs.replace(plane.settings, endpoint_url=proxy.url, tries=2), "sqs") as aws,
     ):
         queue = aws.queue(plane.queue.url)
         await lease_of(original, queue).start_over(0, copies_of(plane))

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from darkroom.agent.clock import Clock
 from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
-from darkroom.tasks.heartbeat import AgentState, Heartbeat
+from darkroom.tasks.heartbeat import SECONDS_BETWEEN_HEARTBEATS, AgentState, Heartbeat
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
@@ -39,9 +40,10 @@ async def heartbeats_when(plane: Plane, condition: Callable[[list[Heartbeat]], o
 
 async def test_an_agent_says_what_it_does_while_it_is_there_and_no_longer(plane: Plane, runtime: FakeSdWebui) -> None:
     runtime.latency_seconds = 0.3
-    before = time.time()
+    before, passed = time.time(), 0.0
     settings = settings_for(plane, runtime.url, agent_name="painter-1", dynamic_model=True)
-    async with open_agent(settings, Health()) as agent:
+    clock = Clock(monotonic=lambda: time.monotonic() + passed)
+    async with open_agent(settings, Health(), clock) as agent:
         run = asyncio.create_task(agent.run())
         (idle,) = await heartbeats_when(plane, lambda found: found and found[0].state is AgentState.READY)
         assert (idle.agent, idle.runtime, idle.in_work) == ("painter-1", plane.runtime, 0)
@@ -49,6 +51,7 @@ async def test_an_agent_says_what_it_does_while_it_is_there_and_no_longer(plane:
         assert idle.seen_at >= before
         await submit(plane, task_for(plane))
         await notified(plane)
+        passed = SECONDS_BETWEEN_HEARTBEATS
         (worked,) = await heartbeats_when(plane, lambda found: found and found[0].service_seconds)
         assert worked.service_seconds is not None
         assert 0.3 <= worked.service_seconds < 5

@@ -9,7 +9,17 @@ from darkroom.agent.health import Health
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from tests.integration.conftest import Plane
-from tests.integration.test_agent import is_empty, notified, settings_for, submit, task_for, until, until_empty, working
+from tests.integration.test_agent import (
+    SOON,
+    is_empty,
+    notified,
+    settings_for,
+    submit,
+    task_for,
+    until,
+    until_empty,
+    working,
+)
 
 
 async def test_a_task_that_finds_its_runtime_gone_twice_is_done_when_it_is_back(plane: Plane) -> None:
@@ -18,7 +28,7 @@ async def test_a_task_that_finds_its_runtime_gone_twice_is_done_when_it_is_back(
     for _ in range(2):  # each agent has seen the runtime ready, and finds it gone when the task is there
         await runtime.start()
         health = Health()
-        async with open_agent(settings_for(plane, runtime.url), health) as agent:
+        async with open_agent(settings_for(plane, runtime.url), health, SOON) as agent:
             health.runtime_is_ready()
             await runtime.stop()
             run = asyncio.create_task(agent.run())

@@ -69,24 +69,26 @@ async def working(settings: AgentSettings, clock: Clock | None = None) -> AsyncI
 
 
 async def test_an_agent_whose_task_is_overdue_does_nothing_but_wait(plane: Plane) -> None:
-    looks = 0
+    looks, passed = 0, 0.0
 
     def monotonic() -> float:
         nonlocal looks
         looks += 1
-        return time.monotonic()
+        return time.monotonic() + passed
 
     async with (
         SilentSdWebui(plain_bytes=1500) as runtime,
-        working(settings_for(plane, runtime.url, sweep_seconds=None), Clock(monotonic=monotonic)),
+        working(settings_for(plane, runtime.url, sweep_seconds=None), Clock(monotonic=monotonic)) as agent,
     ):
         for number in range(3):
             await submit(plane, task_for(plane, f"quick-{number}"))
         await notified(plane, 3)
-        runtime.latency_seconds = 9.0
+        runtime.latency_seconds = 4.0
         await submit(plane, task_for(plane, "silent"))
         await until(lambda: len(runtime.requests) == 4)
-        await asyncio.sleep(5.0)  # by now it is overdue: the stretch that is looked at begins
+        passed = 5.0
+        assert agent._pace.is_overdue(agent._device.elapsed_seconds)
+        await asyncio.sleep(0.5)  # what comes of that is done: the stretch that is looked at begins
         before, began = looks, time.monotonic()
         await asyncio.sleep(2.5)
         per_second = (looks - before) / (time.monotonic() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from itertools import count
@@ -18,6 +19,7 @@ from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
 from tests.integration.conftest import Plane, make_plane
 from tests.integration.test_agent import (
+    DEADLINE_SECONDS,
     keys,
     notified,
     settings_for,
@@ -66,6 +68,15 @@ async def contents(plane: Plane) -> dict[str, bytes]:
 
 def named_by(plane: Plane, end: Notification) -> set[str]:
     return {key_of(plane, url) for url in [*(end.image_url or []), str(end.output_url)]}
+
+
+async def until_recorded(plane: Plane, status: Status) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            record = await plane.aws.task_table(plane.provisioned.table).get("t1")
+            if record is not None and record.status is status:
+                return
+            await asyncio.sleep(0.05)
 
 
 def terminal_id(submission: str) -> str:
@@ -249,14 +260,18 @@ async def test_that_it_runs_is_not_told_of_a_submission_whose_record_has_ended(p
             late = (request.service, request.operation, request.number) == ("dynamodb", "UpdateItem", 0)
             return AwsFault.SLOW if late else None
 
-        async with FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_seconds=8.0) as proxy:
+        ended = asyncio.Event()
+        async with FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_until=ended) as proxy:
             behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
             async with working(settings_for(plane, slow.url, aws=behind, notify_when_running=True)):
                 submission = await submit(plane, task_for(plane, **small()))
                 await until(lambda: len(slow.requests) == 1)
                 async with working(settings_for(plane, quick.url)):
                     await submit(plane, task_for(plane, **small()), submission)
-                    told = await notified(plane, 2)
+                    told = await notified(plane)
+                    await until_recorded(plane, Status.COMPLETED)
+                    ended.set()
+                    told += await notified(plane)
                     await until_empty(plane.queue)
             assert proxy.suffered[AwsFault.SLOW] == 1
     assert [one.status for one, _ in told] == [Status.COMPLETED, Status.COMPLETED]
@@ -291,8 +306,9 @@ async def test_what_took_long_to_prepare_is_looked_for_again_at_its_turn(aws: Aw
     def faults(request: AwsRequest) -> AwsFault | None:
         return AwsFault.SLOW if request.operation == "GetItem" else None
 
+    ended = asyncio.Event()
     async with (
-        FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_seconds=10.0) as proxy,
+        FaultProxy(str(plane.settings.endpoint_url), faults=faults, slow_until=ended) as proxy,
         FakeSdWebui(latency_seconds=0.1) as quick,
         FakeSdWebui(latency_seconds=300.0) as slow,
         working(settings_for(plane, slow.url, aws=msgspec.structs.replace(plane.settings, endpoint_url=proxy.url))),
@@ -301,7 +317,11 @@ async def test_what_took_long_to_prepare_is_looked_for_again_at_its_turn(aws: Aw
         await until(lambda: proxy.requests["dynamodb:GetItem"] == 1)
         async with working(settings_for(plane, quick.url)):
             await submit(plane, task_for(plane, **small()), submission)
-            (first, _), (second, _) = await notified(plane, 2)
+            ((first, _),) = await notified(plane)
+            await until_recorded(plane, Status.COMPLETED)
+            await asyncio.sleep(1.2)  # who has looked within a second does not look again
+            ended.set()
+            ((second, _),) = await notified(plane)
             await until_empty(plane.queue)
         assert slow.interrupts == 1
     assert first == second

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import msgspec
 import pytest
@@ -13,11 +15,15 @@ import pytest
 from darkroom.agent.agent import Agent
 from darkroom.agent.composition import open_agent
 from darkroom.agent.health import Health
+from darkroom.aws.connection import Aws
+from darkroom.settings import AwsSettings
 from darkroom.tasks.task import Status
 from darkroom.testing.fake_sdwebui import FakeSdWebui
 from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy, no_faults
-from tests.integration.conftest import Plane
+from tests.integration import test_agent as agents
+from tests.integration.conftest import Plane, make_plane
 from tests.integration.test_agent import (
+    SOON,
     dead_letter,
     is_empty,
     notified,
@@ -34,26 +40,55 @@ OUTAGE_SECONDS = 4.0
 UNDER_WAY = 2
 
 
+_case: ContextVar[str] = ContextVar("case", default="")
+
+
 @asynccontextmanager
 async def working(plane: Plane, runtime: FakeSdWebui, proxy: FaultProxy) -> AsyncIterator[tuple[Agent, Health]]:
-    behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+    behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url, tries=2)
     health = Health()
-    async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
-        run = asyncio.create_task(agent.run())
-        try:
-            yield agent, health
-        finally:
-            await agent.stop(20)
-            await asyncio.wait_for(run, 10)
+    async with agents.working(settings_for(plane, runtime.url, aws=behind), health=health) as agent:
+        yield agent, health
 
 
-@pytest.mark.parametrize("fault", [AwsFault.DENIED, AwsFault.EXPIRED, AwsFault.UNAVAILABLE])
+@pytest.fixture
+def actions() -> Iterator[dict[str, list[str]]]:
+    """What the log says, by the case in which it was said: what begins in one belongs to it."""
+    found: dict[str, list[str]] = defaultdict(list)
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found[_case.get()].append(getattr(record, "darkroom_fields", {}).get("action", ""))
+
+    listener, logger = Listener(), logging.getLogger("darkroom")
+    logger.addHandler(listener)
+    yield found
+    logger.removeHandler(listener)
+
+
 @pytest.mark.parametrize("service", ["s3", "sns", "sqs", "dynamodb"])
 async def test_an_outage_costs_no_task_and_no_more_than_the_generations_under_way(
-    plane: Plane, service: str, fault: AwsFault, caplog: pytest.LogCaptureFixture
+    aws: Aws, aws_settings: AwsSettings, service: str, actions: dict[str, list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Of each kind. They take their time, so all of them wait for it together."""
     caplog.set_level(logging.INFO)
 
+    async def one(fault: AwsFault) -> None:
+        _case.set(fault)
+        try:
+            await assert_outage_costs_little(await make_plane(aws, aws_settings), service, fault)
+        except Exception as error:
+            error.add_note(f"in the outage {fault}")
+            raise
+        lines = actions[fault]
+        assert 1 <= lines.count("aws.away") + lines.count("queue.receive_failed") <= 4, (fault, lines)
+
+    async with asyncio.TaskGroup() as cases:
+        for fault in (AwsFault.DENIED, AwsFault.EXPIRED, AwsFault.UNAVAILABLE):
+            cases.create_task(one(fault))
+
+
+async def assert_outage_costs_little(plane: Plane, service: str, fault: AwsFault) -> None:
     def outage(request: AwsRequest) -> AwsFault | None:
         return fault if request.service == service else None
 
@@ -81,8 +116,6 @@ async def test_an_outage_costs_no_task_and_no_more_than_the_generations_under_wa
     assert {end.status for end, _ in ends} == {Status.COMPLETED}
     assert len(runtime.requests) <= TASKS + UNDER_WAY
     assert await is_empty(plane.dead_letters)
-    lines = [vars(record).get("darkroom_fields", {}).get("action") for record in caplog.records]
-    assert 1 <= lines.count("aws.away") + lines.count("queue.receive_failed") <= 4
     for number in range(TASKS):
         record = await plane.aws.task_table(plane.provisioned.table).get(f"t{number}")
         assert record is not None
@@ -97,7 +130,7 @@ async def test_pictures_that_cannot_be_told_are_held_and_given_back_when_the_age
         async with FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy:
             behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
             health = Health()
-            async with open_agent(settings_for(plane, runtime.url, aws=behind), health) as agent:
+            async with open_agent(settings_for(plane, runtime.url, aws=behind), health, SOON) as agent:
                 run = asyncio.create_task(agent.run())
                 await submit(plane, task_for(plane))
                 await until(lambda: not health.ready and bool(health.aws_away))
@@ -125,7 +158,7 @@ async def test_a_message_that_is_long_acknowledged_is_not_begun_anew_for_its_rec
         behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
         health = Health()
         settings = settings_for(plane, runtime.url, aws=behind, record_patience_seconds=3.0)
-        async with open_agent(settings, health) as agent:
+        async with open_agent(settings, health, SOON) as agent:
             run = asyncio.create_task(agent.run())
             await submit(plane, task_for(plane))
             await notified(plane)

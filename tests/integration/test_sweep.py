@@ -134,7 +134,7 @@ async def test_no_fault_of_aws_loses_the_letter_or_its_telling(
         return fault if failing else None
 
     async with FaultProxy(str(plane.settings.endpoint_url), faults=faults) as proxy:
-        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        behind = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url, tries=2)
         async with working(sweeping(plane, aws=behind)):
             ((end, message),) = await notified(plane)
             letter = await labelled(plane)

@@ -14,8 +14,10 @@ from darkroom.api.exchange import HttpRequest
 from darkroom.api.front_door import FrontDoor
 from darkroom.api.ports import Ports
 from darkroom.api.service import Service
+from darkroom.aws.connection import Aws
 from darkroom.policy.catalogue import Catalogue, RuntimeSpec
 from darkroom.policy.object_keys import RESERVED_PREFIX
+from darkroom.settings import AwsSettings
 from darkroom.tasks.message import PayloadPointer, encode_message, encode_pointer
 from darkroom.tasks.notification import notification_attributes
 from darkroom.tasks.task import Status
@@ -33,7 +35,7 @@ from tests.integration.test_agent import (
     until_empty,
     working,
 )
-from tests.integration.test_last_try import use_up_tries
+from tests.integration.test_last_try import plane_of_few_tries, use_up_tries
 
 CONTEXT = {"order": 17}
 
@@ -112,8 +114,11 @@ async def test_a_payload_that_went_when_its_task_had_ended_contradicts_nothing(p
 
 
 @pytest.mark.parametrize("fault", [AwsFault.EXPIRED, AwsFault.DENIED, AwsFault.SKEWED], ids=str)
-async def test_a_payload_that_is_refused_for_a_while_is_fetched_when_it_is_not(plane: Plane, fault: AwsFault) -> None:
+async def test_a_payload_that_is_refused_for_a_while_is_fetched_when_it_is_not(
+    aws: Aws, aws_settings: AwsSettings, fault: AwsFault
+) -> None:
     """On its last try, and longer."""
+    plane = await plane_of_few_tries(aws, aws_settings)
     refusals = 3
 
     def faults(request: AwsRequest) -> AwsFault | None:

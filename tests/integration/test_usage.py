@@ -22,6 +22,7 @@ from darkroom.testing.fault_proxy import AwsFault, AwsRequest, FaultProxy
 from tests.integration.conftest import Plane
 from tests.integration.test_agent import (
     DEADLINE_SECONDS,
+    SOON,
     notified,
     settings_for,
     task_for,
@@ -103,7 +104,7 @@ async def test_an_end_whose_answer_is_lost_is_counted_once(plane: Plane, runtime
         return fault if request.operation == "TransactWriteItems" and request.number == 0 else None
 
     async with FaultProxy(str(plane.settings.endpoint_url), faults=lost) as proxy:
-        behind: Any = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
+        behind: Any = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url, tries=2)
         async with working(settings_for(plane, runtime.url, aws=behind)):
             await publish(plane, "t1", "shop")
             await notified(plane)
@@ -122,7 +123,7 @@ async def test_an_agent_that_dies_before_it_has_counted_leaves_that_to_the_next_
 
     async with FaultProxy(str(plane.settings.endpoint_url), faults=outage) as proxy:
         behind: Any = msgspec.structs.replace(plane.settings, endpoint_url=proxy.url)
-        async with open_agent(settings_for(plane, runtime.url, aws=behind), Health()) as agent:
+        async with open_agent(settings_for(plane, runtime.url, aws=behind), Health(), SOON) as agent:
             run = asyncio.create_task(agent.run())
             await publish(plane, "t1", "shop")
             await notified(plane)

@@ -24,6 +24,7 @@ from darkroom.testing.free_port import free_port
 from tests.integration.conftest import Plane, make_plane
 from tests.integration.test_agent import (
     DEADLINE_SECONDS,
+    SOON,
     notified,
     settings_for,
     submit,
@@ -136,7 +137,7 @@ async def test_a_task_whose_link_is_tried_again_says_so_though_it_never_began(
 async def test_a_task_that_is_given_back_by_an_agent_that_ends_says_so(plane: Plane, runtime: FakeSdWebui) -> None:
     runtime.latency_seconds = 60.0
     await submit(plane, task_for(plane))
-    async with open_agent(settings_for(plane, runtime.url, agent_name="painter-1"), Health()) as agent:
+    async with open_agent(settings_for(plane, runtime.url, agent_name="painter-1"), Health(), SOON) as agent:
         run = asyncio.create_task(agent.run())
         await until(lambda: len(runtime.requests) == 1)
         await record_when(plane, lambda record: record.status is Status.RUNNING)

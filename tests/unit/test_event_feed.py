@@ -32,6 +32,7 @@ class Tasks:
         self.said: dict[str, Progress] = {}
         self.changes: dict[tuple[str, bool], tuple[str, Change]] = {}
         self.asked = 0
+        self.pauses: list[float] = []
         self.failure: AwsUnavailable | None = None
         self.slept = asyncio.Event()
         self._wake = asyncio.Event()
@@ -77,6 +78,7 @@ class Tasks:
         return {id_: self.said[id_] for id_ in submission_ids if id_ in self.said}
 
     async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
         self.slept.set()
         self._wake.clear()
         await self._wake.wait()
@@ -265,6 +267,29 @@ async def test_however_many_follow_one_looks(tasks: Tasks, streams: EventStreams
     assert isinstance(await streams.open(EventsRequest("lab", Sight(("lab",)))), EventStream)
     await many[0].aclose()  # type: ignore[attr-defined]
     assert isinstance(await streams.open(EventsRequest("shop", Sight(("shop",)))), EventStream)
+
+
+async def test_who_asks_for_something_after_a_quiet_time_is_told_what_becomes_of_it_at_once(tasks: Tasks) -> None:
+    feeds = Feeds(Source(tasks, tasks, tasks), lambda: tasks.now, tasks.sleep)
+    feeds.wake("shop")  # nobody follows
+    blocks = await opened(EventStreams(feeds, tasks))  # type: ignore[arg-type]
+    await told(blocks)
+    while tasks.pauses[-1:] != [2.0]:
+        await tasks.go_on()
+    feeds.wake("lab")
+    await asyncio.sleep(0)
+    tasks.slept.clear()
+    feeds.wake("shop")
+    async with asyncio.timeout(10):
+        await tasks.slept.wait()
+    assert tasks.pauses[-1] == 0.2
+    tasks.change("t", Status.RUNNING, tasks.now)
+    await tasks.go_on()
+    assert await told(blocks) == [("t", "running")]
+    feeds.wake("shop")  # it looks often enough by now
+    for _ in range(5):
+        await tasks.go_on()
+    assert tasks.pauses[-6:] == pytest.approx([0.3, 0.45, 0.675, 1.0, 1.0, 1.0])
 
 
 async def test_when_nobody_follows_nobody_looks(tasks: Tasks, streams: EventStreams) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 
 from darkroom.runtimes.http import Answer
 from darkroom.runtimes.protocol import Progress
@@ -38,11 +40,19 @@ class Server:
     def __init__(self) -> None:
         self.doing: dict[str, Any] = {}
         self.answers: list[asyncio.Future[Answer]] = []
+        self.interrupts: list[str] = []
+        self.questions = 0
+        self.on_interrupt: Callable[[], None] = lambda: None
 
     async def get(self, path: str, **_: Any) -> Answer:
+        self.questions += 1
         return Answer(200, msgspec.json.encode(self.doing))
 
     async def post(self, path: str, body: Any, **_: Any) -> Answer:
+        if path.endswith("interrupt"):
+            self.interrupts.append(path)
+            self.on_interrupt()
+            return Answer(200, b"{}")
         self.answers.append(asyncio.get_running_loop().create_future())
         return await self.answers[-1]
 
@@ -102,4 +112,90 @@ async def test_nothing_is_told_of_a_job_while_a_lost_one_may_run() -> None:
     server.works_on("20261125120000", 0.5)
     door.lost_touch = True
     assert await door.progress_of(first) is None
+    await door.close()
+
+
+async def test_a_jobs_stamp_is_learned_before_another_one_is_sent() -> None:
+    server, door, first = await door_with_one_job()
+    server.works_on("20261125120000", 0.5, step=10)
+    await door.learn_whose_turn_it_is()
+    send(door)
+    await asyncio.sleep(0)
+    assert await door.progress_of(first) == Progress(0.5, 1.0, step=10, steps=20)
+    server.works_on("20261125120001", 0.1)
+    assert await door.progress_of(first) is None
+    await door.close()
+
+
+async def test_the_last_jobs_stamp_is_not_taken_for_that_of_one_that_has_not_begun() -> None:
+    """Idle, the server tells of the last job; its word comes a moment before it begins with this one."""
+    server, door, first = await door_with_one_job()
+    server.works_on("20261125115959", 1.0)
+    server.doing["state"]["job_count"] = 0
+    assert await door.progress_of(first) is None
+    learning = asyncio.create_task(door.learn_whose_turn_it_is())
+    await asyncio.sleep(0)
+    server.works_on("20261125120000", 0.5, step=10)
+    await learning
+    send(door)
+    await asyncio.sleep(0)
+    assert await door.progress_of(first) == Progress(0.5, 1.0, step=10, steps=20)
+    await door.close()
+
+
+async def test_nobody_waits_long_for_a_job_to_begin() -> None:
+    server, door, _ = await door_with_one_job()
+    server.works_on("20261125115959", 1.0)
+    server.doing["state"]["job_count"] = 0
+    async with asyncio.timeout(5):
+        await door.learn_whose_turn_it_is()
+    asked = server.questions
+    await door.learn_whose_turn_it_is()
+    assert server.questions == asked + 1  # a server that never says what it does is waited for once
+    server.works_on(None, 0.5)  # nor does a server keep anybody waiting that has no time stamps
+    for number in (2, 3):
+        await door.learn_whose_turn_it_is()
+        assert server.questions == asked + number
+    await door.close()
+
+
+def send(door: Door) -> Job:
+    anything: Any = None
+    return door.send(anything_new(), "txt2img", anything, anything)
+
+
+async def test_a_job_whose_answer_is_on_its_way_is_not_interrupted_for_the_one_behind_it_would_be() -> None:
+    server, door, first = await door_with_one_job()
+    server.works_on("20261125120000", 0.5)
+    await door.learn_whose_turn_it_is()
+    second = send(door)
+    await asyncio.sleep(0)
+    server.works_on("20261125120009", 0.1)
+    stopping = asyncio.create_task(door.stop(first))
+    await asyncio.wait({stopping}, timeout=0.05)
+    server.answers[0].set_result(Answer(200, b""))
+    await stopping
+    assert server.interrupts == []
+    assert not second.was_hit
+    await door.close()
+
+
+@pytest.mark.parametrize("hit", ["first", "second"])
+async def test_who_was_interrupted_in_anothers_place_is_known(hit: str) -> None:
+    """The server may turn to the next one between the last look and the interrupt."""
+    server, door, first = await door_with_one_job()
+    server.works_on("20261125120000", 0.5)
+    await door.learn_whose_turn_it_is()
+    second = send(door)
+    await asyncio.sleep(0)
+
+    def interrupted() -> None:
+        server.works_on("20261125120009", 0.1)
+        server.doing["state"]["interrupted"] = hit == "second"
+        server.answers[0].set_result(Answer(200, b""))
+
+    server.on_interrupt = interrupted
+    await door.stop(first)
+    assert server.interrupts == ["sdapi/v1/interrupt"]
+    assert second.was_hit == (hit == "second")
     await door.close()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -107,6 +108,80 @@ async def test_after_a_fault_nobody_asks_for_a_while_that_grows_and_it_is_said_n
     await signers.get()
     signers.succeeded()
     assert said[-1] == "provenance.signing_works"
+
+
+@dataclass
+class Hanging(Opening):
+    """Opens what it is told to, but not before it is `let`."""
+
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+
+    asked: int = 0
+
+    async def __call__(self) -> PictureSigner:
+        self.asked += 1
+        await self.let.wait()
+        return await super().__call__()
+
+
+async def signer_that(signers: Signers, condition: Callable[[PictureSigner], bool]) -> PictureSigner:
+    """The signer as soon as there is one that fulfils a condition."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(SigningUnavailable):
+                if condition(signer := await signers.get()):
+                    return signer
+            await asyncio.sleep(0.01)
+
+
+async def test_what_failed_and_does_not_answer_when_it_is_tried_again_holds_up_nobody_for_long() -> None:
+    opening = Hanging(AwsUnavailable("reading the secret: 503"))
+    signers = Signers(opening, opening.clock(), patience_seconds=0.05)
+    opening.let.set()
+    with pytest.raises(SigningUnavailable):
+        await signers.get()
+    opening.let.clear()
+    opening.text, opening.time = AUTHORITY.issue(), opening.time + 1
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            with pytest.raises(SigningUnavailable) as caught:
+                await signers.get()
+            assert "503" in caught.value.reason
+            opening.time += 0.05
+        with pytest.raises(SigningUnavailable):  # where signatures are required, nothing is made for them meanwhile
+            signers.refuse_while_failing()
+    opening.let.set()
+    assert await signer_that(signers, lambda _: True)
+    assert opening.asked == 2, "those who came meanwhile did not try by themselves"
+    await signers.close()
+
+
+async def test_a_certificate_that_is_read_again_holds_up_nobody_for_long() -> None:
+    opening = Hanging()
+    opening.let.set()
+    signers = Signers(opening, opening.clock(), patience_seconds=0.05)
+    first = await signers.get()
+    opening.let.clear()
+    opening.text, opening.time = AUTHORITY.issue(ends=200), HOUR + 1
+    async with asyncio.timeout(5):
+        assert await signers.get() is first
+    opening.let.set()
+    assert await signer_that(signers, lambda signer: signer is not first)
+    assert opening.asked == 2
+    await signers.close()
+
+
+async def test_who_waits_for_the_first_opening_and_goes_away_does_not_end_it() -> None:
+    opening = Hanging()
+    signers = Signers(opening, opening.clock(), patience_seconds=0.05)
+    gone, waits = asyncio.create_task(signers.get()), asyncio.create_task(signers.get())
+    while not opening.asked:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    gone.cancel()
+    opening.let.set()
+    assert await waits
+    assert opening.asked == 1
+    await signers.close()
 
 
 async def test_a_certificate_that_ends_soon_is_told_every_six_hours(said: list[str]) -> None:

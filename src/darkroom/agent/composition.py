@@ -94,9 +94,7 @@ async def open_agent(
         dead_letters = await open_dead_letters(aws, settings, attributes, clock)
         agent_name = settings.agent_name or _own_name()
         heartbeat_table = aws.heartbeats(settings.task_table) if settings.task_table and settings.heartbeats else None
-        progress_table = None
-        if settings.task_table and settings.progress_seconds is not None:
-            progress_table = aws.progress(settings.task_table)
+        progress_table = aws.progress(settings.task_table) if settings.task_table else None
         records = TaskRecords(
             table, outages, clock, agent_name=agent_name, patience_seconds=settings.record_patience_seconds
         )
@@ -147,7 +145,7 @@ async def open_agent(
                 runtime=runtime,
                 settlement=settlement,
                 records=records,
-                progress=ProgressNotes(progress_table, clock, settings.progress_seconds or 0.0),
+                progress=ProgressNotes(progress_table, clock, settings.progress_seconds),
                 copies=copies,
                 incidents=Incidents(bucket, socket.gethostname()),
                 health=health,

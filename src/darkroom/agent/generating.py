@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 
-from darkroom.agent.aftermath import EndedElsewhere, TooLate
+from darkroom.agent.aftermath import CancelledByUser, EndedElsewhere, TooLate
 from darkroom.agent.device import Device
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.job import Job, uncancel
@@ -69,10 +69,8 @@ class Generating:
                 is_new = job.tries.received == 1 and not copy_number(job.delivery.attributes)
                 if is_new and job.task.priority is Priority.NORMAL:
                     self.head_sent_at = job.submitted_at
-                self._parts.progress.begin(job)
-                announcing = asyncio.create_task(
-                    self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
-                )
+                self._parts.progress.begin(job, on_cancelled=lambda: self.stop_cancelled(job))
+                announcing = asyncio.create_task(self._announce(job))
                 with self._parts.spans.part("generate", **_facts(job, prepared)):
                     return await self._run(job, prepared)
         finally:
@@ -81,6 +79,19 @@ class Generating:
                 looking.cancel()
             if announcing is not None:
                 await announcing  # "running" must be told and recorded before the end is, whatever the end
+
+    async def _announce(self, job: Job) -> None:
+        """Tell that a job has the device, and stop it if nobody wants it any more, which is found out by telling."""
+        advanced = await self._parts.settlement.announce_running(job, on_topic=self._parts.notify_when_running)
+        if advanced is None:
+            await self.stop_if_ended(job)
+        elif advanced.is_to_be_stopped:
+            self.stop_cancelled(job)
+
+    def stop_cancelled(self, job: Job) -> None:
+        """Stop the work on a job that a user has cancelled."""
+        if not job.settling:
+            job.stop(CancelledByUser("cancelled while it ran"))
 
     async def stop_if_ended(self, job: Job) -> None:
         """Stop the work on a job whose submission has ended elsewhere in the meantime."""

@@ -103,7 +103,7 @@ class Marking:
         A picture that could not be stored need not be made.
         """
         if self._required and self._signers is not None:
-            self._signers.refuse_while_paused()
+            self._signers.refuse_while_failing()
 
     @asynccontextmanager
     async def marked(

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from darkroom.agent.aftermath import Aftermath, CancelledByUser
+from darkroom.agent.aftermath import Aftermath
 from darkroom.agent.budget import JobMemory
 from darkroom.agent.diagnosis import Diagnosis
 from darkroom.agent.generating import Generating
@@ -255,8 +255,8 @@ class Pipeline:
         self._start(self._generating.stop_if_ended(job), f"ended? {job.task.id}")
 
     async def _stop_if_cancelled(self, job: Job) -> None:
-        if not job.settling and await self._parts.preparation.is_cancelled(job) and not job.settling:
-            job.stop(CancelledByUser("cancelled while it ran"))
+        if not job.settling and await self._parts.preparation.is_cancelled(job):
+            self._generating.stop_cancelled(job)
 
 
 def _size(generation: Generation) -> int:

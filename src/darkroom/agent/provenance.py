@@ -28,8 +28,6 @@ from darkroom.provenance.origin import KeepIngredient
 from darkroom.provenance.signing import PictureSigner
 from darkroom.settings import AgentSettings
 
-# AWS KMS answers within milliseconds, and the AWS library tries again by itself.
-_KMS_SECONDS = 10.0
 _SECRETS = "secretsmanager"
 _REMOTE_THREADS = 4
 
@@ -70,6 +68,8 @@ async def open_provenance(settings: AgentSettings, budget: MemoryBudget, clock: 
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
+            if signers is not None:
+                await signers.close()
             marking.close()
 
 
@@ -101,7 +101,7 @@ def _signers(
         material = read_material(await _read_certificate(settings))
         signer = Signer(
             material,
-            sign_remotely=None if key is None else _Remote(key, material),
+            sign_remotely=None if key is None else _Remote(key, material, settings.provenance.answer_seconds),
             timestamp_authority=settings.provenance.timestamp_authority,
         )
         await asyncio.to_thread(signer.without_timestamp().check)
@@ -112,13 +112,16 @@ def _signers(
 
 async def _read_certificate(settings: AgentSettings) -> bytes:
     """The text of the file or the secret. Raises `SigningUnavailable` and an `AwsFailure`."""
-    place = str(settings.provenance.certificate)
-    if place.startswith("arn:"):
-        # Once an hour: the client is not kept, for it holds its service's description.
-        async with open_aws(settings.aws, _SECRETS) as aws:
-            return await read_secret(aws.client(_SECRETS), place)
+    place, seconds = str(settings.provenance.certificate), settings.provenance.answer_seconds
     try:
-        return await asyncio.to_thread(Path(place).read_bytes)
+        async with asyncio.timeout(seconds):
+            if place.startswith("arn:"):
+                # Once an hour: the client is not kept, for it holds its service's description.
+                async with open_aws(settings.aws, _SECRETS) as aws:
+                    return await read_secret(aws.client(_SECRETS), place)
+            return await asyncio.to_thread(Path(place).read_bytes)
+    except TimeoutError:
+        raise SigningUnavailable(f"the signing certificate {place} was not read within {seconds:g} s") from None
     except OSError as error:
         raise SigningUnavailable(f"the signing certificate {place} cannot be read: {error.strerror}") from None
 
@@ -126,17 +129,18 @@ async def _read_certificate(settings: AgentSettings) -> bytes:
 class _Remote:
     """Signs with a key in KMS, for a thread of the library; the request itself is made by the agent's loop."""
 
-    def __init__(self, key: SigningKey, material: SigningMaterial) -> None:
+    def __init__(self, key: SigningKey, material: SigningMaterial, seconds: float) -> None:
         self._key = key
+        self._seconds = seconds
         self._algorithm = material.certificate.algorithm
         self._loop = asyncio.get_running_loop()
 
     def __call__(self, data: bytes) -> bytes:
         signing = asyncio.run_coroutine_threadsafe(self._key.sign(data, self._algorithm), self._loop)
         try:
-            return signing.result(_KMS_SECONDS)
+            return signing.result(self._seconds)
         except TookTooLong:
             signing.cancel()
-            raise SigningUnavailable(f"AWS KMS did not sign within {_KMS_SECONDS:g} s") from None
+            raise SigningUnavailable(f"AWS KMS did not sign within {self._seconds:g} s") from None
         except AwsFailure as error:
             raise SigningUnavailable(str(error)) from None

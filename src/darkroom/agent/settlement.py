@@ -28,6 +28,7 @@ from darkroom.agent.spans import NoSpans, Spans
 from darkroom.agent.task_records import TaskRecords
 from darkroom.aws.bucket import Bucket
 from darkroom.aws.queue import Queue
+from darkroom.aws.task_table import Advanced
 from darkroom.aws.topic import Topic
 from darkroom.errors import AwsFailure, AwsRefused, DarkroomError
 from darkroom.logs import log
@@ -76,22 +77,26 @@ class Settlement:
         self._spans = spans or NoSpans()
         self._metrics = metrics or NoMetrics()
 
-    async def announce_running(self, job: Job, *, on_topic: bool) -> None:
-        """Say that a job has the device, unless its end was told. A fault is logged and no more: the task goes on."""
+    async def announce_running(self, job: Job, *, on_topic: bool) -> Advanced | None:
+        """Say that a job has the device, unless its end was told: then return None.
+
+        A fault is logged and no more: the task goes on.
+        """
         notification = Notification(
             id=job.task.id, status=Status.RUNNING, runtime=self._runtime_name, context=job.task.context
         )
         # The record is first: it knows of an end that another agent has told in the meantime.
-        is_news = True
+        advanced: Advanced | None = Advanced(is_to_be_stopped=False)
         try:
-            is_news = await self._records.runs(job, notification)
+            advanced = await self._records.runs(job, notification)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
         try:
-            if on_topic and is_news:
+            if on_topic and advanced:
                 await self._publish(notification, job.delivery.submission_id, job.audience)
         except AwsFailure as error:
             log(logging.WARNING, "task.announce_failed", str(error), **job.log_fields)
+        return advanced
 
     async def complete(self, job: Job, generation: Generation) -> None:
         """Store the pictures and end the job as completed, unless it has ended in the meantime."""

@@ -19,7 +19,7 @@ from darkroom.agent.clock import Clock
 from darkroom.agent.intake import Unreadable
 from darkroom.agent.job import Job
 from darkroom.agent.outages import Outages
-from darkroom.aws.task_table import TaskTable
+from darkroom.aws.task_table import Advanced, TaskTable
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.policy.telling import LONGEST_MODEL_NAME, LONGEST_REASON, after_tries, record_of, shortened
@@ -54,14 +54,15 @@ class TaskRecords:
         self._agent_name = agent_name
         self._patience_seconds = patience_seconds
 
-    async def runs(self, job: Job, told: Notification) -> bool:
-        """Write that a job has the device, and return whether it had no end to keep. Raises an `AwsFailure`."""
+    async def runs(self, job: Job, told: Notification) -> Advanced | None:
+        """Write that a job has the device; return None where it had an end, and keeps it. Raises an `AwsFailure`."""
         if job.noting is not None:
             await asyncio.gather(job.noting, return_exceptions=True)
         if self._table is None:
-            return True
-        job.is_recorded = await self._table.advance(self._record_of(job, told), begins_try=True)
-        return job.is_recorded
+            return Advanced(is_to_be_stopped=False)
+        advanced = await self._table.advance(self._record_of(job, told), begins_try=True)
+        job.is_recorded = advanced is not None
+        return advanced
 
     async def waits(self, job: Job, reason: str, delay_seconds: float = 0.0) -> None:
         """Write that a job waits for another try for `reason`, and that it may begin after so many seconds."""

@@ -2,6 +2,9 @@
 
 However many streams a caller has open, its changes are looked for by one watcher, about once a second, and each event
 is written once: its bytes go to all streams. Of a task that has changed twice in between, the last state is told.
+
+Where nothing has changed for a while, it looks less often; when the caller asks this gateway for something, more often
+for some seconds, since most tasks take no longer.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from darkroom.tasks.replies import TaskView
 from darkroom.tasks.task import Status
 
 LOOK_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 0.2
+_GROWTH = 1.5
 _QUIET_LOOK_SECONDS = 2.0
 _QUIET_AFTER_SECONDS = 10.0
 # Writers' clocks differ, and an index is behind: what is up to so old may still appear.
@@ -165,6 +170,8 @@ class Feed:
         self._for_operator = for_operator
         self._followers: set[Follower] = set()
         self._watching: asyncio.Task[None] | None = None
+        self._pause_seconds = LOOK_SECONDS
+        self._woken = asyncio.Event()
         self._seen: dict[Change, None] = {}
 
     def follow(self, follower: Follower) -> None:
@@ -179,6 +186,11 @@ class Feed:
         if not self._followers and self._watching is not None:
             self._watching.cancel()
         return not self._followers
+
+    def wake(self) -> None:
+        """Look soon, unless that is so already: something is about to happen."""
+        if self._pause_seconds >= LOOK_SECONDS:
+            self._woken.set()
 
     def end(self) -> None:
         """Tell every follower that there is nothing more."""
@@ -206,7 +218,21 @@ class Feed:
                 fresh = []
             changed_at = now if fresh else changed_at
             quiet = now - changed_at > _QUIET_AFTER_SECONDS
-            await self._sleep(_QUIET_LOOK_SECONDS if quiet else LOOK_SECONDS)
+            if await self._is_woken_within(_QUIET_LOOK_SECONDS if quiet else self._pause_seconds):
+                changed_at, self._pause_seconds = self._clock(), _FIRST_LOOK_SECONDS
+                await self._sleep(self._pause_seconds)
+            self._pause_seconds = min(LOOK_SECONDS, self._pause_seconds * _GROWTH)
+
+    async def _is_woken_within(self, seconds: float) -> bool:
+        waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._woken.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        was_woken = self._woken.is_set()
+        self._woken.clear()
+        return was_woken
 
     async def _look(self, looked_at: float) -> list[Change]:
         """What is new since the last look."""
@@ -255,6 +281,12 @@ class Feeds:
                     del self._feeds[key]
 
         return leave
+
+    def wake(self, caller: str) -> None:
+        """Look soon what happens to a caller's tasks, where somebody follows them."""
+        for for_operator in (False, True):
+            if (feed := self._feeds.get((caller, for_operator))) is not None:
+                feed.wake()
 
     def close(self) -> None:
         """End every stream: the gateway ends."""

@@ -35,7 +35,8 @@ class FrontDoor:
     `clock` tells seconds since 1970 (UTC); `new_submission_id` makes an id that no other submission has. The tasks of
     those of `callers` who have a limit for a month are counted in the task table: `SettingsError` where there is none.
     `waiter` is how somebody waits for a task; without one, every look-up is answered at once.
-    `options` are what the deployment says of its runtimes, such as their workflows.
+    `options` are what the deployment says of its runtimes, such as their workflows. `on_change` is called with the
+    caller of a task that was taken, or that is to be stopped.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class FrontDoor:
         callers: Callers = _NOBODY,
         waiter: Waiter | None = None,
         options: Mapping[str, RuntimeOptions] = NO_OPTIONS,
+        on_change: Callable[[str], None] = lambda _: None,
     ) -> None:
         if callers.are_counted and ports.counts is None:
             raise SettingsError("monthlyTasks are counted in the task table: set DARKROOM_TASK_TABLE, or remove them")
         self._service = service
         self._clock = clock
         self._new_submission_id = new_submission_id
+        self._on_change = on_change
         self._submitting = Submitting(ports, callers)
         states = RuntimeStates(ports, clock)
         self._dead_letters = DeadLetterDesk(ports)
@@ -71,7 +74,9 @@ class FrontDoor:
         try:
             match plan:
                 case Submission():
-                    return await self._submitting.submit(plan)
+                    reply = await self._submitting.submit(plan)
+                    self._on_change(plan.record.caller)
+                    return reply
                 case Listing():
                     return await self._lister.list_tasks(plan)
                 case RuntimeListing():
@@ -83,7 +88,10 @@ class FrontDoor:
                 case Upload():
                     return await self._uploading.sign(plan)
                 case Cancellation():
-                    return await self._cancelling.cancel(plan)
+                    reply = await self._cancelling.cancel(plan)
+                    for caller in plan.sight.callers:
+                        self._on_change(caller)
+                    return reply
                 case DeliveryListing():
                     return await self._webhook_deliveries.list(plan)
                 case LetterListing():

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from darkroom.api.ports import Records
+from darkroom.api.waiting import FIRST_DELAY_SECONDS, GROWTH, LONGEST_DELAY_SECONDS
 from darkroom.errors import AwsFailure
 from darkroom.logs import log
 from darkroom.tasks.record import TaskRecord
@@ -18,14 +19,12 @@ from darkroom.tasks.record import TaskRecord
 Pause = Callable[[float], Awaitable[bool]]
 """Waits for so many seconds; returns False, earlier perhaps, when the client has gone and nobody waits any more."""
 
-_GROWTH = 1.3
-
 
 class Pace(msgspec.Struct, frozen=True):
     """How soon to look at a task for the first time, and how seldom at most, in seconds."""
 
-    first: float = 0.2
-    longest: float = 1.0
+    first: float = FIRST_DELAY_SECONDS
+    longest: float = LONGEST_DELAY_SECONDS
 
 
 class EventLoop(msgspec.Struct, frozen=True):
@@ -101,4 +100,4 @@ async def looks(
                 raise
             log(logging.WARNING, "openai.look_failed", str(failure), error_type=failure.type)
         yield record
-        seconds = min(seconds * _GROWTH, pace.longest)
+        seconds = min(seconds * GROWTH, pace.longest)

@@ -50,6 +50,7 @@ async def serve(settings: GatewaySettings, make_pages: MakePages | None = None) 
     async with open_aws(settings.aws, *services, trusts_calls=True) as aws:
         ports = ports_of(aws, front)
         waiter = None if ports.records is None else SharedWaiter(ports.records, time.monotonic)
+        feeds = _feeds(aws, ports, front.task_table) if settings.tells_events else None
         door = FrontDoor(
             service,
             ports,
@@ -58,6 +59,7 @@ async def serve(settings: GatewaySettings, make_pages: MakePages | None = None) 
             callers=callers,
             waiter=waiter,
             options=read_options(front.openai_file),
+            on_change=(lambda _: None) if feeds is None else feeds.wake,
         )
         limits = DoorLimits(
             patience_seconds=settings.openai_wait_seconds,
@@ -68,7 +70,6 @@ async def serve(settings: GatewaySettings, make_pages: MakePages | None = None) 
         # While it is made, a reply is in memory three times: as pictures, in base64, and in JSON.
         loop = EventLoop(_pause, asyncio.to_thread, asyncio.Semaphore(4))
         openai = open_openai_door(catalogue, ports, callers, limits, front.openai_file, loop)
-        feeds = _feeds(aws, ports, front.task_table) if settings.tells_events else None
         events = None if feeds is None or ports.records is None else EventStreams(feeds, ports.records)
         pages = (
             () if make_pages is None else make_pages(settings.stage, lambda: ports.bucket.presigned_url("console", 60))

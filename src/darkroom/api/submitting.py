@@ -71,6 +71,9 @@ class Submitting:
         now = plan.record.created_at
         month = month_of(now)
         if not await counts.count_task(caller, month, most):
+            standing = await self._standing(plan)
+            if standing is not None:
+                return _duplicate(plan, standing)
             log(logging.WARNING, "front_door.month_used_up", f"{most} tasks of {month}", caller=caller)
             return exchange.month_used_up(most, month, next_month(now))
         try:
@@ -81,6 +84,12 @@ class Submitting:
         if instead is not None:
             await self._uncount(counts, caller, month)
         return instead or plan.reply
+
+    async def _standing(self, plan: Submission) -> TaskRecord | None:
+        """What stands under the task's id already, where its caller does not want another one: it is no new task."""
+        if plan.on_duplicate is OnDuplicate.NEW or self._ports.records is None:
+            return None
+        return await self._ports.records.get(plan.record.id, plan.record.caller)
 
     async def _uncount(self, counts: Counts, caller: str, month: str) -> None:
         """Give back what a task was counted for that was not accepted."""

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from darkroom.tasks.record import TaskRecord
 
-FIRST_DELAY_SECONDS = 0.2
+# Each pause is a tenth longer than the one before, so nobody waits for much more than a tenth longer than he must.
+FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 1.0
-GROWTH = 1.5
+GROWTH = 1.1
 
 Sleep = Callable[[float], Awaitable[None]]
 

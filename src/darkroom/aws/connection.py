@@ -26,6 +26,7 @@ from darkroom.aws.secrets import Secret
 from darkroom.aws.task_counts import TaskCounts
 from darkroom.aws.task_lists import TaskLists
 from darkroom.aws.task_table import TaskTable
+from darkroom.aws.tls import SharingHttpSession
 from darkroom.aws.together import Positions, Questions
 from darkroom.aws.topic import Topic
 from darkroom.aws.usage import UsageTable
@@ -154,14 +155,18 @@ async def open_aws(
     message that is published, so that its subscribers continue the trace. Who `trusts_calls` makes the same few very
     often: that they are well-formed is left to AWS to check, which refuses them as the library would.
     """
+    if not services:
+        yield Aws({})
+        return
     config = AioConfig(
-        retries={"mode": "standard", "max_attempts": 4},
+        retries={"mode": "standard", "max_attempts": settings.tries},
         connect_timeout=5,
         read_timeout=30,
         max_pool_connections=_MAXIMUM_CONNECTIONS,
         tcp_keepalive=True,
         user_agent=USER_AGENT,
         parameter_validation=not trusts_calls,
+        http_session_cls=SharingHttpSession,
     )
     # An object without a name would be the bucket, which S3 has another answer for: that is checked here always.
     s3_config = config.merge(AioConfig(**s3_options(settings), parameter_validation=True))

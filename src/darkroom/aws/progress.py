@@ -1,4 +1,8 @@
-"""How far tasks are, in the table of task records: an item beside each record, which the agent writes while it runs."""
+"""How far tasks are, in the table of task records: an item beside each record, which the agent writes while it runs.
+
+Whoever cancels a task that runs notes that in the same item, and no report takes the note's place: so the agent learns
+of it from what it writes anyway, and otherwise from an item of a few bytes, whatever its task's record holds.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from darkroom.aws.batches import read_items
-from darkroom.aws.errors import translated
+from darkroom.aws.errors import AlreadyExists, translated
 from darkroom.aws.records import EXPIRY_ATTRIBUTE, Item, change_keys, from_attribute, progress_key, to_attribute
 from darkroom.tasks.progress import Progress, ProgressReport
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 RETENTION_SECONDS = 24 * 3600
+# The note that the task is to be stopped.
+_STOP = "cancel_requested"
 
 
 class ProgressTable:
@@ -25,15 +31,45 @@ class ProgressTable:
         self._client = client
         self._table = table
 
-    async def write(self, report: ProgressReport) -> None:
-        """Keep how far a task is, in place of what was known before."""
-        with translated(f"writing the progress of task {report.task_id}", f"writing to the table {self._table}"):
-            await self._client.put_item(TableName=self._table, Item=report_to_item(report))
+    async def write(self, report: ProgressReport) -> bool:
+        """Keep how far a task is, in place of what was known before; return False where it is to be stopped."""
+        try:
+            with translated(f"writing the progress of task {report.task_id}", f"writing to the table {self._table}"):
+                await self._client.put_item(
+                    TableName=self._table,
+                    Item=report_to_item(report),
+                    ConditionExpression=f"attribute_not_exists({_STOP})",
+                )
+        except AlreadyExists:
+            return False
+        return True
+
+    async def ask_to_stop(self, submission_id: str, now: float) -> None:
+        """Note that a submission that runs is to be stopped, at `now`, in seconds since 1970."""
+        with translated(f"cancelling submission {submission_id}", f"writing to the table {self._table}"):
+            await self._client.update_item(
+                TableName=self._table,
+                Key=progress_key(submission_id),
+                UpdateExpression=f"SET {_STOP} = :yes, {EXPIRY_ATTRIBUTE} = :expiry",
+                ExpressionAttributeValues={
+                    ":yes": to_attribute(True),
+                    ":expiry": to_attribute(int(now) + RETENTION_SECONDS),
+                },
+            )
+
+    async def is_to_be_stopped(self, submission_id: str) -> bool:
+        """Whether somebody has asked for a submission that runs to be stopped, now or a moment before."""
+        doing = f"looking whether submission {submission_id} was cancelled"
+        with translated(doing, f"reading from the table {self._table}"):
+            reply = await self._client.get_item(
+                TableName=self._table, Key=progress_key(submission_id), ProjectionExpression=_STOP
+            )
+        return _STOP in reply.get("Item", {})
 
     async def read(self, submission_ids: Sequence[str]) -> dict[str, Progress]:
         """How far these submissions are, by their ids; of those that have said nothing there is nothing."""
         items = await read_items(self._client, self._table, [progress_key(id_) for id_ in submission_ids])
-        reports = [item_to_report(item) for item in items.values()]
+        reports = [item_to_report(item) for item in items.values() if "value" in item]  # else it is a note alone
         return {report.submission_id: report.progress for report in reports}
 
 

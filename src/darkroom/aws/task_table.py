@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from darkroom.aws.batches import read_items
 from darkroom.aws.conflicts import through_conflicts
 from darkroom.aws.errors import AlreadyExists, translated
+from darkroom.aws.progress import ProgressTable
 from darkroom.aws.record_updates import IS_UNFINISHED, UNFINISHED, update_to
 from darkroom.aws.records import (
     CHANGED_AS,
@@ -29,6 +31,7 @@ from darkroom.aws.records import (
 from darkroom.aws.task_pointers import TaskPointers, text_of
 from darkroom.aws.usage import addition
 from darkroom.tasks.record import TaskRecord
+from darkroom.tasks.task import Status
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -41,7 +44,16 @@ _POINTED_TO = "is_pointed_to"
 # published, and reported as failed) has its id stand for it again.
 _REPLACED = "replaced"
 _MOST_WITHDRAWN = 100
+# A field that has its default is left out, so it is there once somebody has asked.
+_CANCELLED = "cancel_requested"
 _INDEXED = (LISTED_UNDER, LISTED_AS, CHANGED_UNDER, CHANGED_AS)
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A record was brought up to date; `is_to_be_stopped`: somebody had asked for that before."""
+
+    is_to_be_stopped: bool
 
 
 class TaskTable:
@@ -51,6 +63,7 @@ class TaskTable:
         self.client = client
         self.name = name
         self._pointers = TaskPointers(client, name)
+        self._progress = ProgressTable(client, name)
 
     async def put(self, record: TaskRecord, *, in_place_of: str | None = None) -> None:
         """Write the record of a new submission, and have its task's id point to it.
@@ -167,6 +180,9 @@ class TaskTable:
         Return that submission's record, or None where there is none. The wish stays with the submission, whatever is
         submitted under the same id later. `now`, in seconds since 1970, is when the record was changed; without it, who
         follows changes is not told.
+
+        It is noted in the record, which is read or written before a task begins; and of a task that has begun, beside
+        its progress, where its agent looks all the time.
         """
         latest = await self._pointers.latest(task_id, caller)
         if latest is None:
@@ -181,13 +197,16 @@ class TaskTable:
                 reply = await through_conflicts(lambda: self._ask_to_stop(task_id, record.submission_id, caller, now))
             if reply is None:
                 return record
-        return item_to_record(reply)
+        record = item_to_record(reply)
+        if record.status is Status.RUNNING:
+            await self._progress.ask_to_stop(record.submission_id, record.updated_at or record.created_at)
+        return record
 
     async def _ask_to_stop(
         self, task_id: str, submission_id: str, caller: str, now: float | None
     ) -> dict[str, Any] | None:
         """Write down the wish, and return the submission's item; None where it has ended, or is not to be told of."""
-        changes: dict[str, Any] = {"cancel_requested": {"BOOL": True}}
+        changes: dict[str, Any] = {_CANCELLED: {"BOOL": True}}
         if now is not None:
             changes |= {"updated_at": to_attribute(now), **change_keys(caller, submission_id, now)}
         try:
@@ -208,8 +227,10 @@ class TaskTable:
         item: dict[str, Any] = reply["Attributes"]
         return item
 
-    async def advance(self, record: TaskRecord, *, begins_try: bool = False, only_after: str | None = None) -> bool:
-        """Bring the record of a submission up to date with `record`; return False where it stays as it is.
+    async def advance(
+        self, record: TaskRecord, *, begins_try: bool = False, only_after: str | None = None
+    ) -> Advanced | None:
+        """Bring the record of a submission up to date with `record`; return None where it stays as it is.
 
         A record that tells an end stays as it is. A task that was published past the front door has no record yet: it
         gets one, and its id points to it, unless a newer submission has it. What the first writer knows best is kept
@@ -220,9 +241,10 @@ class TaskTable:
             with translated(f"updating the record of task {record.id}", self._writing):
                 reply = await self.client.update_item(TableName=self.name, **update, ReturnValues="ALL_OLD")
         except AlreadyExists:
-            return False
-        await self._point_to(record, reply.get("Attributes", {}))
-        return True
+            return None
+        before = reply.get("Attributes", {})
+        await self._point_to(record, before)
+        return Advanced(is_to_be_stopped=_CANCELLED in before)
 
     async def end(self, record: TaskRecord, *, begins_try: bool = False, is_pointed_to: bool = False) -> bool:
         """Bring a submission's record to the end that `record` tells, and count that as its caller's usage.

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from darkroom.cli.options import region_option, stack_name_option
+from darkroom.client.address import checked_endpoint
 from darkroom.config.runtime_facts import RuntimeFacts
 from darkroom.errors import MissingExtra, SettingsError
 from darkroom.local.stack_file import STACK_FOLDER, read_stack_file
@@ -99,7 +100,8 @@ def find_address(
 
     `operator`: where it is a stack on AWS, one of this process's own, in which AWS credentials make an operator.
 
-    Raises `SettingsError` that says what to do when there is none; for a stack on AWS, `StackFailure` and `AwsFailure`.
+    Raises `SettingsError` that says what to do when there is none, and `InvalidRequest` for one that is no URL; for a
+    stack on AWS, `StackFailure` and `AwsFailure`.
     """
     if stack_name is not None:
         if endpoint is not None or api_key is not None:
@@ -127,8 +129,10 @@ def find_address(
             "(or DARKROOM_ENDPOINT and DARKROOM_API_KEY)"
         )
     if api_key is None:
-        raise SettingsError(f"{endpoint} needs an API key: give it with --api-key or DARKROOM_API_KEY")
-    return Address(endpoint=endpoint, api_key=api_key)
+        raise SettingsError(
+            f"{checked_endpoint(endpoint)} needs an API key: give it with --api-key or DARKROOM_API_KEY"
+        )
+    return Address(endpoint=checked_endpoint(endpoint), api_key=api_key)
 
 
 def _operators_own(stack_name: str, region: str | None) -> Address:

@@ -42,6 +42,7 @@ def config_init(
     runtime_name: Annotated[str, typer.Option("--runtime-name", "-r", help="Names the runtime.")] = "sdruntime",
     runtime_type: Annotated[str, typer.Option("--runtime-type", "-t", help="Type of the runtime.")] = "sdwebui",
     image_registry: RegistryOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a config.yaml with one runtime. A file that is there is not touched."""
     if file.exists():
@@ -49,6 +50,9 @@ def config_init(
     text = initial_config(Wishes(stack_name, runtime_name, runtime_type, bucket, image_registry=image_registry))
     parse_config(text, str(file))
     file.write_text(text)
+    if as_json:
+        print_json({"file": str(file)})
+        return
     console_of().print(f"{escape(str(file))} written; check it with: darkroom config validate", highlight=False)
 
 
@@ -68,9 +72,14 @@ def config_validate(
 
 
 @config.command("show")
-def config_show(file: Annotated[Path, typer.Argument(help="The file to show.")] = DEFAULT_CONFIG) -> None:
+def config_show(
+    file: Annotated[Path, typer.Argument(help="The file to show.")] = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
     """Show config.yaml with all its defaults."""
     values = load_config(file).model_dump(by_alias=True, mode="json", exclude_none=True)
+    if as_json:
+        print_json(values)
+        return
     typer.echo(yaml.safe_dump(values, sort_keys=False), nl=False)
 
 
@@ -84,6 +93,7 @@ def config_values(
     region: RegionOption = None,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the values that the chart is installed with, for Argo CD, Flux or helm. The stack has to be deployed."""
     cloud = open_cloud(region, profile, endpoint_url)
@@ -96,12 +106,16 @@ def config_values(
     )
     outputs = operations.outputs()
     times = look(cloud, outputs, lambda line: typer.echo(line, err=True))
-    for line in said_of(found, times):
-        typer.echo(f"# {line}")
     there = releases_of(with_measured(found, times), name, outputs, cloud.region)
     wanted = [release for release in there if release.brings_nodes == nodes] or there
-    typer.echo(f"# release {wanted[0].name}, namespace {wanted[0].namespace}")
-    typer.echo(yaml.safe_dump(wanted[0].values, sort_keys=False), nl=False)
+    release = wanted[0]
+    if as_json:
+        print_json({"release": release.name, "namespace": release.namespace, "values": release.values})
+        return
+    for line in said_of(found, times):
+        typer.echo(f"# {line}")
+    typer.echo(f"# release {release.name}, namespace {release.namespace}")
+    typer.echo(yaml.safe_dump(release.values, sort_keys=False), nl=False)
 
 
 @config.command("schema")

@@ -18,6 +18,7 @@ from darkroom.cli.deployment_options import (
     console_of,
 )
 from darkroom.cli.options import JsonOption, SvgOption
+from darkroom.cli.output import print_json
 from darkroom.cli.planner_options import (
     PriceFilesOption,
     PricesOption,
@@ -117,6 +118,7 @@ def cost_refresh(
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
     to: Annotated[Path, typer.Option(help="The file to write.")] = Path("prices.toml"),
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch a region's prices from AWS's price list, and what Spot cost in the last week, into a file."""
     try:  # only this needs the AWS library
@@ -136,6 +138,10 @@ def cost_refresh(
     hours = {kind: found.usd[instance_hour(kind)] for kind in seen if instance_hour(kind) in found.usd}
     savings = {kind: max(0.0, 1 - seen[kind] / hours[kind]) for kind in hours}
     to.write_text(price_file(cloud.region, found, datetime.now(UTC).date(), savings, known.interrupted))
+    if as_json:
+        told = {"file": str(to), "region": cloud.region, "prices": len(found.usd), "not_found": list(found.not_found)}
+        print_json(told)
+        return
     console = console_of()
     console.print(
         f"{escape(str(to))}: {len(found.usd)} prices of {cloud.region}; use them with --prices", highlight=False

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from darkroom.cli.cache import cache
 from darkroom.cli.config_file import config
 from darkroom.cli.deployment_options import (
     DEFAULT_CONFIG,
@@ -22,30 +24,28 @@ from darkroom.cli.deployment_options import (
     RegionOption,
     RegistryOption,
     console_of,
-    teller,
+    teller_of,
 )
-from darkroom.cli.deployment_plan import show_plan
-from darkroom.cli.options import JsonLinesOption
+from darkroom.cli.deployment_plan import DeploymentPlan, document, plan_of
+from darkroom.cli.deployment_plan_tables import show_plan
+from darkroom.cli.models import models
+from darkroom.cli.options import JsonOption
 from darkroom.cli.output import print_json
 from darkroom.cli.publishing import chart, images
-from darkroom.cli.tables import new_table, numbers, print_facts, print_table
+from darkroom.cli.tables import print_facts
 from darkroom.config.loader import load_config, parse_config
-from darkroom.config.model import DEFAULT_KUBERNETES, DarkroomConfig
+from darkroom.config.model import DarkroomConfig
 from darkroom.errors import SettingsError
 from darkroom.infra.checks.preflight import check
-from darkroom.infra.cloud import Cloud, check_region, open_cloud
-from darkroom.infra.models import CHECKPOINTS, FOLDERS, list_models, upload_model
-from darkroom.infra.snapshots.builder_profile import ensure_builder_profile
+from darkroom.infra.cloud import check_region, open_cloud
 from darkroom.infra.snapshots.cached_images import images_to_cache, uses_snapshots
-from darkroom.infra.snapshots.image_cache import DEFAULT_VOLUME_GIB, CacheRequest, ImageCache
 from darkroom.infra.steps.deployment import Deployment
 from darkroom.infra.steps.initial_config import Wishes, initial_config
+from darkroom.infra.steps.obstacles import Obstacle
 from darkroom.infra.steps.plan import Sight, steps
-from darkroom.infra.steps.removal import Removal
+from darkroom.infra.steps.removal import Planned, Removal
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
-models = typer.Typer(no_args_is_help=True, help="Look at the models in their bucket, and bring more.")
-cache = typer.Typer(no_args_is_help=True, help="Cache images for a fast start of nodes.")
 
 
 @app.command()
@@ -73,12 +73,12 @@ def deploy(
     ] = False,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Deploy to AWS: everything, in one command, which can be run again at any time.
 
     Where there is no config.yaml, one is written from the options; where there is one, it is used as it is.
     """
-    console = console_of()
     if runtime_type not in ("sdwebui", "comfyui", "diffusers"):
         raise SettingsError(f"--runtime-type must be sdwebui, comfyui or diffusers, not {runtime_type!r}")
     if config != DEFAULT_CONFIG and not config.exists():
@@ -94,18 +94,20 @@ def deploy(
         found = _configuration_without_aws(config, wishes)
         images = tuple(images_to_cache(found, tracing=True))
         sight = Sight(has_file=config.exists(), uses_snapshots=uses_snapshots(found), uncached_images=images)
-        if not show_plan(console, found, steps(found, config, sight), check(None, found)):
-            raise typer.Exit(1) from None
+        _tell_plan(plan_of(found, steps(found, config, sight), check(None, found)), as_json=as_json)
         return
-    deployment = Deployment(cloud, config, wishes, teller(console), renew=upgrade)
+    deployment = Deployment(cloud, config, wishes, teller_of(as_json), renew=upgrade)
     if dry_run:
         planned, findings = deployment.plan()
-        config_now = deployment.configuration()
-        if not show_plan(console, config_now, planned, findings, cloud.region, deployment.measured()):
-            raise typer.Exit(1)
+        plan = plan_of(deployment.configuration(), planned, findings, cloud.region, deployment.measured())
+        _tell_plan(plan, as_json=as_json)
         return
     outputs = deployment.run()
-    console.print("[bold]Deployed[/]")
+    if as_json:
+        stack = deployment.configuration().cloudformation_stack_name
+        print_json({"stack": stack, "region": cloud.region, "outputs": outputs})
+        return
+    console_of().print("[bold]Deployed[/]")
     print_facts((name, escape(value)) for name, value in sorted(outputs.items()))
 
 
@@ -125,19 +127,30 @@ def destroy(
     ] = False,
     profile: ProfileOption = None,
     endpoint_url: EndpointOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove a deployment. The buckets with models and pictures stay."""
-    console = console_of()
     cloud = open_cloud(region, profile, endpoint_url)
     found = load_config(config, cloud.region)
-    removal = Removal(cloud, found, teller(console))
+    removal, stack = Removal(cloud, found, teller_of(as_json)), found.cloudformation_stack_name
     if dry_run:
-        _show_removal(console, found.cloudformation_stack_name, cloud.region, removal)
+        planned, in_the_way = removal.plan(), removal.obstacles()
+        if as_json:
+            obstacles = [asdict(obstacle) for obstacle in in_the_way]
+            print_json({"stack": stack, "region": cloud.region, **asdict(planned), "in_the_way": obstacles})
+        else:
+            _show_removal(stack, cloud.region, planned, in_the_way)
+        if in_the_way:
+            raise typer.Exit(1)
         return
     if not yes:
-        typer.confirm(f"Remove the stack {found.cloudformation_stack_name} in {cloud.region} for good?", abort=True)
-    for kept in removal.run(force=force):
-        console.print(f"{escape(kept)} stays", highlight=False)
+        typer.confirm(f"Remove the stack {stack} in {cloud.region} for good?", abort=True, err=as_json)
+    kept = removal.run(force=force)
+    if as_json:
+        print_json({"stack": stack, "region": cloud.region, "kept": kept})
+        return
+    for each in kept:
+        console_of().print(f"{escape(each)} stays", highlight=False)
 
 
 @app.command()
@@ -146,110 +159,38 @@ def synth(
     config: ConfigOption = DEFAULT_CONFIG,
     region: Annotated[str, typer.Option("--region", "-R", help="AWS region.")] = "us-east-1",
     asset_bucket: Annotated[str, typer.Option(help="Bucket that the assembly's files will be in.")] = "darkroom-assets",
+    as_json: JsonOption = False,
 ) -> None:
     """Write the CloudFormation template and its files, without an AWS account."""
     from darkroom.infra.template.synthesis import synthesise
 
     check_region(region)
     found = load_config(config, region)
-    told = teller(Console(stderr=True, soft_wrap=True))
+    told = teller_of(has_result=True)
     assembly = synthesise(found, region=region, out=out, asset_bucket=asset_bucket, told=told)
-    console_of().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
-
-
-@models.command("list")
-def models_list(
-    config: ConfigOption = DEFAULT_CONFIG,
-    bucket: BucketOption = None,
-    as_json: JsonLinesOption = False,
-    region: RegionOption = None,
-    profile: ProfileOption = None,
-    endpoint_url: EndpointOption = None,
-) -> None:
-    """List the models in the bucket."""
-    cloud = open_cloud(region, profile, endpoint_url)
-    table = new_table("model", *numbers("size"))
-    found = list_models(cloud, _model_bucket(bucket, config, cloud))
     if as_json:
-        for model in found:
-            print_json({"key": model.key, "size_bytes": model.size_bytes})
+        print_json({"template": str(assembly.template.path), "files": len(assembly.files)})
         return
-    for model in found:
-        table.add_row(escape(model.key), f"{model.size_bytes / 1e9:.2f} GB")
-    print_table(table)
-
-
-@models.command("upload")
-def models_upload(
-    source: Annotated[str, typer.Argument(help="A file, or an https:// link, e.g. of a hub.")],
-    folder: Annotated[str, typer.Option(help=f"One of {', '.join(FOLDERS)}.")] = CHECKPOINTS,
-    name: Annotated[str | None, typer.Option(help="Its name in the bucket.", show_default=False)] = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    bucket: BucketOption = None,
-    region: RegionOption = None,
-    profile: ProfileOption = None,
-    endpoint_url: EndpointOption = None,
-) -> None:
-    """Bring a model into the bucket, as a stream."""
-    console = console_of()
-    cloud = open_cloud(region, profile, endpoint_url)
-    upload_model(cloud, _model_bucket(bucket, config, cloud), source, folder, name, told=teller(console))
-
-
-@cache.command("build")
-def cache_build(
-    image: Annotated[list[str], typer.Argument(help="The images to cache.")],
-    instance_profile: Annotated[
-        str | None,
-        typer.Option(
-            help="Instance profile with AmazonSSMManagedInstanceCore and AmazonEC2ContainerRegistryPullOnly. "
-            "Default: one is made, once for each region.",
-            show_default=False,
-        ),
-    ] = None,
-    kubernetes_version: Annotated[
-        str, typer.Option(help="As in config.yaml: Bottlerocket has a variant for each.")
-    ] = DEFAULT_KUBERNETES,
-    size: Annotated[int, typer.Option("--size", help="Size of the volume in GiB; nodes need one as large.", min=20)] = (
-        DEFAULT_VOLUME_GIB
-    ),
-    subnet: Annotated[str | None, typer.Option(help="Subnet to build in.", show_default=False)] = None,
-    region: RegionOption = None,
-    profile: ProfileOption = None,
-    endpoint_url: EndpointOption = None,
-) -> None:
-    """Build an EBS snapshot with cached images, and print its id."""
-    cloud = open_cloud(region, profile, endpoint_url)
-    told = teller(Console(stderr=True, soft_wrap=True))
-    profile_name = instance_profile or ensure_builder_profile(cloud, told)
-    request = CacheRequest(image, profile_name, kubernetes_version, volume_gib=size, subnet=subnet)
-    typer.echo(ImageCache(cloud, told).build(request))
-
-
-@cache.command("clean")
-def cache_clean(
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also what may belong to a build that runs now: nobody may be building.")
-    ] = False,
-    region: RegionOption = None,
-    profile: ProfileOption = None,
-    endpoint_url: EndpointOption = None,
-) -> None:
-    """Remove what builds that were killed left: an instance that still costs money, a snapshot without images.
-
-    Every build begins with this, too. What is younger than a build may last is named and left alone.
-    """
-    cloud = open_cloud(region, profile, endpoint_url)
-    ImageCache(cloud, teller(console_of())).clean(even_young=everything)
+    console_of().print(f"{escape(str(assembly.template.path))}: {len(assembly.files)} files", highlight=False)
 
 
 for _group, _name in ((config, "config"), (models, "models"), (cache, "cache"), (images, "images"), (chart, "chart")):
     app.add_typer(_group, name=_name)
 
 
-def _show_removal(console: Console, stack_name: str, region: str, removal: Removal) -> None:
-    """Say what `destroy` would do. Ends the command with 1 where something is in the way."""
-    planned, in_the_way = removal.plan(), removal.obstacles()
+def _tell_plan(plan: DeploymentPlan, *, as_json: bool) -> None:
+    """Tell a plan. Ends the command with 1 where something is missing."""
+    if as_json:
+        print_json(document(plan))
+    else:
+        show_plan(console_of(), plan)
+    if plan.missing:
+        raise typer.Exit(1)
+
+
+def _show_removal(stack_name: str, region: str, planned: Planned, in_the_way: Sequence[Obstacle]) -> None:
+    """Say what `destroy` would do."""
+    console = console_of()
     if planned.removed:
         console.print(
             f"Of the stack {escape(stack_name)} in {region} this would be removed, for good:", highlight=False
@@ -266,14 +207,6 @@ def _show_removal(console: Console, stack_name: str, region: str, removal: Remov
         console.print("[bold red]In the way[/]:")
         for obstacle in in_the_way:
             console.print(f"  {escape(obstacle.what)}: {escape(obstacle.remedy)}", highlight=False)
-        raise typer.Exit(1)
-
-
-def _model_bucket(bucket: str | None, config: Path, cloud: Cloud) -> str:
-    found = bucket or load_config(config, cloud.region).model_bucket
-    if found is None:
-        raise SettingsError(f"no model bucket is known: give --bucket, or set modelBucketArn in {config}")
-    return found
 
 
 def _configuration_without_aws(file: Path, wishes: Wishes) -> DarkroomConfig:

@@ -33,6 +33,7 @@ def console_of() -> Console:
     return Console(soft_wrap=True)
 
 
-def teller(console: Console) -> Told:
-    """How a command says what it does meanwhile."""
+def teller_of(has_result: bool) -> Told:
+    """How a command says what it does meanwhile: on standard error, where standard output is for its result."""
+    console = Console(stderr=has_result, soft_wrap=True)
     return lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False)

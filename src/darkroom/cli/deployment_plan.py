@@ -1,103 +1,128 @@
-"""What `darkroom deploy --dry-run` shows: the steps, the cost, and what is missing."""
+"""What `darkroom deploy --dry-run` has found: the steps, the cost, and what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
-from darkroom.cli.tables import Table, new_table, numbers, print_table
 from darkroom.config.model import DarkroomConfig
 from darkroom.infra.checks.findings import Finding, Verdict
 from darkroom.infra.service_times import ServiceTime, said_of, with_measured
 from darkroom.infra.steps.plan import Step
 from darkroom.planner.burst_costs import BURST, BurstEstimate, burst_estimates
+from darkroom.planner.estimate import line_fields
 from darkroom.planner.gpu_costs import gpu_costs
-from darkroom.planner.idle_costs import fixed_costs, savings
+from darkroom.planner.idle_costs import Saving, fixed_costs, savings
 from darkroom.planner.lines import Line, total, unpriced
 from darkroom.planner.picture_costs import service_costs
 from darkroom.planner.prices import PRICED_REGION, Prices, load_prices, priced_regions
 from darkroom.planner.workload import Workload
 
 _NOTHING_MEASURED: Mapping[str, ServiceTime] = MappingProxyType({})
-_COLOURS = {Verdict.GOOD: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red", Verdict.UNKNOWN: "dim"}
 
 
-def show_plan(
-    console: Console,
+@dataclass(frozen=True)
+class DeploymentPlan:
+    """All that is shown.
+
+    `region` is None where none is known; then, and where it has no prices here, `prices` are another's. `bursts` are
+    estimates, each with where it has the time of a task from. `notes` say what was measured of runtimes.
+    """
+
+    stack: str
+    region: str | None
+    steps: Sequence[Step]
+    prices: Prices
+    fixed: Sequence[Line]
+    work: Workload
+    by_use: Sequence[Line]
+    savings: Sequence[Saving]
+    notes: Sequence[str]
+    bursts: Sequence[tuple[BurstEstimate, str]]
+    findings: Sequence[Finding]
+
+    @property
+    def missing(self) -> list[str]:
+        """What keeps the deployment from starting."""
+        return [finding.subject for finding in self.findings if finding.verdict is Verdict.MISSING]
+
+
+def plan_of(
     config: DarkroomConfig,
     steps: Sequence[Step],
     findings: Sequence[Finding],
     region: str | None = None,
     measured: Mapping[str, ServiceTime] = _NOTHING_MEASURED,
-) -> bool:
-    """Show it all; the last line says what is missing, and the return value whether nothing is.
-
-    `measured` is what tasks of the deployed stack took, by runtime.
-    """
-    plan = new_table("step", "what would be done", title="Plan: nothing is done")
-    for step in steps:
-        plan.add_row(step.name, escape(step.what) if step.is_needed else f"[dim]nothing: {step.why_not}[/]")
-    print_table(plan)
-    prices = load_prices(region if region in priced_regions() else PRICED_REGION)
-    print_table(_fixed(config, prices, region))
-    print_table(_by_use(config, prices))
-    print_table(_savings(config, prices))
-    for line in said_of(config, measured):
-        console.print(escape(line), highlight=False)
+) -> DeploymentPlan:
+    """What the steps cost. `measured` is what tasks of the deployed stack took, by runtime."""
+    prices, work = load_prices(region if region in priced_regions() else PRICED_REGION), Workload()
     seconds = {runtime: time.median_seconds for runtime, time in measured.items()}
-    for estimate in burst_estimates(with_measured(config, measured), prices, seconds):
-        print_table(_burst(estimate, _basis(estimate, config, measured)))
-    checks = new_table("check", "", "what to do", title="Checks")
-    for finding in findings:
-        verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
-        checks.add_row(escape(finding.subject), verdict, escape(finding.remedy))
-    print_table(checks)
-    missing = [finding.subject for finding in findings if finding.verdict is Verdict.MISSING]
-    console.print(f"[bold red]Missing:[/] {escape(', '.join(missing))}" if missing else "Nothing is missing.")
-    return not missing
-
-
-def _fixed(config: DarkroomConfig, prices: Prices, region: str | None) -> Table:
-    title = f"Estimated cost ({_whose_prices(region, prices)})"
-    return _lines("each month, without a picture", title, fixed_costs(config, prices))
-
-
-def _whose_prices(region: str | None, prices: Prices) -> str:
-    """Whose list prices are shown; a region that has none here is told so, and not given another's as its own."""
-    of = f"list prices of {prices.region}, the oldest of {prices.oldest}"
-    if region is None or region == prices.region:
-        return of
-    return (
-        f"there are no prices of {region} here: for comparison, those of {prices.region}, the oldest of {prices.oldest}"
+    estimates = burst_estimates(with_measured(config, measured), prices, seconds)
+    return DeploymentPlan(
+        stack=config.cloudformation_stack_name,
+        region=region,
+        steps=steps,
+        prices=prices,
+        fixed=fixed_costs(config, prices),
+        work=work,
+        by_use=[*gpu_costs(config, work, prices), *service_costs(work, prices, config)],
+        savings=savings(config, prices),
+        notes=list(said_of(config, measured)),
+        bursts=[(estimate, _basis(estimate, config, measured)) for estimate in estimates],
+        findings=findings,
     )
 
 
-def _lines(heading: str, title: str | None, lines: Sequence[Line]) -> Table:
-    """A table of lines and their sum, which says what it lacks."""
-    costs = new_table(heading, *numbers("USD"), title=title)
-    for line in lines:
-        about = "about " if line.is_estimate else ""
-        costs.add_row(escape(line.what), "unknown" if line.usd is None else f"{about}{line.usd:.2f}")
-    lacking = unpriced(lines)
-    last = f"together, without {', '.join(lacking)}, whose price is not known here" if lacking else "together"
-    costs.add_row(f"[bold]{escape(last)}[/]", f"[bold]{'more than ' if lacking else ''}{total(lines):.2f}[/]")
-    return costs
+def document(plan: DeploymentPlan) -> dict[str, Any]:
+    """The plan for programs. Prices are in USD, times in seconds."""
+    return {
+        "stack": plan.stack,
+        "region": plan.region,
+        "missing": plan.missing,
+        "steps": [
+            {"step": step.name, "what": step.what, "is_needed": step.is_needed, "why_not": step.why_not}
+            for step in plan.steps
+        ],
+        "prices": {"region": plan.prices.region, "oldest": plan.prices.oldest},
+        "each_month": _lines(plan.fixed),
+        "by_use": {"pictures": plan.work.pictures, "task_seconds": plan.work.seconds, **_lines(plan.by_use)},
+        "savings": [asdict(saving) for saving in plan.savings],
+        "bursts": [_burst(estimate, basis) for estimate, basis in plan.bursts],
+        "notes": list(plan.notes),
+        "checks": [
+            {"check": finding.subject, "verdict": finding.verdict.value, "remedy": finding.remedy}
+            for finding in plan.findings
+        ],
+    }
 
 
-def _savings(config: DarkroomConfig, prices: Prices) -> Table:
-    table = new_table("it saves each month", *numbers("USD"), "and costs", title="What could be cheaper")
-    for saving in savings(config, prices):
-        table.add_row(escape(saving.key), f"{saving.monthly_usd:.2f}", saving.price)
-    return table
+def _lines(lines: Sequence[Line]) -> dict[str, Any]:
+    return {
+        "usd": round(total(lines), 4),
+        "without_price": unpriced(lines),
+        "lines": [line_fields(line) for line in lines],
+    }
 
 
-def _by_use(config: DarkroomConfig, prices: Prices) -> Table:
-    work = Workload()
-    heading = f"for {work.pictures:,} pictures, each of {work.seconds:g} s and {work.picture_bytes / 1000:g} KB"
-    return _lines(heading, "Paid by use", [*gpu_costs(config, work, prices), *service_costs(work, prices, config)])
+def _burst(estimate: BurstEstimate, basis: str) -> dict[str, Any]:
+    return {
+        "runtime": estimate.runtime,
+        "tasks": BURST,
+        "task_seconds": estimate.task_seconds,
+        "task_seconds_are": basis,
+        "choices": [
+            {
+                "queue_length": choice.queue_length,
+                "is_chosen": choice.is_chosen,
+                "nodes": choice.found.pods,
+                "last_ends_seconds": round(choice.found.last_ends, 1),
+                "usd": choice.usd,
+            }
+            for choice in estimate.choices
+        ],
+    }
 
 
 def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[str, ServiceTime]) -> str:
@@ -106,18 +131,3 @@ def _basis(estimate: BurstEstimate, config: DarkroomConfig, measured: Mapping[st
     if runtime.work_off is not None and runtime.work_off.task_seconds is not None:
         return "as config.yaml says"
     return "as measured" if estimate.runtime in measured else "assumed: nothing is told or measured"
-
-
-def _burst(estimate: BurstEstimate, basis: str) -> Table:
-    seconds = f"{estimate.task_seconds:g} s ({basis})"
-    title = f"{estimate.runtime}: {BURST} tasks of {seconds} at once, nothing warm (expected)"
-    costs = new_table(
-        "tasks for each pod (queueLength)", *numbers("nodes", "the last one ends after", "USD"), title=title
-    )
-    for choice in estimate.choices:
-        length = (
-            f"[bold]{choice.queue_length}, as config.yaml has it[/]" if choice.is_chosen else f"{choice.queue_length}"
-        )
-        usd = "unknown" if choice.usd is None else f"{choice.usd:.2f}"
-        costs.add_row(length, f"{choice.found.pods}", f"{choice.found.last_ends:.0f} s", usd)
-    return costs

@@ -173,11 +173,13 @@ def _found(name: str, command: Command) -> _Found:
 @contextmanager
 def _without_collection() -> Iterator[None]:
     """Look for no garbage while modules are imported: there is none, and it takes an eighth of their time."""
+    collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
         gc.freeze()  # nor is there any later in what has been imported
 
 

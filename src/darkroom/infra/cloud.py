@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -19,6 +19,7 @@ from darkroom.config.partition import PartitionFacts, partition_facts
 from darkroom.errors import AwsRefused, AwsUnavailable, SettingsError
 
 Told = Callable[[str], None]
+T = TypeVar("T")
 _PASSING = frozenset(
     {"Throttling", "ThrottlingException", "RequestLimitExceeded", "ServiceUnavailable", "InternalError"}
 )
@@ -34,6 +35,7 @@ class Cloud:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict, init=False)
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A client of that service, made once; in another region for what is kept in one region only."""
@@ -47,6 +49,13 @@ class Cloud:
                 config=Config(retries={"mode": "standard", "max_attempts": 5}, s3=cast("Any", path_style)),
             )
         return self._clients[place]
+
+    def once(self, what: str, look: Callable[[], T]) -> T:
+        """What `look` finds, asked once under this name: for what AWS has, which is the same while a command runs."""
+        if what not in self._known:
+            self._known[what] = look()
+        found: T = self._known[what]
+        return found
 
     @cached_property
     def account(self) -> str:

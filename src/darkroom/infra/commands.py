@@ -19,6 +19,7 @@ BUILDABLE = ("queue-agent", "inference", "sdwebui", "comfyui")
 CHART_NAME = "darkroom-runtime"
 # What the GPU nodes are, whatever machine the images are built on.
 PLATFORM = "linux/amd64"
+STANDARD_ERROR = 2  # its number, as programs know it
 # What the cluster pulls from public registries, for a registry of one's own to have: the defaults of the charts at
 # their pinned versions (karpenter/values.yaml, keda/values.yaml, this project's values.yaml). EKS's own add-ons are not
 # among them: AWS serves those from a registry in each region, also in China.
@@ -86,10 +87,11 @@ def name_in_mirror(reference: str) -> str:
     return reference.partition("/")[2]
 
 
-def push_chart(chart: Path, repository: str, out: Path, run: Run, registry: PushTarget | None = None) -> None:
+def push_chart(chart: Path, repository: str, out: Path, run: Run, registry: PushTarget | None = None) -> Path:
     """Package the chart into `out` and push it to an OCI repository, or write the index of an HTTP one.
 
-    `registry` is made ready for it where it is given. Raises `SettingsError` for an address that is neither.
+    Returns the package. `registry` is made ready for it where it is given. Raises `SettingsError` for an address that
+    is neither.
     """
     if not repository.startswith(("oci://", "http://", "https://")):
         raise SettingsError(f"{repository} must begin with oci://, https:// or http://")
@@ -102,6 +104,7 @@ def push_chart(chart: Path, repository: str, out: Path, run: Run, registry: Push
         run(["helm", "push", str(package), repository])
     else:
         run(["helm", "repo", "index", str(out), "--url", repository])
+    return package
 
 
 def log_in_with(program: Sequence[str], run: RunWithInput) -> LogIn:
@@ -125,10 +128,11 @@ def ask_kubectl(arguments: Sequence[str]) -> str | None:
 def run_program(command: Sequence[str], text: str | None = None) -> None:
     """Run a program whose output the user sees, with `text` as its input.
 
+    All of it goes to standard error: standard output is for what a command of Darkroom's results in.
     Raises `StackFailure` when it is missing or fails.
     """
     if shutil.which(command[0]) is None:
         raise StackFailure(f"{command[0]} is not installed, and is needed for: {' '.join(command)}")
-    outcome = subprocess.run(list(command), check=False, input=text, text=True)
+    outcome = subprocess.run(list(command), check=False, input=text, text=True, stdout=STANDARD_ERROR)
     if outcome.returncode != 0:
         raise StackFailure(f"{' '.join(command)} ended with {outcome.returncode}")

@@ -78,7 +78,11 @@ def as_json(found: Estimate) -> str:
         "usd": round(found.usd, 4),
         "usd_per_picture": None if found.usd_per_picture is None else round(found.usd_per_picture, 8),
         "sections": [
-            {"title": section.title, "usd": round(section.usd, 4), "lines": [_fields(line) for line in section.lines]}
+            {
+                "title": section.title,
+                "usd": round(section.usd, 4),
+                "lines": [line_fields(line) for line in section.lines],
+            }
             for section in found.sections
         ],
     }
@@ -92,11 +96,12 @@ def as_csv(found: Estimate) -> str:
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for section in found.sections:
-        writer.writerows({"section": section.title, **_fields(line)} for line in section.lines)
+        writer.writerows({"section": section.title, **line_fields(line)} for line in section.lines)
     return text.getvalue()
 
 
-def _fields(line: Line) -> dict[str, Any]:
+def line_fields(line: Line) -> dict[str, Any]:
+    """A line, as programs read it."""
     return {
         "what": line.what,
         "quantity": round(line.quantity, 6),

@@ -20,7 +20,7 @@ from darkroom.planner.workload import Workload
 
 # A call of the function, nearly all of it spent waiting for SNS and DynamoDB.
 FUNCTION_SECONDS = 0.05
-# How often an agent writes how far a task is.
+# How often an agent writes how far a task is, or looks whether it was cancelled, which costs less.
 PROGRESS_SECONDS = 2.0
 UPLOADS_KEPT_MONTHS = 0.5
 # What the agents, the function and API Gateway write of one task, with Kubernetes' own words beside it.

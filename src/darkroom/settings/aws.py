@@ -10,10 +10,14 @@ from darkroom.settings.reader import EnvironmentReader
 
 
 class AwsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where AWS is. `endpoint_url` is None for AWS itself; credentials are found by the AWS library, never by us."""
+    """Where AWS is. `endpoint_url` is None for AWS itself; credentials are found by the AWS library, never by us.
+
+    `tries` is how often the library makes a call that fails in passing.
+    """
 
     region: str
     endpoint_url: str | None = None
+    tries: int = 4
 
 
 def read_aws_settings(environment: Mapping[str, str]) -> AwsSettings:

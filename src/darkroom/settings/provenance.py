@@ -12,6 +12,7 @@ class ProvenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `certificate` is a file with the chain, or the ARN of a secret in AWS Secrets Manager; the key stands behind it,
     unless `kms_key_id` names one. Without it, pictures are not signed. `required`: what cannot be signed is no success.
+    `answer_seconds` is how long what reads the certificate, and AWS KMS for each signature, may take.
     """
 
     enabled: bool = True
@@ -20,6 +21,8 @@ class ProvenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     kms_key_id: str | None = None
     timestamp_authority: str | None = None
     include_prompts: bool = False
+    # Both answer within milliseconds, and the AWS library tries again by itself.
+    answer_seconds: float = 10.0
 
 
 def provenance_of(read: EnvironmentReader) -> ProvenanceSettings:

@@ -106,6 +106,7 @@ def random_faults(seed: int | str, rate: float, weights: Mapping[AwsFault, float
 class FaultProxy(LoopbackServer):
     """The proxy. `faults` and `slow_seconds` may be changed at any time; `suffered` counts what it has done.
 
+    What is slow takes `slow_seconds`, or until `slow_until` is set.
     Where not `may_list`, S3 answers as to a role without `s3:ListBucket`: what is not there is not told to be missing.
     """
 
@@ -115,6 +116,7 @@ class FaultProxy(LoopbackServer):
         *,
         faults: FaultSource = no_faults,
         slow_seconds: float = 1.0,
+        slow_until: asyncio.Event | None = None,
         may_list: bool = True,
         port: int = 0,
     ) -> None:
@@ -122,6 +124,7 @@ class FaultProxy(LoopbackServer):
         self._may_list = may_list
         self.faults = faults
         self.slow_seconds = slow_seconds
+        self._slow_until = slow_until
         self.suffered: Counter[AwsFault] = Counter()
         self.requests: Counter[str] = Counter()
         self._target_url = target_url.rstrip("/")
@@ -169,6 +172,8 @@ class FaultProxy(LoopbackServer):
             case AwsFault.SILENT:
                 await asyncio.sleep(_LONGEST_SILENCE_SECONDS)
                 return _cut(request)
+            case AwsFault.SLOW if self._slow_until is not None:
+                await self._slow_until.wait()
             case AwsFault.SLOW:
                 await asyncio.sleep(self.slow_seconds)
             case AwsFault.LOST_CALL:

@@ -1,8 +1,9 @@
 // Checks manifests against the API types of Kubernetes, KEDA, Karpenter and Prometheus' operator: values by the packages'
 // validators, and unknown or misplaced keys, which validators let pass, by TypeScript's own check of object literals.
-// Reads {"name": [manifest, ...]} from the file named first; writes [{"name", "kind", "problem"}] to standard output.
-import fs from "node:fs";
+// Reads lines of [manifest, ...] from standard input, and answers each with a line of [{"index", "kind", "problem"}]:
+// loading the types takes longer than judging by them.
 import path from "node:path";
+import readline from "node:readline";
 import ts from "typescript";
 
 const TYPES = {
@@ -21,16 +22,32 @@ const TYPES = {
   "karpenter.k8s.aws/v1 EC2NodeClass": ["@kubernetes-models/karpenter/karpenter.k8s.aws/v1", "IEC2NodeClass"],
 };
 
-const renders = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const problems = [];
-const lines = [];
-const origins = [];
-for (const [name, manifests] of Object.entries(renders)) {
-  for (const manifest of manifests) {
+const source = path.join(import.meta.dirname, "manifests.generated.ts");
+// Without the library of browsers, which no manifest needs.
+const options = { strict: true, noEmit: true, skipLibCheck: true, types: [], lib: ["lib.es2022.d.ts"],
+  target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };
+const host = ts.createCompilerHost(options);
+const read = host.getSourceFile.bind(host);
+const known = new Map();
+let lines = [];
+let program;
+host.getSourceFile = (file, ...rest) => {
+  if (file === source) return ts.createSourceFile(file, lines.join("\n"), options.target);
+  if (!known.has(file)) known.set(file, read(file, ...rest));
+  return known.get(file);
+};
+const exists = host.fileExists.bind(host);
+host.fileExists = (file) => file === source || exists(file);
+
+async function problemsIn(manifests) {
+  const problems = [];
+  const origins = [];
+  lines = [];
+  for (const [index, manifest] of manifests.entries()) {
     const kind = `${manifest.apiVersion} ${manifest.kind}`;
     const found = TYPES[kind];
     if (found === undefined) {
-      problems.push({ name, kind, problem: "there is no schema for this kind" });
+      problems.push({ index, kind, problem: "there is no schema for this kind" });
       continue;
     }
     const [module, type] = found;
@@ -38,26 +55,20 @@ for (const [name, manifests] of Object.entries(renders)) {
       const models = await import(module);
       new models[manifest.kind](manifest).validate();
     } catch (error) {
-      problems.push({ name, kind, problem: String(error.message) });
+      problems.push({ index, kind, problem: String(error.message) });
     }
-    const line = `export const m${lines.length}: import("${module}").${type} = ${JSON.stringify(manifest)};`;
-    lines.push(line);
-    origins.push({ name, kind });
+    lines.push(`export const m${lines.length}: import("${module}").${type} = ${JSON.stringify(manifest)};`);
+    origins.push({ index, kind });
   }
+  program = ts.createProgram([source], options, host, program);
+  for (const diagnostic of ts.getPreEmitDiagnostics(program)) {
+    const at = diagnostic.file?.getLineAndCharacterOfPosition(diagnostic.start ?? 0).line;
+    const problem = ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n");
+    problems.push({ ...(origins[at] ?? { index: null, kind: "" }), problem });
+  }
+  return problems;
 }
-const source = path.join(import.meta.dirname, "manifests.generated.ts");
-const options = { strict: true, noEmit: true, skipLibCheck: true, types: [],
-  target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler };
-const host = ts.createCompilerHost(options);
-const read = host.getSourceFile.bind(host);
-host.getSourceFile = (file, ...rest) =>
-  file === source ? ts.createSourceFile(file, lines.join("\n"), options.target) : read(file, ...rest);
-const exists = host.fileExists.bind(host);
-host.fileExists = (file) => file === source || exists(file);
-const program = ts.createProgram([source], options, host);
-for (const diagnostic of ts.getPreEmitDiagnostics(program)) {
-  const at = diagnostic.file?.getLineAndCharacterOfPosition(diagnostic.start ?? 0).line;
-  const problem = ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n");
-  problems.push({ ...(origins[at] ?? { name: "", kind: "" }), problem });
+
+for await (const asked of readline.createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await problemsIn(JSON.parse(asked)))}\n`);
 }
-process.stdout.write(JSON.stringify(problems));

@@ -31,11 +31,16 @@ def known_types(cloud: Cloud, names: Iterable[str]) -> dict[str, InstanceType]:
 
     They are asked for by a filter: by their names, one that does not exist would make an error of the whole call.
     """
-    wanted = [{"Name": "instance-type", "Values": sorted(set(names))}]
-    with translated("reading the instance types"):
-        pages = cloud.client("ec2").get_paginator("describe_instance_types").paginate(Filters=wanted)
-        entries = [entry for page in pages for entry in page["InstanceTypes"]]
-    return {entry["InstanceType"]: _instance_type(entry) for entry in entries}
+    chosen = sorted(set(names))
+
+    def look() -> dict[str, InstanceType]:
+        wanted = [{"Name": "instance-type", "Values": chosen}]
+        with translated("reading the instance types"):
+            pages = cloud.client("ec2").get_paginator("describe_instance_types").paginate(Filters=wanted)
+            entries = [entry for page in pages for entry in page["InstanceTypes"]]
+        return {entry["InstanceType"]: _instance_type(entry) for entry in entries}
+
+    return cloud.once(f"instance types {chosen}", look)
 
 
 def _instance_type(entry: Mapping[str, Any]) -> InstanceType:
@@ -76,14 +81,19 @@ def offers(cloud: Cloud, known: Iterable[str]) -> set[tuple[str, str]]:
     names = sorted(known)
     if not names:
         return set()
-    wanted = [{"Name": "instance-type", "Values": names}]
-    with translated("reading which instance types are offered where"):
-        pages = (
-            cloud.client("ec2")
-            .get_paginator("describe_instance_type_offerings")
-            .paginate(LocationType="availability-zone", Filters=wanted)
-        )
-        return {(entry["InstanceType"], entry["Location"]) for page in pages for entry in page["InstanceTypeOfferings"]}
+
+    def look() -> set[tuple[str, str]]:
+        wanted = [{"Name": "instance-type", "Values": names}]
+        with translated("reading which instance types are offered where"):
+            pages = (
+                cloud.client("ec2")
+                .get_paginator("describe_instance_type_offerings")
+                .paginate(LocationType="availability-zone", Filters=wanted)
+            )
+            found = [entry for page in pages for entry in page["InstanceTypeOfferings"]]
+        return {(entry["InstanceType"], entry["Location"]) for entry in found}
+
+    return cloud.once(f"offers of {names}", look)
 
 
 def _fault(name: str, demand: GpuDemand, known: Mapping[str, InstanceType], region: str) -> str:

@@ -50,9 +50,13 @@ def choose(zones: Sequence[Zone], wanted: frozenset[str] = frozenset()) -> tuple
 def zones_of_region(cloud: Cloud) -> list[Zone]:
     """The region's own zones (no local ones) that this account may use. Raises `AwsFailure`."""
     own = [{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
-    with translated("reading the availability zones"):
-        found = cloud.client("ec2").describe_availability_zones(Filters=own)["AvailabilityZones"]
-    return [Zone(entry["ZoneName"], entry["ZoneId"]) for entry in found]
+
+    def look() -> list[Zone]:
+        with translated("reading the availability zones"):
+            found = cloud.client("ec2").describe_availability_zones(Filters=own)["AvailabilityZones"]
+        return [Zone(entry["ZoneName"], entry["ZoneId"]) for entry in found]
+
+    return cloud.once("availability zones", look)
 
 
 def zones_of_stack(cloud: Cloud, stack: str) -> list[str]:

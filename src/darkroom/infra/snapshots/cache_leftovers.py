@@ -30,6 +30,14 @@ _MARGIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
+class Cleaned:
+    """Which instances and snapshots were removed, and which may belong to a build that runs."""
+
+    removed: list[str]
+    left_alone: list[str]
+
+
+@dataclass(frozen=True)
 class Leftovers:
     """Finds and removes them. A build that runs is given up after `limit_seconds`, so what is older is left over."""
 
@@ -38,7 +46,7 @@ class Leftovers:
     limit_seconds: float
     now: Callable[[], datetime]
 
-    def remove(self, *, even_young: bool = False) -> None:
+    def remove(self, *, even_young: bool = False) -> Cleaned:
         """Remove what earlier builds left, and name what may belong to one that runs. Raises `AwsFailure`.
 
         With `even_young`, that goes too: nobody may be building then.
@@ -46,12 +54,16 @@ class Leftovers:
         oldest = self.now() - timedelta(seconds=self.limit_seconds) - _MARGIN
         with translated("looking for what earlier builds left"):
             found = self._instances(KIND_TAG, BUILDER) + self._snapshots(KIND_TAG, UNFINISHED)
+        cleaned = Cleaned([], [])
         for name, began in found:
             if even_young or began < oldest:
                 self.told(f"{name} was left by a build that began at {began:%Y-%m-%d %H:%M} UTC: removing it")
                 self.remove_one(name)
+                cleaned.removed.append(name)
             else:
                 self.told(f"{name} belongs to a build that began at {began:%Y-%m-%d %H:%M} UTC: left alone")
+                cleaned.left_alone.append(name)
+        return cleaned
 
     def remove_build(self, build: str, known: Sequence[str]) -> None:
         """Remove all that a build that failed has made: what is known of it, and what its tags find.

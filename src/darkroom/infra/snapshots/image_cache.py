@@ -20,7 +20,15 @@ from botocore.exceptions import ClientError
 from darkroom.config.model import DEFAULT_KUBERNETES
 from darkroom.errors import AwsFailure, SettingsError, StackFailure
 from darkroom.infra.cloud import Cloud, Told, translated
-from darkroom.infra.snapshots.cache_leftovers import BUILD_TAG, BUILDER, KIND_TAG, SNAPSHOT, UNFINISHED, Leftovers
+from darkroom.infra.snapshots.cache_leftovers import (
+    BUILD_TAG,
+    BUILDER,
+    KIND_TAG,
+    SNAPSHOT,
+    UNFINISHED,
+    Cleaned,
+    Leftovers,
+)
 
 DATA_DEVICE = "/dev/xvdb"
 # As large as the chart makes the nodes' volumes, which must not be smaller than their snapshot.
@@ -92,9 +100,9 @@ class ImageCache:
             raise StackFailure(f"{snapshot} is complete and can be used, but {error}") from error
         return snapshot
 
-    def clean(self, *, even_young: bool = False) -> None:
+    def clean(self, *, even_young: bool = False) -> Cleaned:
         """Remove what builds that were killed left behind; with `even_young`, also what may belong to one that runs."""
-        self._leftovers.remove(even_young=even_young)
+        return self._leftovers.remove(even_young=even_young)
 
     def _fill(self, request: CacheRequest, build: str, made: list[str]) -> str:
         """Do all but the cleaning up, and write into `made` what has to be cleaned up: first the instance."""

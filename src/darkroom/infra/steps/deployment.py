@@ -89,11 +89,12 @@ class Deployment:
         if missing:
             listed = "\n".join(f"  {finding.subject}: {finding.remedy}" for finding in missing)
             raise StackFailure(f"nothing was changed, because something is missing:\n{listed}")
-        config = settled(self._cloud, config, has_stack=self._stack_exists(config))
-        pinning = self._pinning(config)
+        there = self._operations(config).outputs_if_there()
+        config = settled(self._cloud, config, has_stack=there is not None)
+        pinning = self._pinning(config, there or {})
         self._told(f"versions: Kubernetes {config.kubernetes_version}, {', '.join(pinning.pins.listed())}")
         self._told(f"availability zones: {', '.join(config.network.availability_zones or ['the first ones'])}")
-        config = self._with_measured(config)
+        config = self._with_measured(config, there or {})
         bucket = config.model_bucket
         if bucket is None:
             raise StackFailure("there is no model bucket: set modelBucketArn in config.yaml")
@@ -113,8 +114,8 @@ class Deployment:
             publish(assembly, self._cloud.client("s3"), self._told)
         self._told(f"deploy: the stack {config.cloudformation_stack_name}; the first time takes 20 to 30 minutes")
         operations = self._operations(config)
-        if operations.status() is not None:
-            self._cluster.wait_for_what_goes(config, operations.outputs())
+        if (there := operations.outputs_if_there()) is not None:
+            self._cluster.wait_for_what_goes(config, there)
         try:
             with translated("deploying"):
                 outputs = operations.deploy(self._template_url(assembly), {"stack": config.cloudformation_stack_name})
@@ -137,8 +138,8 @@ class Deployment:
             return {}
         return look(self._cloud, outputs, self._told)
 
-    def _with_measured(self, config: DarkroomConfig) -> DarkroomConfig:
-        times = look(self._cloud, self._outputs(config), self._told)
+    def _with_measured(self, config: DarkroomConfig, outputs: Mapping[str, str]) -> DarkroomConfig:
+        times = look(self._cloud, outputs, self._told)
         for line in said_of(config, times):
             self._told(line)
         return with_measured(config, times)
@@ -165,7 +166,7 @@ class Deployment:
 
     def _known_pinning(self, config: DarkroomConfig) -> Pinning | None:
         try:
-            return self._pinning(config)
+            return self._pinning(config, self._outputs(config))
         except AwsFailure:
             return None
 
@@ -242,15 +243,13 @@ class Deployment:
             config, region=self._cloud.region, out=out, asset_bucket=asset_bucket, pins=pins, told=self._told
         )
 
-    def _pinning(self, config: DarkroomConfig) -> Pinning:
+    def _pinning(self, config: DarkroomConfig, outputs: Mapping[str, str]) -> Pinning:
         """The versions to deploy: a stack's outputs say which it has."""
-        outputs = self._outputs(config)
         return settle(self._cloud, config, decode_pins(outputs.get("Versions", "")), renew=self._renew)
 
     def _outputs(self, config: DarkroomConfig) -> Mapping[str, str]:
         """What the stack says of itself; nothing where there is none."""
-        operations = self._operations(config)
-        return operations.outputs() if operations.status() is not None else {}
+        return self._operations(config).outputs_if_there() or {}
 
     def _charts(self, config: DarkroomConfig) -> ChartInstallation:
         folder = self._out / "charts"

@@ -80,11 +80,15 @@ def newest(cloud: Cloud, config: DarkroomConfig) -> Pins:
 
 def recommended(cloud: Cloud, kubernetes: str, add_on: str) -> str | None:
     """The version of an add-on that EKS takes by itself for this Kubernetes. Raises `AwsFailure`."""
-    with translated(f"finding the version of {add_on}"):
-        answer = cloud.client("eks").describe_addon_versions(kubernetesVersion=kubernetes, addonName=add_on)
-    offered = [entry for found in answer["addons"] for entry in found["addonVersions"]]
-    chosen = next((entry for entry in offered if _is_default(entry)), next(iter(offered), None))
-    return chosen["addonVersion"] if chosen is not None else None
+
+    def look() -> str | None:
+        with translated(f"finding the version of {add_on}"):
+            answer = cloud.client("eks").describe_addon_versions(kubernetesVersion=kubernetes, addonName=add_on)
+        offered = [entry for found in answer["addons"] for entry in found["addonVersions"]]
+        chosen = next((entry for entry in offered if _is_default(entry)), next(iter(offered), None))
+        return chosen["addonVersion"] if chosen is not None else None
+
+    return cloud.once(f"add-on {add_on} for Kubernetes {kubernetes}", look)
 
 
 def _is_default(entry: dict[str, object]) -> bool:

@@ -46,6 +46,24 @@ class StackOperations:
 
     def status(self) -> str | None:
         """The stack's status; None where there is no such stack."""
+        stack = self._look()
+        return stack["StackStatus"] if stack is not None else None
+
+    def outputs_if_there(self) -> dict[str, str] | None:
+        """The stack's outputs, which may be none yet; None where there is no such stack."""
+        stack = self._look()
+        if stack is None:
+            return None
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs. Raises `StackFailure` where there is no such stack."""
+        found = self.outputs_if_there()
+        if found is None:
+            raise StackFailure(f"there is no stack {self.name} in this account and region: run darkroom deploy")
+        return found
+
+    def _look(self) -> dict[str, Any] | None:
         with translated(f"looking for the stack {self.name}"):
             try:
                 (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
@@ -53,21 +71,13 @@ class StackOperations:
                 if "does not exist" in str(error):
                     return None
                 raise
-        status: str = stack["StackStatus"]
-        return None if status == "DELETE_COMPLETE" else status
-
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs. Raises `StackFailure` where there is no such stack."""
-        if self.status() is None:
-            raise StackFailure(f"there is no stack {self.name} in this account and region: run darkroom deploy")
-        with translated(f"reading the outputs of {self.name}"):
-            (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return None if stack["StackStatus"] == "DELETE_COMPLETE" else dict(stack)
 
     def deploy(self, template_url: str, tags: Mapping[str, str]) -> dict[str, str]:
         """Bring the stack to the template, and return its outputs. Raises `StackFailure` with what went wrong."""
-        self._skip_events()
         status = self.status()
+        if status is not None:
+            self._skip_events()
         if status is not None and _is_going_on(status):
             self.told(f"another run is at work on {self.name} ({status}): waiting for its end")
             status = self._settle()

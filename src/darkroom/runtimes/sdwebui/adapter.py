@@ -174,30 +174,39 @@ class SdWebui(Runtime):
 
     async def run(self, prepared: Prepared, report: ProgressListener) -> _Result:
         """Post the body and wait for the bytes of the answer; nothing is decoded here."""
-        request, payload = prepared.request, prepared.payload
-        self._entering.add(prepared)
-        try:
-            async with self._sending:  # the order in which requests are sent is the order at the server's door
-                await self._make_way(payload, request.timeout_seconds)
-                if prepared in self._called_off:
-                    raise GenerationInterrupted("the generation was interrupted before it began")
-                job = self._door.send(prepared, payload.path, payload.body, request.memory)
-        finally:
-            self._entering.discard(prepared)
-            self._called_off.discard(prepared)
-        try:
-            answer = await self._wait_for_answer(request, job, report)
-        except asyncio.CancelledError:
-            job.is_abandoned = True
-            raise
-        if job.is_interrupted:
-            raise GenerationInterrupted("the generation was interrupted")
+        payload = prepared.payload
+        while True:
+            job = await self._send(prepared)
+            try:
+                answer = await self._wait_for_answer(prepared.request, job, report)
+            except asyncio.CancelledError:
+                job.is_abandoned = True
+                raise
+            if job.is_interrupted:
+                raise GenerationInterrupted("the generation was interrupted")
+            await job.is_certain.wait()
+            if not job.was_hit:
+                break
         if answer.status != 200:
             failure = failure_of(answer, payload.path)
             if not isinstance(failure, GenerationRefused):
                 self._models.loaded = None
             raise failure
         return _Result(payload.model, payload.asked, answer.body)
+
+    async def _send(self, prepared: Prepared) -> Job:
+        request, payload = prepared.request, prepared.payload
+        self._entering.add(prepared)
+        try:
+            async with self._sending:  # the order in which requests are sent is the order at the server's door
+                await self._make_way(payload, request.timeout_seconds)
+                await self._door.learn_whose_turn_it_is()
+                if prepared in self._called_off:
+                    raise GenerationInterrupted("the generation was interrupted before it began")
+                return self._door.send(prepared, payload.path, payload.body, request.memory)
+        finally:
+            self._entering.discard(prepared)
+            self._called_off.discard(prepared)
 
     async def collect(self, result: _Result) -> Generation:
         """Decode the answer, and see that the right model made all the pictures that were asked for."""

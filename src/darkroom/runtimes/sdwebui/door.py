@@ -13,20 +13,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
-from darkroom.errors import GenerationFailed, RuntimeFailure, RuntimeUnavailable
+from darkroom.errors import RuntimeFailure, RuntimeUnavailable
 from darkroom.runtimes.body import FilledBody
 from darkroom.runtimes.http import Answer, RuntimeHttp
 from darkroom.runtimes.memory import Memory
 from darkroom.runtimes.protocol import Prepared, Progress
 from darkroom.runtimes.sdwebui.errors import failure_of
+from darkroom.runtimes.sdwebui.reports import Report, decode_report
 
 QUICK_SECONDS = 5.0
 _PROGRESS_PATH = "sdapi/v1/progress"
 _INTERRUPT_PATH = "sdapi/v1/interrupt"
 _TIMESTAMP_SECONDS = 2.0
 _NO_JOB_YET = "0"
+# How long to wait for the server to begin what was sent this very moment, and how often to look.
+_BEGINNING_SECONDS = 0.25
+_BEGINNING_INTERVAL = 0.03
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,21 @@ class Timings:
 class Job:
     """One request at the server. `previous` is the one in front of it, if that had not ended when this one was sent.
 
-    `stamp` is the server's own time stamp of it, once that was seen.
+    `stamp` is the server's own time stamp of it, once that was seen. `was_hit`: an interrupt that was meant for the one
+    in front of it came when the server had turned to this one; `is_certain` is set while that is no question.
     """
 
     exchange: asyncio.Task[Answer]
     previous: asyncio.Task[Answer] | None
     is_abandoned: bool = False
     is_interrupted: bool = False
+    was_hit: bool = False
+    is_certain: asyncio.Event = field(default_factory=asyncio.Event)
     stamp: str | None = None
     stoppers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.is_certain.set()
 
     @property
     def has_its_turn(self) -> bool:
@@ -67,34 +75,6 @@ class Job:
                 self.previous = None  # it holds its answer, pictures and all
 
 
-class _ReportedState(msgspec.Struct, frozen=True):
-    job_count: int = 0
-    sampling_step: int = 0
-    sampling_steps: int = 0
-    interrupted: bool = False
-    job_timestamp: str | None = None
-
-
-class _ReportedProgress(msgspec.Struct, frozen=True):
-    progress: float = 0.0
-    eta_relative: float = 0.0
-    state: _ReportedState = msgspec.field(default_factory=_ReportedState)
-
-
-def _told(reported: _ReportedProgress) -> Progress | None:
-    state = reported.state
-    if state.job_count == 0:  # `interrupted` may still be true from the last request
-        return None
-    # Before the first step the server divides the time that has passed by a constant.
-    remaining = reported.eta_relative if state.sampling_step > 0 else None
-    fraction = min(1.0, max(0.0, reported.progress))
-    if state.sampling_steps <= 0:
-        return Progress(fraction, remaining)
-    return Progress(
-        fraction, remaining, step=min(state.sampling_step, state.sampling_steps), steps=state.sampling_steps
-    )
-
-
 class Door:
     """The server's door. `lost_touch` says that a connection broke, so that nothing is known for certain any more."""
 
@@ -104,6 +84,7 @@ class Door:
         self._clock = clock
         self._interrupted_at = float("-inf")
         self._jobs: dict[Prepared, Job] = {}
+        self._tells_of_work = True
         # A request of this agent's predecessor may still run.
         self.lost_touch = True
 
@@ -133,7 +114,7 @@ class Door:
 
     async def progress(self) -> Progress | None:
         """How far the running request has come, whoever sent it; None when the server is idle."""
-        return _told(await self._read_progress())
+        return (await self._read_report()).told
 
     async def progress_of(self, job: Job) -> Progress | None:
         """How far one of our requests has come; None where what the server tells may be about another one.
@@ -142,23 +123,46 @@ class Door:
         has come, pictures and all. So while there is another one of ours, only what bears this one's time stamp counts,
         which is learned while there is none. Nobody can tell whether somebody else has the server do something.
         """
-        was_alone = self._is_alone(job)
-        reported = await self._read_progress()
+        report, is_alone = await self._learn_stamp(job)
         if job.exchange.done() or not job.has_its_turn or self.lost_touch:
             return None
-        stamp = reported.state.job_timestamp
-        if was_alone and self._is_alone(job):
-            job.stamp = stamp
-        elif stamp is None or stamp != job.stamp:
-            return None
-        return _told(reported)
+        return report.told if is_alone or report.is_about(job.stamp) else None
+
+    async def learn_whose_turn_it_is(self) -> None:
+        """Learn the time stamp of the one job that is at the server, while no other one of ours is.
+
+        To be called before another one is sent: what the server tells afterwards may be about either. What was sent
+        this very moment may not have begun, and is waited for, unless the server is one that never says so.
+        """
+        unknown = [job for job in self._jobs.values() if job.stamp is None]
+        if len(self._jobs) != 1 or not unknown or self.lost_touch:
+            return
+        (job,) = unknown
+        until = self._clock() + (_BEGINNING_SECONDS if self._tells_of_work else 0.0)
+        with contextlib.suppress(RuntimeFailure):  # then nothing is told of it while the other one is there
+            while not (await self._learn_stamp(job))[0].is_busy and not job.exchange.done():
+                if self._clock() >= until:
+                    self._tells_of_work = False
+                    return
+                await asyncio.wait({job.exchange}, timeout=_BEGINNING_INTERVAL)
+
+    async def _learn_stamp(self, job: Job) -> tuple[Report, bool]:
+        """What the server tells, and whether that can only be about this job; then its stamp is learned."""
+        was_alone = self._is_alone(job)
+        report = await self._read_report()
+        is_alone = was_alone and self._is_alone(job)
+        if report.is_busy:
+            self._tells_of_work = True
+            if is_alone:  # idle, it tells of the last one
+                job.stamp = report.stamp
+        return report, is_alone
 
     def _is_alone(self, job: Job) -> bool:
         return all(other is job for other in self._jobs.values())
 
     async def is_new(self) -> bool:
         """Whether the server has had no job since it started."""
-        return (await self._read_progress()).state.job_timestamp == _NO_JOB_YET
+        return (await self._read_report()).stamp == _NO_JOB_YET
 
     async def was_interrupted_by_others(self, job_timestamp: str) -> bool:
         """Whether somebody else interrupted the last request, if that is the one of `job_timestamp`.
@@ -170,26 +174,23 @@ class Door:
         if self._jobs or self._clock() - self._interrupted_at < _TIMESTAMP_SECONDS:
             return False
         try:
-            state = (await self._read_progress()).state
+            report = await self._read_report()
         except RuntimeFailure:
             return False
-        return state.interrupted and state.job_timestamp == job_timestamp and state.job_count == 0
+        return report.was_interrupted and report.is_about(job_timestamp) and not report.is_busy
 
-    async def _read_progress(self) -> _ReportedProgress:
+    async def _read_report(self) -> Report:
         answer = await self._http.get(_PROGRESS_PATH, timeout_seconds=QUICK_SECONDS, skip_current_image="true")
         if answer.status != 200:
             raise failure_of(answer, _PROGRESS_PATH)
-        try:
-            return msgspec.json.decode(answer.body, type=_ReportedProgress, strict=False)
-        except msgspec.DecodeError as error:
-            raise GenerationFailed(f"the runtime's progress cannot be read: {error}") from None
+        return decode_report(answer.body)
 
     async def stop(self, job: Job) -> None:
         """Interrupt until the request is answered, or patience ends. Only for a job that has its turn."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timings.interrupt_patience):
                 while not job.exchange.done():
-                    await self._interrupt()
+                    await self._interrupt_only(job)
                     await asyncio.wait({job.exchange}, timeout=self._timings.interrupt_interval)
 
     async def stop_in_turn(self, job: Job) -> None:
@@ -227,3 +228,26 @@ class Door:
         self._interrupted_at = self._clock()
         with contextlib.suppress(RuntimeUnavailable):
             await self._http.post(_INTERRUPT_PATH, b"", timeout_seconds=QUICK_SECONDS)
+
+    async def _interrupt_only(self, job: Job) -> None:
+        """Interrupt a job, and not the one of ours behind it, which the server may have turned to by now.
+
+        It may turn to that one in the very moment: then that one is marked, and has to be done again.
+        """
+        behind = next((other for other in self._jobs.values() if other.previous is job.exchange), None)
+        if behind is None:
+            await self._interrupt()
+            return
+        with contextlib.suppress(RuntimeFailure):
+            report = await self._read_report()
+            if job.exchange.done() or report.is_about_another_than(job.stamp):
+                return  # its answer is on its way
+        behind.is_certain.clear()
+        try:
+            await self._interrupt()
+            with contextlib.suppress(RuntimeFailure):
+                report = await self._read_report()
+                if report.was_interrupted and report.is_about_another_than(job.stamp):
+                    behind.was_hit = True
+        finally:
+            behind.is_certain.set()

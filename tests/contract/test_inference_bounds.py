@@ -110,11 +110,17 @@ async def test_health_answers_while_a_picture_is_written(route: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "names"),
-    [("extra-single-image", "image"), ("png-info", "image"), ("img2img", "init_images"), ("txt2img", "nothing")],
+    ("route", "names", "share"),
+    [
+        ("extra-single-image", "image", 0.1),
+        ("png-info", "image", 0.5),
+        ("img2img", "init_images", 0.2),
+        ("txt2img", "nothing", 0.5),
+    ],
 )
-async def test_the_loop_is_free_while_bodies_and_pictures_are_read(route: str, names: str) -> None:
-    # Noise, so that it is large in base64 too; the longest time in which nothing else ran is a small part of the whole.
+async def test_the_loop_is_free_while_bodies_and_pictures_are_read(route: str, names: str, share: float) -> None:
+    # Noise, so that it is large in base64 too. What the loop does in one go is at most this share of all that is done
+    # for the request; read there, it would be twice as much. Both are processor time, whoever else runs.
     picture = encoded(Image.effect_noise((4096, 4096), 90), compress_level=0)
     pictures: dict[str, Any] = {"image": picture, "init_images": [picture], "nothing": picture}
     longest, busy = 0.0, True
@@ -122,9 +128,9 @@ async def test_the_loop_is_free_while_bodies_and_pictures_are_read(route: str, n
     async def beat() -> None:
         nonlocal longest
         while busy:
-            before = time.monotonic()
+            before = time.thread_time()
             await asyncio.sleep(0.001)
-            longest = max(longest, time.monotonic() - before)
+            longest = max(longest, time.thread_time() - before)
 
     async with in_this_loop(runtime()) as client:
         # What is made of them is small: that it is written aside is tested above.
@@ -137,14 +143,14 @@ async def test_the_loop_is_free_while_bodies_and_pictures_are_read(route: str, n
 
         heart = asyncio.create_task(beat())
         await asyncio.sleep(0)
-        began = time.monotonic()
+        began = time.process_time()
         headers = {"content-type": "application/json"}
         answer = await client.post(f"/sdapi/v1/{route}", content=pieces(), headers=headers)
-        taken = time.monotonic() - began
+        taken = time.process_time() - began
         busy = False
         await heart
     assert answer.status_code == 200, answer.text[:300]
-    assert longest < max(0.25, taken / 3)
+    assert longest < share * taken
 
 
 HUGE = only_a_head(4096, 4096)

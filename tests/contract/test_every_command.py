@@ -232,7 +232,9 @@ def stack_file(door: str, tmp_path: Path) -> None:
         task_table="table",
         runtimes=[],
         pid=1,
-        callers=[CallerSpec(name=LONG, rate_limit=10.5, burst_limit=1000, monthly_tasks=1_000_000)],
+        callers=[
+            CallerSpec(name=LONG, rate_limit=10.5, burst_limit=1000, monthly_tasks=1_000_000, role="operator"),
+        ],
     )
     write_stack_file(folder, facts)
 
@@ -283,6 +285,42 @@ def test_what_a_script_gets_is_json_lines(words: tuple[str, ...], whole: str) ->
     assert (code, errors) == (0, "")
     assert all(isinstance(json.loads(line), dict) for line in said.splitlines())
     assert whole.strip() in said
+
+
+@pytest.mark.usefixtures("at_the_door")
+def test_a_deliverys_id_stays_whole_in_a_terminal_too() -> None:
+    code, said, _ = run("webhooks", "list", terminal=True)
+    assert code == 0
+    assert DELIVERY["id"] in said
+    assert DELIVERY["last_error"] in " ".join(said.split())
+
+
+@pytest.mark.usefixtures("stack_file")
+def test_who_is_an_operator_is_told() -> None:
+    code, said, _ = run("callers", "list")
+    assert code == 0
+    assert said.splitlines()[0].split()[-1] == "Role"
+    assert said.splitlines()[1].split()[-1] == "operator"
+
+
+@pytest.mark.parametrize("command", ["load", "cost", "simulate", "plan"])
+@pytest.mark.parametrize(
+    ("picture", "reason"), [("none/x.svg", "there is no folder none: make it first"), (".", ". is a folder")]
+)
+def test_a_picture_that_cannot_be_written_is_told_before_anything_is_done(
+    command: str, picture: str, reason: str
+) -> None:
+    code, said, errors = run(command, "--picture", picture)
+    assert (code, said) == (2, "")
+    assert reason in errors
+
+
+@pytest.mark.usefixtures("at_the_door")
+def test_a_folder_that_cannot_be_is_told_with_its_option(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, errors = run("download", LONG, "--folder", "file")
+    assert code == 2
+    assert "--folder: pictures cannot be saved in file: File exists" in errors
 
 
 @pytest.mark.parametrize("collects", [True, False])

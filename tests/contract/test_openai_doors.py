@@ -276,6 +276,8 @@ async def test_errors_are_openais(
     assert reply.status == status
     assert (reply.error["param"] or None) == (param if path != EDITS or status == 415 else reply.error["param"])
     assert reply.error["message"]
+    if status == 404:
+        assert reply.error["message"].endswith("Use /v1/images/generations, /v1/images/edits or /v1/models.")
     assert reply.error["type"]
     assert reply.error["code"]
     assert door.topic.messages == []

@@ -6,6 +6,10 @@ import csv
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +69,8 @@ def test_each_caller_pays_for_what_he_used(tmp_path: Path) -> None:
         (["plan", "--region", "ap-northeast-1"], "give them with --prices prices.toml"),
         (["cost", "--instance-type", "x1.huge"], '"ec2.x1.huge.hour" = 0.0'),
         (["cost", "--price", "eks"], "write --price NAME=USD"),
+        (["cost", "--price", "s3.putt=1"], "--price s3.putt: there is no price of this name; did you mean 's3.put'?"),
+        (["simulate", "--price", "nothing=1"], "--price nothing: there is no price of this name"),
         (["cost", "--format", "xml"], "use table, json, csv"),
         (["cost", "--mix", "other=1"], "config.yaml's runtimes with nodes of their own are sdruntime"),
         (["simulate", "--traffic", "nowhere.csv"], "nowhere.csv cannot be read"),
@@ -159,3 +165,24 @@ def test_plan_compares_with_what_there_was(tmp_path: Path) -> None:
     assert found["now"]["queueLength"] == 3
     (tmp_path / "tasks.csv").write_text("created_at\n1\n2\n")
     assert "no task says when it began" in run(tmp_path, "plan", "--from-usage", "tasks.csv", code=2)
+
+
+def test_ctrl_c_ends_a_plan_at_once_and_without_a_traceback(tmp_path: Path) -> None:
+    """As a terminal does, it interrupts the processes that simulate, too: while they start, and when they work."""
+    if not Path("/proc/self/task").exists():
+        pytest.skip("needs Linux, which tells a process's children")
+    for after in (0, 0.4):
+        ran = subprocess.Popen(
+            [sys.executable, "-m", "darkroom", "plan"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )  # fmt: skip
+        children = Path(f"/proc/{ran.pid}/task/{ran.pid}/children")
+        deadline = time.monotonic() + 60
+        while len(children.read_text().split()) < 2 and ran.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(after)
+        os.killpg(ran.pid, signal.SIGINT)
+        said, _ = ran.communicate(timeout=30)
+        assert ran.returncode == 130
+        assert "Traceback" not in said

@@ -104,6 +104,25 @@ async def test_a_wait_that_cannot_be_meant_is_refused(door: Doors, wait: str) ->
     assert (reply.status, reply.body["errors"][0]["path"]) == (400, "wait")
 
 
+@pytest.mark.parametrize(
+    ("path", "has"),
+    [
+        ("tasks/t1?Wait=20", "links, from, wait, caller"),
+        ("tasks/t1?status=failed", "links, from, wait, caller"),
+        ("runtimes?status=failed", "workflows"),
+        ("events?status=failed", "caller"),
+        ("tasks/t1/events?wait=20", "caller"),
+    ],
+)
+async def test_a_parameter_that_would_do_nothing_is_refused(door: Doors, path: str, has: str) -> None:
+    door.keep("t1")
+    reply = await door.get(f"/v1alpha2/{path}")
+    assert reply.status == 400
+    (fault,) = reply.body["errors"]
+    assert fault["path"] in path
+    assert fault["reason"].endswith(f"; there are: {has}")
+
+
 async def test_at_the_gateway_a_hundred_who_wait_ask_the_table_no_more_often_than_one() -> None:
     async with opened("gateway") as door:
         for number in range(50):

@@ -150,7 +150,14 @@ async def test_pages_lead_from_one_to_the_next_until_there_are_none(door: Door) 
 
 @pytest.mark.parametrize(
     ("query", "path"),
-    [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("status=lost", "status"), ("next=1", "next")],
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("status=lost", "status"),
+        ("next=1", "next"),
+        ("since=0", "since"),
+    ],
 )
 async def test_a_query_that_makes_no_sense_is_refused(door: Door, query: str, path: str) -> None:
     status, reply = await door.send("GET", f"{PATH}?{query}")

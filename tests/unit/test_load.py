@@ -34,16 +34,19 @@ def test_the_report_counts_and_leaves_failures_out_of_the_times() -> None:
         Sample(1.0, 0.1, 2.0, 0.3, 0.5),
         Sample(2.0, 0.1, 3.0, None, None),
         Sample(3.0, 0.1, 99.0, 50.0, 40.0, error="GenerationTimeout"),
-        Sample(4.0, error="ApiFailure"),
+        Sample(4.0, error="ApiFailure", reason="there is no runtime 'nope'"),
     ]
     figures = report(progress, 10.0)
     assert (figures["sent"], figures["accepted"], figures["completed"]) == (5, 4, 3)
     assert figures["failed"] == {"GenerationTimeout": 1, "ApiFailure": 1}
+    assert figures["reasons"] == {"ApiFailure": "there is no runtime 'nope'"}
     assert figures["completed_per_second"] == 0.3
     assert figures["times_seconds"]["total"] == {"p50": 2.0, "p90": 3.0, "p95": 3.0, "p99": 3.0, "max": 3.0}
     assert figures["times_seconds"]["waited"]["max"] == 0.3
     assert json.loads(json.dumps(figures)) == figures
-    assert len(list(tables(figures))) == 3
+    shown = list(tables(figures))
+    assert len(shown) == 3
+    assert "there is no runtime 'nope'" in list(shown[2].columns[2].cells)
     picture = ElementTree.fromstring(load_picture(progress.samples, figures))  # noqa: S314 - it is ours
     assert sum(1 for shape in picture.iter() if shape.tag.endswith("circle")) == 4
 

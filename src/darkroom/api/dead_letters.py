@@ -84,9 +84,7 @@ def plan_letter_redrive(request: HttpRequest, callers: Callers, catalogue: Catal
 
 
 def _listing_faults(query: Mapping[str, str], catalogue: Catalogue) -> Iterator[Fault]:
-    for name in query:
-        if name not in _PARAMETERS:
-            yield Fault(name[:_LONGEST_NAME], f"is no parameter of dead letters; there are: {', '.join(_PARAMETERS)}")
+    yield from exchange.unknown_parameters(query, _PARAMETERS, "dead letters")
     yield from _runtime_faults(query.get("runtime", ""), catalogue)
     limit = query.get("limit", str(USUAL_PAGE))
     if not (limit.isascii() and limit.isdecimal() and len(limit) < 9 and 1 <= int(limit) <= LONGEST_PAGE):

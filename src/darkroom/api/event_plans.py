@@ -12,6 +12,7 @@ import msgspec
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.task_paths import read_task_path
+from darkroom.api.whose import PARAMETER as CALLER
 from darkroom.api.whose import Sight, whose_task, whose_tasks
 from darkroom.errors import Fault
 from darkroom.policy.callers import Callers
@@ -39,6 +40,8 @@ def plan_events(request: HttpRequest, callers: Callers) -> EventsRequest | HttpR
             return None
     if request.method != "GET":
         return exchange.method_not_allowed(request.method, "GET")
+    if unknown := list(exchange.unknown_parameters(request.query, (CALLER,), "events")):
+        return exchange.at_fault(*unknown)
     last = request.last_event_id or None
     if last is not None and not _POSITION.fullmatch(last):
         return exchange.at_fault(Fault("Last-Event-ID", "is not the id of an event"))

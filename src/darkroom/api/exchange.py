@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +62,14 @@ def at_fault(*faults: Fault) -> HttpReply:
     return error(400, "The request cannot be accepted as it is.", faults)
 
 
+def unknown_parameters(query: Mapping[str, str], known: Collection[str], of: str) -> Iterator[Fault]:
+    """A fault for each parameter that `of` does not have: what it should have done would not be done."""
+    for name in query:
+        if name not in known:
+            reason = f"is no parameter of {of}; there are: {', '.join(known)}"
+            yield Fault(name[:_LONGEST_QUOTE], reason)
+
+
 def not_the_operator(parameter: str) -> HttpReply:
     """The caller asks for what only an operator may see."""
     return error(403, f"Only a caller of the role operator may send the parameter {parameter!r}.")
@@ -86,6 +94,13 @@ def wrong_origin(origin: str) -> HttpReply:
 def not_found(path: str) -> HttpReply:
     """There is nothing at this path."""
     return error(404, f"There is nothing at {_quoted(path)}. Send requests to v1alpha1 or v1alpha2.")
+
+
+def not_found_as_openai_has_it(path: str) -> HttpReply:
+    """The same for whoever speaks OpenAI's API."""
+    return error(
+        404, f"There is nothing at {_quoted(path)}. Use /v1/images/generations, /v1/images/edits or /v1/models."
+    )
 
 
 def stage_missing(path: str, stage: str) -> HttpReply:

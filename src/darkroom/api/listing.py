@@ -80,9 +80,7 @@ def plan_listing(request: HttpRequest, callers: Callers) -> Listing | HttpReply:
 
 
 def _faults(query: Mapping[str, str]) -> Iterator[Fault]:
-    for name in query:
-        if name not in _PARAMETERS:  # what it should have left out would be shown
-            yield Fault(name[:_LONGEST_NAME], f"is no parameter of the list; there are: {', '.join(_PARAMETERS)}")
+    yield from exchange.unknown_parameters(query, _PARAMETERS, "the list")
     for name in _names(query.get("status", "")):
         if name not in list(Status):
             yield Fault("status", f"must be of {', '.join(Status)}, separated by commas, not {name[:_LONGEST_NAME]!r}")

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports, ProgressReports, Records
 from darkroom.api.runtime_states import RuntimeStates
 from darkroom.api.task_paths import no_records, no_such_task, read_task_path
 from darkroom.api.waiting import Waiter
+from darkroom.api.whose import PARAMETER as CALLER
 from darkroom.api.whose import Sight, whose_task
 from darkroom.errors import Fault
 from darkroom.policy.callers import Callers
@@ -26,6 +28,7 @@ LINK_SECONDS = 3600
 # A link signed with a role's credentials is up to 3 KB long, and AWS Lambda returns 6 MB at most.
 MOST_LINKS = 1000
 _LONGEST_NUMBER = 9  # digits
+_PARAMETERS = ("links", "from", "wait", CALLER)
 # Amazon API Gateway ends a request after 29 seconds.
 MAXIMUM_WAIT_SECONDS = 20
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
@@ -52,7 +55,8 @@ def plan_lookup(encoded_id: str, request: HttpRequest, callers: Callers) -> Look
     if isinstance(sight, HttpReply):
         return sight
     links, first, wait = query.get("links", "false").lower(), query.get("from", "1"), query.get("wait", "0")
-    refusal = path.refusal(_faults(links, first, wait))
+    unknown = exchange.unknown_parameters(query, _PARAMETERS, "a look-up")
+    refusal = path.refusal((*unknown, *_faults(links, first, wait)))
     return refusal or Lookup(path.task_id, sight, links == "true", int(first), float(wait))
 
 

@@ -132,7 +132,7 @@ class OpenAiDoor:
                     return exchange.method_not_allowed(request.method, "POST")
                 kind: Kind = "generate" if route == "generations" else "edit"
                 return self._unreadable(kind, request) or await self._images(kind, request, client)
-        return exchange.not_found(request.path)
+        return exchange.not_found_as_openai_has_it(request.path)
 
     def _model(self, id_: str) -> HttpReply:
         model = self._models.find(id_)

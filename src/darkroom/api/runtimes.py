@@ -31,6 +31,8 @@ class RuntimeListing(msgspec.Struct, frozen=True):
 
 def plan_runtimes(request: HttpRequest, callers: Callers) -> HttpReply | RuntimeListing:
     """Read the query; a refusal where it cannot be read."""
+    if unknown := list(exchange.unknown_parameters(request.query, ("workflows",), "runtimes")):
+        return exchange.at_fault(*unknown)
     workflows = request.query.get("workflows", "false").lower()
     if workflows not in ("true", "false"):
         return exchange.at_fault(Fault("workflows", f"must be true or false, not {workflows[:100]!r}"))

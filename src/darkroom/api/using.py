@@ -62,10 +62,9 @@ def plan_usage(request: HttpRequest, callers: Callers, catalogue: Catalogue, now
 
 
 def _faults(query: Mapping[str, str]) -> Iterator[Fault]:
+    yield from exchange.unknown_parameters(query, _PARAMETERS, "usage")
     for name, value in query.items():
-        if name not in _PARAMETERS:
-            yield Fault(name[:_LONGEST_SHOWN], f"is no parameter of usage; there are: {', '.join(_PARAMETERS)}")
-        elif name in ("from", "to") and _day(value) is None:
+        if name in ("from", "to") and _day(value) is None:
             yield Fault(name, f"must be a day as in 2026-11-25, not {value[:_LONGEST_SHOWN]!r}")
 
 

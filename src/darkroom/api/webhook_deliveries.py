@@ -13,6 +13,7 @@ import msgspec
 from darkroom.api import exchange
 from darkroom.api.exchange import HttpReply, HttpRequest
 from darkroom.api.ports import Ports
+from darkroom.api.whose import PARAMETER as CALLER
 from darkroom.api.whose import Sight, whose_tasks
 from darkroom.errors import AwsFailure, Fault
 from darkroom.policy.callers import Callers
@@ -24,6 +25,9 @@ _ID = re.compile("[A-Za-z0-9_-]{1,80}")
 _NEXT = re.compile(r"([0-9]{13})\.([A-Za-z0-9_-]{1,80})")
 # What was to be tried so long ago and was not has lost its message.
 _LOST_SECONDS = 3600.0
+
+
+_PARAMETERS = ("status", "limit", "next", CALLER)
 
 
 class DeliveryListing(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +51,7 @@ def plan_delivery_listing(request: HttpRequest, callers: Callers) -> DeliveryLis
     sight, query = whose_tasks(request, callers), request.query
     if isinstance(sight, HttpReply):
         return sight
-    faults = []
+    faults = list(exchange.unknown_parameters(query, _PARAMETERS, "deliveries"))
     limit, status, next_ = query.get("limit", str(USUAL_PAGE)), query.get("status"), query.get("next")
     if not (re.fullmatch("[0-9]{1,3}", limit) and 1 <= int(limit) <= LONGEST_PAGE):
         faults.append(Fault("limit", f"must be a number from 1 to {LONGEST_PAGE}, not {limit[:100]!r}"))

@@ -37,13 +37,13 @@ def list_callers(
         for caller in found:
             print_json(caller)
         return
-    table = new_table("Caller", *numbers("Requests/s", "At once", "Tasks a month"))
+    roles = ("Role",) if any(caller.role is not None for caller in found) else ()
+    table = new_table("Caller", *numbers("Requests/s", "At once", "Tasks a month"), *roles)
     for caller in found:
         rate = "-" if caller.rate_limit is None else f"{caller.rate_limit:g}"
         burst = "-" if caller.burst_limit is None else str(caller.burst_limit)
-        table.add_row(
-            escape(caller.name), rate, burst, "any" if caller.monthly_tasks is None else str(caller.monthly_tasks)
-        )
+        month = "any" if caller.monthly_tasks is None else str(caller.monthly_tasks)
+        table.add_row(escape(caller.name), rate, burst, month, *(caller.role or "-" for _ in roles))
     print_table(table)
 
 

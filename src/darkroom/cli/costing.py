@@ -17,12 +17,11 @@ from darkroom.cli.deployment_options import (
     RegionOption,
     console_of,
 )
-from darkroom.cli.options import JsonOption
+from darkroom.cli.options import JsonOption, SvgOption
 from darkroom.cli.output import print_json
 from darkroom.cli.planner_options import (
     PriceFilesOption,
     PricesOption,
-    SvgOption,
     configuration,
     must_be_finite,
     named_shares,

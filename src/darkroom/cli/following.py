@@ -39,7 +39,8 @@ def described(view: TaskView) -> str:
     if view.waits_because:
         return f"{view.status.value}: {view.waits_because}"[:60]
     if view.position is not None:
-        return f"{view.status.value}, about number {view.position} in the queue"
+        place = "next" if view.position == 0 else f"about {view.position} before it"
+        return f"{view.status.value}, {place} in the queue"
     if view.progress is not None and view.progress.steps:
         return f"{view.status.value}, step {view.progress.step} of {view.progress.steps}"
     return view.status.value

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ from darkroom.cli.exit_codes import FAILED, INTERRUPTED
 from darkroom.cli.load_picture import load_picture
 from darkroom.cli.load_report import report, tables
 from darkroom.cli.load_run import Load, LoadTest, Progress, percentile
-from darkroom.cli.options import JsonOption
+from darkroom.cli.options import JsonOption, SvgOption
 from darkroom.cli.output import print_json
 from darkroom.cli.sending import runtime_for
 from darkroom.cli.tables import Table, new_grid, print_table
@@ -46,9 +45,7 @@ def load(
     steps: Annotated[int, typer.Option(help="Sampling steps.", min=1)] = 20,
     size: Annotated[int, typer.Option(help="Width and height, in pixels.", min=8)] = 512,
     timeout: Annotated[float, typer.Option(help="How many seconds one task may take.", min=1)] = 900.0,
-    picture: Annotated[
-        Path | None, typer.Option(help="Draw it into this file (SVG).", show_default=False, dir_okay=False)
-    ] = None,
+    picture: SvgOption = None,
     as_json: JsonOption = False,
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from darkroom.cli.load_run import Progress, Sample, percentile
 from darkroom.cli.tables import Table, new_table, numbers
 
@@ -27,6 +29,7 @@ def report(progress: Progress, seconds: float) -> dict[str, Any]:
         "accepted": progress.accepted,
         "completed": len(done),
         "failed": dict(progress.failures),
+        "reasons": progress.reasons,
         "completed_per_second": round(len(done) / seconds, 3) if seconds > 0 else 0.0,
         "times_seconds": dict(_percentiles(done)),
         "samples": [
@@ -63,7 +66,7 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
             times.add_row(_TIMES[name], *(f"{values[column]:.2f}" for column in names))
         yield times
     if found["failed"]:
-        failures = new_table("Failed by", *numbers("Tasks"))
+        failures = new_table("Failed by", *numbers("Tasks"), "For example")
         for name, count in sorted(found["failed"].items()):
-            failures.add_row(name, str(count))
+            failures.add_row(name, str(count), escape(found["reasons"].get(name, "")))
         yield failures

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from darkroom.client import AsyncClient, DarkroomError, Status, TaskRequest, TaskView
+from darkroom.client.failures import why_it_failed
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Sample:
 
     `sent_at` counts from the beginning of the test. `accepted` is how long the front door took, `total` how long it was
     until the task had ended. `waited` and `on_device` are as its record tells them. `error` is the type of what went
-    wrong.
+    wrong, `reason` how it was told.
     """
 
     sent_at: float
@@ -40,6 +41,7 @@ class Sample:
     waited: float | None = None
     on_device: float | None = None
     error: str | None = None
+    reason: str | None = None
 
 
 @dataclass
@@ -56,6 +58,12 @@ class Progress:
     def failures(self) -> Counter[str]:
         """How many of each kind went wrong."""
         return Counter(sample.error for sample in self.samples if sample.error is not None)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Of each kind, how the first one was told."""
+        told = [(sample.error, sample.reason) for sample in reversed(self.samples)]
+        return {error: reason for error, reason in told if error is not None and reason}
 
 
 class LoadTest:
@@ -110,7 +118,7 @@ class LoadTest:
             left = max(1.0, self._load.patience_seconds - accepted)
             view = await job.wait(timeout_seconds=left)
         except DarkroomError as error:
-            self.progress.samples.append(Sample(sent_at, accepted, error=error.type))
+            self.progress.samples.append(Sample(sent_at, accepted, error=error.type, reason=str(error)))
         else:
             self.progress.samples.append(_sample(view, sent_at, accepted, self._elapsed() - sent_at))
         self.progress.under_way.discard(request.id)
@@ -134,7 +142,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _sample(view: TaskView, sent_at: float, accepted: float, total: float) -> Sample:
     waited = None if view.started_at is None else max(0.0, (view.started_at - view.created_at).total_seconds())
-    error = None
+    error = reason = None
     if view.status is not Status.COMPLETED:
-        error = view.error.type if view.error is not None else view.status.value
-    return Sample(sent_at, accepted, total, waited, view.device_seconds, error)
+        error, reason = view.status.value, why_it_failed(view)
+        if view.error is not None:
+            error = view.error.type
+    return Sample(sent_at, accepted, total, waited, view.device_seconds, error, reason)

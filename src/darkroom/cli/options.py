@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,24 @@ import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")]
+
+
+def _can_be_written(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before all is done that it is to show."""
+    if path is not None:
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder: name a file")
+        if not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}: make it first")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise typer.BadParameter(f"{path} cannot be written")
+    return path
+
+
+SvgOption = Annotated[
+    Path | None,
+    typer.Option(help="Draw it into this SVG file.", show_default=False, callback=_can_be_written),
+]
 FolderOption = Annotated[Path, typer.Option(help="Where the pictures are saved.")]
 TimeoutOption = Annotated[float, typer.Option(help="How many seconds to wait at most.", min=1)]
 

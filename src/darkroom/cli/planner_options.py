@@ -13,13 +13,14 @@ from darkroom.cli.deployment_options import DEFAULT_CONFIG
 from darkroom.config.loader import load_config, parse_config
 from darkroom.config.model import DarkroomConfig
 from darkroom.errors import SettingsError
+from darkroom.planner.price_names import instance_of
 from darkroom.planner.prices import PRICED_REGION, Prices, load_prices
+from darkroom.tasks.hints import did_you_mean
 
 PriceFilesOption = Annotated[
     list[Path] | None, typer.Option("--prices", help="A file with prices, over Darkroom's own.", show_default=False)
 ]
 PricesOption = Annotated[list[str] | None, typer.Option("--price", help="One price, as NAME=USD.", show_default=False)]
-SvgOption = Annotated[Path | None, typer.Option(help="Draw it into this SVG file.", show_default=False)]
 # What a deployment has that says nothing.
 _NOTHING_SAID = "modelsRuntime: [{name: sdruntime, type: sdwebui, modelFilename: v1-5-pruned-emaonly.safetensors}]\n"
 
@@ -35,6 +36,10 @@ def prices_of(region: str | None, price_files: Sequence[Path] | None, price: Seq
     """The region's prices with the user's own over them. Raises `SettingsError`, `MissingPrice`."""
     prices = load_prices(region or PRICED_REGION, price_files or ())
     own = dict(_named(text, "--price NAME=USD") for text in price or ())
+    known = {*load_prices(PRICED_REGION).usd, *prices.usd}
+    for name in own:  # one that no line has would change nothing, and nobody would notice
+        if name not in known and instance_of(name) is None:
+            raise SettingsError(f"--price {name}: there is no price of this name{did_you_mean(name, known)}")
     return prices.with_prices(own, "the command line", datetime.now(UTC).date()) if own else prices
 
 

@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption, console_of
-from darkroom.cli.options import JsonOption
+from darkroom.cli.options import JsonOption, SvgOption
 from darkroom.cli.planner_options import (
     PriceFilesOption,
     PricesOption,
-    SvgOption,
     configuration,
     must_be_finite,
     prices_of,

@@ -13,11 +13,10 @@ from typing import Annotated
 import typer
 
 from darkroom.cli.deployment_options import DEFAULT_CONFIG, ConfigOption, RegionOption
-from darkroom.cli.options import JsonOption
+from darkroom.cli.options import JsonOption, SvgOption
 from darkroom.cli.planner_options import (
     PriceFilesOption,
     PricesOption,
-    SvgOption,
     configuration,
     must_be_finite,
     named_shares,

@@ -54,7 +54,7 @@ def _while_it_goes_on(view: TaskView) -> Iterator[tuple[str, str]]:
     if view.status.is_terminal:
         return
     if view.position is not None:
-        yield "in the queue", f"about number {view.position}"
+        yield "in the queue", "next" if view.position == 0 else f"about {view.position} before it"
     if view.estimated_start is not None:
         yield "begins", f"about {view.estimated_start:%H:%M:%S} UTC"
     if view.waits_because:

@@ -24,6 +24,7 @@ from darkroom.cli.exit_codes import FAILED
 from darkroom.cli.following import follow
 from darkroom.cli.options import FolderOption, JsonLinesOption, JsonOption, TimeoutOption
 from darkroom.cli.output import age, duration, print_json
+from darkroom.cli.sending import check_folder
 from darkroom.cli.tables import Column, new_table, numbers, print_facts, print_table
 from darkroom.cli.task_facts import coloured, facts
 from darkroom.cli.task_options import TaskArgument, open_client
@@ -133,6 +134,7 @@ def download(
         view = client.status(task)
         if view.status is not Status.COMPLETED:
             raise failed(view)
+        check_folder(folder)
         paths = client.save(task, folder)
     if as_json:
         print_json({"id": view.id, "files": [str(path) for path in paths]})

@@ -25,7 +25,7 @@ from darkroom.cli.address import (
 from darkroom.cli.exit_codes import exit_code
 from darkroom.cli.options import JsonLinesOption, JsonOption
 from darkroom.cli.output import error_facts, print_json
-from darkroom.cli.tables import Column, new_table, print_table
+from darkroom.cli.tables import Column, Table, new_table, print_table
 from darkroom.cli.webhook_callers import owner_on_aws, owner_on_this_machine
 from darkroom.cli.webhook_requests import read_deliveries, request_retry
 from darkroom.errors import DarkroomError
@@ -88,11 +88,12 @@ def list_deliveries(
         for delivery in found:
             print_json(delivery)
         return
-    table = new_table("Delivery", "Task", "Event", "Status", Column("Tries", right=True), "Why")
-    for one in found:
-        why = escape(one.last_error or "")
-        table.add_row(one.id, escape(one.task_id), one.event, one.status.value, str(one.attempts), why)
-    print_table(table)
+    if not found:
+        Console(stderr=True).print("There are no such deliveries.")
+    elif sys.stdout.isatty():
+        print_table(_narrow(found))
+    else:
+        print_table(_wide(found))
 
 
 @webhooks.command("resend")
@@ -124,8 +125,29 @@ def resend(
         except DarkroomError as error:
             _tell(delivery_id, error, as_json=as_json)
             failed = error
-    if failed is not None:
-        raise typer.Exit(exit_code(failed)) if as_json else failed
+    if not wanted:
+        Console(stderr=True).print("There are no such deliveries.")
+    if failed is not None:  # which has been told
+        raise typer.Exit(exit_code(failed))
+
+
+def _wide(found: list[DeliveryView]) -> Table:
+    """A row for each, with a column for everything."""
+    table = new_table("Delivery", "Task", "Event", "Status", Column("Tries", right=True), "Why")
+    for one in found:
+        why = escape(one.last_error or "")
+        table.add_row(one.id, escape(one.task_id), one.event, one.status.value, str(one.attempts), why)
+    return table
+
+
+def _narrow(found: list[DeliveryView]) -> Table:
+    """The same where there is little room: a delivery's id, which is to be copied, stays whole."""
+    table = new_table(Column("Delivery", whole=True), Column("Status", whole=True), Column("Tries", right=True), "Of")
+    for one in found:
+        table.add_row(one.id, one.status.value, str(one.attempts), f"{escape(one.task_id)}: {one.event}")
+        if one.last_error:
+            table.add_row("", "", "", escape(one.last_error))
+    return table
 
 
 def _tell(delivery_id: str, error: DarkroomError | None, *, as_json: bool) -> None:

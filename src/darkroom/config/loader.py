@@ -15,12 +15,14 @@ from darkroom.config.callers import too_many_for_the_function, too_many_webhooks
 from darkroom.config.chart_values import DEPLOYMENT_OWNED, ChartValues
 from darkroom.config.document import ConfigFault, Document, Path, dotted, read_document, shown
 from darkroom.config.karpenter_values import Karpenter
-from darkroom.config.model import DarkroomConfig
+from darkroom.config.model import ORIGIN, DarkroomConfig
 from darkroom.config.pool_rules import entries
 from darkroom.config.rules import broken_rules
 from darkroom.errors import SettingsError
 
 _GRACE = "runtime.queueAgent.taskTimeoutSeconds sets the grace of agent, pod and nodes"
+# What is told of a pattern that an error cannot show: it would be taken for a URL, and its end be hidden.
+_IN_WORDS = {ORIGIN: "be as in https://studio.example or http://10.0.0.1:8443, without a path, or *"}
 REPLACED = {"terminationGracePeriodSeconds": _GRACE, "gracePeriodSeconds": _GRACE}
 
 
@@ -129,7 +131,8 @@ def _translate(details: ErrorDetails, root: type[BaseModel] = DarkroomConfig, at
             if isinstance(value, float) and "'" in str(context["expected"]):
                 reason += "; write it in quotes"
         case "string_pattern_mismatch":
-            reason = f"must match {context['pattern']}, which {shown(value)} does not"
+            form = _IN_WORDS.get(context["pattern"], f"match {context['pattern']}, which {shown(value)} does not")
+            reason = f"must {form}"
         case "string_type" if isinstance(value, dict | list):
             reason = f"must be text, not {shown(value)}"
         case "string_type":

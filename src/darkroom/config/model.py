@@ -47,6 +47,9 @@ class Throttle(ConfigModel):
     )
 
 
+ORIGIN = r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$"
+
+
 class ApiGateway(ConfigModel):
     """The front door."""
 
@@ -54,9 +57,7 @@ class ApiGateway(ConfigModel):
         default="prod", description="the first part of the API's path"
     )
     throttle: Throttle = Throttle()
-    cors_origins: Annotated[
-        list[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$")]], Field(max_length=10)
-    ] = Field(
+    cors_origins: Annotated[list[Annotated[str, Field(pattern=ORIGIN)]], Field(max_length=10)] = Field(
         default=[], description="web pages that may use the API from a browser, as in https://studio.example; `*`: all"
     )
 

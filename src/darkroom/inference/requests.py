@@ -28,7 +28,7 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Whole = Annotated[int, BeforeValidator(lambda number: _whole(number))]
 Picture = Annotated[str, Field(max_length=MAX_BASE64)]
 #: -1 asks for any. Generators take 64 bits, and every one of them counts.
-Seed = Annotated[Whole, Field(ge=MIN_SEED, le=MAX_SEED)]
+Seed = Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED), BeforeValidator(lambda number: _whole(number))]
 Part = Annotated[float, Field(ge=0, le=1)]
 #: An empty name is none.
 UpscalerName = Annotated[Text, AfterValidator(lambda name: name.strip() or "None")]

@@ -8,11 +8,12 @@ slower than another one, and no better, over a first stretch of the traffic is l
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from darkroom.planner.choice import Choice, Demand, Point, evaluate
 from darkroom.planner.neighbours import beside
@@ -23,6 +24,7 @@ _FIRST_STRETCH, _FEWEST_TASKS = 0.25, 1_500
 _ROUNDS = 2
 # What is around so many points of the frontier is looked at in each round; more would take too long.
 _AROUND = 8
+_CHUNK = 4  # choices that a process is handed at once
 Each = Callable[[Callable[[Choice], Point], Sequence[Choice]], list[Point]]
 
 
@@ -158,7 +160,34 @@ def _workers(processes: int, base: Settings, demand: Demand) -> Iterator[Each]:
         return
     # Fresh processes: a fork of one with threads may hang.
     with ProcessPoolExecutor(count, get_context("spawn"), _prepare, (base, demand)) as workers:
-        yield lambda evaluated, some: list(workers.map(evaluated, some, chunksize=4))
+
+        def each(evaluated: Callable[[Choice], Point], some: Sequence[Choice]) -> list[Point]:
+            chunks = [some[first : first + _CHUNK] for first in range(0, len(some), _CHUNK)]
+            with _held_signals():
+                tried = [workers.submit(_try_each, evaluated, chunk) for chunk in chunks]
+            return [point for future in tried for point in future.result()]
+
+        others = set(active_children())
+        try:
+            yield each
+        except BaseException:  # nobody waits for what they are at
+            for worker in set(active_children()) - others:
+                worker.terminate()
+            raise
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Processes that are started meanwhile hear no Ctrl-C, which this process is there to answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _try_each(evaluated: Callable[[Choice], Point], some: Sequence[Choice]) -> list[Point]:
+    return [evaluated(choice) for choice in some]
 
 
 def _try_short(choice: Choice) -> Point:

@@ -190,6 +190,11 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] *
         (f"{SMALLEST}\nstackName: a\x07b", -1, "holds the character U+0007, which YAML does not have: remove it"),
         (f"{SMALLEST}\ntrue: x", -1, "true is a key that is no text; write it in quotes"),
         (f"{SMALLEST}\ncallers:", -1, "callers is empty: write what it should be, or remove it"),
+        (
+            f"{SMALLEST}\nAPIGW: {{corsOrigins: [x]}}",
+            -1,
+            "APIGW.corsOrigins[0] must be as in https://studio.example or",
+        ),
         (f"{SMALLEST}\ncallers: shop", -1, "callers must be a list, not 'shop'"),
         ("modelsRuntime: [~]", 1, "modelsRuntime[0] is empty: write what it should be, or remove it"),
         ("a: " + "[" * 2000 + "]" * 2000, 1, "is nested deeper than 32 levels"),

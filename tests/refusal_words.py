@@ -37,6 +37,7 @@ _WORDS_AT = {
 _SAY = frozenset(
     {
         ("policy/links.py", "forbidden_reason"),
+        ("policy/links.py", "credentials_reason"),
         ("policy/expiry.py", "why_too_late"),
         ("policy/incidents.py", "tell_story"),
         ("tasks/json_bounds.py", "excess"),

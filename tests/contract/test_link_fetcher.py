@@ -303,6 +303,13 @@ async def test_private_addresses_are_open_when_a_setting_says_so(site: Site) -> 
     assert (file.extension, file.content_type) == ("png", "image/png")
 
 
+async def test_a_clouds_credentials_are_closed_whatever_a_setting_says(connections: list[Any]) -> None:
+    async with fetcher(settings={"allow_private": True}) as links:
+        with pytest.raises(LinkRefused, match="where clouds keep their credentials"):
+            await links.fetch("http://169.254.169.254/latest/meta-data/iam/security-credentials/")
+    assert connections == []
+
+
 async def test_by_default_the_machine_itself_is_closed(site: Site, connections: list[Any]) -> None:
     async with fetcher(judge=forbidden_reason) as links:
         with pytest.raises(LinkRefused, match="the machine itself"):

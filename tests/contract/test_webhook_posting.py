@@ -122,6 +122,14 @@ async def test_one_machine_may_tell_itself() -> None:
         assert await sender.post(receiver.url(), BODY, HEADERS) == Answered(204)
 
 
+async def test_on_one_machine_too_nobody_is_told_where_a_cloud_keeps_its_credentials() -> None:
+    async with posting(allow_private=True) as sender:
+        answer = await sender.post("http://169.254.169.254/latest/meta-data/", BODY, HEADERS)
+    assert answer == NotAnswered(
+        "it leads to 169.254.169.254, where clouds keep their credentials, whatever else is allowed", is_final=True
+    )
+
+
 async def test_a_receiver_that_is_not_there_is_tried_again() -> None:
     async with posting() as sender:
         answer = await sender.post(f"http://127.0.0.1:{free_port()}/?token=secret", BODY, HEADERS)

@@ -7,7 +7,15 @@ import ipaddress
 import pytest
 
 from darkroom.errors import LinkRefused
-from darkroom.policy.links import BucketLink, WebLink, find_links, forbidden_reason, parse_link, replace_strings
+from darkroom.policy.links import (
+    BucketLink,
+    WebLink,
+    credentials_reason,
+    find_links,
+    forbidden_reason,
+    parse_link,
+    replace_strings,
+)
 
 PICTURE = "https://example.com/cat.png"
 
@@ -104,6 +112,22 @@ def test_links_that_are_refused_before_anything_is_looked_up(url: str, reason: s
 )
 def test_public_addresses_are_open(text: str) -> None:
     assert forbidden_reason(ipaddress.ip_address(text)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fe80::1",
+        "fe80::1%eth0", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
+    ],
+)  # fmt: skip
+def test_where_clouds_keep_credentials_is_closed_also_where_private_networks_are_open(text: str) -> None:
+    assert "where clouds keep their credentials" in str(credentials_reason(ipaddress.ip_address(text)))
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "::1", "10.1.2.3", "192.168.1.1", "fd12:3456::1", "8.8.8.8"])
+def test_private_networks_and_this_machine_keep_no_clouds_credentials(text: str) -> None:
+    assert credentials_reason(ipaddress.ip_address(text)) is None
 
 
 @pytest.mark.parametrize(

@@ -38,18 +38,19 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 # Python knows the ranges that are not global, save these: what IANA lists as reachable, yet no picture server has.
-_CLOSED_IPV4 = tuple(
-    ipaddress.IPv4Network(network)
+# Beside the link-local ones.
+_CREDENTIALS = tuple(
+    ipaddress.ip_network(network)
     for network in (
         "168.63.129.16/32",  # Azure's metadata and health address
-        "192.88.99.0/24",  # 6to4 relays
         "100.100.100.200/32",  # Alibaba Cloud's metadata address
+        "fd00:ec2::/32",  # Amazon's metadata, time and name services
     )
 )
-_CLOSED_IPV6 = tuple(
-    ipaddress.IPv6Network(network)
+_CLOSED = _CREDENTIALS + tuple(
+    ipaddress.ip_network(network)
     for network in (
-        "fd00:ec2::/32",  # Amazon's metadata, time and name services
+        "192.88.99.0/24",  # 6to4 relays
         "fec0::/10",  # site-local, as it was before unique local addresses
         "5f00::/16",  # segment routing
     )
@@ -167,9 +168,20 @@ def forbidden_reason(address: Address) -> str | None:
         return f"{address}, the machine itself"
     if address.is_multicast:
         return f"{address}, a multicast address"
-    closed: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = (*_CLOSED_IPV4, *_CLOSED_IPV6)
-    if not address.is_global or any(address in network for network in closed if network.version == address.version):
+    if not address.is_global or any(address in network for network in _CLOSED):
         return f"{address}, which is not a public address"
+    return None
+
+
+def credentials_reason(address: Address) -> str | None:
+    """Why nothing at `address` may be connected to even where private networks are allowed, or None.
+
+    Clouds hand out a machine's credentials there to whoever asks from it, and no caller is to have those.
+    """
+    inner = _inner_addresses(address) if isinstance(address, ipaddress.IPv6Address) else ()
+    for each in (address, *inner):
+        if each.is_link_local or any(each in network for network in _CREDENTIALS):
+            return f"{address}, where clouds keep their credentials, whatever else is allowed"
     return None
 
 

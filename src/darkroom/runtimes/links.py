@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from darkroom.errors import AwsDenied, AwsRefused, AwsUnexplained, LinkFailure, LinkRefused, LinkUnreachable
-from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, forbidden_reason, parse_link
+from darkroom.policy.links import NO_URL, Address, BucketLink, WebLink, credentials_reason, forbidden_reason, parse_link
 from darkroom.policy.media_types import PICTURES, Kinds
 from darkroom.policy.object_owners import OWNER_HEADER
 from darkroom.runtimes.http import why_not_reached
@@ -254,7 +254,7 @@ class LinkFetcher:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver,
-                socket_factory=None if self._settings.allow_private else judged_sockets(self._judge),
+                socket_factory=judged_sockets(credentials_reason if self._settings.allow_private else self._judge),
                 # What was judged is one connection; a later request is judged again.
                 force_close=True,
                 limit=0,  # links of one task must not wait for those of another

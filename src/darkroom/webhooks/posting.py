@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from darkroom.policy.links import Address, WebLink, forbidden_reason
+from darkroom.policy.links import Address, WebLink, credentials_reason, forbidden_reason
 from darkroom.policy.webhook_tries import Answered, NotAnswered, retry_after
 from darkroom.policy.webhook_urls import fault_of_url, web_address
 from darkroom.redaction import without_url_secrets
@@ -30,8 +30,8 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "darkroom", "Accep
 class Posting:
     """Sends webhooks. `close` gives back what it holds.
 
-    `allow_private` lets them go into private networks, as on one machine. `judge` says why an address may not be
-    connected to, or None; it and `resolver` are for tests.
+    `allow_private` lets them go into private networks, as on one machine, though never to where clouds keep their
+    credentials. `judge` says why an address may not be connected to, or None; it and `resolver` are for tests.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Posting:
     ) -> None:
         self._now = now
         self._timeout_seconds = timeout_seconds
-        self._make_socket = None if allow_private else judged_sockets(judge)
+        self._make_socket = judged_sockets(credentials_reason if allow_private else judge)
         self._resolver = resolver or OwnThreadsResolver()
         self._session: aiohttp.ClientSession | None = None
 

@@ -47,10 +47,14 @@ def test_a_task_whose_agent_is_killed_completes_after_the_restart(open_stack: St
     assert open_stack.post(request("killed", steps=150, width=512, height=512, batch_size=2)).status_code == 200
     wait_for(lambda: '"task_id":"killed"' in open_stack.log("agent-sdruntime"), "the task's start")
     _agent(open_stack).kill()
-    assert ears.hear("killed", deadline_seconds=120)["killed"]["result"] is True
-    keys = object_keys(open_stack, "output/killed/")
-    assert len(keys) == 3, keys
-    assert len({key.rpartition("/")[2][: len("killed-xxxx")] for key in keys}) == 1
+    end = ears.hear("killed", deadline_seconds=120)["killed"]
+    assert end["result"] is True
+    assert len(set(end["image_url"])) == 2
+    told = {url.partition(f"{open_stack.facts.output_bucket}/")[2] for url in [*end["image_url"], end["output_url"]]}
+    keys = set(object_keys(open_stack, "output/killed/"))
+    assert told <= keys
+    # On a slow machine it is killed only while it stores: what it had stored then belongs to no end.
+    assert len(keys - told) <= 2
     wait_for(lambda: queue_sizes(open_stack) == (0, 0, 0), "empty queues")
 
 

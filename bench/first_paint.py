@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the harness of the browser tests
+
 from tests.browser.console_stack import ConsoleStack, console_stack
 from tests.browser.visits import chromium_at
 

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from darkroom.cli.deployment import app
+from darkroom.cli.exit_codes import WrongCommandLine
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import AwsSettings
 from darkroom.testing.loopback_aws import loopback_aws
@@ -212,6 +213,8 @@ def test_a_script_gets_what_each_command_of_a_deployment_did_as_json(folder: Pat
     assert told("cache", "clean", *where) == {"removed": [], "left_alone": []}
     removal = told("destroy", "--dry-run", *where)
     assert (removal["stack"], removal["removed"], removal["in_the_way"]) == ("sdoneksStack", [], [])
+    with pytest.raises(WrongCommandLine, match="--json asks nobody: say --yes too"):
+        told("destroy", *where)
     gone = told("destroy", "--yes", *where)
     assert gone == {"stack": "sdoneksStack", "region": "us-east-1", "kept": []}
 

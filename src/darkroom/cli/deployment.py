@@ -28,6 +28,7 @@ from darkroom.cli.deployment_options import (
 )
 from darkroom.cli.deployment_plan import DeploymentPlan, document, plan_of
 from darkroom.cli.deployment_plan_tables import show_plan
+from darkroom.cli.exit_codes import WrongCommandLine
 from darkroom.cli.models import models
 from darkroom.cli.options import JsonOption
 from darkroom.cli.output import print_json
@@ -130,6 +131,8 @@ def destroy(
     as_json: JsonOption = False,
 ) -> None:
     """Remove a deployment. The buckets with models and pictures stay."""
+    if as_json and not (yes or dry_run):
+        raise WrongCommandLine("--json asks nobody: say --yes too, or --dry-run to see what would go", option="--yes")
     cloud = open_cloud(region, profile, endpoint_url)
     found = load_config(config, cloud.region)
     removal, stack = Removal(cloud, found, teller_of(as_json)), found.cloudformation_stack_name
@@ -144,7 +147,7 @@ def destroy(
             raise typer.Exit(1)
         return
     if not yes:
-        typer.confirm(f"Remove the stack {stack} in {cloud.region} for good?", abort=True, err=as_json)
+        typer.confirm(f"Remove the stack {stack} in {cloud.region} for good?", abort=True)
     kept = removal.run(force=force)
     if as_json:
         print_json({"stack": stack, "region": cloud.region, "kept": kept})

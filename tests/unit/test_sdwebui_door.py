@@ -199,3 +199,48 @@ async def test_who_was_interrupted_in_anothers_place_is_known(hit: str) -> None:
     assert server.interrupts == ["sdapi/v1/interrupt"]
     assert second.was_hit == (hit == "second")
     await door.close()
+
+
+async def test_of_two_that_begin_in_one_second_the_second_is_not_interrupted_for_the_first() -> None:
+    server: Any = Server()
+    door = Door(server, Timings(interrupt_interval=0.01))
+    door.lost_touch = False
+    first = send(door)
+    await asyncio.sleep(0)
+    server.works_on("20261125120000", 0.5)
+    stopping = asyncio.create_task(door.stop(first))
+    while not server.interrupts:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    second = send(door)
+    server.works_on("20261125120000", 0.1)
+    interrupts = len(server.interrupts)
+    await asyncio.wait({stopping}, timeout=0.1)
+    assert len(server.interrupts) == interrupts
+    server.answers[0].set_result(Answer(200, b""))
+    await stopping
+    assert not second.was_hit
+    await door.close()
+
+
+async def test_who_had_not_begun_is_interrupted_again_when_he_has() -> None:
+    server: Any = Server()
+    door = Door(server, Timings(interrupt_interval=0.01))
+    door.lost_touch = False
+    first = send(door)
+    await asyncio.sleep(0)
+    server.works_on(None, 0.0)
+    server.doing["state"]["job_count"] = 0
+
+    def interrupted() -> None:
+        if server.doing["state"]["job_count"]:
+            server.answers[0].set_result(Answer(200, b""))
+
+    server.on_interrupt = interrupted
+    stopping = asyncio.create_task(door.stop(first))
+    while not server.interrupts:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    send(door)
+    server.works_on("20261125120000", 0.5)
+    await asyncio.wait_for(stopping, 10)
+    assert first.exchange.done()
+    await door.close()

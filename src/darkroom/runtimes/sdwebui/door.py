@@ -45,14 +45,16 @@ class Timings:
 class Job:
     """One request at the server. `previous` is the one in front of it, if that had not ended when this one was sent.
 
-    `stamp` is the server's own time stamp of it, once that was seen. `was_hit`: an interrupt that was meant for the one
-    in front of it came when the server had turned to this one; `is_certain` is set while that is no question.
+    `stamp` is the server's own time stamp of it, once that was seen. `is_stopping`: it ran when an interrupt came.
+    `was_hit`: an interrupt that was meant for the one in front of it came when the server had turned to this one;
+    `is_certain` is set while that is no question.
     """
 
     exchange: asyncio.Task[Answer]
     previous: asyncio.Task[Answer] | None
     is_abandoned: bool = False
     is_interrupted: bool = False
+    is_stopping: bool = False
     was_hit: bool = False
     is_certain: asyncio.Event = field(default_factory=asyncio.Event)
     stamp: str | None = None
@@ -224,27 +226,38 @@ class Door:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _interrupt(self) -> None:
+    async def _interrupt(self) -> bool:
+        """Interrupt whatever runs, and return whether the server has heard it."""
         self._interrupted_at = self._clock()
-        with contextlib.suppress(RuntimeUnavailable):
-            await self._http.post(_INTERRUPT_PATH, b"", timeout_seconds=QUICK_SECONDS)
+        try:
+            return (await self._http.post(_INTERRUPT_PATH, b"", timeout_seconds=QUICK_SECONDS)).status == 200
+        except RuntimeUnavailable:
+            return False
+
+    def _behind(self, job: Job) -> Job | None:
+        return next((other for other in self._jobs.values() if other.previous is job.exchange), None)
 
     async def _interrupt_only(self, job: Job) -> None:
         """Interrupt a job, and not the one of ours behind it, which the server may have turned to by now.
 
-        It may turn to that one in the very moment: then that one is marked, and has to be done again.
+        It may turn to that one in the very moment: then that one is marked, and has to be done again. Two that have
+        begun in one second have the same stamp: so what ran when an interrupt came is not interrupted once more.
         """
-        behind = next((other for other in self._jobs.values() if other.previous is job.exchange), None)
-        if behind is None:
-            await self._interrupt()
+        if job.is_stopping and self._behind(job) is not None:
             return
+        runs = False
         with contextlib.suppress(RuntimeFailure):
             report = await self._read_report()
-            if job.exchange.done() or report.is_about_another_than(job.stamp):
+            if job.exchange.done() or (self._behind(job) is not None and report.is_about_another_than(job.stamp)):
                 return  # its answer is on its way
+            runs = report.is_busy
+        behind = self._behind(job)
+        if behind is None:
+            job.is_stopping |= await self._interrupt() and runs
+            return
         behind.is_certain.clear()
         try:
-            await self._interrupt()
+            job.is_stopping |= await self._interrupt() and runs
             with contextlib.suppress(RuntimeFailure):
                 report = await self._read_report()
                 if report.was_interrupted and report.is_about_another_than(job.stamp):

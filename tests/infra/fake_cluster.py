@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import html
-import ipaddress
 import json
 import ssl
 import threading
@@ -16,13 +14,9 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from darkroom.config.runtime_facts import RuntimeFacts, encode_runtime_facts
 from tests.infra.loopback_http import QuietHandler
+from tests.loopback_tls import certificate_and_key
 
 CLUSTER = "sdoneksStack"
 ROLE = "arn:aws:iam::123456789012:role/sdoneksStack-us-east-1-AccessRole"
@@ -167,27 +161,9 @@ def _served(handler: type[QuietHandler], context: ssl.SSLContext | None) -> Iter
 
 def _context(cluster: FakeCluster, folder: Path) -> ssl.SSLContext:
     """A certificate that only the cluster's own authority vouches for, as EKS has it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cluster.certificate = certificate.public_bytes(serialization.Encoding.PEM)
+    cluster.certificate, key = certificate_and_key()
     file = folder / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + cluster.certificate)
+    file.write_bytes(key + cluster.certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context

@@ -61,12 +61,11 @@ class Server:
         self.doing = {"progress": fraction, "eta_relative": 1.0, "state": state}
 
 
-async def door_with_one_job() -> tuple[Server, Door, Job]:
+async def door_with_one_job(timings: Timings | None = None) -> tuple[Server, Door, Job]:
     server: Any = Server()
-    door = Door(server, Timings())
+    door = Door(server, timings or Timings())
     door.lost_touch = False
-    anything: Any = None
-    first = door.send(anything_new(), "txt2img", anything, anything)
+    first = send(door)
     await asyncio.sleep(0)
     return server, door, first
 
@@ -80,8 +79,7 @@ async def test_a_jobs_progress_is_its_own_and_not_that_of_the_one_that_follows_i
     server, door, first = await door_with_one_job()
     server.works_on("20261125120000", 0.5, step=10)
     assert await door.progress_of(first) == Progress(0.5, 1.0, step=10, steps=20)
-    anything: Any = None
-    second = door.send(anything_new(), "txt2img", anything, anything)
+    second = send(door)
     await asyncio.sleep(0)
     server.works_on("20261125120000", 0.9, step=18)
     assert await door.progress_of(first) == Progress(0.9, 1.0, step=18, steps=20)
@@ -98,8 +96,7 @@ async def test_a_jobs_progress_is_its_own_and_not_that_of_the_one_that_follows_i
 
 async def test_a_job_that_was_never_seen_alone_is_not_told_of_while_another_one_is_there() -> None:
     server, door, first = await door_with_one_job()
-    anything: Any = None
-    door.send(anything_new(), "txt2img", anything, anything)
+    send(door)
     await asyncio.sleep(0)
     for timestamp in ("20261125120000", None):
         server.works_on(timestamp, 0.5)
@@ -202,11 +199,7 @@ async def test_who_was_interrupted_in_anothers_place_is_known(hit: str) -> None:
 
 
 async def test_of_two_that_begin_in_one_second_the_second_is_not_interrupted_for_the_first() -> None:
-    server: Any = Server()
-    door = Door(server, Timings(interrupt_interval=0.01))
-    door.lost_touch = False
-    first = send(door)
-    await asyncio.sleep(0)
+    server, door, first = await door_with_one_job(Timings(interrupt_interval=0.01))
     server.works_on("20261125120000", 0.5)
     stopping = asyncio.create_task(door.stop(first))
     while not server.interrupts:  # noqa: ASYNC110
@@ -223,11 +216,7 @@ async def test_of_two_that_begin_in_one_second_the_second_is_not_interrupted_for
 
 
 async def test_who_had_not_begun_is_interrupted_again_when_he_has() -> None:
-    server: Any = Server()
-    door = Door(server, Timings(interrupt_interval=0.01))
-    door.lost_touch = False
-    first = send(door)
-    await asyncio.sleep(0)
+    server, door, first = await door_with_one_job(Timings(interrupt_interval=0.01))
     server.works_on(None, 0.0)
     server.doing["state"]["job_count"] = 0
 

@@ -36,7 +36,6 @@ from darkroom.policy.callers import Callers
 from darkroom.policy.catalogue import Catalogue
 
 EVENT_STREAM = "text/event-stream"
-_COMMENT_SECONDS = 10.0
 _BUSY_SECONDS = 5
 
 
